@@ -1,0 +1,51 @@
+/**
+ * Every way in which this package can refuse or fail, with a stable code.
+ * The table in docs/errors.md is generated from this object and checked by a test.
+ */
+export const maraErrorCodes = {
+    INVALID_ARGUMENT: "An option or argument is outside its documented range.",
+    AGENT_NOT_FOUND: "The agent file does not exist or cannot be read.",
+    AGENT_FORMAT: "The agent file is neither a readable .safetensors nor a readable .pth file.",
+    AGENT_UNSAFE_PICKLE: "The .pth file asks for an opcode or a global that a state dict does not need. Nothing of it was executed.",
+    AGENT_TENSORS: "A tensor of the agent is missing, unknown, of a wrong shape or dtype, or holds NaN or Inf.",
+    AGENT_DISPOSED: "The agent was disposed and is used again.",
+    AGENT_WIDTH: "The agent's width differs from the model's embedding size, or from the states it is given.",
+    MODEL_NOT_FOUND: "The model file does not exist.",
+    MODEL_UNSUPPORTED: "The model cannot be aligned: it does not generate, or its cache cannot take a token back.",
+    TOKEN_PREDICTOR: "A token predictor was set on an aligned sequence.",
+    LANES_UNAVAILABLE: "Lanes were asked for, and node-llama-cpp's memory layout or version could not be verified.",
+    LANES_LIMIT: "More lanes than llama.cpp or the batch size allows.",
+    NATIVE_ADDON: "The native addon is missing or cannot be loaded.",
+    DECODE_FAILED: "llama.cpp refused a decode.",
+    ALIGNER_DISPOSED: "The aligner was disposed and is used again.",
+    WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
+} as const;
+
+export type MaraErrorCode = keyof typeof maraErrorCodes;
+
+/** The one error class of this package. `code` is stable across versions; `message` names the value and the fix. */
+export class MaraError extends Error {
+    readonly code: MaraErrorCode;
+
+    constructor(code: MaraErrorCode, message: string, options?: ErrorOptions) {
+        super(message, options);
+        this.name = "MaraError";
+        this.code = code;
+    }
+}
+
+/** The invalid-argument error in the one wording used everywhere. */
+export function invalidArgument(name: string, expected: string, received: unknown): MaraError {
+    return new MaraError("INVALID_ARGUMENT", `Expected ${expected} for ${name} but received ${describe(received)}`);
+}
+
+function describe(value: unknown): string {
+    if (typeof value === "string") return JSON.stringify(value);
+    if (typeof value === "function") return "a function";
+    if (typeof value === "bigint") return `${value}n`;
+    if (value !== null && typeof value === "object") {
+        const name = value.constructor?.name ?? "object";
+        return ArrayBuffer.isView(value) ? `${name}(${(value as unknown as {length?: number}).length ?? value.byteLength})` : name;
+    }
+    return String(value);
+}
