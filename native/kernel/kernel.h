@@ -46,8 +46,10 @@ void pool_free(Pool* pool);
 // probabilities[a * count + i] = accept probability of network a for the state at `base + rows[i] * row_stride` (in floats).
 // All networks have the same width. `rows` may be nullptr (then row i is i). A row holding a NaN gets probability 0.
 // Reads rows in place; allocates nothing once `pool` has seen a call of this size. `threads` <= the pool's maximum.
-void score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
-           const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads);
+// A row's probability depends on neither the other rows, nor its place among them, nor the number of threads.
+// On failure (out_of_memory, bad_shape: networks of different widths) all probabilities are 0.
+Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
+             const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads);
 
 // Names of the variants this build has and this machine can run, best first. Returns how many; fills up to `capacity`.
 int32_t variants(const char** names, int32_t capacity);

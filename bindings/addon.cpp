@@ -1,0 +1,31 @@
+// The addon: what lib/native.ts types. No static state: everything belongs to the environment that loaded it.
+#include <napi.h>
+
+#include "agent.h"
+#include "kernel/kernel.h"
+#if __has_include("lane_context.h")
+#include "lane_context.h"
+#endif
+
+namespace {
+
+Napi::Value kernels(const Napi::CallbackInfo& info) {
+    const char* names[32];
+    const int32_t count = mara::kernel::variants(names, 32);
+    Napi::Array array = Napi::Array::New(info.Env());
+    for (int32_t i = 0; i < count && i < 32; ++i) array.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), names[i]));
+    return array;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+    mara::bindings::init_agent(env, exports);
+#if __has_include("lane_context.h")
+    mara::bindings::init_lanes(env, exports);
+#endif
+    exports.Set("kernels", Napi::Function::New<kernels>(env, "kernels"));
+    return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(mara, init)

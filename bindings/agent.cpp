@@ -1,0 +1,246 @@
+#include "agent.h"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "arguments.h"
+#include "pool_shelf.h"
+
+namespace mara::bindings {
+namespace {
+
+using NetworkPointer = std::shared_ptr<const kernel::Network>;
+
+constexpr napi_type_tag agent_tag = {0x6d617261'6167656eULL, 0x9d1c'4a37'52b0'e86fULL};
+constexpr const char* type_names[] = {"f32", "f16", "bf16", "int8"};  // by kernel::WeightType
+constexpr int32_t default_threads_max = 8;
+
+std::vector<std::string> kernel_names() {
+    const char* names[32];
+    const int32_t count = std::min(kernel::variants(names, 32), 32);
+    return {names, names + count};
+}
+
+std::string quoted_kernels() {
+    std::string text;
+    for (const std::string& name : kernel_names()) text += (text.empty() ? "\"" : ", \"") + name + '"';
+    return "one of " + text;
+}
+
+// Everything that the constructor is given, checked. The float arrays still belong to JS.
+struct Options {
+    kernel::NetworkWeights weights;
+    kernel::WeightType type;
+    std::string kernel;  // empty: the default
+    int32_t threads;
+};
+
+kernel::NetworkWeights read_weights(const Napi::Value& value) {
+    if (!value.IsObject()) invalid_argument(value.Env(), "weights", "an object", value);
+    const auto object = value.As<Napi::Object>();
+    kernel::NetworkWeights weights{};
+    weights.width = positive_integer(object, "width");
+    weights.hidden1 = positive_integer(object, "hidden1");
+    weights.hidden2 = positive_integer(object, "hidden2");
+    const auto width = static_cast<size_t>(weights.width);
+    const auto hidden1 = static_cast<size_t>(weights.hidden1);
+    const auto hidden2 = static_cast<size_t>(weights.hidden2);
+    weights.ln_weight = float_array(object, "lnWeight", width).Data();
+    weights.ln_bias = float_array(object, "lnBias", width).Data();
+    weights.w1 = float_array(object, "w1", hidden1 * width).Data();
+    weights.b1 = float_array(object, "b1", hidden1).Data();
+    weights.w2 = float_array(object, "w2", hidden2 * hidden1).Data();
+    weights.b2 = float_array(object, "b2", hidden2).Data();
+    weights.w3 = float_array(object, "w3", 2 * hidden2).Data();
+    weights.b3 = float_array(object, "b3", 2).Data();
+    return weights;
+}
+
+std::string read_kernel(const Napi::Object& options) {
+    const Napi::Value value = options.Get("kernel");
+    const std::vector<std::string> known = kernel_names();
+    const auto unknown = [&](const std::string& name) { return std::find(known.begin(), known.end(), name) == known.end(); };
+    if (!value.IsUndefined()) {
+        if (!value.IsString() || unknown(value.As<Napi::String>())) invalid_argument(options.Env(), "kernel", quoted_kernels(), value);
+        return value.As<Napi::String>();
+    }
+    const char* forced = std::getenv("MARA_KERNEL");
+    if (forced == nullptr || *forced == '\0') return "";
+    if (unknown(forced)) invalid_argument(options.Env(), "MARA_KERNEL", quoted_kernels(), Napi::String::New(options.Env(), forced));
+    return forced;
+}
+
+kernel::WeightType read_type(const Napi::Object& options, const std::string& kernel) {
+    const Napi::Value value = options.Get("dtype");
+    const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+    if (name == "auto") return kernel::preferred_type(kernel.empty() ? nullptr : kernel.c_str());
+    for (int32_t i = 0; i < 4; ++i)
+        if (name == type_names[i]) return static_cast<kernel::WeightType>(i);
+    invalid_argument(options.Env(), "dtype", R"(one of "auto", "f32", "f16", "bf16", "int8")", value);
+}
+
+int32_t read_threads(const Napi::Object& options) {
+    if (!options.Get("threads").IsUndefined()) return std::min(positive_integer(options, "threads"), 256);
+    return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, default_threads_max);
+}
+
+// One call, with nothing of JS in it.
+struct Call {
+    NetworkPointer network;
+    std::shared_ptr<PoolShelf> pools;
+    const float* states;
+    int32_t count;
+    float* probabilities;
+
+    kernel::Status run() const {
+        PoolPointer pool = pools->take();
+        if (pool == nullptr) return kernel::Status::out_of_memory;
+        const kernel::Network* networks[] = {network.get()};
+        const kernel::Status status = kernel::score(networks, 1, states, kernel::network_width(network.get()), nullptr, count,
+                                                    probabilities, pool.get(), pools->threads());
+        pools->give_back(std::move(pool));
+        return status;
+    }
+};
+
+constexpr const char* out_of_memory = "Out of memory while scoring states";
+
+class ScoreWorker : public Napi::AsyncWorker {
+public:
+    ScoreWorker(Napi::Env env, Call call, Napi::Float32Array states, Napi::Float32Array probabilities)
+        : AsyncWorker(env, "node-llama-mara score"),
+          call_(std::move(call)),
+          deferred_(Napi::Promise::Deferred::New(env)),
+          states_(Napi::Persistent(states)),
+          probabilities_(Napi::Persistent(probabilities)) {}
+
+    Napi::Promise promise() const { return deferred_.Promise(); }
+
+protected:
+    void Execute() override {
+        try {
+            if (call_.run() != kernel::Status::ok) SetError(out_of_memory);
+        } catch (...) {
+            SetError(out_of_memory);
+        }
+    }
+    void OnOK() override { deferred_.Resolve(probabilities_.Value()); }
+    void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+private:
+    Call call_;
+    Napi::Promise::Deferred deferred_;
+    // Both are read or written in place, so they must not be collected before the call has ended.
+    Napi::Reference<Napi::Float32Array> states_;
+    Napi::Reference<Napi::Float32Array> probabilities_;
+};
+
+class Agent : public Napi::ObjectWrap<Agent> {
+public:
+    static Napi::Function define(Napi::Env env) {
+        return DefineClass(env, "Agent",
+                           {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
+                            InstanceMethod<&Agent::dispose>("dispose"), InstanceAccessor<&Agent::kernel>("kernel"),
+                            InstanceAccessor<&Agent::dtype>("dtype"), InstanceAccessor<&Agent::bytes>("bytes")});
+    }
+
+    explicit Agent(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+        const Napi::Env env = info.Env();
+        const Options options = read(info);
+        kernel::Network* network = nullptr;
+        const char* kernel = options.kernel.empty() ? nullptr : options.kernel.c_str();
+        const kernel::Status status = kernel::network_create(options.weights, options.type, kernel, &network);
+        if (status != kernel::Status::ok) throw Napi::Error::New(env, "Out of memory while packing the agent's weights");
+        network_ = NetworkPointer(network, [](const kernel::Network* held) { kernel::network_free(const_cast<kernel::Network*>(held)); });
+        pools_ = std::make_shared<PoolShelf>(options.threads);
+        kernel_ = kernel::network_variant(network);
+        dtype_ = type_names[static_cast<int32_t>(options.type)];
+        account(static_cast<int64_t>(kernel::network_bytes(network)));
+        info.This().As<Napi::Object>().TypeTag(&agent_tag);
+    }
+
+    ~Agent() override { release(); }
+
+    const NetworkPointer& network() const { return network_; }
+
+private:
+    static Options read(const Napi::CallbackInfo& info) {
+        const kernel::NetworkWeights weights = read_weights(info[0]);
+        if (!info[1].IsObject()) invalid_argument(info.Env(), "options", "an object", info[1]);
+        const auto object = info[1].As<Napi::Object>();
+        const std::string kernel = read_kernel(object);
+        return {weights, read_type(object, kernel), kernel, read_threads(object)};
+    }
+
+    Napi::Float32Array states_of(const Napi::CallbackInfo& info) const {
+        const Napi::Env env = info.Env();
+        if (network_ == nullptr) fail(env, "AGENT_DISPOSED", "The agent was disposed");
+        if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+            invalid_argument(env, "states", "Float32Array", info[0]);
+        const auto states = info[0].As<Napi::Float32Array>();
+        const auto width = static_cast<size_t>(kernel::network_width(network_.get()));
+        if (states.ElementLength() % width != 0 || states.ElementLength() / width > INT32_MAX)
+            fail(env, "AGENT_WIDTH", "Expected a multiple of the agent's width " + std::to_string(width) +
+                                         " for the length of states but received " + std::to_string(states.ElementLength()));
+        return states;
+    }
+
+    Call call_for(const Napi::Float32Array& states, Napi::Float32Array& probabilities) const {
+        const size_t count = states.ElementLength() / static_cast<size_t>(kernel::network_width(network_.get()));
+        probabilities = Napi::Float32Array::New(states.Env(), count);
+        return {network_, pools_, states.Data(), static_cast<int32_t>(count), probabilities.Data()};
+    }
+
+    Napi::Value score(const Napi::CallbackInfo& info) {
+        Napi::Float32Array probabilities;
+        const Call call = call_for(states_of(info), probabilities);
+        if (call.run() != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
+        return probabilities;
+    }
+
+    Napi::Value score_async(const Napi::CallbackInfo& info) {
+        const Napi::Float32Array states = states_of(info);
+        Napi::Float32Array probabilities;
+        Call call = call_for(states, probabilities);
+        auto* worker = new ScoreWorker(info.Env(), std::move(call), states, probabilities);
+        const Napi::Promise promise = worker->promise();
+        worker->Queue();
+        return promise;
+    }
+
+    Napi::Value kernel(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), kernel_); }
+    Napi::Value dtype(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), dtype_); }
+    Napi::Value bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(bytes_)); }
+
+    void dispose(const Napi::CallbackInfo&) { release(); }
+
+    // Calls under way hold the network and the pools themselves.
+    void release() {
+        network_.reset();
+        pools_.reset();
+        account(0);
+    }
+
+    void account(int64_t bytes) {
+        if (bytes != bytes_) Napi::MemoryManagement::AdjustExternalMemory(Env(), bytes - bytes_);
+        bytes_ = bytes;
+    }
+
+    NetworkPointer network_;
+    std::shared_ptr<PoolShelf> pools_;
+    const char* kernel_ = "";
+    const char* dtype_ = "";
+    int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+void init_agent(Napi::Env env, Napi::Object exports) { exports.Set("Agent", Agent::define(env)); }
+
+std::shared_ptr<const kernel::Network> network_of(const Napi::Value& value) {
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&agent_tag)) return nullptr;
+    return Agent::Unwrap(value.As<Napi::Object>())->network();
+}
+
+}  // namespace mara::bindings

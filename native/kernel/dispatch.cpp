@@ -1,0 +1,43 @@
+// Chooses a variant once: the best that this machine can run, or the one named by the caller or by MARA_KERNEL.
+#include <cstdlib>
+#include <cstring>
+
+#include "kernel/layer.h"
+
+namespace mara::kernel {
+
+extern const Variant reference_variant;
+
+namespace {
+
+// Best first.
+const Variant* const all[] = {
+    &reference_variant,
+};
+
+}  // namespace
+
+const Variant* find_variant(const char* name) {
+    if (name == nullptr) name = std::getenv("MARA_KERNEL");
+    const bool any = name == nullptr || *name == '\0';
+    for (const Variant* variant : all)
+        if ((any || std::strcmp(variant->name, name) == 0) && variant->available()) return variant;
+    return nullptr;
+}
+
+int32_t variants(const char** names, int32_t capacity) {
+    int32_t count = 0;
+    for (const Variant* variant : all) {
+        if (!variant->available()) continue;
+        if (count < capacity) names[count] = variant->name;
+        ++count;
+    }
+    return count;
+}
+
+WeightType preferred_type(const char* variant) {
+    const Variant* chosen = find_variant(variant);
+    return chosen == nullptr ? WeightType::f32 : chosen->preferred;
+}
+
+}  // namespace mara::kernel
