@@ -1,0 +1,258 @@
+import {invalidArgument, MaraError} from "../errors.js";
+import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
+import {parseAgentBytes, readAgentBytes, writeWhole} from "./agent-file.js";
+import {writeSafetensors} from "./safetensors.js";
+import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
+import {convert, countItems, type Tensor, tensorOf, toFloat32} from "./tensor.js";
+
+/** How an agent's weights are packed and computed with. */
+export interface MaraAgentOptions {
+    /**
+     * Format of the packed weights. Sums are float32 in any case. Default `"auto"`: the fastest on this machine.
+     * `"int8"` is quantised per output channel.
+     */
+    dtype?: "auto" | NativeWeightType;
+    /** Kernel variant, one of those `mara doctor` lists. Default: the best that this machine runs. */
+    kernel?: string;
+    /** Most threads of one `score` call, ≥ 1. Default: decided by the native addon. */
+    threads?: number;
+}
+
+/** A row-major float32 tensor. `data.length` is the product of `shape`. */
+export interface AgentTensor {
+    shape: readonly number[];
+    data: Float32Array;
+}
+
+export interface MaraAgentSaveOptions {
+    /** Format of the tensors in the file. Default: that in which each was loaded, so nothing is lost (F64 becomes f32). */
+    dtype?: "f32" | "f16" | "bf16";
+}
+
+const loadDtypes = ["auto", "f32", "f16", "bf16", "int8"] as const;
+const saveDtypes = {f32: "F32", f16: "F16", bf16: "BF16"} as const;
+
+/**
+ * The accept/reject network of MARA ("Token-level Accept or Reject", IJCAI 2025): per candidate token, from the language model's hidden
+ * state after the final norm, the probability that the token is acceptable.
+ *
+ * `LayerNorm(D, eps 1e-5) → Linear(D, H) → ReLU → Linear(H, H2) → ReLU → Linear(H2, 2) → softmax`, class 1 = accept.
+ *
+ * Memory: the packed weights live outside the JavaScript heap. Besides them an agent keeps its tensors as loaded, in the precision of the
+ * file (18 MB for a published float32 agent of width 4096), for `save` and `tensors`; `dispose` frees both.
+ */
+export class MaraAgent {
+    /** Embedding size D of the language models that this agent reads. */
+    readonly width: number;
+    /** Sizes of the two hidden layers, `[H, H2]`; `[1024, 256]` in published agents. */
+    readonly hiddenSizes: readonly [number, number];
+    /** Format of the packed weights. */
+    readonly dtype: NativeWeightType;
+    /** Kernel variant in use, such as `"avx2"`. */
+    readonly kernel: string;
+    /** The file's own metadata (`__metadata__` of .safetensors); empty for .pth. Frozen. */
+    readonly metadata: Readonly<Record<string, string>>;
+    /** Number of parameters. */
+    readonly parameters: number;
+
+    private dict: StateDict | undefined;
+    private handle: NativeAgent | undefined;
+
+    private constructor(
+        tensors: ReadonlyMap<string, Tensor>,
+        metadata: Readonly<Record<string, string>>,
+        options: MaraAgentOptions
+    ) {
+        const {dict, weights} = readStateDict(tensors);
+        try {
+            const {dtype = "auto", kernel, threads} = options;
+            this.handle = new (native().Agent)(weights, {
+                dtype,
+                ...(kernel === undefined ? {} : {kernel}),
+                ...(threads === undefined ? {} : {threads})
+            });
+        } catch (error) {
+            throw fromNative(error);
+        }
+        this.dict = dict;
+        this.width = dict.width;
+        this.hiddenSizes = Object.freeze([dict.hidden1, dict.hidden2] as const);
+        this.dtype = this.handle.dtype;
+        this.kernel = this.handle.kernel;
+        this.metadata = Object.freeze({...metadata});
+        this.parameters = [...dict.tensors.values()].reduce((sum, {shape}) => sum + countItems(shape), 0);
+    }
+
+    /**
+     * Loads a `.safetensors` file or a published `.pth` (a `torch.save` state dict), told apart by content. Nothing in a `.pth` is executed.
+     *
+     * @param source a path, or the bytes of such a file (not kept)
+     * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON
+     */
+    static async load(source: string | Uint8Array, options: MaraAgentOptions = {}): Promise<MaraAgent> {
+        if (typeof source !== "string" && !(source instanceof Uint8Array)) {
+            throw invalidArgument("source", "a path or a Uint8Array", source);
+        }
+        checkOptions(options);
+        try {
+            const bytes = typeof source === "string" ? await readAgentBytes(source) : source;
+            const {tensors, metadata} = parseAgentBytes(bytes);
+            return new MaraAgent(tensors, metadata, options);
+        } catch (error) {
+            if (!(error instanceof MaraError) || !error.code.startsWith("AGENT_")) throw error;
+            const from = typeof source === "string" ? source : "the agent's bytes";
+            throw new MaraError(error.code, `Could not load ${from}: ${error.message}`, {cause: error});
+        }
+    }
+
+    /**
+     * An agent from tensors in memory, by the names of a state dict: `ln`, `linear1`, `linear2` and `output_linear`, each with `.weight`
+     * (`[D]`, `[H, D]`, `[H2, H]`, `[2, H2]`) and `.bias` (`[D]`, `[H]`, `[H2]`, `[2]`). The data is copied.
+     *
+     * @param options those of `load`, and the metadata to save with the agent
+     * @throws MaraError AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON
+     */
+    static fromTensors(
+        tensors: Readonly<Record<string, AgentTensor>>,
+        options: MaraAgentOptions & {metadata?: Readonly<Record<string, string>>} = {}
+    ): MaraAgent {
+        checkOptions(options);
+        const {metadata = {}} = options;
+        for (const [key, value] of Object.entries(metadata)) {
+            if (typeof value !== "string") throw invalidArgument(`options.metadata.${key}`, "a string", value);
+        }
+        const named = new Map<string, Tensor>();
+        for (const [name, {shape, data}] of Object.entries(tensors)) {
+            if (!(data instanceof Float32Array))
+                throw invalidArgument(`tensors["${name}"].data`, "a Float32Array", data);
+            if (!Array.isArray(shape) || data.length !== countItems(shape)) {
+                throw invalidArgument(`tensors["${name}"].shape`, `a shape of ${data.length} items`, `[${shape}]`);
+            }
+            named.set(name, tensorOf(shape, data));
+        }
+        return new MaraAgent(named, metadata, options);
+    }
+
+    /**
+     * Accept probabilities of K states; a state that holds a NaN gets 0. Blocks the calling thread.
+     *
+     * @param states K×D row-major hidden states; K may be 0
+     * @returns K probabilities in [0, 1]
+     * @throws MaraError AGENT_WIDTH if the length is no multiple of `width`; AGENT_DISPOSED; INVALID_ARGUMENT
+     */
+    score(states: Float32Array): Float32Array {
+        const handle = this._native;
+        this.checkStates(states);
+        if (states.length === 0) return new Float32Array(0);
+        try {
+            return handle.score(states);
+        } catch (error) {
+            throw fromNative(error);
+        }
+    }
+
+    /**
+     * `score` off the main thread, with the same errors as rejections. `states` must not change before the promise settles; it is not
+     * copied. An agent disposed meanwhile still finishes the call.
+     */
+    async scoreAsync(states: Float32Array): Promise<Float32Array> {
+        const handle = this._native;
+        this.checkStates(states);
+        if (states.length === 0) return new Float32Array(0);
+        try {
+            return await handle.scoreAsync(states);
+        } catch (error) {
+            throw fromNative(error);
+        }
+    }
+
+    /**
+     * Writes a `.safetensors` file with the agent's tensors and metadata. It is written beside `path` and renamed, so that a failure
+     * leaves nothing half-written.
+     *
+     * @throws MaraError WRITE_FAILED; AGENT_DISPOSED; INVALID_ARGUMENT, also if a weight is beyond the range of `dtype`
+     */
+    async save(path: string, options: MaraAgentSaveOptions = {}): Promise<void> {
+        if (typeof path !== "string" || path === "") throw invalidArgument("path", "a path", path);
+        const {dtype} = options;
+        if (dtype !== undefined && !Object.hasOwn(saveDtypes, dtype)) {
+            throw invalidArgument("options.dtype", oneOf(Object.keys(saveDtypes)), dtype);
+        }
+        const tensors = new Map<string, Tensor>();
+        for (const [name, tensor] of this.stateDict.tensors) {
+            tensors.set(name, dtype === undefined ? tensor : convert(name, tensor, saveDtypes[dtype]));
+        }
+        await writeWhole(path, writeSafetensors(tensors, this.metadata));
+    }
+
+    /**
+     * Copies of the tensors as loaded, widened to float32, by the names that `fromTensors` takes.
+     * @throws MaraError AGENT_DISPOSED
+     */
+    tensors(): Record<TensorName, AgentTensor> {
+        const dict = this.stateDict;
+        const entries = tensorNames.map((name) => {
+            const tensor = dict.tensors.get(name) as Tensor & {dtype: "F32"};
+            return [name, {shape: [...tensor.shape], data: toFloat32(tensor)}];
+        });
+        return Object.fromEntries(entries) as Record<TensorName, AgentTensor>;
+    }
+
+    get disposed(): boolean {
+        return this.handle === undefined;
+    }
+
+    /** Frees the weights once no running call uses them. Further calls of `dispose` do nothing; sizes and metadata stay readable. */
+    dispose(): void {
+        this.handle?.dispose();
+        this.handle = undefined;
+        this.dict = undefined;
+    }
+
+    [Symbol.dispose](): void {
+        this.dispose();
+    }
+
+    /**
+     * The native object, for the decoding code.
+     * @internal
+     * @throws MaraError AGENT_DISPOSED
+     */
+    get _native(): NativeAgent {
+        return this.handle ?? throwDisposed();
+    }
+
+    private get stateDict(): StateDict {
+        return this.dict ?? throwDisposed();
+    }
+
+    private checkStates(states: Float32Array): void {
+        if (!(states instanceof Float32Array)) throw invalidArgument("states", "a Float32Array", states);
+        if (states.length % this.width !== 0) {
+            throw new MaraError(
+                "AGENT_WIDTH",
+                `Expected states of ${this.width} values each but received ${states.length} values, which is no multiple of it`
+            );
+        }
+    }
+}
+
+function throwDisposed(): never {
+    throw new MaraError("AGENT_DISPOSED", "The agent was disposed");
+}
+
+function oneOf(values: readonly string[]): string {
+    return `one of ${values.map((value) => JSON.stringify(value)).join(", ")}`;
+}
+
+function checkOptions({dtype, kernel, threads}: MaraAgentOptions): void {
+    if (dtype !== undefined && !loadDtypes.includes(dtype)) {
+        throw invalidArgument("options.dtype", oneOf(loadDtypes), dtype);
+    }
+    if (kernel !== undefined && !native().kernels().includes(kernel)) {
+        throw invalidArgument("options.kernel", oneOf(native().kernels()), kernel);
+    }
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
+        throw invalidArgument("options.threads", "a whole number from 1 to 1024", threads);
+    }
+}

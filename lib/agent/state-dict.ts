@@ -1,0 +1,133 @@
+/**
+ * From named tensors to the network of the paper (DESIGN §1): which tensors there must be, their shapes, and their values.
+ */
+import {MaraError} from "../errors.js";
+import type {NativeWeights} from "../native.js";
+import {convert, type FloatDtype, isFloatDtype, quote, quoteAll, type Tensor, toFloat32} from "./tensor.js";
+
+/** Tensor names in the order of the network, as the reference implementation calls them. Linear weights are [out, in]. */
+export const tensorNames = [
+    "ln.weight",
+    "ln.bias",
+    "linear1.weight",
+    "linear1.bias",
+    "linear2.weight",
+    "linear2.bias",
+    "output_linear.weight",
+    "output_linear.bias"
+] as const;
+
+export type TensorName = (typeof tensorNames)[number];
+
+/** A checked state dict: every tensor once, shapes that fit, finite values. */
+export interface StateDict {
+    /** In the precision of the file (F64: narrowed to F32), in bytes of their own: the file's buffer is not kept alive. */
+    tensors: ReadonlyMap<TensorName, Tensor & {dtype: FloatDtype}>;
+    width: number;
+    hidden1: number;
+    hidden2: number;
+}
+
+/**
+ * Checks named tensors and reads width and hidden sizes off their shapes. A prefix common to all names (`module.`,
+ * `actor.`) is dropped.
+ * @throws MaraError AGENT_TENSORS naming what is missing, unknown, of a wrong shape or dtype, NaN or infinite
+ */
+export function readStateDict(tensors: ReadonlyMap<string, Tensor>): {dict: StateDict; weights: NativeWeights} {
+    const named = matchNames(tensors);
+    const width = sizeOf(named, "ln.weight", 1);
+    const hidden1 = sizeOf(named, "linear1.weight", 2);
+    const hidden2 = sizeOf(named, "linear2.weight", 2);
+    const shapes: Record<TensorName, number[]> = {
+        "ln.weight": [width],
+        "ln.bias": [width],
+        "linear1.weight": [hidden1, width],
+        "linear1.bias": [hidden1],
+        "linear2.weight": [hidden2, hidden1],
+        "linear2.bias": [hidden2],
+        "output_linear.weight": [2, hidden2],
+        "output_linear.bias": [2]
+    };
+    const kept = new Map<TensorName, Tensor & {dtype: FloatDtype}>();
+    const values = {} as Record<TensorName, Float32Array>;
+    for (const name of tensorNames) {
+        const {dtype, shape, bytes} = named[name];
+        if (!isFloatDtype(dtype)) {
+            throw wrong(`Tensor ${quote(name)} has dtype ${dtype} but F32, F16, BF16 or F64 was expected`);
+        }
+        if (shape.join() !== shapes[name].join()) {
+            throw wrong(
+                `Tensor ${quote(name)} has shape [${shape.join(", ")}] but [${shapes[name].join(", ")}] was expected`
+            );
+        }
+        const floats = toFloat32({dtype, shape, bytes});
+        checkFinite(name, floats);
+        values[name] = floats;
+        const own = {dtype, shape, bytes: new Uint8Array(bytes)};
+        kept.set(name, (dtype === "F64" ? convert(name, own, "F32") : own) as Tensor & {dtype: FloatDtype});
+    }
+    const weights = {
+        width,
+        hidden1,
+        hidden2,
+        lnWeight: values["ln.weight"],
+        lnBias: values["ln.bias"],
+        w1: values["linear1.weight"],
+        b1: values["linear1.bias"],
+        w2: values["linear2.weight"],
+        b2: values["linear2.bias"],
+        w3: values["output_linear.weight"],
+        b3: values["output_linear.bias"]
+    };
+    return {dict: {tensors: kept, width, hidden1, hidden2}, weights};
+}
+
+function wrong(text: string): MaraError {
+    return new MaraError("AGENT_TENSORS", text);
+}
+
+function matchNames(tensors: ReadonlyMap<string, Tensor>): Record<TensorName, Tensor> {
+    const prefix = commonPrefix([...tensors.keys()]);
+    const found: Partial<Record<TensorName, Tensor>> = {};
+    const unknown: string[] = [];
+    for (const [name, tensor] of tensors) {
+        const bare = name.startsWith(prefix) ? name.slice(prefix.length) : "";
+        const known = tensorNames.find((candidate) => candidate === bare);
+        if (known === undefined) unknown.push(name);
+        else found[known] = tensor;
+    }
+    const missing = tensorNames.filter((name) => found[name] === undefined);
+    const faults = [
+        ...(missing.length > 0 ? [`missing: ${quoteAll(missing)}`] : []),
+        ...(unknown.length > 0 ? [`unknown: ${quoteAll(unknown)}`] : [])
+    ];
+    if (faults.length > 0) throw wrong(`These are not the tensors of a MARA agent; ${faults.join("; ")}`);
+    return found as Record<TensorName, Tensor>;
+}
+
+/** What stands before the first known name, such as "module." */
+function commonPrefix(names: readonly string[]): string {
+    for (const name of names) {
+        const known = tensorNames.find((candidate) => name === candidate || name.endsWith(`.${candidate}`));
+        if (known !== undefined) return name.slice(0, -known.length);
+    }
+    return "";
+}
+
+/** The first dimension of a tensor, which gives a layer's size. */
+function sizeOf(named: Record<TensorName, Tensor>, name: TensorName, rank: number): number {
+    const {shape} = named[name];
+    const size = shape[0];
+    if (shape.length !== rank || size === undefined || size < 1) {
+        const expected = rank === 1 ? "one dimension" : "two dimensions";
+        throw wrong(
+            `Tensor ${quote(name)} has shape [${shape.join(", ")}] but ${expected} of at least 1 were expected`
+        );
+    }
+    return size;
+}
+
+function checkFinite(name: string, values: Float32Array): void {
+    const index = values.findIndex((value) => !Number.isFinite(value));
+    if (index >= 0) throw wrong(`Tensor ${quote(name)} holds ${values[index]} at index ${index}`);
+}
