@@ -12,9 +12,9 @@ export interface MaraAgentOptions {
      * `"int8"` is quantised per output channel.
      */
     dtype?: "auto" | NativeWeightType;
-    /** Kernel variant, one of those `mara doctor` lists. Default: the best that this machine runs. */
+    /** Kernel variant, one of those `mara doctor` lists. Default: `MARA_KERNEL` if set, else the best that this machine runs. */
     kernel?: string;
-    /** Most threads of one `score` call, ≥ 1. Default: decided by the native addon. */
+    /** Most threads of one `score` call, from 1 to 256. Default: the machine's, at most 8. */
     threads?: number;
 }
 
@@ -252,7 +252,7 @@ function checkOptions({dtype, kernel, threads}: MaraAgentOptions): void {
     if (kernel !== undefined && !native().kernels().includes(kernel)) {
         throw invalidArgument("options.kernel", oneOf(native().kernels()), kernel);
     }
-    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
-        throw invalidArgument("options.threads", "a whole number from 1 to 1024", threads);
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256)) {
+        throw invalidArgument("options.threads", "a whole number from 1 to 256", threads);
     }
 }

@@ -231,15 +231,14 @@ class PickleReader {
     }
 
     private top(): unknown {
-        return this.checked(this.stack.at(-1));
+        const value = this.stack.at(-1);
+        if (value === undefined || value === mark) throw malformedPickle(`no value before byte ${this.position}`);
+        return value;
     }
 
     private pop(): unknown {
-        return this.checked(this.stack.pop());
-    }
-
-    private checked(value: unknown): unknown {
-        if (value === undefined || value === mark) throw malformedPickle(`no value before byte ${this.position}`);
+        const value = this.top();
+        this.stack.pop();
         return value;
     }
 
