@@ -6,12 +6,26 @@
 
 namespace mara::kernel {
 
+#if defined(__x86_64__) || defined(_M_X64)
+extern const Variant amx_variant;
+extern const Variant avx512_bf16_variant;
+extern const Variant avx512_vnni_variant;
+extern const Variant avx512_variant;
+extern const Variant avx2_variant;
+#endif
 extern const Variant reference_variant;
 
 namespace {
 
 // Best first.
 const Variant* const all[] = {
+#if defined(__x86_64__) || defined(_M_X64)
+    &amx_variant,
+    &avx512_bf16_variant,
+    &avx512_vnni_variant,
+    &avx512_variant,
+    &avx2_variant,
+#endif
     &reference_variant,
 };
 

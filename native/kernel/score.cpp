@@ -14,6 +14,8 @@ namespace {
 // States as one kind of kernel wants them; networks of the same kind share it.
 struct States {
     const Operations* operations;
+    int32_t inputs;
+    int32_t depth;
     Input input;
     bool* valid;  // per row: no NaN, no infinity
 };
@@ -65,7 +67,7 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
         if (shared == a) {
             const Input input = take_input(arena, *network.operations, rows, *pointers, network.layer1.depth);
             auto* valid = arena.take<bool>(row_count);
-            if (base != nullptr) call.states[call.state_count] = {network.operations, input, valid};
+            if (base != nullptr) call.states[call.state_count] = {network.operations, network.width, network.layer1.depth, input, valid};
             ++call.state_count;
         }
         auto* hidden1 = arena.take<float>(row_count * static_cast<size_t>(stride_of(network.layer1)));
@@ -81,12 +83,12 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
     return arena.used;
 }
 
-void prepare_state(States& states, int32_t row, const Network& network) {
+void prepare_state(const States& states, int32_t row) {
     const Operations& operations = *states.operations;
     const Input& input = states.input;
-    operations.moments(input.rows[row], network.width, &input.mean[row], &input.mul[row]);
+    operations.moments(input.rows[row], states.inputs, &input.mean[row], &input.mul[row]);
     states.valid[row] = std::isfinite(input.mean[row]) && std::isfinite(input.mul[row]);
-    if (operations.prepare != nullptr) operations.prepare(input, row, network.width, network.layer1.depth);
+    if (operations.prepare != nullptr) operations.prepare(input, row, states.inputs, states.depth);
 }
 
 void prepare_hidden(const Pass& pass, int32_t row) {
@@ -121,7 +123,7 @@ float head(const Network& network, const float* hidden) {
 
 void run_item(void* context, int32_t phase, int32_t item) {
     const Call& call = *static_cast<Call*>(context);
-    if (phase == 0) return prepare_state(call.states[item / call.rows], item % call.rows, *call.passes[0].network);
+    if (phase == 0) return prepare_state(call.states[item / call.rows], item % call.rows);
     if (phase == 2) return prepare_hidden(call.passes[item / call.rows], item % call.rows);
     if (phase == 4) {
         const Pass& pass = call.passes[item / call.rows];

@@ -1,0 +1,115 @@
+// AVX2 + FMA + F16C: f32, f16 and bf16 weights are widened to f32; int8 weights meet 16-bit activations.
+#include <cmath>
+
+#include "kernel/cpu.h"
+#include "kernel/layer.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#include "kernel/float_tile.h"
+#include "kernel/wide_int8.h"
+
+namespace mara::kernel {
+namespace {
+
+struct Isa {
+    using V = __m256;
+    static constexpr int32_t width = 8;
+    static constexpr int32_t max_rows = 6;
+    static constexpr int32_t depth_block = 256;  // 1 panel × 256 inputs × f32 = 16 KiB: stays in the nearest cache while the rows pass
+    static constexpr int32_t panels_for(int32_t rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+
+    static __m256i first(int32_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+    static V zero() { return _mm256_setzero_ps(); }
+    static V set1(float x) { return _mm256_set1_ps(x); }
+    static V load(const float* from) { return _mm256_loadu_ps(from); }
+    static V load_first(const float* from, int32_t n) { return _mm256_maskload_ps(from, first(n)); }
+    static V load_first_or(const float* from, int32_t n, V rest) { return _mm256_blendv_ps(rest, load_first(from, n), _mm256_castsi256_ps(first(n))); }
+    static void store(float* to, V a) { _mm256_storeu_ps(to, a); }
+    static V add(V a, V b) { return _mm256_add_ps(a, b); }
+    static V sub(V a, V b) { return _mm256_sub_ps(a, b); }
+    static V mul(V a, V b) { return _mm256_mul_ps(a, b); }
+    static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+    static V max(V a, V b) { return _mm256_max_ps(a, b); }
+    static V abs_max(V a, V b) { return _mm256_max_ps(a, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), b)); }
+    static float sum(V a) {
+        __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+        s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+        return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+    }
+    static float largest(V a) {
+        __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+        s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+        return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+    }
+};
+
+struct F32 {
+    static constexpr int32_t group = 1;
+    static constexpr int32_t bytes = 64;
+    static void load(const std::byte* at, int32_t v, __m256* out) { out[0] = _mm256_load_ps(reinterpret_cast<const float*>(at) + v * 8); }
+};
+
+struct F16 {
+    static constexpr int32_t group = 1;
+    static constexpr int32_t bytes = 32;
+    static void load(const std::byte* at, int32_t v, __m256* out) { out[0] = _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + v)); }
+};
+
+// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half moved up.
+struct Bf16 {
+    static constexpr int32_t group = 2;
+    static constexpr int32_t bytes = 64;
+    static void load(const std::byte* at, int32_t v, __m256* out) {
+        const __m256i pairs = _mm256_load_si256(reinterpret_cast<const __m256i*>(at) + v);
+        out[0] = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+        out[1] = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int32_t>(0xffff0000u))));
+    }
+};
+
+struct Int8 : Isa {
+    using I = __m256i;
+    static constexpr int32_t sums_per_panel = 4;  // 4 channels each, two sums per channel
+    static constexpr int32_t int_rows = 2;
+    static void quantise(const float* from, int32_t n, V center, V factor, int16_t* to) {
+        const V x = n == width ? load(from) : load_first_or(from, n, center);
+        const __m256i code = _mm256_cvtps_epi32(mul(sub(x, center), factor));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1)));
+    }
+    static I zero_int() { return _mm256_setzero_si256(); }
+    static I codes(const std::byte* at, int32_t s) { return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + s)); }
+    static I four(const int16_t* from) { return _mm256_castpd_si256(_mm256_broadcast_sd(reinterpret_cast<const double*>(from))); }
+    static I dot(I sum, I a, I b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+    // Lanes hold (channel 0, channel 0, channel 1, …): adds neighbours; hadd interleaves 128-bit halves, the permutation puts them back.
+    static void collect(const I* sums, float* to) {
+        for (int32_t half = 0; half < 2; ++half) {
+            const I mixed = _mm256_hadd_epi32(sums[2 * half], sums[2 * half + 1]);
+            store(to + 8 * half, _mm256_cvtepi32_ps(_mm256_permute4x64_epi64(mixed, _MM_SHUFFLE(3, 1, 2, 0))));
+        }
+    }
+};
+
+const Operations f32{moments<Isa>, nullptr, 0, float_multiply<Isa, F32>};
+const Operations f16{moments<Isa>, nullptr, 0, float_multiply<Isa, F16>};
+const Operations bf16{moments<Isa>, nullptr, 0, float_multiply<Isa, Bf16>};
+const Operations i8{moments<Isa>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
+
+bool available() { return cpu().avx2; }
+
+}  // namespace
+
+extern const Variant avx2_variant{"avx2", available, WeightType::f16, {&f32, &f16, &bf16, &i8}};
+
+}  // namespace mara::kernel
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif
