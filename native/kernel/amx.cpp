@@ -32,7 +32,7 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {};
 };
 
-// Registers: 0–3 sums, 4–5 activations, 6–7 weights. Activations and sums have `rows` rows.
+// Sums and activations have `rows` rows, weights 16.
 void configure(int32_t rows) {
     TileShapes shapes;
     for (int32_t t = 0; t < 8; ++t) {
@@ -50,103 +50,105 @@ struct Int8 {
     static constexpr int32_t planes = 2;
 };
 
-// Tile registers are named at compile time, hence macros: sums += activations · weights.
-#define MARA_DOT(Type, sums, activations, weights)                     \
-    do {                                                               \
-        if constexpr (Type::planes == 1) _tile_dpbf16ps(sums, activations, weights); \
-        else _tile_dpbusd(sums, activations, weights);                 \
-    } while (false)
+constexpr int32_t tiles_max = 2 * block_rows / tile_rows;
 
-// Sums of one chunk: [plane][tile of rows][panel][16 rows][16 channels], f32 or int32.
+// Sums of one chunk, f32 or int32: [tile of activations][panel][16 rows][16 channels].
 struct alignas(64) Block {
-    int32_t sums[2][block_rows / tile_rows][chunk_panels][tile_rows][panel_channels];
+    int32_t sums[tiles_max][chunk_panels][tile_rows][panel_channels];
 };
 
-// One tile of rows against up to 4 panels.
-template <class Type>
-void one_by_four(const std::byte* x, int32_t steps, const std::byte* weights, size_t panel_bytes, int32_t panel_count,
-                 int32_t (*to)[tile_rows][panel_channels]) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int32_t s = 0; s < steps; ++s, x += tile_size, weights += tile_size) {
-        _tile_loadd(4, x, tile_bytes);
-        _tile_loadd(6, weights, 64);
-        MARA_DOT(Type, 0, 4, 6);
-        if (panel_count > 1) {
-            _tile_loadd(7, weights + panel_bytes, 64);
-            MARA_DOT(Type, 1, 4, 7);
-        }
-        if (panel_count > 2) {
-            _tile_loadd(6, weights + 2 * panel_bytes, 64);
-            MARA_DOT(Type, 2, 4, 6);
-        }
-        if (panel_count > 3) {
-            _tile_loadd(7, weights + 3 * panel_bytes, 64);
-            MARA_DOT(Type, 3, 4, 7);
-        }
-    }
-    _tile_stored(0, to[0], 64);
-    if (panel_count > 1) _tile_stored(1, to[1], 64);
-    if (panel_count > 2) _tile_stored(2, to[2], 64);
-    if (panel_count > 3) _tile_stored(3, to[3], 64);
-}
+// Registers are part of the instruction's name, hence a macro: sums += activations · weights.
+#define MARA_DOT(sums, activations, weights)                                         \
+    do {                                                                             \
+        if constexpr (Type::planes == 1) _tile_dpbf16ps(sums, activations, weights); \
+        else _tile_dpbusd(sums, activations, weights);                               \
+    } while (false)
 
-// Two tiles of rows, `next` bytes apart, against 2 panels.
-template <class Type>
-void two_by_two(const std::byte* x, size_t next, int32_t steps, const std::byte* weights, size_t panel_bytes, int32_t (*to0)[tile_rows][panel_channels],
-                int32_t (*to1)[tile_rows][panel_channels]) {
+// `tiles` tiles of activations, `next` bytes apart, × `panels` panels, in one pass over both. Each sum is one chain over the steps.
+// Registers: 0–3 the sums, 4 and 5 the activations, 6 and 7 the weights.
+template <class Type, int32_t tiles, int32_t panels>
+void multiply_tiles(const std::byte* x, size_t next, int32_t steps, const std::byte* weights, size_t panel_bytes,
+                    int32_t (*to)[chunk_panels][tile_rows][panel_channels], int32_t panel) {
+    static_assert(tiles * panels <= 4 && tiles <= 2);
     _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    if constexpr (tiles * panels > 1) _tile_zero(1);
+    if constexpr (tiles * panels > 2) _tile_zero(2);
+    if constexpr (tiles * panels > 3) _tile_zero(3);
     for (int32_t s = 0; s < steps; ++s, x += tile_size, weights += tile_size) {
-        _tile_loadd(4, x, tile_bytes);
         _tile_loadd(6, weights, 64);
-        MARA_DOT(Type, 0, 4, 6);
-        _tile_loadd(5, x + next, tile_bytes);
-        MARA_DOT(Type, 2, 5, 6);
-        _tile_loadd(7, weights + panel_bytes, 64);
-        MARA_DOT(Type, 1, 4, 7);
-        MARA_DOT(Type, 3, 5, 7);
+        _tile_loadd(4, x, tile_bytes);
+        MARA_DOT(0, 4, 6);
+        if constexpr (tiles > 1) {
+            _tile_loadd(5, x + next, tile_bytes);
+            if constexpr (panels == 1) MARA_DOT(1, 5, 6);
+            else MARA_DOT(2, 5, 6);
+        }
+        if constexpr (panels > 1) {
+            _tile_loadd(7, weights + panel_bytes, 64);
+            MARA_DOT(1, 4, 7);
+            if constexpr (tiles > 1) MARA_DOT(3, 5, 7);
+        }
+        if constexpr (panels > 2) {
+            _tile_loadd(6, weights + 2 * panel_bytes, 64);
+            MARA_DOT(2, 4, 6);
+            _tile_loadd(7, weights + 3 * panel_bytes, 64);
+            MARA_DOT(3, 4, 7);
+        }
     }
-    _tile_stored(0, to0[0], 64);
-    _tile_stored(1, to0[1], 64);
-    _tile_stored(2, to1[0], 64);
-    _tile_stored(3, to1[1], 64);
+    _tile_stored(0, to[0][panel], 64);
+    if constexpr (panels > 1) _tile_stored(1, to[0][panel + 1], 64);
+    if constexpr (tiles == 1 && panels > 2) {
+        _tile_stored(2, to[0][panel + 2], 64);
+        _tile_stored(3, to[0][panel + 3], 64);
+    }
+    if constexpr (tiles == 2 && panels == 1) _tile_stored(1, to[1][panel], 64);
+    if constexpr (tiles == 2 && panels == 2) {
+        _tile_stored(2, to[1][panel], 64);
+        _tile_stored(3, to[1][panel + 1], 64);
+    }
 }
 
 #undef MARA_DOT
 
+// Tiles of activations two by two; a last single one meets four panels at once.
+template <class Type>
+void multiply_chunk(const std::byte* x, size_t next, int32_t tiles, int32_t steps, const std::byte* weights, size_t panel_bytes, int32_t panel_count,
+                    Block& block) {
+    const int32_t paired = tiles / 2 * 2;
+    const int32_t pairs = panel_count / 2 * 2;
+    for (int32_t t = 0; t < paired; t += 2) {
+        const std::byte* at = x + static_cast<size_t>(t) * next;
+        for (int32_t p = 0; p < pairs; p += 2)
+            multiply_tiles<Type, 2, 2>(at, next, steps, weights + static_cast<size_t>(p) * panel_bytes, panel_bytes, block.sums + t, p);
+        if (pairs < panel_count)
+            multiply_tiles<Type, 2, 1>(at, next, steps, weights + static_cast<size_t>(pairs) * panel_bytes, panel_bytes, block.sums + t, pairs);
+    }
+    if (paired == tiles) return;
+    const std::byte* at = x + static_cast<size_t>(paired) * next;
+    if (panel_count == 4) return multiply_tiles<Type, 1, 4>(at, next, steps, weights, panel_bytes, block.sums + paired, 0);
+    for (int32_t p = 0; p < panel_count; ++p)
+        multiply_tiles<Type, 1, 1>(at, next, steps, weights + static_cast<size_t>(p) * panel_bytes, panel_bytes, block.sums + paired, p);
+}
+
 template <class Type>
 void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride) {
     Block block;
-    const int32_t tiles = (input.count + tile_rows - 1) / tile_rows;
+    const int32_t tiles = (input.count + tile_rows - 1) / tile_rows * Type::planes;
     const int32_t steps = layer.depth * (Type::planes == 1 ? 2 : 1) / tile_bytes;
-    const size_t plane = static_cast<size_t>(steps) * tile_size;
-    const size_t next = plane * Type::planes;
-    const std::byte* weights = layer.weights + static_cast<size_t>(first) * layer.panel_bytes;
+    const size_t next = static_cast<size_t>(steps) * tile_size;
     configure(input.count < tile_rows ? input.count : tile_rows);
-    for (int32_t p = 0; p < Type::planes; ++p) {
-        const std::byte* x = input.packed + static_cast<size_t>(p) * plane;
-        int32_t t = 0;
-        if (panel_count == chunk_panels)
-            for (; t + 2 <= tiles; t += 2, x += 2 * next)
-                for (int32_t half = 0; half < chunk_panels; half += 2)
-                    two_by_two<Type>(x, next, steps, weights + static_cast<size_t>(half) * layer.panel_bytes, layer.panel_bytes, block.sums[p][t] + half,
-                                     block.sums[p][t + 1] + half);
-        for (; t < tiles; ++t, x += next) one_by_four<Type>(x, steps, weights, layer.panel_bytes, panel_count, block.sums[p][t]);
-    }
+    multiply_chunk<Type>(input.packed, next, tiles, steps, layer.weights + static_cast<size_t>(first) * layer.panel_bytes, layer.panel_bytes, panel_count,
+                         block);
     _tile_release();
 
     Partial partial;
     for (int32_t r = 0; r < input.count; ++r)
         for (int32_t p = 0; p < panel_count; ++p) {
-            const __m512i sums = _mm512_load_si512(block.sums[0][r / tile_rows][p][r % tile_rows]);
+            const int32_t tile = r / tile_rows * Type::planes;
+            const __m512i sums = _mm512_load_si512(block.sums[tile][p][r % tile_rows]);
             __m512 dot = reinterpret_cast<__m512>(sums);
             if constexpr (Type::planes == 2)
-                dot = join_i8(sums, _mm512_load_si512(block.sums[1][r / tile_rows][p][r % tile_rows]),
+                dot = join_i8(sums, _mm512_load_si512(block.sums[tile + 1][p][r % tile_rows]),
                               _mm512_load_si512(layer.code_sum + (first + p) * panel_channels));
             Avx512::store(&partial.values[r][p * panel_channels], dot);
         }

@@ -25,6 +25,7 @@ struct Isa {
     static constexpr int32_t max_rows = 6;
     static constexpr int32_t depth_block = 256;  // 1 panel × 256 inputs × f32 = 16 KiB: stays in the nearest cache while the rows pass
     static constexpr int32_t panels_for(int32_t rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+    static void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1); }
 
     static __m256i first(int32_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
     static V zero() { return _mm256_setzero_ps(); }

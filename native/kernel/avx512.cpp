@@ -29,6 +29,7 @@ struct Isa : Avx512 {
     static constexpr int32_t max_rows = 6;
     static constexpr int32_t depth_block = 128;  // 4 panels × 128 inputs × f32 = 32 KiB: stays in the nearest cache while the rows pass
     static constexpr int32_t panels_for(int32_t) { return 4; }
+    static void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1); }
 };
 
 struct F32 {

@@ -39,9 +39,10 @@ MARA_INLINE void float_step(Sums<Isa, rows, panels>& sums, const float* const* x
 }
 
 // `rows` rows × `panels` panels over `count` inputs. Every sum is one chain of fused multiply-adds in input order, kept in a
-// register; it is then stored to (or added to) `to`, whose rows are `to_stride` apart.
+// register; it is then stored to (or added to) `to`. Meanwhile the cache is asked for as many bytes at `ahead`.
 template <class Isa, class Weights, int32_t rows, int32_t panels>
-void float_tile(const float* const* x, ptrdiff_t start, int32_t count, const std::byte* weights, size_t panel_bytes, bool add, float* to) {
+void float_tile(const float* const* x, ptrdiff_t start, int32_t count, const std::byte* weights, size_t panel_bytes, const std::byte* ahead, bool add,
+                float* to) {
     Sums<Isa, rows, panels> sums;
     constexpr int32_t vectors = panel_channels / Isa::width;
     const float* at[rows];
@@ -52,7 +53,10 @@ void float_tile(const float* const* x, ptrdiff_t start, int32_t count, const std
     }
     constexpr int32_t group = Weights::group;
     ptrdiff_t i = 0;
-    for (; i + group <= count; i += group, weights += Weights::bytes) float_step<Isa, Weights, rows, panels>(sums, at, i, group, weights, panel_bytes);
+    for (; i + group <= count; i += group, weights += Weights::bytes, ahead += Weights::bytes) {
+        Isa::prefetch(ahead);
+        float_step<Isa, Weights, rows, panels>(sums, at, i, group, weights, panel_bytes);
+    }
     if (i < count) float_step<Isa, Weights, rows, panels>(sums, at, i, count - static_cast<int32_t>(i), weights, panel_bytes);  // nothing behind the row is read
     for (int32_t r = 0; r < rows; ++r)
         for (int32_t p = 0; p < panels; ++p)
@@ -62,18 +66,23 @@ void float_tile(const float* const* x, ptrdiff_t start, int32_t count, const std
             }
 }
 
-// All rows of the block against `panels_left` panels, over one block of inputs.
+// `rows` rows against all panels of a chunk, over one block of inputs. The first tiles of rows fetch the next block of the weights, a panel
+// each, so that memory works while the processor does.
 template <class Isa, class Weights, int32_t rows>
 void float_rows(const Input& input, int32_t row, ptrdiff_t start, int32_t count, const std::byte* weights, size_t panel_bytes, int32_t panel_count,
                 Partial& partial) {
     constexpr int32_t together = Isa::panels_for(rows);
+    constexpr ptrdiff_t next_block = Isa::depth_block / Weights::group * Weights::bytes;
+    const int32_t tile = row / Isa::max_rows;
     float* to = partial.values[row];
     int32_t p = 0;
-    for (; p + together <= panel_count; p += together, weights += together * panel_bytes, to += together * panel_channels)
-        float_tile<Isa, Weights, rows, together>(input.rows + row, start, count, weights, panel_bytes, start > 0, to);
+    for (; p + together <= panel_count; p += together, weights += together * panel_bytes, to += together * panel_channels) {
+        const std::byte* ahead = tile < together ? weights + static_cast<size_t>(tile) * panel_bytes + next_block : weights;
+        float_tile<Isa, Weights, rows, together>(input.rows + row, start, count, weights, panel_bytes, ahead, start > 0, to);
+    }
     if constexpr (together > 1)
         for (; p < panel_count; ++p, weights += panel_bytes, to += panel_channels)
-            float_tile<Isa, Weights, rows, 1>(input.rows + row, start, count, weights, panel_bytes, start > 0, to);
+            float_tile<Isa, Weights, rows, 1>(input.rows + row, start, count, weights, panel_bytes, weights + next_block, start > 0, to);
 }
 
 template <class Isa, class Weights, int32_t rows>

@@ -86,8 +86,8 @@ struct Network {
     Layer layer1;
     Layer layer2;
     int32_t hidden2;
-    const float* w3;  // [2][hidden2]
-    const float* b3;  // [2]
+    const float* head;  // [hidden2] weights of accept minus those of reject: all that the softmax of two classes depends on
+    double head_bias;
     size_t bytes;
     void* memory;
     size_t memory_alignment;

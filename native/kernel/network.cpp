@@ -112,15 +112,11 @@ size_t lay_out(Network& network, const NetworkWeights& from, WeightType type, st
     Arena arena{memory};
     network.layer1 = pack(arena, type, from.width, from.hidden1, {from.w1, from.ln_weight, from.ln_bias, from.b1});
     network.layer2 = pack(arena, type, from.hidden1, from.hidden2, {from.w2, nullptr, nullptr, from.b2});
-    const size_t head = 2 * static_cast<size_t>(from.hidden2);
-    auto* w3 = arena.take<float>(head);
-    auto* b3 = arena.take<float>(2);
-    if (memory != nullptr) {
-        std::memcpy(w3, from.w3, head * sizeof(float));
-        std::memcpy(b3, from.b3, 2 * sizeof(float));
-    }
-    network.w3 = w3;
-    network.b3 = b3;
+    const auto count = static_cast<size_t>(from.hidden2);
+    auto* head = arena.take<float>(count);
+    for (size_t i = 0; memory != nullptr && i < count; ++i) head[i] = from.w3[count + i] - from.w3[i];
+    network.head = head;
+    network.head_bias = static_cast<double>(from.b3[1]) - from.b3[0];
     return arena.used;
 }
 

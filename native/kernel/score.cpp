@@ -107,15 +107,13 @@ void multiply_chunk(const Pass& pass, const Layer& layer, const Input& input, in
 
 // The last layer and the softmax, written as a logistic of the difference. Partial sums in a fixed order.
 float head(const Network& network, const float* hidden) {
-    constexpr int32_t lanes = 8;
+    constexpr int32_t lanes = 16;
     float sum[lanes] = {};
-    const float* reject = network.w3;
-    const float* accept = network.w3 + network.hidden2;
     int32_t i = 0;
     for (; i + lanes <= network.hidden2; i += lanes)
-        for (int32_t l = 0; l < lanes; ++l) sum[l] += hidden[i + l] * (accept[i + l] - reject[i + l]);
-    double difference = static_cast<double>(network.b3[1]) - network.b3[0];
-    for (; i < network.hidden2; ++i) difference += static_cast<double>(hidden[i]) * (accept[i] - reject[i]);
+        for (int32_t l = 0; l < lanes; ++l) sum[l] += hidden[i + l] * network.head[i + l];
+    double difference = network.head_bias;
+    for (; i < network.hidden2; ++i) difference += static_cast<double>(hidden[i]) * network.head[i];
     for (const float part : sum) difference += part;
     const double probability = 1.0 / (1.0 + std::exp(-difference));
     return std::isnan(probability) ? 0.0f : static_cast<float>(probability);
