@@ -6,7 +6,8 @@ export const maraErrorCodes = {
     INVALID_ARGUMENT: "An option or argument is outside its documented range.",
     AGENT_NOT_FOUND: "The agent file does not exist or cannot be read.",
     AGENT_FORMAT: "The agent file is neither a readable .safetensors nor a readable .pth file.",
-    AGENT_UNSAFE_PICKLE: "The .pth file asks for an opcode or a global that a state dict does not need. Nothing of it was executed.",
+    AGENT_UNSAFE_PICKLE:
+        "The .pth file asks for an opcode or a global that a state dict does not need. Nothing of it was executed.",
     AGENT_TENSORS: "A tensor of the agent is missing, unknown, of a wrong shape or dtype, or holds NaN or Inf.",
     AGENT_DISPOSED: "The agent was disposed and is used again.",
     AGENT_WIDTH: "The agent's width differs from the model's embedding size, or from the states it is given.",
@@ -45,7 +46,9 @@ function describe(value: unknown): string {
     if (typeof value === "bigint") return `${value}n`;
     if (value !== null && typeof value === "object") {
         const name = value.constructor?.name ?? "object";
-        return ArrayBuffer.isView(value) ? `${name}(${(value as unknown as {length?: number}).length ?? value.byteLength})` : name;
+        return ArrayBuffer.isView(value)
+            ? `${name}(${(value as unknown as {length?: number}).length ?? value.byteLength})`
+            : name;
     }
     return String(value);
 }

@@ -37,7 +37,49 @@ export interface NativeAgent {
     dispose(): void;
 }
 
+/** What node-llama-cpp asked of its native context, to be compared with what stands in its memory. */
+export interface NativeExpectedParams {
+    contextSize: number;
+    batchSize: number;
+    sequences: number;
+    swaFull: boolean;
+    noPerf: boolean;
+}
+
+/** Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (or -1), network (or -1), output (0 or 1). */
+export const entrySize = 6;
+
+/** llama.cpp's context behind a node-llama-cpp context, with spare sequences ("lanes") for candidates. */
+export interface NativeLaneContext {
+    /** After `init()`: verifies what was created and starts the decode thread. Throws LANES_UNAVAILABLE. */
+    attach(): {width: number; pooling: number; batchSize: number};
+    /** A batch without hidden states. `status` is llama_decode's: 0 ok, 1 no KV slot, others fatal. */
+    decode(entries: Int32Array): Promise<{status: number; decodeMs: number}>;
+    /** Forks lanes, decodes with hidden states, judges. `probabilities` per entry; NaN where no network was named. */
+    wave(
+        entries: Int32Array,
+        agents: NativeAgent[],
+        threads: number
+    ): Promise<{status: number; probabilities: Float32Array; decodeMs: number; kernelMs: number}>;
+    /** Removes the cells of `sequence` from `position` on. */
+    takeBack(sequence: number, position: number): void;
+    /** Makes the lane's cell at `position` the sequence's own, in place of what the sequence held there. */
+    adopt(sequence: number, position: number, lane: number): void;
+    /** Empties every lane. */
+    release(): void;
+    /** Joins the decode thread; to be called before the context is disposed. */
+    close(): void;
+}
+
 export interface NativeAddon {
+    /** Verifies the layout of an AddonContext and patches its parameters; between its construction and `init()`. */
+    LaneContext: new (
+        addonContext: object,
+        addonModel: object,
+        expected: NativeExpectedParams,
+        lanes: number,
+        extraCells: number
+    ) => NativeLaneContext;
     Agent: new (
         weights: NativeWeights,
         options: {dtype: NativeWeightType | "auto"; kernel?: string; threads?: number}

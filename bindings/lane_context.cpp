@@ -1,0 +1,189 @@
+#include "lane_context.h"
+
+#include <optional>
+
+#include "agent.h"
+#include "kernel/kernel.h"
+#include "llama/lanes.h"
+#include "llama/layout.h"
+#include "worker_thread.h"
+
+namespace mara::bindings {
+namespace {
+
+constexpr int32_t kernel_threads_max = 16;
+
+[[noreturn]] void unavailable(Napi::Env env, const std::string& problem) {
+    throw Napi::Error::New(env, "LANES_UNAVAILABLE: " + problem);
+}
+
+void* unwrap(Napi::Env env, const Napi::Value& value, const char* what) {
+    void* pointer = nullptr;
+    if (!value.IsObject() || napi_unwrap(env, value, &pointer) != napi_ok || pointer == nullptr)
+        unavailable(env, std::string("node-llama-cpp's ") + what + " is no longer a wrapped native object");
+    return pointer;
+}
+
+uint32_t field(const Napi::Object& object, const char* name) { return object.Get(name).As<Napi::Number>().Uint32Value(); }
+
+struct PoolDeleter {
+    void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
+};
+
+// What the worker touches, kept alive by every queued job: the JS object may be collected or closed meanwhile.
+struct LaneState {
+    std::unique_ptr<kernel::Pool, PoolDeleter> pool;
+    std::optional<llama::Lanes> lanes;
+};
+
+std::vector<llama::Entry> read_entries(const Napi::Value& value) {
+    const auto flat = value.As<Napi::Int32Array>();
+    std::vector<llama::Entry> entries(flat.ElementLength() / 6);
+    for (size_t i = 0; i < entries.size(); i++) {
+        const int32_t* const item = flat.Data() + i * 6;
+        entries[i] = {item[0], item[1], item[2], item[3], item[4], item[5] != 0};
+    }
+    return entries;
+}
+
+}  // namespace
+
+class LaneContext : public Napi::ObjectWrap<LaneContext> {
+public:
+    static Napi::Function define(Napi::Env env) {
+        return DefineClass(env, "LaneContext",
+                           {InstanceMethod("attach", &LaneContext::attach), InstanceMethod("decode", &LaneContext::decode),
+                            InstanceMethod("wave", &LaneContext::wave), InstanceMethod("takeBack", &LaneContext::take_back),
+                            InstanceMethod("adopt", &LaneContext::adopt), InstanceMethod("release", &LaneContext::release),
+                            InstanceMethod("close", &LaneContext::close)});
+    }
+
+    // (addonContext, addonModel, expected, lanes, extraCells): verifies the layout and patches the parameters, before init().
+    explicit LaneContext(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LaneContext>(info) {
+        const Napi::Env env = info.Env();
+        void* const addon_context = unwrap(env, info[0], "context");
+        addon_model_ = unwrap(env, info[1], "model");
+        const auto expected = info[2].As<Napi::Object>();
+        lane_count_ = info[3].As<Napi::Number>().Int32Value();
+        sequences_ = field(expected, "sequences");
+
+        std::string problem;
+        if (!llama::resolve_api(*static_cast<void**>(addon_context), api_, problem)) unavailable(env, problem);
+        const llama::ExpectedParams params{field(expected, "contextSize"), field(expected, "batchSize"), sequences_,
+                                           expected.Get("swaFull").ToBoolean(), expected.Get("noPerf").ToBoolean()};
+        if (!llama::find_layout(addon_context, addon_model_, params, layout_, problem)) unavailable(env, problem);
+
+        layout_.params->kv_unified = 1;
+        layout_.params->n_seq_max = sequences_ + static_cast<uint32_t>(lane_count_);
+        layout_.params->n_ctx += info[4].As<Napi::Number>().Uint32Value();
+        addon_context_ref_ = Napi::Persistent(info[0].As<Napi::Object>());
+        addon_model_ref_ = Napi::Persistent(info[1].As<Napi::Object>());
+    }
+
+    ~LaneContext() override { worker_.reset(); }
+
+private:
+    // After init(): verifies what was created, starts the decode thread, returns the width of a state.
+    Napi::Value attach(const Napi::CallbackInfo& info) {
+        const Napi::Env env = info.Env();
+        std::string problem;
+        if (!llama::verify_context(api_, layout_, addon_model_, sequences_ + static_cast<uint32_t>(lane_count_), problem))
+            unavailable(env, problem);
+        llama_context* const context = *layout_.context;
+        kernel::Pool* pool = nullptr;
+        if (kernel::pool_create(kernel_threads_max, &pool) != kernel::Status::ok) unavailable(env, "out of memory");
+        state_ = std::make_shared<LaneState>();
+        state_->pool.reset(pool);
+        state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, pool);
+        worker_ = std::make_unique<WorkerThread>(env);
+        auto result = Napi::Object::New(env);
+        result.Set("width", api_.model_n_embd_out(api_.get_model(context)));
+        result.Set("pooling", api_.pooling_type(context));
+        result.Set("batchSize", api_.n_batch(context));
+        return result;
+    }
+
+    // (entries): a batch without hidden states. Resolves with {status, decodeMs}.
+    Napi::Value decode(const Napi::CallbackInfo& info) {
+        struct Work {
+            std::vector<llama::Entry> entries;
+            int32_t status = 0;
+            double decode_ms = 0;
+        };
+        auto work = std::make_shared<Work>(Work{read_entries(info[0])});
+        return open(info).run({[work, state = state_] { work->status = state->lanes->decode(work->entries, work->decode_ms); },
+                               [work](Napi::Env env) -> Napi::Value {
+                                   auto result = Napi::Object::New(env);
+                                   result.Set("status", work->status);
+                                   result.Set("decodeMs", work->decode_ms);
+                                   return result;
+                               }});
+    }
+
+    // (entries, agents, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
+    Napi::Value wave(const Napi::CallbackInfo& info) {
+        struct Work {
+            std::vector<llama::Entry> entries;
+            std::vector<llama::NetworkRef> networks;
+            int32_t threads;
+            llama::WaveResult result;
+        };
+        auto work = std::make_shared<Work>();
+        work->entries = read_entries(info[0]);
+        const auto agents = info[1].As<Napi::Array>();
+        for (uint32_t i = 0; i < agents.Length(); i++) work->networks.push_back(network_of(agents.Get(i)));
+        work->threads = std::min(info[2].As<Napi::Number>().Int32Value(), kernel_threads_max);
+        return open(info).run({[work, state = state_] {
+                                   work->result = state->lanes->wave(work->entries, work->networks, work->threads);
+                               },
+                               [work](Napi::Env env) -> Napi::Value {
+                                   const llama::WaveResult& wave = work->result;
+                                   auto result = Napi::Object::New(env);
+                                   auto values = Napi::Float32Array::New(env, wave.probabilities.size());
+                                   std::copy(wave.probabilities.begin(), wave.probabilities.end(), values.Data());
+                                   result.Set("status", wave.status);
+                                   result.Set("probabilities", values);
+                                   result.Set("decodeMs", wave.decode_ms);
+                                   result.Set("kernelMs", wave.kernel_ms);
+                                   return result;
+                               }});
+    }
+
+    void take_back(const Napi::CallbackInfo& info) {
+        open(info);
+        state_->lanes->take_back(number(info[0]), number(info[1]));
+    }
+
+    void adopt(const Napi::CallbackInfo& info) {
+        open(info);
+        state_->lanes->adopt(number(info[0]), number(info[1]), number(info[2]));
+    }
+
+    void release(const Napi::CallbackInfo& info) {
+        open(info);
+        state_->lanes->release();
+    }
+
+    // Before the context goes away: joins the decode thread. Later calls throw.
+    void close(const Napi::CallbackInfo&) { worker_.reset(); }
+
+    WorkerThread& open(const Napi::CallbackInfo& info) const {
+        if (worker_ == nullptr) throw Napi::Error::New(info.Env(), "DECODE_FAILED: The context is disposed.");
+        return *worker_;
+    }
+
+    static int32_t number(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }
+
+    llama::Api api_{};
+    llama::Layout layout_;
+    const void* addon_model_ = nullptr;
+    uint32_t sequences_ = 0;
+    int32_t lane_count_ = 0;
+    Napi::ObjectReference addon_context_ref_, addon_model_ref_;
+    std::shared_ptr<LaneState> state_;
+    std::unique_ptr<WorkerThread> worker_;
+};
+
+void init_lanes(Napi::Env env, Napi::Object exports) { exports.Set("LaneContext", LaneContext::define(env)); }
+
+}  // namespace mara::bindings

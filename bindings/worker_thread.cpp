@@ -1,0 +1,87 @@
+#include "worker_thread.h"
+
+namespace mara::bindings {
+
+struct WorkerThread::Settling {
+    Napi::ThreadSafeFunction function;
+    size_t open = 0;  // Node thread only: promises that keep the event loop alive
+};
+
+struct WorkerThread::Pending {
+    Job job;
+    Napi::Promise::Deferred deferred;
+    std::shared_ptr<Settling> settling;
+    std::string failure;
+};
+
+WorkerThread::WorkerThread(Napi::Env env) : env_(env), settling_(std::make_shared<Settling>()) {
+    settling_->function = Napi::ThreadSafeFunction::New(env, Napi::Function(), "node-llama-mara decode", 0, 1);
+    settling_->function.Unref(env);
+    napi_add_env_cleanup_hook(env, on_environment_exit, this);
+    thread_ = std::thread([this] { loop(); });
+}
+
+WorkerThread::~WorkerThread() { close(); }
+
+void WorkerThread::on_environment_exit(void* self) { static_cast<WorkerThread*>(self)->close(); }
+
+Napi::Promise WorkerThread::run(Job job) {
+    auto* const pending = new Pending{std::move(job), Napi::Promise::Deferred::New(env_), settling_, {}};
+    if (settling_->open++ == 0) settling_->function.Ref(env_);
+    const Napi::Promise promise = pending->deferred.Promise();
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        queue_.push(pending);
+    }
+    wake_.notify_one();
+    return promise;
+}
+
+void WorkerThread::loop() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+        wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+        if (closing_) return;
+        Pending* const pending = queue_.front();
+        queue_.pop();
+        lock.unlock();
+        try {
+            pending->job.execute();
+        } catch (const std::exception& error) {
+            pending->failure = std::string("DECODE_FAILED: ") + error.what();
+        } catch (...) {
+            pending->failure = "DECODE_FAILED: unknown error";
+        }
+        // A failed call means that the environment is going away: nobody awaits the result.
+        if (settling_->function.BlockingCall(pending, settle) != napi_ok) delete pending;
+        lock.lock();
+    }
+}
+
+void WorkerThread::settle(Napi::Env env, Napi::Function, Pending* done) {
+    const std::unique_ptr<Pending> owned(done);
+    if (static_cast<napi_env>(env) == nullptr) return;
+    const Napi::HandleScope scope(env);
+    if (--done->settling->open == 0) done->settling->function.Unref(env);
+    if (!done->failure.empty()) return done->deferred.Reject(Napi::Error::New(env, done->failure).Value());
+    try {
+        done->deferred.Resolve(done->job.complete(env));
+    } catch (const Napi::Error& error) {
+        done->deferred.Reject(error.Value());
+    }
+}
+
+void WorkerThread::close() {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (closing_) return;
+        closing_ = true;
+        for (; !queue_.empty(); queue_.pop()) delete queue_.front();
+    }
+    wake_.notify_one();
+    thread_.join();
+    settling_->function.Release();
+    napi_remove_env_cleanup_hook(env_, on_environment_exit, this);
+}
+
+}  // namespace mara::bindings

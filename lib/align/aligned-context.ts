@@ -1,0 +1,137 @@
+import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
+import {MaraError} from "../errors.js";
+import {requireAlignable} from "./alignable.js";
+import {Aligner, requireAgent} from "./aligner.js";
+import {createLanesContext} from "./attach.js";
+import type {Backend} from "./backend.js";
+import {CandidateSource} from "./candidates.js";
+import {ContextHook} from "./context-hook.js";
+import {asToken, contextInternals, llamaInternals, sequenceInternals, stockContext} from "./internals.js";
+import {type AlignedContextOptions, pickSettings, requireInteger, requireOneOf, resolveSettings} from "./options.js";
+import {SerialBackend} from "./serial-backend.js";
+import {TokenChooser} from "./token-chooser.js";
+
+/** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
+const cpuLanes = 15;
+
+/**
+ * Creates a context whose sequences generate aligned text. Everything that takes a `LlamaContext` or a
+ * `LlamaContextSequence` works with it: sessions, completions, grammars, function calling, raw evaluation.
+ *
+ * The session's `temperature`, `topK`, `topP`, `minP`, `seed` and `xtc` are not used while the aligner is enabled: candidates
+ * are drawn with `options.candidates` instead. Grammar, token bias, repeat and DRY penalties apply.
+ *
+ * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, NATIVE_ADDON
+ */
+export async function createAlignedContext(
+    model: LlamaModel,
+    options: AlignedContextOptions
+): Promise<{context: LlamaContext; aligner: Aligner}> {
+    const {settings: given, others} = pickSettings(options);
+    const {mode = "auto", lanes, ...contextOptions} = others;
+    requireOneOf("mode", mode, ["auto", "lanes", "serial"]);
+    if (lanes !== undefined) requireInteger("lanes", lanes, 1, Number.MAX_SAFE_INTEGER);
+    requireAlignable(model, contextOptions.swaFullCache);
+    requireAgent(given.agent, model.embeddingVectorSize);
+    const settings = resolveSettings(given);
+
+    const wanted = Math.max(1, settings.topK - 1);
+    const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
+    const {context, backend} = await createContext(model, contextOptions, mode, request);
+    const aligner = new Aligner(context, backend.mode, settings);
+    install(context, backend, aligner);
+    return {context, aligner};
+}
+
+async function createContext(
+    model: LlamaModel,
+    options: Parameters<LlamaModel["createContext"]>[0] & object,
+    mode: "auto" | "lanes" | "serial",
+    request: Parameters<typeof createLanesContext>[2]
+): Promise<{context: LlamaContext; backend: Backend}> {
+    if (mode !== "serial") {
+        try {
+            return await createLanesContext(model, options, request);
+        } catch (error) {
+            if (mode === "lanes" || !(error instanceof MaraError) || error.code !== "LANES_UNAVAILABLE") throw error;
+            warnOnce(`node-llama-mara uses its slower serial mode: ${error.message}`);
+        }
+    }
+    // Hidden states without touching any memory: node-llama-cpp's own switch for embedding contexts.
+    const context = await model.createContext({...options, _embeddings: true} as typeof options);
+    return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
+}
+
+const warned = new Set<string>();
+
+function warnOnce(message: string): void {
+    if (warned.has(message)) return;
+    warned.add(message);
+    process.emitWarning(message, "MaraWarning");
+}
+
+function install(context: LlamaContext, backend: Backend, aligner: Aligner): void {
+    const {model} = context;
+    const addonContext = contextInternals(context)._ctx;
+    const stock = stockContext(context);
+    const isEndOfGeneration = (token: number) => model.isEogToken(asToken(token));
+    const chooser = new TokenChooser({
+        backend,
+        stats: aligner._stats,
+        candidates: new CandidateSource(stock, llamaInternals(model.llama)._bindings, isEndOfGeneration),
+        stateOf: (sequence) => aligner._stateOf(sequence),
+        isEndOfGeneration,
+        samplePlain: (index, sampler, details) =>
+            stock.sampleToken(index, sampler, ...(details as [boolean?, boolean?, boolean?, boolean?])),
+        onDecision: (decision) => aligner._report(decision),
+        withThreads: async (run) => {
+            const allocation = await contextInternals(context)._threadSplitterConsumer?.getAllocationToConsume();
+            if (!allocation) return await run(stock.getThreads());
+            const [threads, handle] = allocation;
+            try {
+                stock.setThreads(threads);
+                return await run(threads);
+            } finally {
+                handle.dispose();
+            }
+        }
+    });
+    for (const [name, value] of Object.entries(new ContextHook(stock, backend, chooser).methods))
+        Object.defineProperty(addonContext, name, {value, configurable: true});
+
+    const getSequence = context.getSequence;
+    context.getSequence = (options = {}) => {
+        if (options.tokenPredictor != null)
+            throw new MaraError(
+                "TOKEN_PREDICTOR",
+                "An aligned sequence cannot use a token predictor: predictions skip the decisions. Leave `tokenPredictor` out, " +
+                    "or use a plain context."
+            );
+        const sequence = getSequence.call(context, options);
+        observeSequence(sequence, aligner);
+        return sequence;
+    };
+    context.onDispose.createListener(() => aligner.dispose());
+}
+
+/** Learns the sampler configuration of each step, and hands a failed decision to whoever awaits the token. */
+function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void {
+    const internals = sequenceInternals(sequence);
+    const id = internals._sequenceId;
+    aligner._forget(id);
+    const resolve = internals._resolveSamplerConfig;
+    internals._resolveSamplerConfig = (options) => {
+        const config = resolve.call(sequence, options);
+        aligner._stateOf(id).config = config;
+        return config;
+    };
+    const decode = internals._decodeTokens;
+    internals._decodeTokens = async (...args) => {
+        const result = await decode.apply(sequence, args);
+        const state = aligner._stateOf(id);
+        const {failure} = state;
+        if (failure === undefined) return result;
+        delete state.failure;
+        throw failure;
+    };
+}

@@ -1,0 +1,199 @@
+import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {invalidArgument, MaraError} from "../errors.js";
+import type {Decision} from "./decision.js";
+import {sequenceInternals} from "./internals.js";
+import {type AlignerSettings, type Mode, type ResolvedSettings, resolveSettings} from "./options.js";
+import {type AlignerStats, emptyStats} from "./stats.js";
+import {randomStream, type SequenceState} from "./token-chooser.js";
+
+/** A candidate as a listener sees it. */
+export interface DecidedCandidate {
+    token: Token;
+    /** Probability among the candidates, after the temperature. */
+    probability: number;
+    /** The agent's accept probability; null if the candidate was not evaluated. */
+    acceptProbability: number | null;
+}
+
+/** One decision, reported after its token was chosen. */
+export interface DecisionEvent {
+    /** The sequence's number within its context. */
+    sequence: number;
+    /** Index in the context at which the token goes. */
+    position: number;
+    /** Most probable first: the index is the rank. */
+    candidates: DecidedCandidate[];
+    /** Rank of the emitted candidate. */
+    chosenRank: number;
+    /** Whether it was emitted because none was accepted. */
+    fallback: boolean;
+    /** Batches that it took to decide. */
+    waves: number;
+}
+
+export type DecisionListener = (event: DecisionEvent) => void;
+
+/** Steers, observes and counts the alignment of one context. Made by `createAlignedContext`. */
+export class Aligner {
+    /** How candidates are evaluated in this context. */
+    readonly mode: Mode;
+    readonly #context: LlamaContext;
+    readonly #states = new Map<number, SequenceState>();
+    readonly #overrides = new Map<number, Partial<AlignerSettings>[]>();
+    readonly #listeners = new Set<DecisionListener>();
+    #settings: ResolvedSettings;
+    #stats = emptyStats();
+    #disposed = false;
+
+    /** @internal */
+    constructor(context: LlamaContext, mode: Mode, settings: ResolvedSettings) {
+        this.#context = context;
+        this.mode = mode;
+        this.#settings = settings;
+    }
+
+    /** Whether decisions are made, for sequences that were not configured otherwise. Off: the sequences generate as on a plain context. */
+    get enabled(): boolean {
+        return this.#settings.enabled;
+    }
+
+    /** Takes effect at the next token. @throws MaraError INVALID_ARGUMENT, ALIGNER_DISPOSED */
+    set enabled(enabled: boolean) {
+        this.configure({enabled});
+    }
+
+    /** Whether `dispose` was called, here or on the context. */
+    get disposed(): boolean {
+        return this.#disposed;
+    }
+
+    /**
+     * Changes settings, for the whole context or for one sequence; a sequence's own settings win over the context's. Takes
+     * effect at the next token. Settings of a sequence end with it.
+     * @throws MaraError INVALID_ARGUMENT, AGENT_WIDTH, AGENT_DISPOSED, ALIGNER_DISPOSED
+     */
+    configure(partial: Partial<AlignerSettings>, sequence?: LlamaContextSequence): void {
+        if (this.#disposed)
+            throw new MaraError("ALIGNER_DISPOSED", "The aligner is disposed. Create a new aligned context.");
+        if (typeof partial !== "object" || partial === null)
+            throw invalidArgument("the aligner's settings", "an object", partial);
+        if ("agent" in partial) requireAgent(partial.agent, this.#context.model.embeddingVectorSize);
+        if (sequence === undefined) {
+            this.#settings = resolveSettings(partial, this.#settings);
+            for (const id of this.#states.keys()) this.#apply(id, "seed" in partial);
+        } else {
+            const id = this.#idOf(sequence);
+            const overrides = [...(this.#overrides.get(id) ?? []), partial];
+            resolveSettings(partial, this.#settings);
+            this.#overrides.set(id, overrides);
+            this.#apply(id, "seed" in partial);
+        }
+    }
+
+    /** A copy of the counters, of the whole context or of one sequence. */
+    stats(sequence?: LlamaContextSequence): AlignerStats {
+        return structuredClone(sequence === undefined ? this.#stats : this._stateOf(this.#idOf(sequence)).stats);
+    }
+
+    /** Sets every counter, of the context and of its sequences, to zero. */
+    resetStats(): void {
+        Object.assign(this.#stats, emptyStats());
+        for (const state of this.#states.values()) Object.assign(state.stats, emptyStats());
+    }
+
+    /**
+     * Calls `listener` after every decision. A listener's error is printed and does not disturb the generation.
+     * @returns a function that ends it
+     */
+    onDecision(listener: DecisionListener): () => void {
+        if (typeof listener !== "function") throw invalidArgument("listener", "a function", listener);
+        this.#listeners.add(listener);
+        return () => void this.#listeners.delete(listener);
+    }
+
+    /** Ends the alignment. The context goes on as a plain one, and the agent is no longer needed. */
+    dispose(): void {
+        this.#disposed = true;
+        this.#listeners.clear();
+        this.#settings = {...this.#settings, enabled: false};
+        this.#overrides.clear();
+        for (const id of this.#states.keys()) this.#apply(id, false);
+    }
+
+    /** @hidden */
+    [Symbol.dispose](): void {
+        this.dispose();
+    }
+
+    /** @internal */
+    get _stats(): AlignerStats {
+        return this.#stats;
+    }
+
+    /** @internal */
+    _stateOf(id: number): SequenceState {
+        let state = this.#states.get(id);
+        if (state === undefined) {
+            state = {
+                settings: this.#settings,
+                stats: emptyStats(),
+                config: {},
+                draw: randomStream(this.#settings.seed, id)
+            };
+            this.#states.set(id, state);
+        }
+        return state;
+    }
+
+    /** @internal A sequence number is given out anew: nothing of its last holder stays. */
+    _forget(id: number): void {
+        this.#states.delete(id);
+        this.#overrides.delete(id);
+    }
+
+    /** @internal */
+    _report({sequence, position, candidates, verdicts, chosen, fallback, waves}: Decision): void {
+        if (this.#listeners.size === 0) return;
+        const decided = candidates.map(({token, probability}, rank) => ({
+            token: token as Token,
+            probability,
+            acceptProbability: verdicts[rank] ?? null
+        }));
+        const event = {sequence, position, candidates: decided, chosenRank: chosen as number, fallback, waves};
+        for (const listener of this.#listeners) {
+            try {
+                listener(event);
+            } catch (error) {
+                console.error("node-llama-mara: a decision listener threw", error);
+            }
+        }
+    }
+
+    #apply(id: number, reseed: boolean): void {
+        const state = this._stateOf(id);
+        state.settings = (this.#overrides.get(id) ?? []).reduce<ResolvedSettings>(
+            (settings, override) => resolveSettings(override, settings),
+            this.#settings
+        );
+        if (reseed) state.draw = randomStream(state.settings.seed, id);
+    }
+
+    #idOf(sequence: LlamaContextSequence): number {
+        if (sequence?.context !== this.#context)
+            throw invalidArgument("sequence", "a sequence of this aligner's context", sequence);
+        return sequenceInternals(sequence)._sequenceId;
+    }
+}
+
+/** @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH */
+export function requireAgent(agent: unknown, width: number): asserts agent is MaraAgent {
+    if (!(agent instanceof MaraAgent)) throw invalidArgument("agent", "a MaraAgent", agent);
+    if (agent.disposed) throw new MaraError("AGENT_DISPOSED", "The agent is disposed. Load it again.");
+    if (agent.width !== width)
+        throw new MaraError(
+            "AGENT_WIDTH",
+            `The agent reads states of width ${agent.width}, but the model's embedding size is ${width}. ` +
+                "Use an agent that was trained for a model of this width."
+        );
+}

@@ -1,0 +1,146 @@
+import {AsyncLocalStorage} from "node:async_hooks";
+import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
+import {MaraError} from "../errors.js";
+import {fromNative, type NativeLaneContext, native} from "../native.js";
+import {type AddonContextParams, contextInternals, llamaInternals, modelInternals} from "./internals.js";
+import {LanesBackend} from "./lanes-backend.js";
+
+/** llama.cpp's LLAMA_MAX_SEQ. */
+const maxSequences = 256;
+/** llama.cpp pads contexts to this many cells. */
+const cellPadding = 256;
+
+export interface LanesRequest {
+    /** How many lanes were asked for, or undefined for `defaultLanes` cut to what fits. */
+    lanes: number | undefined;
+    defaultLanes: number;
+}
+
+interface Attempt {
+    model: object;
+    request: LanesRequest;
+    /** Of the context constructed last: node-llama-cpp tries again with a smaller context when memory runs out. */
+    result?: {context: object; lanes: NativeLaneContext; laneCount: number; sequences: number};
+    problem?: MaraError;
+}
+
+const attempts = new AsyncLocalStorage<Attempt>();
+
+/**
+ * Creates a context with lanes: between the construction of node-llama-cpp's native context and its `init()`, the layout is
+ * verified and a unified KV cache with spare sequences is asked for.
+ *
+ * @throws MaraError LANES_UNAVAILABLE, LANES_LIMIT; no context is left behind then
+ */
+export async function createLanesContext(
+    model: LlamaModel,
+    options: LlamaContextOptions,
+    request: LanesRequest
+): Promise<{context: LlamaContext; backend: LanesBackend}> {
+    requireSameRope(model, options);
+    const attempt: Attempt = {model: modelInternals(model)._model, request};
+    const context = await attempts.run(attempt, () => withObservedContexts(model, () => model.createContext(options)));
+    try {
+        if (attempt.problem !== undefined) throw attempt.problem;
+        if (attempt.result === undefined || attempt.result.context !== contextInternals(context)._ctx)
+            throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
+        const {lanes, laneCount, sequences} = attempt.result;
+        const {width, batchSize} = lanes.attach();
+        if (width !== model.embeddingVectorSize)
+            throw new MaraError(
+                "LANES_UNAVAILABLE",
+                `the attached model's states have width ${width} where ${model.embeddingVectorSize} was expected`
+            );
+        return {context, backend: new LanesBackend(lanes, {sequences, lanes: laneCount, batchSize})};
+    } catch (error) {
+        await context.dispose();
+        throw fromNative(error);
+    }
+}
+
+const observed = new WeakMap<object, {users: number; stock: object}>();
+
+/** Runs `create` while contexts constructed through this Llama's bindings are seen by the current attempt. */
+async function withObservedContexts<T>(model: LlamaModel, create: () => Promise<T>): Promise<T> {
+    const llama = llamaInternals(model.llama);
+    const state = observed.get(llama) ?? {users: 0, stock: llama._bindings};
+    observed.set(llama, state);
+    if (state.users++ === 0) llama._bindings = observeContexts(llama._bindings);
+    try {
+        return await create();
+    } finally {
+        if (--state.users === 0) {
+            llama._bindings = state.stock as typeof llama._bindings;
+            observed.delete(llama);
+        }
+    }
+}
+
+function observeContexts<T extends {AddonContext: new (...args: never[]) => object}>(bindings: T): T {
+    const observedClass = new Proxy(bindings.AddonContext, {
+        construct(target, args, newTarget) {
+            const context = Reflect.construct(target, args, newTarget) as object;
+            const attempt = attempts.getStore();
+            // node-llama-cpp also constructs contexts on another model, to estimate memory.
+            if (attempt !== undefined && args[0] === attempt.model)
+                prepare(attempt, context, args[1] as AddonContextParams);
+            return context;
+        }
+    });
+    return new Proxy(bindings, {
+        get: (target, name) => (name === "AddonContext" ? observedClass : Reflect.get(target, name))
+    });
+}
+
+function prepare(attempt: Attempt, context: object, params: AddonContextParams): void {
+    const {sequences, batchSize, contextSize} = params;
+    // llama.cpp keeps one output row per sequence and allows no more rows than the batch size.
+    const most = Math.min(maxSequences, batchSize) - sequences;
+    const {lanes = Math.min(attempt.request.defaultLanes, most)} = attempt.request;
+    delete attempt.problem;
+    delete attempt.result;
+    if (lanes > most || most < 1) {
+        attempt.problem = new MaraError(
+            attempt.request.lanes === undefined ? "LANES_UNAVAILABLE" : "LANES_LIMIT",
+            `${Math.max(1, lanes)} lanes do not fit beside ${sequences} sequences: at most ${most} are possible with a batch size of ` +
+                `${batchSize} (llama.cpp allows ${maxSequences} sequences and one per place of a batch). ` +
+                "Ask for fewer lanes, or raise `batchSize`."
+        );
+        return;
+    }
+    const expected = {
+        contextSize,
+        batchSize,
+        sequences,
+        swaFull: params.swaFullCache ?? false,
+        noPerf: !params.performanceTracking
+    };
+    const extraCells = Math.ceil(lanes / cellPadding) * cellPadding;
+    try {
+        const Lanes = native().LaneContext;
+        const laneContext = new Lanes(context, attempt.model, expected, lanes, extraCells);
+        attempt.result = {context, lanes: laneContext, laneCount: lanes, sequences};
+    } catch (error) {
+        attempt.problem = fromNative(error) as MaraError;
+    }
+}
+
+/**
+ * Some models choose their RoPE factors by the context size per sequence (llama.cpp: get_rope_factors), which a unified
+ * cache changes. Rather than other text than a plain context gives, such contexts get no lanes.
+ */
+function requireSameRope(model: LlamaModel, options: LlamaContextOptions): void {
+    const {rope} = model.fileInfo.architectureMetadata as {
+        rope?: {scaling?: {original_context_length?: number; type?: string}};
+    };
+    const isLongRope =
+        model.fileInfo.metadata.general.architecture.startsWith("phi3") || rope?.scaling?.type === "longrope";
+    if (!isLongRope) return;
+    const original = rope?.scaling?.original_context_length ?? model.trainContextSize;
+    const perSequence = typeof options.contextSize === "number" ? options.contextSize : undefined;
+    if (perSequence !== undefined && perSequence > original) return;
+    throw new MaraError(
+        "LANES_UNAVAILABLE",
+        `the model picks its RoPE factors by context size (up to ${original} tokens or beyond), which lanes would change`
+    );
+}

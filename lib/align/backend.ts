@@ -1,0 +1,66 @@
+import type {NativeAgent} from "../native.js";
+import type {Mode} from "./options.js";
+
+/** A token of a batch. */
+export interface BatchToken {
+    sequence: number;
+    position: number;
+    token: number;
+    /** Logits wanted. */
+    output: boolean;
+}
+
+/** A token of a wave: a candidate to be judged, or one whose logits must stay resident. */
+export interface WaveToken {
+    sequence: number;
+    position: number;
+    token: number;
+    /** Number of the lane to decode it in; undefined: the sequence itself. */
+    lane?: number;
+    /** Judges the state; undefined: not judged. */
+    agent?: NativeAgent;
+}
+
+export interface WaveOutcome {
+    /** False: llama.cpp found no room for the batch; nothing has changed. */
+    fits: boolean;
+    /** Per token of the wave; NaN where it was not judged. */
+    probabilities: ArrayLike<number>;
+    decodeMs: number;
+    kernelMs: number;
+}
+
+/**
+ * How batches are decoded and candidates judged. After `decode` and `wave` the logits of the batch's i-th token are at row i.
+ * Decodes reject with a plain Error when llama.cpp fails.
+ */
+export interface Backend {
+    readonly mode: Mode;
+    /** Lanes for candidates beside the main sequences. */
+    readonly lanes: number;
+    /** Most tokens in one wave. */
+    readonly batchSize: number;
+    /** Whether one wave can judge candidates of several sequences, or several of one. */
+    readonly judgesBatches: boolean;
+    /** A batch as node-llama-cpp asked for it. */
+    decode(tokens: readonly BatchToken[]): Promise<{decodeMs: number}>;
+    /** Candidates and riders, with hidden states. Tokens not in lanes are written into their sequences. */
+    wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
+    /** Removes the sequence's cells from `position` on. */
+    takeBack(sequence: number, position: number): void;
+    /** Makes the lane's cell at `position` the sequence's own. */
+    adopt(sequence: number, position: number, lane: number): void;
+    /** Empties every lane. */
+    release(): void;
+    /** Ends the backend's thread; the context is about to go away. */
+    close(): void;
+}
+
+/** node-llama-cpp's own words for a decode that failed, so that callers see the errors they know. */
+export function decodeError(status: number): Error {
+    return new Error(
+        status === 1
+            ? "could not find a KV slot for the batch (try reducing the size of the batch or increase the context)"
+            : "Eval has failed"
+    );
+}

@@ -1,0 +1,123 @@
+import type {AddonContext, AddonSampler, DetailedSample, SamplerConfig} from "./internals.js";
+import type {ResolvedSettings} from "./options.js";
+
+/** One candidate of a decision. */
+export interface Candidate {
+    readonly token: number;
+    /** Probability among the candidates, after the temperature. */
+    readonly probability: number;
+}
+
+/** The native classes needed to keep a grammar's state. */
+export interface GrammarBindings {
+    AddonGrammarEvaluationState: new (existing: object) => object;
+    AddonSampler: {acceptGrammarEvaluationStateToken(state: object, token: number): void};
+}
+
+/**
+ * With this temperature the chain's final draw takes the top candidate, while truncation (which comes before the
+ * temperature in llama.cpp's chain) is untouched. A power of two: dividing by it and multiplying back loses nothing.
+ */
+const nearlyGreedy = 2 ** -20;
+
+/** A token bias that no penalty outweighs and that keeps float32 logits finite. */
+const forcingBias = 1e30;
+
+/**
+ * Draws candidates from node-llama-cpp's own sampler chain, with the session's bias, penalties and grammar and the
+ * aligner's truncation, and keeps the chain's state in step with the token really emitted.
+ *
+ * Taking candidates makes node-llama-cpp feed its own draw to the chain. What that touches is put right here:
+ * - repeat penalty: rebuilt by node-llama-cpp itself from `punishTokens` at the next step;
+ * - grammar: candidates are drawn with a clone, the real state takes the emitted token;
+ * - DRY: its history lives in the chain only, so it is rebuilt from the emitted tokens when draw and choice differ.
+ */
+export class CandidateSource {
+    readonly #context: AddonContext;
+    readonly #grammars: GrammarBindings;
+    readonly #isEndOfGeneration: (token: number) => boolean;
+    readonly #dry = new WeakMap<AddonSampler, {emitted: number[]; stale: boolean}>();
+
+    constructor(context: AddonContext, grammars: GrammarBindings, isEndOfGeneration: (token: number) => boolean) {
+        this.#context = context;
+        this.#grammars = grammars;
+        this.#isEndOfGeneration = isEndOfGeneration;
+    }
+
+    /**
+     * Candidates for the logits at `row`, most probable first; empty where node-llama-cpp would fail to sample.
+     * `drawn` is what the chain believes was emitted; pass it to `settle`.
+     */
+    async take(
+        row: number,
+        sampler: AddonSampler,
+        config: SamplerConfig,
+        settings: ResolvedSettings
+    ): Promise<{candidates: Candidate[]; drawn: number}> {
+        await this.#restoreDry(row, sampler, config);
+        const {xtcProbability: _p, xtcThreshold: _t, grammarEvaluationState: grammar, ...kept} = config;
+        sampler.applyConfig({
+            ...kept,
+            temperature: nearlyGreedy,
+            topK: settings.topK,
+            topP: settings.topP,
+            minP: settings.minP,
+            ...(grammar && {grammarEvaluationState: new this.#grammars.AddonGrammarEvaluationState(grammar)})
+        });
+        const filter: [number[], boolean, boolean, boolean, number] = [[], false, false, false, settings.topK];
+        const sample = await this.#context.sampleToken(row, sampler, false, false, filter, false);
+        const [drawn, , , logits = []] = sample as DetailedSample;
+        return {candidates: drawn === -1 ? [] : toCandidates(logits, settings.temperature), drawn};
+    }
+
+    /** Brings grammar and DRY state in step with the token emitted after `take`. */
+    settle(sampler: AddonSampler, config: SamplerConfig, drawn: number, emitted: number): void {
+        if (config.grammarEvaluationState && !this.#isEndOfGeneration(emitted))
+            this.#grammars.AddonSampler.acceptGrammarEvaluationStateToken(config.grammarEvaluationState, emitted);
+        this.note(sampler, config, emitted, drawn !== emitted);
+    }
+
+    /** Remembers a token that went through the chain, for a later rebuild of the DRY history. */
+    note(sampler: AddonSampler, config: SamplerConfig, emitted: number, stale = false): void {
+        if (!config.dryRepeatPenaltyStrength) return;
+        const dry = this.#dry.get(sampler) ?? {emitted: [], stale: false};
+        dry.emitted.push(emitted);
+        dry.stale ||= stale;
+        this.#dry.set(sampler, dry);
+    }
+
+    async #restoreDry(row: number, sampler: AddonSampler, config: SamplerConfig): Promise<void> {
+        const dry = this.#dry.get(sampler);
+        if (!dry?.stale || !config.dryRepeatPenaltyStrength) return;
+        const dryOnly = Object.fromEntries(
+            Object.entries(config).filter(([key]) => key.startsWith("dryRepeatPenalty"))
+        );
+        sampler.applyConfig({}); // frees the DRY sampler and with it the history
+        const reach = config.dryRepeatPenaltyLastTokens ?? -1;
+        const history = reach < 0 ? dry.emitted : dry.emitted.slice(-reach);
+        for (const token of history) {
+            sampler.applyConfig({
+                ...dryOnly,
+                temperature: 0,
+                tokenBiasKeys: Uint32Array.of(token),
+                tokenBiasValues: Float32Array.of(forcingBias)
+            });
+            await this.#context.sampleToken(row, sampler);
+        }
+        dry.stale = false;
+    }
+}
+
+/** Softmax of `logits` (pairs of token and logit, scaled by `nearlyGreedy`) at the given temperature; ties by token id. */
+function toCandidates(logits: readonly number[], temperature: number): Candidate[] {
+    const pairs: {token: number; logit: number}[] = [];
+    for (let i = 0; i + 1 < logits.length; i += 2)
+        pairs.push({token: logits[i] as number, logit: (logits[i + 1] as number) * nearlyGreedy});
+    const possible = pairs
+        .filter(({logit}) => logit > Number.NEGATIVE_INFINITY)
+        .sort((a, b) => b.logit - a.logit || a.token - b.token);
+    const top = possible[0]?.logit ?? 0;
+    const weights = possible.map(({logit}) => Math.exp((logit - top) / temperature));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return possible.map(({token}, rank) => ({token, probability: (weights[rank] as number) / total}));
+}

@@ -1,0 +1,180 @@
+import type {Backend, BatchToken} from "./backend.js";
+import type {Rider} from "./decision.js";
+import type {AddonContext, AddonSampler, DetailedSample} from "./internals.js";
+import type {Resident} from "./round.js";
+import {type Row, SamplingStep} from "./sampling-step.js";
+import type {TokenChooser} from "./token-chooser.js";
+
+/**
+ * Takes the place of the methods of one `AddonContext`, node-llama-cpp's native boundary. Batches run on the backend; tokens
+ * are chosen by the chooser; a token whose forward pass deciding has already run is recognised when node-llama-cpp asks for it,
+ * and its decode is skipped. Until then its cell is invisible: whatever else is done to the sequence drops it first.
+ */
+export class ContextHook {
+    readonly #context: AddonContext;
+    readonly #backend: Backend;
+    readonly #chooser: TokenChooser;
+    readonly #residents = new Map<number, Resident>();
+    /** Evaluated tokens whose cells are out of order (`Decision.predecessor`), the last of each sequence. */
+    readonly #misplaced = new Map<number, Rider>();
+    #batch: BatchToken[] = [];
+    /** Rows of the batch under construction, with their index in it, and residents that stand in for a decode. */
+    #rows: {row: Row; index: number}[] = [];
+    #reused: {resident: Resident; row: Row}[] = [];
+    #step: SamplingStep;
+
+    /** `context` gives the stock methods (`stockContext`). */
+    constructor(context: AddonContext, backend: Backend, chooser: TokenChooser) {
+        this.#context = context;
+        this.#backend = backend;
+        this.#chooser = chooser;
+        this.#step = this.#newStep();
+    }
+
+    /** The replacements, by method name. */
+    get methods(): Partial<Record<keyof AddonContext | "saveSequenceStateToFile", unknown>> & Record<string, unknown> {
+        const stock = this.#context as unknown as Record<string, (...args: unknown[]) => unknown>;
+        /** A stock method that finds the sequence as node-llama-cpp left it. */
+        const onSequence =
+            (name: string, sequenceAt: number) =>
+            (...args: unknown[]) => {
+                this.#drop(args[sequenceAt] as number);
+                return stock[name]?.(...args);
+            };
+        return {
+            initBatch: () => this.#initBatch(),
+            addToBatch: (...args: Parameters<AddonContext["addToBatch"]>) => this.#addToBatch(...args),
+            decodeBatch: () => this.#decodeBatch(),
+            sampleToken: (row: number, sampler: AddonSampler, ...details: unknown[]) =>
+                this.#sampleToken(row, sampler, details),
+            removeTokenCellsFromSequence: onSequence("removeTokenCellsFromSequence", 0),
+            shiftSequenceTokenCells: onSequence("shiftSequenceTokenCells", 0),
+            disposeSequence: onSequence("disposeSequence", 0),
+            saveSequenceStateToFile: onSequence("saveSequenceStateToFile", 1),
+            loadSequenceStateFromFile: onSequence("loadSequenceStateFromFile", 1),
+            restoreCheckpoint: onSequence("restoreCheckpoint", 2),
+            copySequenceStateFromOtherSequence: (target: number, source: number) => {
+                this.#drop(source);
+                return onSequence("copySequenceStateFromOtherSequence", 0)(target, source);
+            },
+            setLoras: (...args: unknown[]) => {
+                for (const sequence of [...this.#residents.keys()]) this.#drop(sequence);
+                return stock.setLoras?.(...args);
+            },
+            getSequenceKvCacheMaxPosition: (sequence: number) => {
+                const position = this.#context.getSequenceKvCacheMaxPosition(sequence);
+                const hidden = this.#residents.get(sequence)?.position;
+                return hidden === undefined ? position : Math.min(position, hidden - 1);
+            },
+            dispose: () => {
+                this.#residents.clear();
+                this.#backend.close();
+                return this.#context.dispose();
+            }
+        };
+    }
+
+    #newStep(): SamplingStep {
+        return new SamplingStep((decisions, riders) => this.#chooser.settleTogether(decisions, riders));
+    }
+
+    /** Forgets a resident token and takes its cell back. */
+    #drop(sequence: number): void {
+        this.#misplaced.delete(sequence);
+        const resident = this.#residents.get(sequence);
+        if (resident === undefined) return;
+        this.#residents.delete(sequence);
+        this.#backend.takeBack(sequence, resident.position);
+    }
+
+    #initBatch(): void {
+        this.#batch = [];
+        this.#rows = [];
+        this.#reused = [];
+        for (const resident of this.#step.residents) {
+            this.#residents.set(resident.sequence, resident);
+            this.#misplaced.delete(resident.sequence);
+        }
+        this.#step = this.#newStep();
+    }
+
+    #addToBatch(sequence: number, first: number, tokens: Uint32Array, outputs: Uint32Array): Uint32Array {
+        const resident = this.#residents.get(sequence);
+        if (
+            resident?.position === first &&
+            resident.token === tokens[0] &&
+            tokens.length === 1 &&
+            outputs.length === 1
+        ) {
+            this.#residents.delete(sequence);
+            const row = this.#newRow(resident);
+            row.index = resident.row;
+            row.misplaced = resident.misplaced === true;
+            if (row.misplaced) this.#misplaced.set(sequence, resident);
+            this.#reused.push({resident, row});
+            return Uint32Array.of(this.#step.rows.length - 1);
+        }
+        const predecessor = this.#misplaced.get(sequence);
+        this.#drop(sequence);
+        if (predecessor?.position === first - 1) this.#decodeAnew(predecessor, false);
+        const wanted = new Set(outputs);
+        const ids: number[] = [];
+        for (const [i, token] of tokens.entries()) {
+            const entry = {sequence, position: first + i, token};
+            this.#batch.push({...entry, output: wanted.has(i)});
+            if (!wanted.has(i)) continue;
+            this.#rows.push({row: this.#newRow(entry), index: this.#batch.length - 1});
+            ids.push(this.#step.rows.length - 1);
+        }
+        return Uint32Array.from(ids);
+    }
+
+    #newRow({sequence, position, token}: Rider): Row {
+        const row: Row = {sequence, position: position + 1, token, index: undefined, misplaced: false};
+        this.#step.rows.push(row);
+        return row;
+    }
+
+    /** Adds a token that is in the cache to the batch, in place of what is there. */
+    #decodeAnew({sequence, position, token}: Rider, output: boolean): number {
+        this.#backend.takeBack(sequence, position);
+        return this.#batch.push({sequence, position, token, output}) - 1;
+    }
+
+    async #decodeBatch(): Promise<void> {
+        if (this.#batch.length === 0) return;
+        // A decode overwrites every row, so residents that must sample are decoded anew in it, and the others are dropped.
+        for (const sequence of [...this.#residents.keys()]) this.#drop(sequence);
+        for (const {resident, row} of this.#reused) {
+            this.#rows.push({row, index: this.#decodeAnew(resident, true)});
+            row.misplaced = false;
+            this.#misplaced.delete(resident.sequence);
+        }
+        const {decodeMs} = await this.#backend.decode(this.#batch);
+        for (const {row, index} of this.#rows) row.index = index;
+        this.#chooser.countDecode(this.#batch, decodeMs);
+    }
+
+    async #sampleToken(id: number, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample> {
+        const step = this.#step;
+        const row = step.rows[id];
+        if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
+        const read = <T>(use: (index: number) => Promise<T>) =>
+            step.read(async () => {
+                if (row.index === undefined) await this.#decodeAgain(row);
+                return await use(row.index as number);
+            });
+        return await this.#chooser.sample({step, row, sampler, details, read});
+    }
+
+    /** For a row that was asked for only after a decision had overwritten it. */
+    async #decodeAgain(row: Row): Promise<void> {
+        for (const {sequence, position} of this.#step.residents) this.#backend.takeBack(sequence, position);
+        this.#step.residents = [];
+        const entry = {sequence: row.sequence, position: row.position - 1, token: row.token, output: true};
+        this.#backend.takeBack(entry.sequence, entry.position);
+        const {decodeMs} = await this.#backend.decode([entry]);
+        row.index = 0;
+        this.#chooser.countDecode([entry], decodeMs);
+    }
+}

@@ -1,0 +1,116 @@
+/**
+ * The private parts of node-llama-cpp (3.22) that alignment stands on, typed in one place.
+ * Nothing else in lib/ names an underscored member of node-llama-cpp.
+ */
+import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
+
+/** `AddonSampler`: one sampler chain. */
+export interface AddonSampler {
+    applyConfig(config: SamplerConfig): void;
+}
+
+/** The plain object that `LlamaContextSequence._resolveSamplerConfig` builds. */
+export interface SamplerConfig {
+    temperature?: number;
+    minP?: number;
+    topK?: number;
+    topP?: number;
+    seed?: number;
+    xtcProbability?: number;
+    xtcThreshold?: number;
+    dryRepeatPenaltyStrength?: number;
+    dryRepeatPenaltyLastTokens?: number;
+    dryRepeatPenaltySequenceBreakers?: readonly string[] | false;
+    tokenBiasKeys?: Uint32Array;
+    tokenBiasValues?: Float32Array;
+    grammarEvaluationState?: object;
+    readonly [other: string]: unknown;
+}
+
+/** What `sampleToken` resolves with when probabilities, a confidence or logits are asked for. */
+export type DetailedSample = [token: number, probabilities?: number[], confidence?: number, logits?: number[]];
+
+/** `[tokens, includeMax, includeMin, includeSelected, includeTop]` */
+export type LogitsFilter = [tokens: number[], max: boolean, min: boolean, selected: boolean, top: number];
+
+/** `AddonContext`: the native boundary of a `LlamaContext`. */
+export interface AddonContext {
+    initBatch(size: number): void;
+    addToBatch(
+        sequence: number,
+        firstPosition: number,
+        tokens: Uint32Array,
+        outputIndexes: Uint32Array
+    ): ArrayLike<number>;
+    decodeBatch(): Promise<void>;
+    sampleToken(
+        row: number,
+        sampler: AddonSampler,
+        probabilities?: boolean,
+        confidence?: boolean,
+        logits?: boolean | LogitsFilter,
+        totalLogitWeight?: boolean
+    ): Promise<number | DetailedSample>;
+    setThreads(threads: number): void;
+    getThreads(): number;
+    getEmbedding(inputTokens: number): Float64Array;
+    getContextSize(): number;
+    removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
+    getSequenceKvCacheMaxPosition(sequence: number): number;
+    disposeSequence(sequence: number): void;
+    dispose(): Promise<void>;
+}
+
+interface Bindings {
+    AddonContext: new (model: object, params: AddonContextParams) => AddonContext;
+    AddonGrammarEvaluationState: new (existing: object) => object;
+    AddonSampler: {acceptGrammarEvaluationStateToken(state: object, token: number): void};
+}
+
+export interface AddonContextParams {
+    contextSize: number;
+    batchSize: number;
+    sequences: number;
+    swaFullCache?: boolean;
+    performanceTracking?: boolean;
+}
+
+/** `ThreadsSplitterConsumer`: a context's claim on the threads that all contexts share. */
+interface ThreadsConsumer {
+    getAllocationToConsume(): ThreadsAllocation | Promise<ThreadsAllocation>;
+}
+type ThreadsAllocation = [threads: number, handle: {dispose(): void}] | null;
+
+interface LlamaInternals {
+    _bindings: Bindings;
+}
+interface ModelInternals {
+    readonly _model: object;
+}
+interface ContextInternals {
+    readonly _ctx: AddonContext;
+    readonly _threadSplitterConsumer?: ThreadsConsumer;
+}
+interface SequenceInternals {
+    readonly _sequenceId: number;
+    _resolveSamplerConfig(options: unknown): SamplerConfig;
+    _decodeTokens(...args: unknown[]): Promise<unknown>;
+}
+
+export const llamaInternals = (llama: Llama): LlamaInternals => llama as unknown as LlamaInternals;
+export const modelInternals = (model: LlamaModel): ModelInternals => model as unknown as ModelInternals;
+export const contextInternals = (context: LlamaContext): ContextInternals => context as unknown as ContextInternals;
+export const sequenceInternals = (sequence: LlamaContextSequence): SequenceInternals =>
+    sequence as unknown as SequenceInternals;
+
+/** A context's stock methods, whatever is put over them later. */
+export function stockContext(context: LlamaContext): AddonContext {
+    return new Proxy(contextInternals(context)._ctx, {
+        get: (target, name) => {
+            const method = Reflect.get(Object.getPrototypeOf(target), name, target);
+            return typeof method === "function" ? method.bind(target) : method;
+        }
+    });
+}
+
+export const asToken = (token: number): Token => token as Token;

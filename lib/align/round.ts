@@ -1,0 +1,101 @@
+import {type Backend, decodeError, type WaveOutcome, type WaveToken} from "./backend.js";
+import type {Decision, Rider} from "./decision.js";
+import {planWave, type Share} from "./wave-plan.js";
+
+/** A decided token whose cell is in the cache and whose logits are at `row` of the last decode. */
+export interface Resident extends Rider {
+    readonly row: number;
+    /** Its cell was decoded in a lane and stands behind cells that are free by now. */
+    readonly misplaced?: boolean;
+}
+
+export interface RoundHost {
+    readonly backend: Backend;
+    /** Runs one decode with the threads that node-llama-cpp grants it. */
+    withThreads<T>(run: (threads: number) => Promise<T>): Promise<T>;
+    /** Told of every wave, with the sequences that took part. */
+    onWave(outcome: WaveOutcome, sequences: ReadonlySet<number>): void;
+}
+
+/**
+ * Settles several decisions together, wave by wave. Sequences that are settled ride along in every later wave, so that in
+ * the end the logits of each are resident (DESIGN §2, invariant 3); `riders` are settled from the start. On failure the cache
+ * is as if no decision had begun, and the error is thrown.
+ */
+export async function runRound(
+    host: RoundHost,
+    decisions: readonly Decision[],
+    riders: readonly Rider[]
+): Promise<Resident[]> {
+    const {backend} = host;
+    const settled: Rider[] = [...riders];
+    const open = new Set(decisions);
+    let residents: Resident[] = [];
+    let narrow = false;
+    const everyone = [...decisions, ...riders];
+    try {
+        while (open.size > 0) {
+            const shares = planWave([...open], settled.length, backend, narrow);
+            const tokens: WaveToken[] = [...settled, ...shares.flatMap((share) => share.tokens)];
+            // What stands at a rider's position is its own cell from the wave before: it is decoded anew.
+            for (const rider of settled) backend.takeBack(rider.sequence, rider.position);
+            for (const {judgedFrom, tokens} of shares)
+                for (const {sequence, position} of tokens.slice(0, judgedFrom)) backend.takeBack(sequence, position);
+            const outcome = await host.withThreads((threads) => backend.wave(tokens, threads));
+            if (!outcome.fits) {
+                if (narrow) throw decodeError(1);
+                narrow = true;
+                continue;
+            }
+            host.onWave(outcome, new Set(tokens.map(({sequence}) => sequence)));
+            residents = settled.map((rider, row) => ({...rider, row}));
+            let row = settled.length;
+            for (const share of shares) {
+                const resident = enterVerdicts(backend, share, outcome.probabilities, row);
+                row += share.tokens.length;
+                if (resident) residents.push(resident);
+                if (share.decision.chosen === undefined) continue;
+                open.delete(share.decision);
+                settled.push(chosenOf(share.decision));
+            }
+            backend.release();
+        }
+        return residents;
+    } catch (error) {
+        for (const {sequence, position} of everyone) backend.takeBack(sequence, position);
+        backend.release();
+        await restorePredecessors(backend, decisions);
+        throw error;
+    }
+}
+
+/** Enters a share's verdicts; the chosen token's cell, if this wave decoded it, becomes the sequence's own. */
+function enterVerdicts(
+    backend: Backend,
+    {decision, tokens, ranks, judgedFrom}: Share,
+    probabilities: ArrayLike<number>,
+    firstRow: number
+): Resident | undefined {
+    decision.enter(ranks.map((_, i) => probabilities[firstRow + judgedFrom + i] as number));
+    const {sequence, position, chosen} = decision;
+    const isChosen = (token: WaveToken) => token.position === position && token.token === chosenOf(decision).token;
+    const index = chosen === undefined ? -1 : tokens.findIndex(isChosen);
+    const lane = tokens[index]?.lane;
+    if (index < 0) backend.takeBack(sequence, position);
+    else if (lane !== undefined) backend.adopt(sequence, position, lane);
+    return index < 0 ? undefined : {...chosenOf(decision), row: firstRow + index, misplaced: lane !== undefined};
+}
+
+/** A predecessor is taken back to be decoded anew; where that failed it must not be missing. */
+async function restorePredecessors(backend: Backend, decisions: readonly Decision[]): Promise<void> {
+    const tokens = decisions.flatMap(({predecessor}) => (predecessor ? [{...predecessor, output: true}] : []));
+    if (tokens.length === 0) return;
+    for (const {sequence, position} of tokens) backend.takeBack(sequence, position);
+    // When this fails too, llama.cpp is beyond repair; the first error tells more.
+    await backend.decode(tokens).catch(() => {});
+}
+
+function chosenOf({sequence, position, candidates, chosen}: Decision): Rider {
+    const {token} = candidates[chosen as number] as {token: number};
+    return {sequence, position, token};
+}

@@ -1,0 +1,65 @@
+import type {Decision} from "./decision.js";
+
+/** What the aligner has done since the context was created or `resetStats()` was called. Times are in milliseconds. */
+export interface AlignerStats {
+    /** Tokens emitted while the aligner was enabled, end-of-generation tokens included. */
+    generatedTokens: number;
+    /** Tokens for which there was more than one candidate, so that something was decided. */
+    decisions: number;
+    /** Decisions in which no candidate was accepted. */
+    fallbacks: number;
+    /** `candidateCounts[n]`: tokens that had n candidates. */
+    candidateCounts: number[];
+    /** `acceptedRanks[r]`: decisions that emitted, by acceptance, the candidate of rank r. Fallbacks are not in it. */
+    acceptedRanks: number[];
+    /** Calls of llama_decode for generated tokens and candidates; prompts are not in it. For one sequence: calls it took part in. */
+    decodes: number;
+    /** Batches of candidates judged; one decode each. */
+    waves: number;
+    /** Candidates judged. */
+    evaluatedCandidates: number;
+    time: {
+        /** In llama_decode, for what `decodes` counts. */
+        decode: number;
+        /** In the agent's network. */
+        kernel: number;
+        /** Everything else that deciding took: sampling the candidates, scheduling, JavaScript. */
+        rest: number;
+    };
+}
+
+export function emptyStats(): AlignerStats {
+    return {
+        generatedTokens: 0,
+        decisions: 0,
+        fallbacks: 0,
+        candidateCounts: [],
+        acceptedRanks: [],
+        decodes: 0,
+        waves: 0,
+        evaluatedCandidates: 0,
+        time: {decode: 0, kernel: 0, rest: 0}
+    };
+}
+
+export function countToken(stats: AlignerStats, candidates: number, decision?: Decision): void {
+    stats.generatedTokens++;
+    increment(stats.candidateCounts, candidates);
+    if (decision === undefined) return;
+    stats.decisions++;
+    if (decision.fallback) stats.fallbacks++;
+    else increment(stats.acceptedRanks, decision.chosen as number);
+    stats.evaluatedCandidates += decision.verdicts.filter((verdict) => verdict !== null).length;
+}
+
+export function countDecode(stats: AlignerStats, times: {decodeMs: number; kernelMs?: number}, isWave: boolean): void {
+    stats.decodes++;
+    if (isWave) stats.waves++;
+    stats.time.decode += times.decodeMs;
+    stats.time.kernel += times.kernelMs ?? 0;
+}
+
+function increment(histogram: number[], index: number): void {
+    while (histogram.length <= index) histogram.push(0);
+    histogram[index] = (histogram[index] as number) + 1;
+}

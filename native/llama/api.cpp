@@ -1,0 +1,101 @@
+#include "llama/api.h"
+
+#ifdef _WIN32
+#define NOMINMAX
+#include <windows.h>
+#include <psapi.h>
+#else
+#include <dlfcn.h>
+#endif
+
+namespace mara::llama {
+namespace {
+
+#ifdef _WIN32
+
+// GetProcAddress does not look into a module's dependencies, so the library is the loaded module that lies in the
+// same directory as the addon and exports llama_decode.
+std::wstring directory_of(HMODULE module) {
+    wchar_t path[32768];
+    const DWORD length = GetModuleFileNameW(module, path, 32768);
+    std::wstring text(path, length);
+    const size_t slash = text.find_last_of(L"\\/");
+    return slash == std::wstring::npos ? std::wstring() : text.substr(0, slash);
+}
+
+void* find_library(const void* address, std::string& problem) {
+    HMODULE addon = nullptr;
+    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                            static_cast<LPCWSTR>(address), &addon)) {
+        problem = "the module of node-llama-cpp's addon could not be found";
+        return nullptr;
+    }
+    if (GetProcAddress(addon, "llama_decode") != nullptr) return addon;
+    HMODULE modules[1024];
+    DWORD bytes = 0;
+    if (!K32EnumProcessModules(GetCurrentProcess(), modules, sizeof modules, &bytes)) bytes = 0;
+    const std::wstring directory = directory_of(addon);
+    for (size_t i = 0; i < bytes / sizeof(HMODULE) && i < 1024; i++) {
+        if (GetProcAddress(modules[i], "llama_decode") != nullptr && directory_of(modules[i]) == directory) return modules[i];
+    }
+    problem = "no loaded llama.cpp library was found beside node-llama-cpp's addon";
+    return nullptr;
+}
+
+void* find_symbol(void* library, const char* name) {
+    return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
+}
+
+#else
+
+// dlsym on a handle also searches the library's dependencies, so libllama's own (varying) file name is never needed.
+void* find_library(const void* address, std::string& problem) {
+    Dl_info info;
+    if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) {
+        problem = "the module of node-llama-cpp's addon could not be found";
+        return nullptr;
+    }
+    void* library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    if (library == nullptr) problem = std::string("node-llama-cpp's addon could not be reopened: ") + info.dli_fname;
+    return library;
+}
+
+void* find_symbol(void* library, const char* name) { return dlsym(library, name); }
+
+#endif
+
+}  // namespace
+
+bool resolve_api(const void* address, Api& api, std::string& problem) {
+    void* library = find_library(address, problem);
+    if (library == nullptr) return false;
+    bool complete = true;
+    auto find = [&](auto& slot, const char* name) {
+        void* symbol = find_symbol(library, name);
+        if (symbol == nullptr && complete) {
+            complete = false;
+            problem = std::string("the llama.cpp library has no function ") + name;
+        }
+        slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(symbol);
+    };
+    find(api.decode, "llama_decode");
+    find(api.synchronize, "llama_synchronize");
+    find(api.set_embeddings, "llama_set_embeddings");
+    find(api.set_n_threads, "llama_set_n_threads");
+    find(api.get_embeddings, "llama_get_embeddings");
+    find(api.get_embeddings_ith, "llama_get_embeddings_ith");
+    find(api.get_memory, "llama_get_memory");
+    find(api.memory_seq_rm, "llama_memory_seq_rm");
+    find(api.memory_seq_cp, "llama_memory_seq_cp");
+    find(api.get_model, "llama_get_model");
+    find(api.model_n_embd_out, "llama_model_n_embd_out");
+    find(api.pooling_type, "llama_pooling_type");
+    find(api.n_ctx, "llama_n_ctx");
+    find(api.n_ctx_seq, "llama_n_ctx_seq");
+    find(api.n_batch, "llama_n_batch");
+    find(api.n_seq_max, "llama_n_seq_max");
+    find(api.max_parallel_sequences, "llama_max_parallel_sequences");
+    return complete;
+}
+
+}  // namespace mara::llama

@@ -1,0 +1,121 @@
+#include "llama/lanes.h"
+
+#include <chrono>
+#include <limits>
+
+namespace mara::llama {
+namespace {
+
+double elapsed_ms(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, kernel::Pool* pool)
+    : api_(api),
+      context_(context),
+      memory_(api.get_memory(context)),
+      first_lane_(first_lane),
+      lane_used_(static_cast<size_t>(lane_count), 0),
+      pool_(pool),
+      width_(api.model_n_embd_out(api.get_model(context))) {}
+
+void Lanes::set_hidden_states(bool wanted) {
+    // Left as it is between batches of the same kind: llama.cpp reuses its graph only while this does not change.
+    if (hidden_states_ == wanted) return;
+    api_.set_embeddings(context_, wanted);
+    hidden_states_ = wanted;
+}
+
+int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms) {
+    const size_t count = entries.size();
+    tokens_.resize(count);
+    positions_.resize(count);
+    sequence_counts_.assign(count, 1);
+    sequences_.resize(count);
+    sequence_pointers_.resize(count);
+    outputs_.resize(count);
+    for (size_t i = 0; i < count; i++) {
+        tokens_[i] = entries[i].token;
+        positions_[i] = entries[i].position;
+        sequences_[i] = entries[i].sequence;
+        sequence_pointers_[i] = &sequences_[i];
+        outputs_[i] = all_outputs || entries[i].output;
+    }
+    const Batch batch{static_cast<int32_t>(count), tokens_.data(),            nullptr,        positions_.data(),
+                      sequence_counts_.data(),     sequence_pointers_.data(), outputs_.data()};
+    const auto start = std::chrono::steady_clock::now();
+    const int32_t status = api_.decode(context_, batch);
+    if (status == 0) api_.synchronize(context_);
+    decode_ms = elapsed_ms(start);
+    return status;
+}
+
+int32_t Lanes::decode(const std::vector<Entry>& entries, double& decode_ms) {
+    set_hidden_states(false);
+    return run(entries, false, decode_ms);
+}
+
+WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads) {
+    WaveResult result;
+    for (const Entry& entry : entries) {
+        if (entry.fork_from < 0) continue;
+        lane_used_[static_cast<size_t>(entry.sequence - first_lane_)] = 1;
+        api_.memory_seq_cp(memory_, entry.fork_from, entry.sequence, -1, -1);
+    }
+    set_hidden_states(true);
+    result.status = run(entries, true, result.decode_ms);
+    if (result.status != 0) {
+        for (const Entry& entry : entries) take_back(entry.sequence, entry.position);
+        release();
+        return result;
+    }
+    judge(entries, networks, threads, result);
+    return result;
+}
+
+void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads,
+                  WaveResult& result) {
+    const auto start = std::chrono::steady_clock::now();
+    result.probabilities.assign(entries.size(), std::numeric_limits<float>::quiet_NaN());
+    const float* const base = api_.get_embeddings(context_);
+    for (size_t n = 0; n < networks.size(); n++) {
+        rows_.clear();
+        judged_.clear();
+        for (size_t i = 0; i < entries.size(); i++) {
+            if (entries[i].network != static_cast<int32_t>(n)) continue;
+            const float* const row = base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
+            if (row == nullptr) {
+                result.probabilities[i] = 0;  // no state, no acceptance: what a NaN state gets
+                continue;
+            }
+            rows_.push_back(static_cast<int32_t>((row - base) / width_));
+            judged_.push_back(static_cast<int32_t>(i));
+        }
+        if (rows_.empty()) continue;
+        scratch_.resize(rows_.size());
+        const kernel::Network* const network = networks[n].get();
+        kernel::score(&network, 1, base, width_, rows_.data(), static_cast<int32_t>(rows_.size()), scratch_.data(), pool_,
+                      threads);
+        for (size_t i = 0; i < judged_.size(); i++) result.probabilities[static_cast<size_t>(judged_[i])] = scratch_[i];
+    }
+    result.kernel_ms = elapsed_ms(start);
+}
+
+void Lanes::take_back(SequenceId sequence, Position position) { api_.memory_seq_rm(memory_, sequence, position, -1); }
+
+void Lanes::adopt(SequenceId sequence, Position position, SequenceId lane) {
+    take_back(sequence, position);
+    api_.memory_seq_cp(memory_, lane, sequence, position, position + 1);
+}
+
+void Lanes::release() {
+    for (size_t i = 0; i < lane_used_.size(); i++) {
+        if (lane_used_[i] == 0) continue;
+        lane_used_[i] = 0;
+        take_back(first_lane_ + static_cast<SequenceId>(i), -1);
+    }
+}
+
+}  // namespace mara::llama

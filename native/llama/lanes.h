@@ -1,0 +1,78 @@
+// Candidate lanes: spare sequences of a unified KV cache in which the candidates of a decision are decoded as one batch.
+//
+// A lane is forked from the main sequence (metadata only), decodes one candidate, and is either adopted (its one new cell
+// joins the main sequence) or released. Not thread-safe: the owner runs one call at a time, decodes always on one thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernel/kernel.h"
+#include "llama/api.h"
+
+namespace mara::llama {
+
+// One token of a batch.
+struct Entry {
+    Token token;
+    Position position;
+    SequenceId sequence;
+    SequenceId fork_from;  // -1: decode into `sequence` as it is; otherwise `sequence` is a lane, first forked from this one
+    int32_t network;       // index of the network that judges the state, or -1
+    bool output;           // logits wanted (waves always produce them)
+};
+
+using NetworkRef = std::shared_ptr<const kernel::Network>;
+
+struct WaveResult {
+    int32_t status = 0;                // llama_decode's: 0 ok, 1 no KV slot, others fatal
+    std::vector<float> probabilities;  // per entry; NaN where no network judged it
+    double decode_ms = 0;
+    double kernel_ms = 0;
+};
+
+class Lanes {
+public:
+    Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, kernel::Pool* pool);
+
+    // A batch without hidden states: prompts, and tokens of sequences that are not aligned. Returns llama_decode's status.
+    int32_t decode(const std::vector<Entry>& entries, double& decode_ms);
+
+    // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as before.
+    WaveResult wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads);
+
+    // Removes the cells of `sequence` from `position` on.
+    void take_back(SequenceId sequence, Position position);
+
+    // Makes the lane's cell at `position` the main sequence's, in place of whatever the main sequence held there.
+    void adopt(SequenceId sequence, Position position, SequenceId lane);
+
+    void release();  // empties every lane
+
+    void set_hidden_states(bool wanted);
+
+private:
+    int32_t run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
+    void judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads, WaveResult& result);
+
+    Api api_;
+    llama_context* context_;
+    llama_memory_i* memory_;
+    SequenceId first_lane_;
+    std::vector<uint8_t> lane_used_;
+    kernel::Pool* pool_;
+    int32_t width_;
+    bool hidden_states_ = false;
+
+    // Reused between batches, so that a step allocates nothing once it has seen its largest batch.
+    std::vector<Token> tokens_;
+    std::vector<Position> positions_;
+    std::vector<int32_t> sequence_counts_;
+    std::vector<SequenceId> sequences_;
+    std::vector<SequenceId*> sequence_pointers_;
+    std::vector<int8_t> outputs_;
+    std::vector<int32_t> rows_, judged_;
+    std::vector<float> scratch_;
+};
+
+}  // namespace mara::llama
