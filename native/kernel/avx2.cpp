@@ -77,6 +77,7 @@ struct Bf16 {
 
 struct Int8 : Isa {
     using I = __m256i;
+    using Codes = __m256i;
     static constexpr int32_t sums_per_panel = 4;  // 4 channels each, two sums per channel
     static constexpr int32_t int_rows = 2;
     static void quantise(const float* from, int32_t n, V center, V factor, int16_t* to) {

@@ -59,6 +59,7 @@ struct Bf16 {
 
 struct Int8 : Isa {
     using I = __m512i;
+    using Codes = __m512i;
     static constexpr int32_t sums_per_panel = 2;  // 8 channels each, two sums per channel
     static constexpr int32_t int_rows = 6;
     static void quantise(const float* from, int32_t n, __m512 center, __m512 factor, int16_t* to) {

@@ -12,6 +12,10 @@ extern const Variant avx512_bf16_variant;
 extern const Variant avx512_vnni_variant;
 extern const Variant avx512_variant;
 extern const Variant avx2_variant;
+#elif defined(__aarch64__)
+extern const Variant neon_bf16_variant;
+extern const Variant neon_dot_variant;
+extern const Variant neon_variant;
 #endif
 extern const Variant reference_variant;
 
@@ -25,6 +29,10 @@ const Variant* const all[] = {
     &avx512_vnni_variant,
     &avx512_variant,
     &avx2_variant,
+#elif defined(__aarch64__)
+    &neon_bf16_variant,
+    &neon_dot_variant,
+    &neon_variant,
 #endif
     &reference_variant,
 };

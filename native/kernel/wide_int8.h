@@ -2,7 +2,7 @@
 //
 // A row is quantised to ±32639 (as in the byte-pair variants, so that all int8 variants compute the same thing) and multiplied
 // exactly in 32-bit integers: blocks of 512 inputs cannot overflow. Activations then add no error worth counting to that of the weights.
-// `Isa`: sums_per_panel, int_rows, quantise, codes, four (4 activations in every 64-bit lane), dot, collect.
+// `Isa`: I (32-bit sums), Codes (16-bit), sums_per_panel, int_rows, quantise, codes, four (4 activations in every 64-bit lane), dot, collect.
 #pragma once
 
 #include "kernel/float_tile.h"
@@ -37,10 +37,10 @@ void wide_tile(const int16_t* x, int32_t depth, int32_t start, int32_t end, cons
         for (int32_t s = 0; s < parts; ++s) sums[r][s] = Isa::zero_int();
     for (int32_t i = start; i < end; i += 4) {
         const std::byte* at = panel + static_cast<ptrdiff_t>(i) * panel_channels;
-        I codes[parts];
+        typename Isa::Codes codes[parts];
         for (int32_t s = 0; s < parts; ++s) codes[s] = Isa::codes(at, s);
         for (int32_t r = 0; r < rows; ++r) {
-            const I value = Isa::four(x + static_cast<ptrdiff_t>(r) * depth + i);
+            const auto value = Isa::four(x + static_cast<ptrdiff_t>(r) * depth + i);
             for (int32_t s = 0; s < parts; ++s) sums[r][s] = Isa::dot(sums[r][s], value, codes[s]);
         }
     }
