@@ -1,0 +1,95 @@
+/** Writes GGUF files (version 3): just enough of the format to make models for tests. */
+
+/** `u32`, `f32` and `bool` are single values, the others what their names say. */
+export type GgufValue =
+    | {u32: number}
+    | {f32: number}
+    | {bool: boolean}
+    | {string: string}
+    | {strings: readonly string[]}
+    | {f32s: readonly number[]}
+    | {i32s: readonly number[]};
+
+export interface GgufTensor {
+    /** Fastest-varying dimension first, as GGUF has it: [columns, rows]. */
+    shape: readonly number[];
+    type: "F32" | "F16";
+    values: Float32Array;
+}
+
+const valueTypes = {i32: 5, u32: 4, f32: 6, bool: 7, string: 8, array: 9} as const;
+const tensorTypes = {F32: 0, F16: 1} as const;
+const alignment = 32;
+
+export function encodeGguf(
+    metadata: Readonly<Record<string, GgufValue>>,
+    tensors: Readonly<Record<string, GgufTensor>>
+): Buffer {
+    const header: Buffer[] = [Buffer.from("GGUF"), u32(3), u64(Object.keys(tensors).length)];
+    header.push(u64(Object.keys(metadata).length));
+    for (const [key, value] of Object.entries(metadata)) header.push(text(key), encodeValue(value));
+
+    const bodies: Buffer[] = [];
+    let offset = 0;
+    for (const [name, {shape, type, values}] of Object.entries(tensors)) {
+        header.push(text(name), u32(shape.length), ...shape.map(u64), u32(tensorTypes[type]), u64(offset));
+        const body = padded(type === "F16" ? Buffer.from(toHalf(values).buffer) : Buffer.from(values.slice().buffer));
+        bodies.push(body);
+        offset += body.length;
+    }
+    return Buffer.concat([padded(Buffer.concat(header)), ...bodies]);
+}
+
+function encodeValue(value: GgufValue): Buffer {
+    if ("u32" in value) return Buffer.concat([u32(valueTypes.u32), u32(value.u32)]);
+    if ("f32" in value) return Buffer.concat([u32(valueTypes.f32), f32(value.f32)]);
+    if ("bool" in value) return Buffer.concat([u32(valueTypes.bool), Buffer.of(Number(value.bool))]);
+    if ("string" in value) return Buffer.concat([u32(valueTypes.string), text(value.string)]);
+    if ("strings" in value) return array(valueTypes.string, value.strings.map(text));
+    if ("f32s" in value) return array(valueTypes.f32, value.f32s.map(f32));
+    return array(valueTypes.i32, value.i32s.map(u32));
+}
+
+function array(itemType: number, items: readonly Buffer[]): Buffer {
+    return Buffer.concat([u32(valueTypes.array), u32(itemType), u64(items.length), ...items]);
+}
+
+function padded(bytes: Buffer): Buffer {
+    const rest = bytes.length % alignment;
+    return rest === 0 ? bytes : Buffer.concat([bytes, Buffer.alloc(alignment - rest)]);
+}
+
+function u32(value: number): Buffer {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(value);
+    return bytes;
+}
+
+function u64(value: number): Buffer {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(BigInt(value));
+    return bytes;
+}
+
+function f32(value: number): Buffer {
+    const bytes = Buffer.alloc(4);
+    bytes.writeFloatLE(value);
+    return bytes;
+}
+
+function text(value: string): Buffer {
+    const bytes = Buffer.from(value);
+    return Buffer.concat([u64(bytes.length), bytes]);
+}
+
+/** Half precision by truncation. Weights are random, so rounding would add nothing; subnormals become zero. */
+function toHalf(values: Float32Array): Uint16Array {
+    const bits = new Uint32Array(values.slice().buffer);
+    return Uint16Array.from(bits, (word) => {
+        const sign = (word >>> 16) & 0x8000;
+        const exponent = ((word >>> 23) & 0xff) - 112;
+        if (exponent <= 0) return sign;
+        if (exponent >= 31) throw new RangeError("A weight is beyond half precision");
+        return sign | (exponent << 10) | ((word >>> 13) & 0x3ff);
+    });
+}

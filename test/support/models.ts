@@ -1,0 +1,55 @@
+import {
+    getLlama,
+    type Llama,
+    type LlamaContextSequence,
+    LlamaLogLevel,
+    type LlamaModel,
+    type SequenceEvaluateOptions,
+    type Token
+} from "node-llama-cpp";
+import {describe} from "vitest";
+import {type TinyModelOptions, writeTinyModel} from "./tiny-model.js";
+
+/** Path of a real chat model (SmolLM2-135M-Instruct in CI), if this machine has one. */
+export const testModelPath: string | undefined = process.env.MARA_TEST_MODEL || undefined;
+
+let llama: Promise<Llama> | undefined;
+
+/** node-llama-cpp on the CPU, once per test file. */
+export function testLlama(): Promise<Llama> {
+    llama ??= getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
+    return llama;
+}
+
+export async function loadTinyModel(options: TinyModelOptions = {}): Promise<LlamaModel> {
+    return await (await testLlama()).loadModel({modelPath: writeTinyModel(options)});
+}
+
+/** The real model. Only inside `describeWithTestModel`. */
+export async function loadTestModel(): Promise<LlamaModel> {
+    return await (await testLlama()).loadModel({modelPath: testModelPath as string});
+}
+
+/** A `describe` whose tests need the real model; skipped where there is none. */
+export function describeWithTestModel(name: string, tests: () => void): void {
+    describe.skipIf(testModelPath === undefined)(`${name} (needs MARA_TEST_MODEL)`, tests);
+}
+
+/** Context options of every test: one thread, since more than the cores that are free makes llama.cpp many times slower. */
+export const small = {contextSize: 256, threads: 1} as const;
+
+/** Tokens that the sequence generates after `prompt`, an end-of-generation token included. */
+export async function generate(
+    sequence: LlamaContextSequence,
+    prompt: readonly Token[],
+    count: number,
+    options: SequenceEvaluateOptions = {}
+): Promise<number[]> {
+    const tokens: number[] = [];
+    if (count === 0) return tokens;
+    for await (const token of sequence.evaluate([...prompt], {...options, yieldEogToken: true})) {
+        tokens.push(token);
+        if (tokens.length === count || sequence.model.isEogToken(token)) break;
+    }
+    return tokens;
+}
