@@ -1,5 +1,5 @@
 // Every variant of this machine × every weight type × awkward shapes × K = 1…67, against float64. Rows are gathered (shuffled, repeated),
-// misaligned and at the end of their allocation; outputs and scratch are poisoned before each call.
+// misaligned and followed by a forbidden page; outputs and scratch are poisoned before each call.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "check.h"
+#include "guarded.h"
 #include "kernel/pool.h"
 #include "model.h"
 
@@ -22,15 +23,18 @@ struct Case {
     std::vector<int32_t> counts;
 };
 
-// Rows one float off any alignment, `gap` floats apart; the last one ends where the allocation ends.
+// Rows one float off any alignment, 3 floats apart. The last one ends at a page that may not be read.
 struct Rows {
     int32_t width;
     ptrdiff_t stride;
-    Floats memory;
+    GuardedFloats memory;
 
-    Rows(int32_t w, uint32_t seed) : width(w), stride(w + 3), memory(random_states(static_cast<size_t>(1 + (row_count - 1) * stride + w), seed)) {}
-    const float* base() const { return memory.data() + 1; }
-    float* row(int32_t r) { return memory.data() + 1 + r * stride; }
+    Rows(int32_t w, uint32_t seed) : width(w), stride(w + 3), memory(static_cast<size_t>((row_count - 1) * stride + w + 1)) {
+        const Floats states = random_states(memory.count, seed);
+        std::copy(states.begin(), states.end(), memory.data);
+    }
+    const float* base() const { return memory.data + 1; }
+    float* row(int32_t r) { return memory.data + 1 + r * stride; }
 };
 
 void poison(kernel::Pool* pool) {

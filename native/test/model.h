@@ -21,7 +21,7 @@ struct Model {
     Shape shape;
     Floats ln_weight, ln_bias, w1, b1, w2, b2, w3, b3;
 
-    // Weights of unit gain per layer, so that probabilities spread over (0, 1) whatever the shape.
+    // Weights of unit gain per layer and of half that at the end: whatever the shape, the two logits lie about ½ apart.
     Model(Shape s, uint32_t seed) : shape(s) {
         std::mt19937 random(seed);
         const auto normal = [&](size_t count, float deviation, float mean = 0) {
@@ -38,7 +38,7 @@ struct Model {
         b1 = normal(h1, 0.1f);
         w2 = normal(h2 * h1, gain(2, h1));
         b2 = normal(h2, 0.1f);
-        w3 = normal(2 * h2, gain(1, h2));
+        w3 = normal(2 * h2, gain(0.25f, h2));
         b3 = normal(2, 0.1f);
     }
 
