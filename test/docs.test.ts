@@ -1,0 +1,72 @@
+import {execFile} from "node:child_process";
+import {cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from "node:fs";
+import path from "node:path";
+import {promisify} from "node:util";
+import {afterAll, describe, expect, it} from "vitest";
+import {maraErrorCodes} from "../lib/index.js";
+
+const run = promisify(execFile);
+const root = path.resolve(import.meta.dirname, "..");
+const readme = readFileSync(path.join(root, "README.md"), "utf8");
+const blocks = [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language, code]) => ({
+    language,
+    code: code as string
+}));
+
+describe("README.md", () => {
+    const isBuilt = existsSync(path.join(root, "dist", "index.js"));
+    mkdirSync(path.join(root, ".test-models"), {recursive: true});
+    // Inside the package, so that it can import itself by name.
+    const folder = mkdtempSync(path.join(root, ".test-models", "readme-"));
+    afterAll(() => rmSync(folder, {recursive: true, force: true}));
+
+    it("has only blocks that are run here", () => {
+        expect(blocks.map(({language}) => language)).toEqual(["sh", "sh", "js", "js", "sh"]);
+    });
+
+    it("is built, as `npm ci` leaves it", () => {
+        expect(isBuilt, "run `npm run build:ts`").toBe(true);
+    });
+
+    it.each(blocks.filter(({language}) => language === "js"))("runs its example %#", async ({code}) => {
+        cpSync(path.join(root, "demo", "model.gguf"), path.join(folder, "model.gguf"));
+        cpSync(path.join(root, "demo", "agent.safetensors"), path.join(folder, "agent.safetensors"));
+        writeFileSync(path.join(folder, "example.mjs"), code);
+        const {stdout} = await run(process.execPath, ["example.mjs"], {cwd: folder});
+        expect(stdout.trim()).not.toBe("");
+    });
+
+    it("names the two commands that the gate runs", () => {
+        const [see, test] = blocks.filter(({language}) => language === "sh").map(({code}) => code.trim());
+        const gate = readFileSync(path.join(root, ".ci", "run"), "utf8").split("\n");
+        expect(see).toBe("npm ci && npm run demo");
+        expect(gate).toContain("npm ci");
+        expect(gate.at(-2)).toBe(test);
+    });
+
+    it("runs the demo", async () => {
+        const {stdout} = await run("npm", ["run", "--silent", "demo"], {cwd: root});
+        expect(stdout).toMatch(/preferred/);
+    });
+
+    it.each(commandsOf(blocks.at(-1)?.code ?? ""))("runs `%s`", async (command) => {
+        const [, , ...args] = command.match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', "")) ?? [];
+        const {stdout} = await run(process.execPath, ["dist/cli/mara.js", ...args], {cwd: root});
+        expect(stdout.trim()).not.toBe("");
+    });
+});
+
+function commandsOf(code: string): string[] {
+    const lines = code.trim().split("\n");
+    if (!lines.every((line) => line.startsWith("npx mara "))) throw new Error(`Not all are mara commands: ${lines}`);
+    return lines;
+}
+
+describe("docs/errors.md", () => {
+    it("has a row for every code, with its meaning", () => {
+        const rows = [
+            ...readFileSync(path.join(root, "docs", "errors.md"), "utf8").matchAll(/^\| `(\w+)` *\| (.*?) *\|$/gm)
+        ];
+        expect(Object.fromEntries(rows.map(([, code, meaning]) => [code, meaning]))).toEqual(maraErrorCodes);
+    });
+});
