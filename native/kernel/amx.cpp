@@ -32,15 +32,26 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {};
 };
 
-// Sums and activations have `rows` rows, weights 16.
-void configure(int32_t rows) {
-    TileShapes shapes;
-    for (int32_t t = 0; t < 8; ++t) {
-        shapes.row_bytes[t] = tile_bytes;
-        shapes.rows[t] = static_cast<uint8_t>(t < 6 ? rows : tile_rows);
+// Tiles of this kernel's shapes for as long as it lives; sums and activations have `rows` rows, weights 16. Then the thread has
+// its own shapes back: on the thread that decodes, llama.cpp loads its shapes once and relies on them ever after.
+class TileScope {
+public:
+    explicit TileScope(int32_t rows) {
+        _tile_storeconfig(&caller_);
+        TileShapes shapes;
+        for (int32_t t = 0; t < 8; ++t) {
+            shapes.row_bytes[t] = tile_bytes;
+            shapes.rows[t] = static_cast<uint8_t>(t < 6 ? rows : tile_rows);
+        }
+        _tile_loadconfig(&shapes);
     }
-    _tile_loadconfig(&shapes);
-}
+    ~TileScope() { _tile_loadconfig(&caller_); }  // with palette 0, where nothing was loaded: releases the tiles
+    TileScope(const TileScope&) = delete;
+    TileScope& operator=(const TileScope&) = delete;
+
+private:
+    TileShapes caller_;
+};
 
 struct Bf16 {
     static constexpr int32_t planes = 1;
@@ -136,10 +147,11 @@ void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_
     const int32_t tiles = (input.count + tile_rows - 1) / tile_rows * Type::planes;
     const int32_t steps = layer.depth * (Type::planes == 1 ? 2 : 1) / tile_bytes;
     const size_t next = static_cast<size_t>(steps) * tile_size;
-    configure(input.count < tile_rows ? input.count : tile_rows);
-    multiply_chunk<Type>(input.packed, next, tiles, steps, layer.weights + static_cast<size_t>(first) * layer.panel_bytes, layer.panel_bytes, panel_count,
-                         block);
-    _tile_release();
+    {
+        const TileScope shapes(input.count < tile_rows ? input.count : tile_rows);
+        const std::byte* const weights = layer.weights + static_cast<size_t>(first) * layer.panel_bytes;
+        multiply_chunk<Type>(input.packed, next, tiles, steps, weights, layer.panel_bytes, panel_count, block);
+    }
 
     Partial partial;
     for (int32_t r = 0; r < input.count; ++r)

@@ -40,15 +40,16 @@ void participate(Pool& pool, const Job& job) {
 }
 
 void work(Pool& pool) {
-    uint64_t seen = 0;
+    uint32_t seen = 0;
     for (;;) {
+        pool.generation.wait(seen, std::memory_order_acquire);
         const Job* job;
         {
-            std::unique_lock lock(pool.mutex);
-            pool.wake.wait(lock, [&] { return pool.stopping || (pool.job != nullptr && pool.generation != seen && pool.places > 0); });
+            const std::lock_guard lock(pool.mutex);
             if (pool.stopping) return;
-            seen = pool.generation;
+            seen = pool.generation.load(std::memory_order_relaxed);
             job = pool.job;
+            if (job == nullptr || pool.places == 0) continue;
             --pool.places;
             pool.inside.fetch_add(1, std::memory_order_relaxed);
         }
@@ -85,9 +86,9 @@ void pool_run(Pool& pool, const Job& job, int32_t threads) {
         }
         pool.job = &job;
         pool.places = threads - 1;
-        ++pool.generation;
+        pool.generation.fetch_add(1, std::memory_order_release);
     }
-    for (int32_t i = 1; i < threads; ++i) pool.wake.notify_one();
+    for (int32_t i = 1; i < threads; ++i) pool.generation.notify_one();
     participate(pool, job);
     {
         std::lock_guard lock(pool.mutex);
@@ -118,8 +119,9 @@ void pool_free(Pool* pool) {
     {
         std::lock_guard lock(pool->mutex);
         pool->stopping = true;
+        pool->generation.fetch_add(1, std::memory_order_release);
     }
-    pool->wake.notify_all();
+    pool->generation.notify_all();
     for (std::thread& worker : pool->workers) worker.join();
     ::operator delete(pool->scratch, std::align_val_t{64});
     delete pool;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -35,11 +34,10 @@ struct Pool {
     size_t scratch_bytes = 0;
 
     std::vector<std::thread> workers;  // started at the first job that wants them
-    std::mutex mutex;
-    std::condition_variable wake;
-    const Job* job = nullptr;  // the open job; guarded by `mutex`, like the next three
-    uint64_t generation = 0;
-    int32_t places = 0;  // workers that may still enter the open job
+    std::atomic<uint32_t> generation{0};  // counts jobs; idle workers sleep until it changes (std::condition_variable needs a newer libstdc++)
+    std::mutex mutex;                     // guards the next three
+    const Job* job = nullptr;             // the open job
+    int32_t places = 0;                   // workers that may still enter it
     bool stopping = false;
     std::atomic<int32_t> inside{0};  // workers that entered and have not left
     Phase phases[max_phases];

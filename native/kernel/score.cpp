@@ -115,8 +115,8 @@ float head(const Network& network, const float* hidden) {
     double difference = network.head_bias;
     for (; i < network.hidden2; ++i) difference += static_cast<double>(hidden[i]) * network.head[i];
     for (const float part : sum) difference += part;
-    const double probability = 1.0 / (1.0 + std::exp(-difference));
-    return std::isnan(probability) ? 0.0f : static_cast<float>(probability);
+    const float probability = 1.0f / (1.0f + std::exp(static_cast<float>(-difference)));
+    return std::isnan(probability) ? 0.0f : probability;
 }
 
 void run_item(void* context, int32_t phase, int32_t item) {
