@@ -46,8 +46,14 @@ export interface NativeExpectedParams {
     noPerf: boolean;
 }
 
-/** Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (or -1), network (or -1), output (0 or 1). */
+/**
+ * Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (a sequence, or one of the two below),
+ * network (or -1), output (0 or 1).
+ */
 export const entrySize = 6;
+export const noFork = -1;
+/** The token belongs also to every lane that the wave forks from its sequence. */
+export const sharedWithForks = -2;
 
 /** llama.cpp's context behind a node-llama-cpp context, with spare sequences ("lanes") for candidates. */
 export interface NativeLaneContext {

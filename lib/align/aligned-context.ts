@@ -1,5 +1,5 @@
 import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
-import {MaraError} from "../errors.js";
+import {invalidArgument, MaraError} from "../errors.js";
 import {requireAlignable} from "./alignable.js";
 import {Aligner, requireAgent} from "./aligner.js";
 import {createLanesContext} from "./attach.js";
@@ -7,9 +7,17 @@ import type {Backend} from "./backend.js";
 import {CandidateSource} from "./candidates.js";
 import {ContextHook} from "./context-hook.js";
 import {asToken, contextInternals, llamaInternals, sequenceInternals, stockContext} from "./internals.js";
-import {type AlignedContextOptions, pickSettings, requireInteger, requireOneOf, resolveSettings} from "./options.js";
+import {
+    type AlignedContextOptions,
+    maxTopK,
+    pickSettings,
+    requireInteger,
+    requireOneOf,
+    resolveSettings
+} from "./options.js";
 import {SerialBackend} from "./serial-backend.js";
 import {TokenChooser} from "./token-chooser.js";
+import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave-scheduler.js";
 
 /** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
 const cpuLanes = 15;
@@ -28,9 +36,10 @@ export async function createAlignedContext(
     options: AlignedContextOptions
 ): Promise<{context: LlamaContext; aligner: Aligner}> {
     const {settings: given, others} = pickSettings(options);
-    const {mode = "auto", lanes, ...contextOptions} = others;
+    const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
     requireOneOf("mode", mode, ["auto", "lanes", "serial"]);
     if (lanes !== undefined) requireInteger("lanes", lanes, 1, Number.MAX_SAFE_INTEGER);
+    const scheduler = schedulerOf(waves);
     requireAlignable(model, contextOptions.swaFullCache);
     requireAgent(given.agent, model.embeddingVectorSize);
     const settings = resolveSettings(given);
@@ -39,7 +48,7 @@ export async function createAlignedContext(
     const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
     const {context, backend} = await createContext(model, contextOptions, mode, request);
     const aligner = new Aligner(context, backend.mode, settings);
-    install(context, backend, aligner);
+    install(context, backend, scheduler, aligner);
     return {context, aligner};
 }
 
@@ -62,6 +71,15 @@ async function createContext(
     return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
 }
 
+/** @throws MaraError INVALID_ARGUMENT */
+function schedulerOf(waves: AlignedContextOptions["waves"]): WaveScheduler {
+    if (waves === "auto") return new LearnedWaves();
+    if (!Array.isArray(waves) || waves.length === 0)
+        throw invalidArgument("waves", '"auto" or a non-empty array of integers', waves);
+    for (const [i, size] of waves.entries()) requireInteger(`waves[${i}]`, size, 1, maxTopK);
+    return new FixedWaves(waves);
+}
+
 const warned = new Set<string>();
 
 function warnOnce(message: string): void {
@@ -70,13 +88,14 @@ function warnOnce(message: string): void {
     process.emitWarning(message, "MaraWarning");
 }
 
-function install(context: LlamaContext, backend: Backend, aligner: Aligner): void {
+function install(context: LlamaContext, backend: Backend, scheduler: WaveScheduler, aligner: Aligner): void {
     const {model} = context;
     const addonContext = contextInternals(context)._ctx;
     const stock = stockContext(context);
     const isEndOfGeneration = (token: number) => model.isEogToken(asToken(token));
     const chooser = new TokenChooser({
         backend,
+        scheduler,
         stats: aligner._stats,
         candidates: new CandidateSource(stock, llamaInternals(model.llama)._bindings, isEndOfGeneration),
         stateOf: (sequence) => aligner._stateOf(sequence),

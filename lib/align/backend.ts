@@ -17,6 +17,8 @@ export interface WaveToken {
     token: number;
     /** Number of the lane to decode it in; undefined: the sequence itself. */
     lane?: number;
+    /** Belongs also to every lane that this wave forks from its sequence. */
+    shared?: boolean;
     /** Judges the state; undefined: not judged. */
     agent?: NativeAgent;
 }

@@ -58,11 +58,13 @@ export class ContextHook {
                 return onSequence("copySequenceStateFromOtherSequence", 0)(target, source);
             },
             setLoras: (...args: unknown[]) => {
+                this.#keepResidents();
                 for (const sequence of [...this.#residents.keys()]) this.#drop(sequence);
                 return stock.setLoras?.(...args);
             },
             getSequenceKvCacheMaxPosition: (sequence: number) => {
                 const position = this.#context.getSequenceKvCacheMaxPosition(sequence);
+                this.#keepResidents();
                 const hidden = this.#residents.get(sequence)?.position;
                 return hidden === undefined ? position : Math.min(position, hidden - 1);
             },
@@ -75,12 +77,26 @@ export class ContextHook {
     }
 
     #newStep(): SamplingStep {
-        return new SamplingStep((decisions, riders) => this.#chooser.settleTogether(decisions, riders));
+        return new SamplingStep((decisions, riders) => {
+            this.#dropOthers();
+            return this.#chooser.settleTogether(decisions, riders);
+        });
+    }
+
+    /** Leaves the sequence as node-llama-cpp knows it. */
+    #drop(sequence: number): void {
+        this.#keepResidents();
+        this.#misplaced.delete(sequence);
+        this.#dropResident(sequence);
+    }
+
+    /** A decode overwrites every row: tokens of sequences that do not take part would be sampled from another's logits. */
+    #dropOthers(): void {
+        for (const sequence of [...this.#residents.keys()]) this.#dropResident(sequence);
     }
 
     /** Forgets a resident token and takes its cell back. */
-    #drop(sequence: number): void {
-        this.#misplaced.delete(sequence);
+    #dropResident(sequence: number): void {
         const resident = this.#residents.get(sequence);
         if (resident === undefined) return;
         this.#residents.delete(sequence);
@@ -91,11 +107,16 @@ export class ContextHook {
         this.#batch = [];
         this.#rows = [];
         this.#reused = [];
-        for (const resident of this.#step.residents) {
+        this.#keepResidents();
+        this.#step = this.#newStep();
+    }
+
+    /** Takes over the tokens that the last step left resident. Called between steps only. */
+    #keepResidents(): void {
+        for (const resident of this.#step.residents.splice(0)) {
             this.#residents.set(resident.sequence, resident);
             this.#misplaced.delete(resident.sequence);
         }
-        this.#step = this.#newStep();
     }
 
     #addToBatch(sequence: number, first: number, tokens: Uint32Array, outputs: Uint32Array): Uint32Array {
@@ -143,8 +164,8 @@ export class ContextHook {
 
     async #decodeBatch(): Promise<void> {
         if (this.#batch.length === 0) return;
-        // A decode overwrites every row, so residents that must sample are decoded anew in it, and the others are dropped.
-        for (const sequence of [...this.#residents.keys()]) this.#drop(sequence);
+        this.#dropOthers();
+        // Residents that must sample are decoded anew in this batch.
         for (const {resident, row} of this.#reused) {
             this.#rows.push({row, index: this.#decodeAnew(resident, true)});
             row.misplaced = false;
@@ -169,6 +190,7 @@ export class ContextHook {
 
     /** For a row that was asked for only after a decision had overwritten it. */
     async #decodeAgain(row: Row): Promise<void> {
+        this.#dropOthers();
         for (const {sequence, position} of this.#step.residents) this.#backend.takeBack(sequence, position);
         this.#step.residents = [];
         const entry = {sequence: row.sequence, position: row.position - 1, token: row.token, output: true};

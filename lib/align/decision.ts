@@ -64,6 +64,16 @@ export class Decision {
         return this.settings.strategy !== "first";
     }
 
+    /** Candidates evaluated so far. */
+    get tried(): number {
+        return this.#next;
+    }
+
+    /** Once settled: candidates up to the accepted one, in evaluation order; all of them if none was accepted. */
+    get triedUntilAccepted(): number {
+        return this.fallback ? this.#next : this.#order.indexOf(this.chosen as number) + 1;
+    }
+
     /** Candidates not evaluated yet. */
     get remaining(): number {
         return this.#order.length - this.#next;

@@ -1,4 +1,4 @@
-import {entrySize, type NativeAgent, type NativeLaneContext} from "../native.js";
+import {entrySize, type NativeAgent, type NativeLaneContext, noFork, sharedWithForks} from "../native.js";
 import {type Backend, type BatchToken, decodeError, type WaveOutcome, type WaveToken} from "./backend.js";
 
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
@@ -20,7 +20,7 @@ export class LanesBackend implements Backend {
     async decode(tokens: readonly BatchToken[]): Promise<{decodeMs: number}> {
         const entries = new Int32Array(tokens.length * entrySize);
         tokens.forEach(({token, position, sequence, output}, i) => {
-            entries.set([token, position, sequence, -1, -1, Number(output)], i * entrySize);
+            entries.set([token, position, sequence, noFork, -1, Number(output)], i * entrySize);
         });
         const {status, decodeMs} = await this.#native.decode(entries);
         if (status !== 0) throw decodeError(status);
@@ -30,9 +30,9 @@ export class LanesBackend implements Backend {
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
         const entries = new Int32Array(tokens.length * entrySize);
         const agents: NativeAgent[] = [];
-        tokens.forEach(({token, position, sequence, lane, agent}, i) => {
+        tokens.forEach(({token, position, sequence, lane, shared, agent}, i) => {
             const target = lane === undefined ? sequence : this.#sequences + lane;
-            const source = lane === undefined ? -1 : sequence;
+            const source = lane === undefined ? (shared ? sharedWithForks : noFork) : sequence;
             if (agent !== undefined && !agents.includes(agent)) agents.push(agent);
             const network = agent === undefined ? -1 : agents.indexOf(agent);
             entries.set([token, position, target, source, network, 1], i * entrySize);

@@ -52,6 +52,12 @@ export interface AlignedContextOptions extends LlamaContextOptions, AlignerSetti
     mode?: "auto" | Mode;
     /** Most candidates decoded beside the main sequences in one batch. Default: topK − 1 on a GPU, at most 15 on a CPU. */
     lanes?: number;
+    /**
+     * How many candidates are tried together. "auto" learns the cost of batches and the acceptance rates, and minimises the
+     * expected time. An array gives the sizes of a decision's first, second, … wave; its last size is repeated. Sizes
+     * are cut to the lanes at hand. Changes time, never tokens. Default "auto".
+     */
+    waves?: "auto" | readonly number[];
 }
 
 /** Settings with every default filled in. */

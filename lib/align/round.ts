@@ -1,6 +1,7 @@
 import {type Backend, decodeError, type WaveOutcome, type WaveToken} from "./backend.js";
 import type {Decision, Rider} from "./decision.js";
 import {planWave, type Share} from "./wave-plan.js";
+import type {WaveScheduler} from "./wave-scheduler.js";
 
 /** A decided token whose cell is in the cache and whose logits are at `row` of the last decode. */
 export interface Resident extends Rider {
@@ -11,6 +12,7 @@ export interface Resident extends Rider {
 
 export interface RoundHost {
     readonly backend: Backend;
+    readonly scheduler: WaveScheduler;
     /** Runs one decode with the threads that node-llama-cpp grants it. */
     withThreads<T>(run: (threads: number) => Promise<T>): Promise<T>;
     /** Told of every wave, with the sequences that took part. */
@@ -27,7 +29,7 @@ export async function runRound(
     decisions: readonly Decision[],
     riders: readonly Rider[]
 ): Promise<Resident[]> {
-    const {backend} = host;
+    const {backend, scheduler} = host;
     const settled: Rider[] = [...riders];
     const open = new Set(decisions);
     let residents: Resident[] = [];
@@ -35,7 +37,7 @@ export async function runRound(
     const everyone = [...decisions, ...riders];
     try {
         while (open.size > 0) {
-            const shares = planWave([...open], settled.length, backend, narrow);
+            const shares = planWave([...open], settled.length, host, narrow);
             const tokens: WaveToken[] = [...settled, ...shares.flatMap((share) => share.tokens)];
             // What stands at a rider's position is its own cell from the wave before: it is decoded anew.
             for (const rider of settled) backend.takeBack(rider.sequence, rider.position);
@@ -47,6 +49,7 @@ export async function runRound(
                 narrow = true;
                 continue;
             }
+            scheduler.observeWave(tokens.length, outcome.decodeMs + outcome.kernelMs);
             host.onWave(outcome, new Set(tokens.map(({sequence}) => sequence)));
             residents = settled.map((rider, row) => ({...rider, row}));
             let row = settled.length;
@@ -56,6 +59,7 @@ export async function runRound(
                 if (resident) residents.push(resident);
                 if (share.decision.chosen === undefined) continue;
                 open.delete(share.decision);
+                scheduler.observeDecision(share.decision);
                 settled.push(chosenOf(share.decision));
             }
             backend.release();

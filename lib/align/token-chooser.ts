@@ -70,9 +70,13 @@ export class TokenChooser {
 
     /** Settles decisions and counts what that took. */
     async settleTogether(decisions: readonly Decision[], riders: readonly Rider[]): Promise<Resident[]> {
-        const {backend} = this.#host;
+        const {backend, scheduler} = this.#host;
         const onWave = (outcome: WaveOutcome, sequences: ReadonlySet<number>) => this.#count(outcome, sequences, true);
-        return await runRound({backend, withThreads: (run) => this.#host.withThreads(run), onWave}, decisions, riders);
+        return await runRound(
+            {backend, scheduler, withThreads: (run) => this.#host.withThreads(run), onWave},
+            decisions,
+            riders
+        );
     }
 
     /** Counts a plain decode, for the sequences whose generated token it evaluated. */

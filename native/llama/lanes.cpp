@@ -32,17 +32,23 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     const size_t count = entries.size();
     tokens_.resize(count);
     positions_.resize(count);
-    sequence_counts_.assign(count, 1);
-    sequences_.resize(count);
+    sequence_counts_.resize(count);
+    sequences_.clear();
     sequence_pointers_.resize(count);
     outputs_.resize(count);
     for (size_t i = 0; i < count; i++) {
         tokens_[i] = entries[i].token;
         positions_[i] = entries[i].position;
-        sequences_[i] = entries[i].sequence;
-        sequence_pointers_[i] = &sequences_[i];
         outputs_[i] = all_outputs || entries[i].output;
+        const size_t first = sequences_.size();
+        sequences_.push_back(entries[i].sequence);
+        if (entries[i].fork_from == shared_with_forks)
+            for (const Entry& other : entries)
+                if (other.fork_from == entries[i].sequence) sequences_.push_back(other.sequence);
+        sequence_counts_[i] = static_cast<int32_t>(sequences_.size() - first);
     }
+    SequenceId* next = sequences_.data();
+    for (size_t i = 0; i < count; next += sequence_counts_[i++]) sequence_pointers_[i] = next;
     const Batch batch{static_cast<int32_t>(count), tokens_.data(),            nullptr,        positions_.data(),
                       sequence_counts_.data(),     sequence_pointers_.data(), outputs_.data()};
     const auto start = std::chrono::steady_clock::now();

@@ -12,12 +12,17 @@
 
 namespace mara::llama {
 
+constexpr SequenceId no_fork = -1;
+constexpr SequenceId shared_with_forks = -2;
+
 // One token of a batch.
 struct Entry {
     Token token;
     Position position;
     SequenceId sequence;
-    SequenceId fork_from;  // -1: decode into `sequence` as it is; otherwise `sequence` is a lane, first forked from this one
+    // no_fork: decode into `sequence` as it is. shared_with_forks: into it and every lane that this wave forks from it.
+    // Otherwise `sequence` is a lane, first forked from this one.
+    SequenceId fork_from;
     int32_t network;       // index of the network that judges the state, or -1
     bool output;           // logits wanted (waves always produce them)
 };
@@ -68,7 +73,7 @@ private:
     std::vector<Token> tokens_;
     std::vector<Position> positions_;
     std::vector<int32_t> sequence_counts_;
-    std::vector<SequenceId> sequences_;
+    std::vector<SequenceId> sequences_;  // those of the first token, of the second, …
     std::vector<SequenceId*> sequence_pointers_;
     std::vector<int8_t> outputs_;
     std::vector<int32_t> rows_, judged_;

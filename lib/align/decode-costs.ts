@@ -1,0 +1,48 @@
+/** Batches remembered per size; the median of so few follows a changing machine and ignores a hiccup. */
+const remembered = 9;
+
+/** What each further token adds, as a share of a single token's decode, where nothing larger was measured yet. */
+const assumedSlope = 0.15;
+
+/** Time of a decode by batch size, learnt from the decodes that happen anyway. In milliseconds, once one was measured. */
+export class DecodeCosts {
+    readonly #samples = new Map<number, number[]>();
+    #curve: {size: number; cost: number}[] = [];
+
+    observe(size: number, milliseconds: number): void {
+        const samples = this.#samples.get(size) ?? [];
+        samples.push(milliseconds);
+        if (samples.length > remembered) samples.shift();
+        this.#samples.set(size, samples);
+        this.#curve = [];
+        for (const [at, values] of [...this.#samples].sort(([a], [b]) => a - b)) {
+            // A larger batch cannot be cheaper: where it seems so, noise is at work.
+            const cost = Math.max(this.#curve.at(-1)?.cost ?? 0, median(values));
+            this.#curve.push({size: at, cost});
+        }
+    }
+
+    /** Measured, or on the line between the nearest measured sizes. */
+    of(size: number): number {
+        const above = this.#curve.findIndex((point) => point.size >= size);
+        const high = this.#curve[above];
+        const low = this.#curve[above < 0 ? this.#curve.length - 1 : above - 1];
+        if (high?.size === size) return high.cost;
+        if (low !== undefined && high !== undefined)
+            return low.cost + ((high.cost - low.cost) * (size - low.size)) / (high.size - low.size);
+        if (low !== undefined) return low.cost + (size - low.size) * this.#slopeBeyond(low);
+        if (high !== undefined) return (high.cost * (1 + assumedSlope * size)) / (1 + assumedSlope * high.size);
+        return 1 + assumedSlope * size;
+    }
+
+    #slopeBeyond(last: {size: number; cost: number}): number {
+        const before = this.#curve.at(-2);
+        if (before !== undefined) return (last.cost - before.cost) / (last.size - before.size);
+        return (last.cost * assumedSlope) / (1 + assumedSlope * last.size);
+    }
+}
+
+function median(values: readonly number[]): number {
+    const sorted = [...values].sort((a, b) => a - b);
+    return sorted[sorted.length >> 1] as number;
+}

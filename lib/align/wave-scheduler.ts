@@ -1,0 +1,152 @@
+import {AcceptanceRates} from "./acceptance-rates.js";
+import type {Decision} from "./decision.js";
+import {DecodeCosts} from "./decode-costs.js";
+
+export interface WaveLimits {
+    /** Places of the batch that are taken by sequences already settled. */
+    readonly riders: number;
+    /** Places of the batch left for candidates; at least one per decision. */
+    readonly places: number;
+    /** Candidates beyond the first of each decision. */
+    readonly lanes: number;
+}
+
+/** How many candidates of each open decision the next wave tries. Waves change time, never tokens. */
+export interface WaveScheduler {
+    /** At least 1 and at most `remaining` for each of `open`. */
+    plan(open: readonly Decision[], limits: WaveLimits): number[];
+    /** A wave's batch of `tokens` took `decodeMs`. */
+    observeWave(tokens: number, decodeMs: number): void;
+    /** A decision was settled. */
+    observeDecision(decision: Decision): void;
+}
+
+/** The same sizes for every decision: its first wave, its second, …; the last size is repeated. */
+export class FixedWaves implements WaveScheduler {
+    readonly #sizes: readonly number[];
+
+    constructor(sizes: readonly number[]) {
+        this.#sizes = sizes;
+    }
+
+    plan(open: readonly Decision[], limits: WaveLimits): number[] {
+        const wanted = open.map(
+            (decision) => wantAll(decision) ?? this.#sizes[decision.waves] ?? this.#sizes.at(-1) ?? 1
+        );
+        return dealLanes(open, wanted, limits);
+    }
+
+    observeWave(): void {}
+
+    observeDecision(): void {}
+}
+
+/**
+ * Learns what a decode costs by batch size and how often the candidate at each place of the order is accepted, and picks
+ * the waves with the least expected time until acceptance.
+ */
+export class LearnedWaves implements WaveScheduler {
+    readonly #costs = new DecodeCosts();
+    readonly #rates = new AcceptanceRates();
+
+    plan(open: readonly Decision[], limits: WaveLimits): number[] {
+        const [only] = open;
+        if (open.length === 1 && only !== undefined)
+            return dealLanes(open, [wantAll(only) ?? this.#bestForOne(only, limits)], limits);
+        const fixed = open.map((decision) => wantAll(decision) ?? 1);
+        return this.#grow(open, dealLanes(open, fixed, limits), limits);
+    }
+
+    observeWave(tokens: number, decodeMs: number): void {
+        this.#costs.observe(tokens, decodeMs);
+    }
+
+    observeDecision(decision: Decision): void {
+        if (!decision.needsAll) this.#rates.observe(decision.triedUntilAccepted, !decision.fallback);
+    }
+
+    /**
+     * Exact for one decision: with V(i) the expected time when i candidates were rejected,
+     * V(i) = min over k of cost(k) + P(none of the k is accepted) · V(i + k), and V(n) = 0.
+     */
+    #bestForOne(decision: Decision, {riders, lanes, places}: WaveLimits): number {
+        const first = decision.tried;
+        const count = decision.remaining;
+        const most = Math.min(count, lanes + 1, places);
+        const value = new Array<number>(count + 1).fill(0);
+        let best = 1;
+        for (let at = count - 1; at >= 0; at--) {
+            let least = Number.POSITIVE_INFINITY;
+            let rejected = 1;
+            for (let size = 1; size <= Math.min(most, count - at); size++) {
+                rejected *= 1 - this.#rates.at(first + at + size - 1);
+                const time = this.#costs.of(riders + size) + rejected * (value[at + size] as number);
+                if (time >= least) continue;
+                least = time;
+                best = size;
+            }
+            value[at] = least;
+        }
+        return best;
+    }
+
+    /**
+     * For several decisions the batch is planned as a whole: a candidate is added where it lowers most the expected time,
+     * which is this batch's and, unless every decision is settled in it, another one's, in which all take part.
+     */
+    #grow(open: readonly Decision[], counts: number[], {riders, places, lanes}: WaveLimits): number[] {
+        const unsettled = open.map((decision, i) => this.#unsettled(decision, counts[i] as number));
+        let tokens = counts.reduce((sum, count) => sum + count, 0);
+        let spare = Math.min(lanes, places - open.length) - (tokens - open.length);
+        const expected = (total: number, settled: number) =>
+            this.#costs.of(riders + total) + (1 - settled) * this.#costs.of(riders + open.length + 1);
+        const settledBy = (left: readonly number[]) => left.reduce((product, part) => product * (1 - part), 1);
+        let time = expected(tokens, settledBy(unsettled));
+        while (spare > 0) {
+            let bestAt = -1;
+            let bestTime = time;
+            for (const [i, decision] of open.entries()) {
+                if ((counts[i] as number) >= decision.remaining) continue;
+                const left = unsettled.with(i, this.#unsettled(decision, (counts[i] as number) + 1));
+                const candidate = expected(tokens + 1, settledBy(left));
+                if (candidate < bestTime) [bestAt, bestTime] = [i, candidate];
+            }
+            const grown = open[bestAt];
+            if (grown === undefined) break;
+            counts[bestAt] = (counts[bestAt] as number) + 1;
+            unsettled[bestAt] = this.#unsettled(grown, counts[bestAt] as number);
+            time = bestTime;
+            tokens++;
+            spare--;
+        }
+        return counts;
+    }
+
+    /** Probability that a decision stays open after its next `count` candidates. */
+    #unsettled(decision: Decision, count: number): number {
+        if (count >= decision.remaining) return 0;
+        let rejected = 1;
+        for (let i = 0; i < count; i++) rejected *= 1 - this.#rates.at(decision.tried + i);
+        return rejected;
+    }
+}
+
+/** Strategies that weigh all candidates want them at once. */
+function wantAll(decision: Decision): number | undefined {
+    return decision.needsAll ? decision.remaining : undefined;
+}
+
+/** One candidate each, then lanes in turn, up to what is wanted. */
+function dealLanes(open: readonly Decision[], wanted: readonly number[], {places, lanes}: WaveLimits): number[] {
+    const most = wanted.map((count, i) => Math.min(count, (open[i] as Decision).remaining));
+    const counts = open.map(() => 1);
+    let spare = Math.min(lanes, places - open.length);
+    while (spare > 0 && counts.some((count, i) => count < (most[i] as number))) {
+        for (let i = 0; i < counts.length && spare > 0; i++) {
+            if ((counts[i] as number) >= (most[i] as number)) continue;
+            counts[i] = (counts[i] as number) + 1;
+            spare--;
+        }
+    }
+    return counts;
+}
