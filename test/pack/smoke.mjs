@@ -25,9 +25,18 @@ try {
     const [tarball] = JSON.parse(run(root, "npm", "pack", "--json", "--ignore-scripts", "--pack-destination", project));
     const paths = tarball.files.map((file) => file.path);
     expect(tarball.size <= 10 * 2 ** 20, `the tarball has ${tarball.size} bytes, more than 10 MiB`);
-    for (const wanted of ["dist/index.js", "dist/index.d.ts", "dist/cli/mara.js", "demo/model.gguf", "demo/agent.safetensors"])
+    for (const wanted of [
+        "dist/index.js",
+        "dist/index.d.ts",
+        "dist/cli/mara.js",
+        "demo/model.gguf",
+        "demo/agent.safetensors"
+    ])
         expect(paths.includes(wanted), `the tarball lacks ${wanted}`);
-    expect(!paths.some((file) => /^(test|bench|node_modules|build)\//.test(file)), "the tarball holds development files");
+    expect(
+        !paths.some((file) => /^(test|bench|node_modules|build)\//.test(file)),
+        "the tarball holds development files"
+    );
 
     const llama = `node-llama-cpp@${manifest.devDependencies["node-llama-cpp"]}`;
     writeFileSync(path.join(project, "package.json"), JSON.stringify({name: "smoke", private: true, type: "module"}));
