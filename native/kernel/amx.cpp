@@ -1,11 +1,12 @@
 // AMX: 16 × 64-byte tiles, bf16 × bf16 and unsigned × signed bytes. Panels are stored as AMX wants its second operand:
 // 64-byte lines of 16 channels × 4 bytes of inputs, 16 lines to a tile. f32 and f16 go the AVX-512 way.
+// Linux only: there it is known how to ask for the tile registers.
 #include <cmath>
 
 #include "kernel/avx512_operations.h"
 #include "kernel/cpu.h"
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__) && defined(__linux__)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12 suspects its own intrinsics
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -158,7 +159,7 @@ void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_
         for (int32_t p = 0; p < panel_count; ++p) {
             const int32_t tile = r / tile_rows * Type::planes;
             const __m512i sums = _mm512_load_si512(block.sums[tile][p][r % tile_rows]);
-            __m512 dot = reinterpret_cast<__m512>(sums);
+            __m512 dot = _mm512_castsi512_ps(sums);
             if constexpr (Type::planes == 2)
                 dot = join_i8(sums, _mm512_load_si512(block.sums[tile + 1][p][r % tile_rows]),
                               _mm512_load_si512(layer.code_sum + (first + p) * panel_channels));

@@ -42,8 +42,12 @@ struct Bf16 {
     static constexpr int32_t max_rows = 6;
     static constexpr bool two_planes = false;
     static __m512i dot(__m512i sum, __m512i x, __m512i w) {
-        return reinterpret_cast<__m512i>(
-            _mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w)));
+#if defined(__clang__)
+        asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));  // the intrinsic crashes LLVM 16 here
+        return sum;
+#else
+        return _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(sum), (__m512bh)x, (__m512bh)w));
+#endif
     }
 };
 
@@ -114,7 +118,7 @@ void dot_multiply(const Layer& layer, const Input& input, int32_t first, int32_t
     Partial partial;
     for (int32_t r = 0; r < input.count; ++r)
         for (int32_t p = 0; p < panel_count; ++p) {
-            __m512 dot = reinterpret_cast<__m512>(block.high[r][p]);
+            __m512 dot = _mm512_castsi512_ps(block.high[r][p]);
             if constexpr (Type::two_planes)
                 dot = join_i8(block.high[r][p], block.low[r][p], _mm512_load_si512(layer.code_sum + (first + p) * panel_channels));
             Avx512::store(&partial.values[r][p * panel_channels], dot);

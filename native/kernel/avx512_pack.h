@@ -38,7 +38,7 @@ void pack_bf16(const Input& input, int32_t index, int32_t inputs, int32_t depth)
     for (int32_t i = 0; i < depth; i += 32, to += tile_size) {
         const __m512 low = Avx512::mul(Avx512::sub(row_part(row, inputs, i, center), center), factor);
         const __m512 high = Avx512::mul(Avx512::sub(row_part(row, inputs, i + 16, center), center), factor);
-        _mm512_store_si512(to, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+        _mm512_store_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
     input.mean[index] = 0;
     input.mul[index] = 1;

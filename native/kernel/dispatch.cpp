@@ -6,8 +6,10 @@
 
 namespace mara::kernel {
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__) && defined(__linux__)
 extern const Variant amx_variant;
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
 extern const Variant avx512_bf16_variant;
 extern const Variant avx512_vnni_variant;
 extern const Variant avx512_variant;
@@ -23,8 +25,10 @@ namespace {
 
 // Best first.
 const Variant* const all[] = {
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__) && defined(__linux__)
     &amx_variant,
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
     &avx512_bf16_variant,
     &avx512_vnni_variant,
     &avx512_variant,

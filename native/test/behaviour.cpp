@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <thread>
 
 #include "check.h"
@@ -121,6 +123,25 @@ void threads() {
     CHECK(differences == 0, "%d calls differed", differences.load());
 }
 
+// CPU time of this process while a pool with workers has nothing to do.
+void idle_pool_sleeps() {
+    const Model model({512, 1024, 64}, 3);
+    const Floats states = random_states(512 * 64, 4);
+    const NetworkPointer network = make_network(model, kernel::WeightType::f32, nullptr);
+    const kernel::Network* networks[] = {network.get()};
+    const PoolPointer pool = make_pool(4);
+    Floats out(64);
+    kernel::score(networks, 1, states.data(), 512, nullptr, 64, out.data(), pool.get(), 4);
+    CHECK(!pool->workers.empty(), "the call was meant to start workers");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const std::clock_t before = std::clock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    [[maybe_unused]] const double busy = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+#if !defined(_WIN32)  // there std::clock is wall time
+    CHECK(busy < 0.02, "%.3f s of CPU time in 0.2 s of idleness", busy);
+#endif
+}
+
 void scratch_is_kept() {
     const Model model({96, 48, 12}, 3);
     const Floats states = random_states(96 * 70, 4);
@@ -142,6 +163,7 @@ int main() {
     arguments();
     choice();
     threads();
+    idle_pool_sleeps();
     scratch_is_kept();
     std::printf("%d failures\n", mara::test::failures);
     return mara::test::failures == 0 ? 0 : 1;
