@@ -1,0 +1,94 @@
+import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
+import {expect, onTestFinished} from "vitest";
+import {
+    type AlignedContextOptions,
+    type Aligner,
+    type AlignerStats,
+    createAlignedContext,
+    type MaraAgent,
+    MaraError,
+    type Mode
+} from "../../lib/index.js";
+import {randomAgent} from "../support/agents.js";
+import {precise, small} from "../support/models.js";
+
+export const modes = ["lanes", "serial"] as const;
+
+const defaultsFor = (model: LlamaModel) => (model.fileInfo.metadata.general.name === "tiny" ? precise : small);
+
+/** An aligned context that ends with the test. */
+export async function align(
+    model: LlamaModel,
+    options: AlignedContextOptions
+): Promise<{context: LlamaContext; aligner: Aligner}> {
+    const made = await createAlignedContext(model, {...defaultsFor(model), ...options});
+    onTestFinished(() => made.context.dispose());
+    return made;
+}
+
+/** A plain context that ends with the test. */
+export async function plain(model: LlamaModel, options: {contextSize?: number; sequences?: number} = {}) {
+    const context = await model.createContext({...defaultsFor(model), ...options});
+    onTestFinished(() => context.dispose());
+    return context;
+}
+
+const texts = "The sky is|Hello! I am|Once upon a time|1, 2, 3,|Why not|My name|The cat sat on the|Please".split("|");
+
+/** An agent that accepts about half of what the model thinks of, and is never in doubt. */
+export async function agentFor(model: LlamaModel, seed: number): Promise<MaraAgent> {
+    const context = await model.createEmbeddingContext({contextSize: 64, threads: 1});
+    const states: number[] = [];
+    for (const text of texts) states.push(...(await context.getEmbeddingFor(text)).vector);
+    await context.dispose();
+    return randomAgent(model.embeddingVectorSize, seed, {states: Float32Array.from(states)});
+}
+
+interface StockContext {
+    getSequenceKvCacheMaxPosition(sequence: number): number;
+}
+
+/** The last position in the KV cache, hidden cells included: -1 when it is empty. */
+export function lastCell(context: LlamaContext, sequence: number): number {
+    const native = (context as unknown as {_ctx: StockContext})._ctx;
+    const stock = Object.getPrototypeOf(native) as StockContext;
+    return stock.getSequenceKvCacheMaxPosition.call(native, sequence);
+}
+
+/** The last position as node-llama-cpp is told. */
+export function lastVisibleCell(sequence: LlamaContextSequence): number {
+    const {_ctx} = sequence.context as unknown as {_ctx: StockContext};
+    return _ctx.getSequenceKvCacheMaxPosition(numberOf(sequence));
+}
+
+export function numberOf(sequence: LlamaContextSequence): number {
+    return (sequence as unknown as {_sequenceId: number})._sequenceId;
+}
+
+/** DESIGN §2, invariants 2 and 5: node-llama-cpp sees its own tokens only, and every lane is empty. */
+export function expectCacheInStep(sequence: LlamaContextSequence, {mode}: {mode: Mode}): void {
+    const {context} = sequence;
+    expect(lastVisibleCell(sequence)).toBe(sequence.nextTokenIndex - 1);
+    expect(lastCell(context, numberOf(sequence))).toBeLessThanOrEqual(sequence.nextTokenIndex);
+    // llama.cpp ends the process when asked for a sequence that it does not have.
+    if (mode === "serial") return;
+    for (let lane = context.totalSequences; lane < context.totalSequences + 4; lane++)
+        expect(lastCell(context, lane)).toBe(-1);
+}
+
+/** Decisions whose top candidate was not emitted by acceptance: what makes a test of alignment worth its name. */
+export function rejections({decisions, acceptedRanks}: AlignerStats): number {
+    return decisions - (acceptedRanks[0] ?? 0);
+}
+
+/** Code and message of the MaraError that `action` throws or rejects with. */
+export async function refusal(action: () => unknown): Promise<{code: string; message: string}> {
+    try {
+        await action();
+    } catch (error) {
+        expect(error).toBeInstanceOf(MaraError);
+        const {code, message} = error as MaraError;
+        return {code, message};
+    }
+    throw new Error("Nothing was refused");
+}
