@@ -35,6 +35,7 @@ export async function createAlignedContext(
     model: LlamaModel,
     options: AlignedContextOptions
 ): Promise<{context: LlamaContext; aligner: Aligner}> {
+    if (typeof options !== "object" || options === null) throw invalidArgument("options", "an object", options);
     const {settings: given, others} = pickSettings(options);
     const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
     requireOneOf("mode", mode, ["auto", "lanes", "serial"]);
@@ -146,6 +147,8 @@ function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void
     };
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
+        // What an evaluation that was broken off left behind is nobody's any more.
+        delete aligner._stateOf(id).failure;
         const result = await decode.apply(sequence, args);
         const state = aligner._stateOf(id);
         const {failure} = state;

@@ -3,7 +3,7 @@ import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import type {Decision} from "./decision.js";
 import {sequenceInternals} from "./internals.js";
-import {type AlignerSettings, type Mode, type ResolvedSettings, resolveSettings} from "./options.js";
+import {type AlignerSettings, type Mode, mergeSettings, type ResolvedSettings, resolveSettings} from "./options.js";
 import {type AlignerStats, emptyStats} from "./stats.js";
 import {randomStream, type SequenceState} from "./token-chooser.js";
 
@@ -40,7 +40,7 @@ export class Aligner {
     readonly mode: Mode;
     readonly #context: LlamaContext;
     readonly #states = new Map<number, SequenceState>();
-    readonly #overrides = new Map<number, Partial<AlignerSettings>[]>();
+    readonly #overrides = new Map<number, Partial<AlignerSettings>>();
     readonly #listeners = new Set<DecisionListener>();
     #settings: ResolvedSettings;
     #stats = emptyStats();
@@ -84,9 +84,8 @@ export class Aligner {
             for (const id of this.#states.keys()) this.#apply(id, "seed" in partial);
         } else {
             const id = this.#idOf(sequence);
-            const overrides = [...(this.#overrides.get(id) ?? []), partial];
             resolveSettings(partial, this.#settings);
-            this.#overrides.set(id, overrides);
+            this.#overrides.set(id, mergeSettings(this.#overrides.get(id) ?? {}, partial));
             this.#apply(id, "seed" in partial);
         }
     }
@@ -172,10 +171,7 @@ export class Aligner {
 
     #apply(id: number, reseed: boolean): void {
         const state = this._stateOf(id);
-        state.settings = (this.#overrides.get(id) ?? []).reduce<ResolvedSettings>(
-            (settings, override) => resolveSettings(override, settings),
-            this.#settings
-        );
+        state.settings = resolveSettings(this.#overrides.get(id) ?? {}, this.#settings);
         if (reseed) state.draw = randomStream(state.settings.seed, id);
     }
 

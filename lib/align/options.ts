@@ -107,6 +107,16 @@ export function pickSettings(options: AlignedContextOptions): {
     };
 }
 
+/** `later` laid over `earlier`, both unchecked; fields that are undefined say nothing. */
+export function mergeSettings(
+    {candidates: first, ...earlier}: Partial<AlignerSettings>,
+    {candidates: second, ...later}: Partial<AlignerSettings>
+): Partial<AlignerSettings> {
+    const given = (change: object | undefined) =>
+        Object.fromEntries(Object.entries(change ?? {}).filter(([, value]) => value !== undefined));
+    return {...earlier, ...given(later), candidates: {...first, ...given(second)}};
+}
+
 /**
  * Checks `change` and lays it over `base`.
  * @throws MaraError INVALID_ARGUMENT
@@ -121,7 +131,7 @@ export function resolveSettings(change: Partial<AlignerSettings>, base?: Resolve
     const resolved = {...defaults, ...base, ...Object.fromEntries(given)} as ResolvedSettings;
 
     requireInteger("candidates.topK", resolved.topK, 1, maxTopK);
-    if (!(resolved.topP > 0 && resolved.topP <= 1))
+    if (typeof resolved.topP !== "number" || !(resolved.topP > 0 && resolved.topP <= 1))
         throw invalidArgument("candidates.topP", "a number in (0, 1]", resolved.topP);
     requireNumber("candidates.minP", resolved.minP, 0, 1);
     if (!(Number.isFinite(resolved.temperature) && resolved.temperature > 0))

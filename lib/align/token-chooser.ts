@@ -1,5 +1,6 @@
 import {uniformInt} from "pure-rand/distribution/uniformInt";
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
+import {fromNative} from "../native.js";
 import type {BatchToken, WaveOutcome} from "./backend.js";
 import type {CandidateSource} from "./candidates.js";
 import {Decision, type Draw, type Rider} from "./decision.js";
@@ -59,11 +60,11 @@ export class TokenChooser {
         const state = this.#host.stateOf(row.sequence);
         // Only `controlledEvaluate` asks for logits. It measures the model, so it is left alone.
         const isEvaluation = details.length < 3;
-        if (!isEvaluation || !state.settings.enabled) return await this.#samplePlain(request, state, isEvaluation);
         try {
+            if (!isEvaluation || !state.settings.enabled) return await this.#samplePlain(request, state, isEvaluation);
             return await this.#sampleAligned(request, state);
         } catch (error) {
-            state.failure = error;
+            state.failure = fromNative(error);
             return details.length > 0 ? [noToken] : noToken;
         }
     }
