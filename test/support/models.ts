@@ -38,6 +38,17 @@ export function describeWithTestModel(name: string, tests: () => void): void {
 /** Context options of every test: one thread, since more than the cores that are free makes llama.cpp many times slower. */
 export const small = {contextSize: 256, threads: 1} as const;
 
+/**
+ * Everything in float32, where sums taken in another order differ by about 1e-6. With flash attention and an F16 cache, the defaults,
+ * such a difference can flip the rounding of a cached value to half precision and so become 1e-3.
+ */
+export const precise = {
+    ...small,
+    flashAttention: false,
+    experimentalKvCacheKeyType: "F32",
+    experimentalKvCacheValueType: "F32"
+} as const;
+
 /** Tokens that the sequence generates after `prompt`, an end-of-generation token included. */
 export async function generate(
     sequence: LlamaContextSequence,

@@ -36,7 +36,9 @@ const pieces =
 const words = ["▁", ...characters, ...pieces.split(" "), "▁t", "▁a", "▁s", "▁the", "▁and"];
 const bytes = Array.from({length: 256}, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);
 const vocabulary = ["<unk>", "<s>", "</s>", ...bytes, ...words];
-const firstWord = 3 + bytes.length;
+export const vocabularySize = vocabulary.length;
+/** The first token that is text of its own rather than control or a byte. */
+export const firstWord = 3 + bytes.length;
 
 const template =
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] }}" +

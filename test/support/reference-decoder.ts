@@ -1,0 +1,220 @@
+import type {LlamaContextOptions, LlamaModel} from "node-llama-cpp";
+import {uniformInt} from "pure-rand/distribution/uniformInt";
+import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
+import type {RandomGenerator} from "pure-rand/types/RandomGenerator";
+import type {AgentTensor} from "../../lib/agent/agent.js";
+import {ReferenceNetwork} from "./network.js";
+
+/** Every setting that the choice of a token depends on, none left to a default. */
+export interface ReferenceSettings {
+    topK: number;
+    topP: number;
+    minP: number;
+    strategy: "first" | "random" | "max-prob";
+    order: "best-first" | "top-last" | "reverse";
+    threshold: number;
+    fallbackIndex: number;
+    seed: number;
+}
+
+export interface ReferenceStep {
+    /** Most probable first. */
+    candidates: number[];
+    /** Accept probability by rank of what the choice rests on. */
+    verdicts: Map<number, number>;
+    chosenRank: number;
+    fallback: boolean;
+    /** Whether float noise may show up in other candidates, though it would not change the token. */
+    blurred: boolean;
+}
+
+export interface ReferenceRun {
+    tokens: number[];
+    steps: ReferenceStep[];
+    /** Why the run ended early: float noise could turn the next token into another one. */
+    tie?: string;
+}
+
+/** Differences below this may come out either way where sums are taken in another order. */
+const noise = 1e-5;
+
+interface Scored {
+    token: number;
+    logit: number;
+}
+
+interface Choice {
+    rank: number;
+    token: number;
+    fallback: boolean;
+    tie: string | undefined;
+}
+
+/** What `AddonContext` of a plain context offers; written down here so that nothing of lib/align is used. */
+interface PlainContext {
+    initBatch(size: number): void;
+    addToBatch(sequence: number, position: number, tokens: Uint32Array, outputs: Uint32Array): ArrayLike<number>;
+    decodeBatch(): Promise<void>;
+    removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
+    sampleToken(row: number, sampler: object, ...details: unknown[]): Promise<[number, unknown, unknown, number[]]>;
+    getEmbedding(count: number): Float64Array;
+}
+
+/**
+ * Decodes as the paper says, in the slowest and most obvious way: for each candidate an empty cache and the whole text from its
+ * beginning, on a plain context; candidates from the raw logits and the agent's network in float64.
+ */
+export class ReferenceDecoder {
+    readonly #model: LlamaModel;
+    readonly #context: PlainContext;
+    readonly #sampler: object;
+
+    private constructor(model: LlamaModel, context: PlainContext, sampler: object) {
+        this.#model = model;
+        this.#context = context;
+        this.#sampler = sampler;
+    }
+
+    static async create(model: LlamaModel, options: LlamaContextOptions): Promise<ReferenceDecoder> {
+        const context = await model.createContext({...options, ...{_embeddings: true}});
+        const {_ctx} = context as unknown as {_ctx: PlainContext};
+        const {_bindings} = model.llama as unknown as {
+            _bindings: {AddonSampler: new (model: object) => {applyConfig(config: object): void}};
+        };
+        const sampler = new _bindings.AddonSampler((model as unknown as {_model: object})._model);
+        sampler.applyConfig({});
+        return new ReferenceDecoder(model, _ctx, sampler);
+    }
+
+    /** At most `count` tokens after `prompt`, an end-of-generation token included. `sequence` selects the random stream. */
+    async run(
+        prompt: readonly number[],
+        tensors: Readonly<Record<string, AgentTensor>>,
+        settings: ReferenceSettings,
+        count: number,
+        sequence = 0
+    ): Promise<ReferenceRun> {
+        const network = new ReferenceNetwork(tensors);
+        const generator = xoroshiro128plus((settings.seed ^ Math.imul(sequence + 1, 0x9e3779b1)) | 0);
+        const run: ReferenceRun = {tokens: [], steps: []};
+        while (run.tokens.length < count) {
+            const text = [...prompt, ...run.tokens];
+            const {logits} = await this.#evaluate(text, true);
+            const lists = candidateLists(logits, settings);
+            const verdicts = new Map<number, number>();
+            const judge = async (token: number) => {
+                const known = verdicts.get(token);
+                if (known !== undefined) return known;
+                const {state} = await this.#evaluate([...text, token], false);
+                const probability = network.acceptProbability(state);
+                verdicts.set(token, probability);
+                return probability;
+            };
+            const [exact = [], ...others] = lists;
+            const before = generator.clone();
+            const choice = await choose(exact, settings, judge, generator);
+            const judged = exact.map(({token}) => verdicts.get(token));
+            let {tie} = choice;
+            for (const other of others) {
+                const alternative = await choose(other, settings, judge, before.clone());
+                tie ??= alternative.token === choice.token ? alternative.tie : "the candidates";
+            }
+            if (tie !== undefined) return {...run, tie};
+            run.tokens.push(choice.token);
+            run.steps.push({
+                candidates: exact.map(({token}) => token),
+                verdicts: new Map(judged.flatMap((value, rank) => (value === undefined ? [] : [[rank, value]]))),
+                chosenRank: choice.rank,
+                fallback: choice.fallback,
+                blurred: others.length > 0
+            });
+            if (this.#model.isEogToken(choice.token as Parameters<LlamaModel["isEogToken"]>[0])) break;
+        }
+        return run;
+    }
+
+    async #evaluate(text: readonly number[], wantsLogits: boolean): Promise<{logits: Scored[]; state: Float64Array}> {
+        const context = this.#context;
+        context.removeTokenCellsFromSequence(0, 0, -1);
+        context.initBatch(text.length);
+        const [row = -1] = Array.from(
+            context.addToBatch(0, 0, Uint32Array.from(text), Uint32Array.of(text.length - 1))
+        );
+        await context.decodeBatch();
+        const state = context.getEmbedding(1);
+        if (!wantsLogits) return {logits: [], state};
+        const everything = [[], false, false, false, 2 ** 20];
+        const [, , , pairs] = await context.sampleToken(row, this.#sampler, false, false, everything, false);
+        const logits: Scored[] = [];
+        for (let i = 0; i < pairs.length; i += 2)
+            logits.push({token: pairs[i] as number, logit: pairs[i + 1] as number});
+        return {logits, state};
+    }
+}
+
+/** The candidates, and after them each list that float noise could make of them. */
+function candidateLists(logits: readonly Scored[], {topK, topP, minP}: ReferenceSettings): Scored[][] {
+    const sorted = [...logits].sort((a, b) => b.logit - a.logit || a.token - b.token);
+    const counts = new Set<number>();
+    const top = sorted.slice(0, topK);
+    const best = (top[0] as Scored).logit;
+    const weights = top.map(({logit}) => Math.exp(logit - best));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    // The smallest prefix whose probability reaches topP, then what is at least minP times as probable as the first.
+    for (const slack of [0, noise, -noise]) {
+        let sum = 0;
+        let nucleus = topP >= 1 ? top.length : 0;
+        while (nucleus < top.length && sum < topP + slack) sum += (weights[nucleus++] as number) / total;
+        for (const minSlack of [0, noise, -noise]) {
+            const least = minP === 0 ? Number.NEGATIVE_INFINITY : best + Math.log(minP) + minSlack;
+            counts.add(Math.max(1, top.slice(0, nucleus).filter(({logit}) => logit >= least).length));
+        }
+    }
+    const [count = 0, ...otherCounts] = counts;
+    const exact = top.slice(0, count);
+    const swapped = exact.flatMap(({logit}, rank) => {
+        const next = sorted[rank + 1];
+        if (next === undefined || logit - next.logit >= noise) return [];
+        return [[...sorted.slice(0, rank), next, sorted[rank] as Scored, ...sorted.slice(rank + 2)].slice(0, count)];
+    });
+    return [exact, ...otherCounts.map((other) => top.slice(0, other)), ...swapped];
+}
+
+async function choose(
+    candidates: readonly Scored[],
+    {strategy, order, threshold, fallbackIndex}: ReferenceSettings,
+    judge: (token: number) => Promise<number>,
+    generator: RandomGenerator
+): Promise<Choice> {
+    const at = (rank: number, fallback: boolean, tie?: string): Choice => {
+        const {token} = candidates[rank] as Scored;
+        return {rank, token, fallback, tie};
+    };
+    if (candidates.length === 1) return at(0, false);
+    const accepted: {rank: number; probability: number}[] = [];
+    for (const rank of ranksInOrder(candidates.length, order)) {
+        const probability = await judge((candidates[rank] as Scored).token);
+        // Nothing is near 0 or 1 in the sense of a tie: there the comparison is the same for all of them.
+        if (threshold > 0 && threshold < 1 && Math.abs(probability - threshold) < noise)
+            return at(rank, false, "the threshold");
+        if (!(probability > threshold)) continue;
+        if (strategy === "first") return at(rank, false);
+        accepted.push({rank, probability});
+    }
+    if (accepted.length === 0) return at(Math.min(fallbackIndex, candidates.length - 1), true);
+    if (strategy === "random") {
+        const {rank} = accepted[uniformInt(generator, 0, accepted.length - 1)] as {rank: number};
+        return at(rank, false);
+    }
+    const [first, second] = [...accepted].sort((a, b) => b.probability - a.probability);
+    const isTie = first !== undefined && second !== undefined && first.probability - second.probability < noise;
+    return at((first as {rank: number}).rank, false, isTie ? "the highest accept probability" : undefined);
+}
+
+function ranksInOrder(count: number, order: ReferenceSettings["order"]): number[] {
+    const ranks: number[] = [];
+    for (let rank = 0; rank < count; rank++) ranks.push(rank);
+    if (order === "reverse") ranks.reverse();
+    if (order === "top-last") ranks.push(ranks.shift() as number);
+    return ranks;
+}
