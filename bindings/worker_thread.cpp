@@ -33,18 +33,20 @@ Napi::Promise WorkerThread::run(Job job) {
         const std::lock_guard<std::mutex> lock(mutex_);
         queue_.push(pending);
     }
-    wake_.notify_one();
+    wake_.release();
     return promise;
 }
 
 void WorkerThread::loop() {
-    std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
-        wake_.wait(lock, [this] { return closing_ || !queue_.empty(); });
-        if (closing_) return;
-        Pending* const pending = queue_.front();
-        queue_.pop();
-        lock.unlock();
+        wake_.acquire();
+        Pending* pending = nullptr;
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (closing_) return;
+            pending = queue_.front();
+            queue_.pop();
+        }
         try {
             pending->job.execute();
         } catch (const std::exception& error) {
@@ -54,7 +56,6 @@ void WorkerThread::loop() {
         }
         // A failed call means that the environment is going away: nobody awaits the result.
         if (settling_->function.BlockingCall(pending, settle) != napi_ok) delete pending;
-        lock.lock();
     }
 }
 
@@ -78,7 +79,7 @@ void WorkerThread::close() {
         closing_ = true;
         for (; !queue_.empty(); queue_.pop()) delete queue_.front();
     }
-    wake_.notify_one();
+    wake_.release();
     thread_.join();
     settling_->function.Release();
     napi_remove_env_cleanup_hook(env_, on_environment_exit, this);

@@ -6,11 +6,11 @@
 
 #include <napi.h>
 
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <queue>
+#include <semaphore>
 #include <thread>
 
 namespace mara::bindings {
@@ -41,7 +41,7 @@ private:
     Napi::Env env_;
     std::shared_ptr<Settling> settling_;  // outlives this object while finished jobs wait for the event loop
     std::mutex mutex_;
-    std::condition_variable wake_;
+    std::counting_semaphore<> wake_{0};  // one for each job, one for closing; no condition variable, to run with older libstdc++
     std::queue<Pending*> queue_;
     bool closing_ = false;
     std::thread thread_;

@@ -53,8 +53,7 @@ export class LearnedWaves implements WaveScheduler {
         const [only] = open;
         if (open.length === 1 && only !== undefined)
             return dealLanes(open, [wantAll(only) ?? this.#bestForOne(only, limits)], limits);
-        const fixed = open.map((decision) => wantAll(decision) ?? 1);
-        return this.#grow(open, dealLanes(open, fixed, limits), limits);
+        return dealLanes(open, this.#bestTogether(open, limits), limits);
     }
 
     observeWave(tokens: number, decodeMs: number): void {
@@ -91,43 +90,38 @@ export class LearnedWaves implements WaveScheduler {
     }
 
     /**
-     * For several decisions the batch is planned as a whole: a candidate is added where it lowers most the expected time,
-     * which is this batch's and, unless every decision is settled in it, another one's, in which all take part.
+     * For several decisions the batch is planned as a whole. Each is carried to the same probability of staying open; of these
+     * levels the one is taken that minimises the time of this batch plus, unless it settles every decision, that of another
+     * one, in which all take part.
      */
-    #grow(open: readonly Decision[], counts: number[], {riders, places, lanes}: WaveLimits): number[] {
-        const unsettled = open.map((decision, i) => this.#unsettled(decision, counts[i] as number));
-        let tokens = counts.reduce((sum, count) => sum + count, 0);
-        let spare = Math.min(lanes, places - open.length) - (tokens - open.length);
-        const expected = (total: number, settled: number) =>
-            this.#costs.of(riders + total) + (1 - settled) * this.#costs.of(riders + open.length + 1);
-        const settledBy = (left: readonly number[]) => left.reduce((product, part) => product * (1 - part), 1);
-        let time = expected(tokens, settledBy(unsettled));
-        while (spare > 0) {
-            let bestAt = -1;
-            let bestTime = time;
-            for (const [i, decision] of open.entries()) {
-                if ((counts[i] as number) >= decision.remaining) continue;
-                const left = unsettled.with(i, this.#unsettled(decision, (counts[i] as number) + 1));
-                const candidate = expected(tokens + 1, settledBy(left));
-                if (candidate < bestTime) [bestAt, bestTime] = [i, candidate];
-            }
-            const grown = open[bestAt];
-            if (grown === undefined) break;
-            counts[bestAt] = (counts[bestAt] as number) + 1;
-            unsettled[bestAt] = this.#unsettled(grown, counts[bestAt] as number);
-            time = bestTime;
-            tokens++;
-            spare--;
+    #bestTogether(open: readonly Decision[], limits: WaveLimits): number[] {
+        const {riders, places, lanes} = limits;
+        const spare = Math.min(lanes, places - open.length);
+        const chances = open.map((decision) => this.#unsettled(decision, spare + 1));
+        const another = this.#costs.of(riders + open.length + 1);
+        let best = open.map(() => 1);
+        let least = Number.POSITIVE_INFINITY;
+        for (const level of new Set(chances.flat())) {
+            const counts = open.map(
+                (decision, i) =>
+                    wantAll(decision) ?? 1 + (chances[i] as number[]).findIndex((chance) => chance <= level)
+            );
+            const tokens = counts.reduce((sum, count) => sum + count, 0);
+            if (counts.includes(0) || tokens - open.length > spare) continue;
+            const settled = counts.reduce((product, count, i) => product * (1 - (chances[i]?.[count - 1] ?? 0)), 1);
+            const time = this.#costs.of(riders + tokens) + (1 - settled) * another;
+            if (time < least) [best, least] = [counts, time];
         }
-        return counts;
+        return best;
     }
 
-    /** Probability that a decision stays open after its next `count` candidates. */
-    #unsettled(decision: Decision, count: number): number {
-        if (count >= decision.remaining) return 0;
+    /** Probabilities that a decision stays open after its next candidate, its next two, … up to `most`. */
+    #unsettled(decision: Decision, most: number): number[] {
         let rejected = 1;
-        for (let i = 0; i < count; i++) rejected *= 1 - this.#rates.at(decision.tried + i);
-        return rejected;
+        return Array.from({length: Math.min(most, decision.remaining)}, (_, i) => {
+            rejected *= 1 - this.#rates.at(decision.tried + i);
+            return i + 1 === decision.remaining ? 0 : rejected;
+        });
     }
 }
 
