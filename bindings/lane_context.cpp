@@ -131,7 +131,10 @@ private:
         auto work = std::make_shared<Work>();
         work->entries = read_entries(info[0]);
         const auto agents = info[1].As<Napi::Array>();
-        for (uint32_t i = 0; i < agents.Length(); i++) work->networks.push_back(network_of(agents.Get(i)));
+        for (uint32_t i = 0; i < agents.Length(); i++) {
+            work->networks.push_back(network_of(agents.Get(i)));
+            if (work->networks.back() == nullptr) throw Napi::Error::New(info.Env(), "AGENT_DISPOSED: The agent was disposed");
+        }
         work->threads = std::min(info[2].As<Napi::Number>().Int32Value(), kernel_threads_max);
         return open(info).run({[work, state = state_] {
                                    work->result = state->lanes->wave(work->entries, work->networks, work->threads);

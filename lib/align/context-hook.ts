@@ -137,6 +137,8 @@ export class ContextHook {
         }
         const predecessor = this.#misplaced.get(sequence);
         this.#drop(sequence);
+        // What was queued when a sequence was disposed node-llama-cpp decodes nevertheless; the number's next holder must not find it.
+        if (first === 0) this.#backend.takeBack(sequence, 0);
         if (predecessor?.position === first - 1) this.#decodeAnew(predecessor, false);
         const wanted = new Set(outputs);
         const ids: number[] = [];
