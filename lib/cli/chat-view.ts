@@ -1,0 +1,141 @@
+/** How the answers of a chat are shown: for people, or for programs. */
+import type {ChatOptions, Sides} from "./chat.js";
+import {integer, type Paint, painter, plural, sideBySide, type Terminal, terminal} from "./format.js";
+import {LiveRegion, printLines} from "./output.js";
+import type {Answer, Speaker} from "./speaker.js";
+import {legend, type Piece, render} from "./trace.js";
+
+/** Asks both sides as the view needs it, and shows what they say. */
+export interface ChatView {
+    ask(question: string, signal: AbortSignal): Promise<void>;
+    /** Once, before the first question of a conversation at the terminal. */
+    greet(): void;
+}
+
+/** From this width on, two answers fit side by side. */
+const wideEnough = 100;
+
+export class ChatText implements ChatView {
+    readonly #sides: Sides;
+    readonly #options: ChatOptions;
+    readonly #terminal: Terminal = terminal();
+    readonly #paint: Paint;
+
+    constructor(sides: Sides, options: ChatOptions) {
+        this.#sides = sides;
+        this.#options = options;
+        this.#paint = painter(this.#terminal.color);
+    }
+
+    greet(): void {
+        const {aligner} = this.#sides;
+        printLines([
+            `${this.#paint("bold", "mara chat")}  ${this.#paint("dim", `${aligner.mode} mode, threshold ${this.#options.threshold}; /help for commands`)}`,
+            ...(this.#options.showDecisions ? [legend(this.#paint, this.#terminal.color)] : [])
+        ]);
+    }
+
+    async ask(question: string, signal: AbortSignal): Promise<void> {
+        const {aligned, raw} = this.#sides;
+        if (raw === undefined) {
+            this.#footer(await this.#stream(aligned, question, signal));
+        } else if (this.#terminal.isTty && this.#terminal.width >= wideEnough) {
+            await this.#beside(raw, aligned, question, signal);
+        } else {
+            printLines([this.#paint("dim", "raw")]);
+            await this.#stream(raw, question, signal);
+            printLines(["", this.#paint("dim", "aligned")]);
+            this.#footer(await this.#stream(aligned, question, signal));
+        }
+    }
+
+    /** Both answer at the same time. */
+    async #beside(raw: Speaker, aligned: Speaker, question: string, signal: AbortSignal): Promise<void> {
+        const region = new LiveRegion();
+        const texts = {raw: "", aligned: ""};
+        const lines = () => {
+            const columns = [this.#paint("dim", "raw"), this.#paint("dim", "aligned")] as const;
+            const {width} = this.#terminal;
+            return [
+                ...sideBySide(...columns, width, this.#paint),
+                ...sideBySide(texts.raw, texts.aligned, width, this.#paint)
+            ];
+        };
+        const answer = (speaker: Speaker, side: "raw" | "aligned") =>
+            speaker.answer(question, {
+                maxTokens: this.#options.maxTokens,
+                signal,
+                onPieces: (_, all) => {
+                    texts[side] = this.#draw(all);
+                    region.draw(lines());
+                }
+            });
+        const [, answered] = await Promise.all([answer(raw, "raw"), answer(aligned, "aligned")]);
+        region.finish(lines());
+        this.#footer(answered);
+    }
+
+    async #stream(speaker: Speaker, question: string, signal: AbortSignal): Promise<Answer> {
+        const answer = await speaker.answer(question, {
+            maxTokens: this.#options.maxTokens,
+            signal,
+            onPieces: (added) => void process.stdout.write(this.#draw(added))
+        });
+        process.stdout.write(answer.aborted ? this.#paint("dim", " (stopped)\n") : "\n");
+        return answer;
+    }
+
+    #draw(pieces: readonly Piece[]): string {
+        if (this.#options.showDecisions) return render(pieces, this.#paint, this.#terminal.color);
+        return pieces.map(({text, thought}) => (thought ? this.#paint("dim", text) : text)).join("");
+    }
+
+    /** What the agent did, for people who asked to see its decisions. */
+    #footer({decisions, tokens}: Answer): void {
+        if (!this.#options.showDecisions) return;
+        const changed = decisions.filter(({chosenRank}) => chosenRank > 0).length;
+        const fallbacks = decisions.filter(({fallback}) => fallback).length;
+        const parts = [plural(tokens, "token"), plural(decisions.length, "decision"), `${integer(changed)} changed`];
+        if (fallbacks > 0) parts.push(`${integer(fallbacks)} with nothing accepted`);
+        printLines([this.#paint("dim", parts.join(", "))]);
+    }
+}
+
+/** One JSON object a line. */
+export class ChatJson implements ChatView {
+    readonly #sides: Sides;
+    readonly #options: ChatOptions;
+
+    constructor(sides: Sides, options: ChatOptions) {
+        this.#sides = sides;
+        this.#options = options;
+    }
+
+    greet(): void {}
+
+    async ask(prompt: string, signal: AbortSignal): Promise<void> {
+        const {maxTokens, showDecisions} = this.#options;
+        const {aligned, raw, aligner} = this.#sides;
+        const rawAnswer = await raw?.answer(prompt, {maxTokens, signal});
+        aligner.resetStats();
+        const answer = await aligned.answer(prompt, {maxTokens, signal});
+        const result = {
+            prompt,
+            answer: answer.text,
+            ...(rawAnswer === undefined ? {} : {raw: rawAnswer.text}),
+            aborted: answer.aborted,
+            mode: aligner.mode,
+            tokens: answer.tokens,
+            seconds: Number(answer.seconds.toFixed(4)),
+            stats: aligner.stats(),
+            ...(showDecisions ? {decisions: answer.decisions.map((event) => evaluatedOf(event))} : {})
+        };
+        process.stdout.write(`${JSON.stringify(result)}\n`);
+    }
+}
+
+function evaluatedOf({position, candidates, chosenRank, fallback, waves}: Answer["decisions"][number]): object {
+    const ranked = candidates.map((candidate, rank) => ({rank, ...candidate}));
+    const evaluated = ranked.filter(({acceptProbability, rank}) => acceptProbability !== null || rank === chosenRank);
+    return {position, chosenRank, fallback, waves, candidates: evaluated};
+}

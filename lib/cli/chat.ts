@@ -1,0 +1,125 @@
+/** `mara chat`: options, and what becomes of them. */
+import {Command, Option} from "commander";
+import {createAlignedContext} from "../align/aligned-context.js";
+import type {Aligner} from "../align/aligner.js";
+import type {Mode, Order, Strategy} from "../align/options.js";
+import {invalidArgument} from "../errors.js";
+import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
+import {addPairOptions, openPair, type PairOptions} from "./pair.js";
+import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
+import {converse} from "./repl.js";
+import type {Speaker} from "./speaker.js";
+
+export interface ChatOptions extends PairOptions {
+    prompt?: string;
+    system?: string;
+    compare?: boolean;
+    showDecisions?: boolean;
+    threshold: number;
+    maxTokens: number;
+    seed: number;
+    mode: "auto" | Mode;
+    strategy: Strategy;
+    order: Order;
+    topK: number;
+    topP: number;
+    contextSize: number;
+    json?: boolean;
+}
+
+/** Both sides of a chat; `raw` only where they are compared. */
+export interface Sides {
+    aligned: Speaker;
+    raw: Speaker | undefined;
+    aligner: Aligner;
+}
+
+const examples = `
+Examples:
+  $ mara chat                                         talk to the demo's model
+  $ mara chat --compare --show-decisions              raw beside aligned, with the rejected tokens
+  $ mara chat --prompt "When is breakfast?" --json    one answer for a program
+  $ mara chat -m model.gguf -a agent.safetensors --threshold 0.7
+  $ mara chat -m hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M -a agent.pth
+  $ mara chat < questions.txt                         one conversation, a question a line
+
+Raw and aligned take the most probable token; aligned, the most probable one that the agent accepts.
+Ctrl-C ends the answer; at the prompt it leaves. In a chat, /help lists what else can be done.
+With --json every answer is one line: prompt, answer, raw (with --compare), aborted, mode, tokens, seconds, stats, and
+decisions (with --show-decisions: the candidates that were evaluated).`;
+
+export function chatCommand(): Command {
+    const command = new Command("chat")
+        .description("Talk to a model while an agent steers it")
+        .option("-p, --prompt <text>", "answer this and leave")
+        .option("-s, --system <text>", "system prompt")
+        .option("--compare", "answer each question raw as well")
+        .option("--show-decisions", "show rejected tokens and the ranks of accepted ones")
+        .addOption(number("--threshold <p>", "accept probability that a token must exceed", 0, 1, 0.5))
+        .addOption(integer("--max-tokens <n>", "longest answer", 1, 1_000_000, 512))
+        .addOption(integer("--seed <n>", "seed of the random strategy", 0, largestSeed, 0));
+    return addPairOptions(command, "auto")
+        .addOption(choice("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto"))
+        .addOption(
+            choice("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
+        )
+        .addOption(
+            choice("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], "best-first")
+        )
+        .addOption(integer("--top-k <n>", "most candidates for a token", 1, 256, 40))
+        .addOption(number("--top-p <p>", "nucleus of the candidates, above 0", 0, 1, 0.95))
+        .addOption(integer("--context-size <n>", "largest context, in tokens", 64, 10_000_000, 4096))
+        .option("--json", "one JSON object a line for each answer")
+        .addHelpText("after", examples)
+        .action(chat);
+}
+
+async function chat(options: ChatOptions): Promise<void> {
+    if (options.json && options.prompt === undefined && process.stdin.isTTY)
+        throw invalidArgument("--json", "--prompt, or questions on stdin", "a terminal");
+    const pair = await openPair(options);
+    try {
+        const sides = await openSides(pair, options);
+        const view: ChatView = options.json ? new ChatJson(sides, options) : new ChatText(sides, options);
+        await converse(sides, view, options);
+    } finally {
+        await pair.close();
+    }
+}
+
+/** Both sides live in one context, so that they can answer at the same time. */
+async function openSides({model, agent}: Awaited<ReturnType<typeof openPair>>, options: ChatOptions): Promise<Sides> {
+    const {threshold, order, seed, mode, strategy, topK, topP, contextSize, threads, compare} = options;
+    const {context, aligner} = await createAlignedContext(model, {
+        agent,
+        threshold,
+        order,
+        seed,
+        mode,
+        strategy,
+        candidates: {topK, topP},
+        contextSize: {max: contextSize},
+        sequences: compare ? 2 : 1,
+        ...(threads === undefined ? {} : {threads})
+    });
+    // Loaded here: node-llama-cpp takes its time, and not every command needs it.
+    const {Speaker} = await import("./speaker.js");
+    const systemPrompt = options.system;
+    const aligned = new Speaker(context.getSequence(), {aligner, systemPrompt, order, threshold});
+    if (!compare) return {aligned, raw: undefined, aligner};
+    const sequence = context.getSequence();
+    aligner.configure({enabled: false}, sequence);
+    return {aligned, raw: new Speaker(sequence, {systemPrompt}), aligner};
+}
+
+function number(flags: string, description: string, least: number, most: number, byDefault: number): Option {
+    return new Option(flags, description).argParser(numberIn(nameOf(flags), least, most)).default(byDefault);
+}
+
+function integer(flags: string, description: string, least: number, most: number, byDefault: number): Option {
+    return new Option(flags, description).argParser(integerIn(nameOf(flags), least, most)).default(byDefault);
+}
+
+function nameOf(flags: string): string {
+    return flags.split(" ")[0] as string;
+}

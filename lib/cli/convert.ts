@@ -1,0 +1,54 @@
+/** `mara convert IN OUT`: from a published .pth, or from one precision to another. */
+import {existsSync, statSync} from "node:fs";
+import {Command} from "commander";
+import {MaraAgent} from "../agent/agent.js";
+import {invalidArgument, MaraError} from "../errors.js";
+import {bytes, painter, terminal} from "./format.js";
+import {printJson, printLines} from "./output.js";
+import {choice} from "./parse.js";
+
+interface ConvertOptions {
+    dtype?: "f32" | "f16" | "bf16";
+    force?: boolean;
+    json?: boolean;
+}
+
+const help = `
+Without --dtype every tensor keeps its precision (float64 becomes f32). Nothing in a .pth file is executed.
+--json prints one object: input {path, bytes}, output {path, bytes}, dtype, width, parameters.
+
+Examples:
+  $ mara convert agent.pth agent.safetensors
+  $ mara convert agent.pth agent.safetensors --dtype bf16      half the size`;
+
+export function convertCommand(): Command {
+    return new Command("convert")
+        .description("Write an agent as .safetensors")
+        .argument("<in>", "a .pth or .safetensors file")
+        .argument("<out>", "the .safetensors file to write")
+        .addOption(choice("--dtype <type>", "precision of the tensors", ["f32", "f16", "bf16"]))
+        .option("--force", "overwrite an existing file")
+        .option("--json", "print one JSON object")
+        .addHelpText("after", help)
+        .action(convert);
+}
+
+async function convert(input: string, output: string, {dtype, force, json}: ConvertOptions): Promise<void> {
+    if (!output.endsWith(".safetensors")) throw invalidArgument("OUT", "a path that ends in .safetensors", output);
+    if (existsSync(output) && !force)
+        throw new MaraError("WRITE_FAILED", `${output} exists already. Use --force to overwrite it.`);
+    const agent = await MaraAgent.load(input);
+    const before = statSync(input).size;
+    await agent.save(output, dtype === undefined ? {} : {dtype});
+    const after = statSync(output).size;
+    const {width, parameters} = agent;
+    agent.dispose();
+    if (json) {
+        const files = {input: {path: input, bytes: before}, output: {path: output, bytes: after}};
+        printJson({...files, dtype: dtype ?? "kept", width, parameters});
+        return;
+    }
+    const paint = painter(terminal().color);
+    const precision = paint("dim", dtype === undefined ? "precision kept" : `as ${dtype}`);
+    printLines([`${input} (${bytes(before)})  →  ${paint("bold", output)} (${bytes(after)})  ${precision}`]);
+}

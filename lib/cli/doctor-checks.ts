@@ -1,0 +1,224 @@
+/** The doctor's examination: one finding after the other, none of which stops the rest. */
+import {existsSync} from "node:fs";
+import {createRequire} from "node:module";
+import {relative, sep} from "node:path";
+import type {Llama, LlamaModel} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {createAlignedContext} from "../align/aligned-context.js";
+import type {Mode} from "../align/options.js";
+import {demoAgentPath} from "../demo/files.js";
+import {native} from "../native.js";
+import {describe} from "./failure.js";
+import {plural} from "./format.js";
+import {packageRoot, packageVersion} from "./package.js";
+import {loadModel, openLlama, type PairOptions, resolveModel} from "./pair.js";
+
+export interface Check {
+    name: string;
+    status: "ok" | "warn" | "fail";
+    detail: string;
+    /** What to do about it. */
+    fix?: string;
+}
+
+export interface Report {
+    /** Whether aligned generation works. */
+    ok: boolean;
+    mode?: Mode;
+    /** Why it is this mode. */
+    modeReason?: string;
+    versions: {package: string; node: string; nodeLlamaCpp?: string; llamaCpp?: string};
+    platform: {os: string; arch: string; libc?: string};
+    addon?: {path: string; origin: "prebuilt" | "built"};
+    kernels?: {available: string[]; chosen: string};
+    backend?: {gpu: string; buildType: string; instructionSet: string[]};
+    checks: Check[];
+}
+
+/** node-llama-cpp's version that the lanes were verified on; others may do, which is why they are verified at run time. */
+const verifiedRelease = "3.22";
+const leastNode = 20;
+const sampleTokens = 8;
+
+export async function examine(options: PairOptions): Promise<Report> {
+    const report: Report = {
+        ok: false,
+        versions: {package: packageVersion(), node: process.versions.node},
+        platform: platform(),
+        checks: []
+    };
+    const add = (name: string, status: Check["status"], detail: string, fix?: string) =>
+        void report.checks.push({name, status, detail, ...(fix === undefined ? {} : {fix})});
+
+    add("package", "ok", `node-llama-mara ${report.versions.package}`);
+    checkNode(report, add);
+    const hasAddon = checkAddon(report, add);
+    const llama = await checkLlama(report, add, options.gpu);
+    if (llama !== undefined) {
+        try {
+            const model = await checkModel(llama, add, options.model);
+            if (hasAddon && model !== undefined) await checkDecoding(report, add, model, options);
+        } finally {
+            await llama.dispose();
+        }
+    }
+    return report;
+}
+
+type Add = (name: string, status: Check["status"], detail: string, fix?: string) => void;
+
+function platform(): Report["platform"] {
+    const {platform: os, arch} = process;
+    if (os !== "linux") return {os, arch};
+    const {header} = process.report.getReport() as {header: {glibcVersionRuntime?: string}};
+    return {os, arch, libc: header.glibcVersionRuntime === undefined ? "musl" : `glibc ${header.glibcVersionRuntime}`};
+}
+
+function checkNode({versions, platform: {os, arch, libc}}: Report, add: Add): void {
+    const isRecent = Number(versions.node.split(".")[0]) >= leastNode;
+    const fix = isRecent ? undefined : `Install Node ${leastNode} or later.`;
+    add("node", isRecent ? "ok" : "fail", `${versions.node} on ${os} ${arch}${libc ? `, ${libc}` : ""}`, fix);
+}
+
+function checkAddon(report: Report, add: Add): boolean {
+    try {
+        const available = native().kernels();
+        const load = createRequire(import.meta.url)("node-gyp-build") as {resolve(root: string): string};
+        const path = load.resolve(packageRoot);
+        const origin = path.includes(`${sep}prebuilds${sep}`) ? "prebuilt" : "built";
+        report.addon = {path, origin};
+        add("native addon", "ok", `${origin}, ${path.startsWith(packageRoot) ? relative(packageRoot, path) : path}`);
+        const chosen = process.env.MARA_KERNEL ?? available[0] ?? "none";
+        report.kernels = {available, chosen};
+        const isKnown = available.includes(chosen);
+        add(
+            "kernels",
+            isKnown ? "ok" : "fail",
+            `${chosen} chosen of ${available.join(", ")}`,
+            isKnown ? undefined : "MARA_KERNEL names a kernel that this machine cannot run. Unset it."
+        );
+        return isKnown;
+    } catch (error) {
+        add("native addon", "fail", describe(error), "Run: npm rebuild node-llama-mara");
+        return false;
+    }
+}
+
+async function checkLlama(report: Report, add: Add, gpu: string): Promise<Llama | undefined> {
+    try {
+        const {getModuleVersion} = await import("node-llama-cpp");
+        const version = await getModuleVersion();
+        report.versions.nodeLlamaCpp = version;
+        const isVerified = version.startsWith(`${verifiedRelease}.`);
+        const fix = isVerified
+            ? undefined
+            : `Lanes were verified on ${verifiedRelease}; other versions may run in serial mode.`;
+        add("node-llama-cpp", isVerified ? "ok" : "warn", version, fix);
+        const llama = await openLlama(gpu);
+        const {release} = llama.llamaCppRelease;
+        const type = llama.gpu === false ? "cpu" : llama.gpu;
+        const instructionSet = [...llama.systemInfo.matchAll(/(\w+) = 1\b/g)].map(([, name]) => name as string);
+        report.versions.llamaCpp = release;
+        report.backend = {gpu: type, buildType: llama.buildType, instructionSet};
+        add("llama.cpp", "ok", `${release}, ${llama.buildType}, ${type} backend`);
+        add("instructions", "ok", instructionSet.join(" ") || "none reported");
+        return llama;
+    } catch (error) {
+        add("llama.cpp", "fail", describe(error), "Run: npm install node-llama-cpp@^3.22.1");
+        return undefined;
+    }
+}
+
+async function checkModel(llama: Llama, add: Add, spec: string | undefined): Promise<LlamaModel | undefined> {
+    try {
+        const model = await loadModel(llama, await resolveModel(spec));
+        add("model", "ok", `${spec ?? "the demo's"}, embedding size ${model.embeddingVectorSize}`);
+        return model;
+    } catch (error) {
+        add("model", "fail", describe(error));
+        return undefined;
+    }
+}
+
+/** Lanes first; where they are refused, the serial mode has to prove itself. */
+async function checkDecoding(report: Report, add: Add, model: LlamaModel, options: PairOptions): Promise<void> {
+    const agent = await checkAgent(add, model, options);
+    if (agent === undefined) return;
+    try {
+        report.kernels = {available: report.kernels?.available ?? [], chosen: agent.kernel};
+        const refusal = await tryMode("lanes", model, agent).then(
+            (sample) => void add("lanes", "ok", `memory layout verified, ${sample}`),
+            (error: unknown) => describe(error)
+        );
+        if (refusal === undefined) {
+            report.mode = "lanes";
+            report.modeReason = "the memory layout of node-llama-cpp verified";
+        } else {
+            add(
+                "lanes",
+                "warn",
+                refusal,
+                `Use node-llama-cpp ${verifiedRelease}.x for lanes. The serial mode works without.`
+            );
+            add("serial", "ok", await tryMode("serial", model, agent));
+            report.mode = "serial";
+            report.modeReason = refusal;
+        }
+        report.ok = report.checks.every(({status}) => status !== "fail");
+    } catch (error) {
+        add("generation", "fail", describe(error));
+    } finally {
+        agent.dispose();
+    }
+}
+
+async function checkAgent(
+    add: Add,
+    model: LlamaModel,
+    {model: spec, agent: path}: PairOptions
+): Promise<MaraAgent | undefined> {
+    try {
+        // The demo's agent fits no other model. What is examined here does not depend on an agent's weights.
+        const isDemo = path === undefined && spec === undefined && existsSync(demoAgentPath);
+        const isGiven = path !== undefined || isDemo;
+        const agent = isGiven
+            ? await MaraAgent.load(path ?? demoAgentPath)
+            : indifferentAgent(model.embeddingVectorSize);
+        const name = path ?? (isDemo ? "the demo's" : "a stand-in that accepts everything");
+        add("agent", "ok", `${name}, width ${agent.width}, ${agent.kernel} kernel with ${agent.dtype} weights`);
+        return agent;
+    } catch (error) {
+        add("agent", "fail", describe(error));
+        return undefined;
+    }
+}
+
+/** The smallest agent of a width; it accepts with the same probability whatever it sees. */
+function indifferentAgent(width: number): MaraAgent {
+    const hidden = 16;
+    const zeros = (...shape: number[]) => ({shape, data: new Float32Array(shape.reduce((a, b) => a * b))});
+    return MaraAgent.fromTensors({
+        "ln.weight": zeros(width),
+        "ln.bias": zeros(width),
+        "linear1.weight": zeros(hidden, width),
+        "linear1.bias": zeros(hidden),
+        "linear2.weight": zeros(hidden, hidden),
+        "linear2.bias": zeros(hidden),
+        "output_linear.weight": zeros(2, hidden),
+        "output_linear.bias": {shape: [2], data: Float32Array.of(0, 1)}
+    });
+}
+
+async function tryMode(mode: Mode, model: LlamaModel, agent: MaraAgent): Promise<string> {
+    const {context} = await createAlignedContext(model, {agent, mode, contextSize: 256, threads: 1});
+    try {
+        const sequence = context.getSequence();
+        const start = performance.now();
+        let count = 0;
+        for await (const _ of sequence.evaluate(model.tokenize("Good day. When is")))
+            if (++count >= sampleTokens) break;
+        return `${plural(count, "token")} in ${Math.round(performance.now() - start)} ms`;
+    } finally {
+        await context.dispose();
+    }
+}

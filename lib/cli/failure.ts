@@ -1,0 +1,39 @@
+/** Failures as the command line reports them: one line on stderr, an exit code, and a stack only for those who ask. */
+import {CommanderError} from "commander";
+import {MaraError} from "../errors.js";
+
+/** What a shell reports for a program that Ctrl-C ended. */
+export const interrupted = 130;
+
+/** Ends the process after whatever it has begun, with one line that says why. */
+export function fail(error: unknown): void {
+    // Help and version: commander has printed what was asked for.
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    process.exitCode = 1;
+    process.stderr.write(`mara: ${describe(error)}\n`);
+    if (process.env.MARA_DEBUG) console.error(error);
+}
+
+export function describe(error: unknown): string {
+    if (!(error instanceof Error)) return oneLine(String(error));
+    if (error instanceof MaraError) return `${oneLine(error.message)} (${error.code})`;
+    if (error instanceof CommanderError) return `${oneLine(error.message.replace(/^error: /, ""))}. Try --help.`;
+    if (isMissingPeer(error))
+        return "node-llama-cpp is not installed, and language models run on it. Run: npm install node-llama-cpp";
+    return oneLine(error.message) || error.name;
+}
+
+/** An optional import that failed because the peer dependency is not there. */
+function isMissingPeer(error: Error & {code?: string}): boolean {
+    return error.code === "ERR_MODULE_NOT_FOUND" && /package 'node-llama-cpp'/.test(error.message);
+}
+
+function oneLine(text: string): string {
+    return text.replace(/\s*\n\s*/g, " ").trim();
+}
+
+/** Warnings in the same one-line form; Node's own adds a process id and advice about flags of node. */
+export function reportWarningsBriefly(): void {
+    process.removeAllListeners("warning");
+    process.on("warning", ({message}) => void process.stderr.write(`mara: warning: ${oneLine(message)}\n`));
+}

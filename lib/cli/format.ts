@@ -1,0 +1,97 @@
+/** How things look: pure functions from values to text. Nothing here prints or reads the terminal, except for `terminal`. */
+import {styleText} from "node:util";
+import stringWidth from "string-width";
+import wrapAnsi from "wrap-ansi";
+
+export type Style = Parameters<typeof styleText>[0];
+
+/** What stdout can show. */
+export interface Terminal {
+    color: boolean;
+    width: number;
+    isTty: boolean;
+}
+
+/** Width assumed where there is no terminal to ask. */
+const pipeWidth = 100;
+
+export function terminal(stream: NodeJS.WriteStream = process.stdout): Terminal {
+    // Node's own rule for NO_COLOR, FORCE_COLOR and streams that are no terminal; styleText keeps it to single styles.
+    const color = styleText("bold", "x", {stream}) !== "x";
+    const width = stream.columns ?? (Number(process.env.COLUMNS) || pipeWidth);
+    return {color, width, isTty: stream.isTTY === true};
+}
+
+export type Paint = (style: Style, text: string) => string;
+
+export function painter(color: boolean): Paint {
+    return (style, text) => (color && text !== "" ? styleText(style, text, {validateStream: false}) : text);
+}
+
+/** Breaks at spaces where possible; no line is wider than `width`. */
+export function wrap(text: string, width: number): string[] {
+    return wrapAnsi(text, width, {hard: true, trim: true}).split("\n");
+}
+
+export function pad(text: string, width: number, align: "left" | "right" = "left"): string {
+    const fill = " ".repeat(Math.max(0, width - stringWidth(text)));
+    return align === "left" ? text + fill : fill + text;
+}
+
+/** Two texts side by side, each wrapped into half of the width. */
+export function sideBySide(left: string, right: string, width: number, paint: Paint): string[] {
+    const gutter = ` ${paint("dim", "│")} `;
+    const column = Math.floor((width - stringWidth(gutter)) / 2);
+    const [a, b] = [wrap(left, column), wrap(right, column)];
+    return Array.from({length: Math.max(a.length, b.length)}, (_, i) =>
+        `${pad(a[i] ?? "", column)}${gutter}${b[i] ?? ""}`.trimEnd()
+    );
+}
+
+/** `label  value` lines with the values aligned. */
+export function facts(rows: readonly (readonly [label: string, value: string])[], paint: Paint): string[] {
+    const width = Math.max(...rows.map(([label]) => stringWidth(label)));
+    return rows.map(([label, value]) => `  ${paint("dim", pad(label, width))}  ${value}`);
+}
+
+/** Columns as wide as their widest cell. The first is aligned left, the others as told. */
+export function table(
+    header: readonly string[],
+    rows: readonly (readonly string[])[],
+    align: readonly ("left" | "right")[],
+    paint: Paint
+): string[] {
+    const widths = header.map((title, i) =>
+        Math.max(...[title, ...rows.map((row) => row[i] ?? "")].map((cell) => stringWidth(cell)))
+    );
+    const line = (cells: readonly string[]) =>
+        `  ${cells.map((cell, i) => pad(cell, widths[i] ?? 0, align[i])).join("   ")}`.trimEnd();
+    return [paint("dim", line(header)), ...rows.map(line)];
+}
+
+/** Decimal units, as file managers count. */
+export function bytes(count: number): string {
+    const units = ["bytes", "kB", "MB", "GB"];
+    const power = count < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(count) / 3));
+    return power === 0 ? `${count} bytes` : `${(count / 1000 ** power).toFixed(2)} ${units[power]}`;
+}
+
+export function integer(count: number): string {
+    return count.toLocaleString("en-US");
+}
+
+export function percent(share: number): string {
+    return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Four significant digits, for values of any size. */
+export function short(value: number): string {
+    const size = Math.abs(value);
+    return size !== 0 && (size < 1e-3 || size >= 1e5)
+        ? value.toExponential(2)
+        : Number(value.toPrecision(4)).toString();
+}
+
+export function plural(count: number, noun: string): string {
+    return `${integer(count)} ${noun}${count === 1 ? "" : "s"}`;
+}

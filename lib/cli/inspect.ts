@@ -1,0 +1,141 @@
+/** `mara inspect AGENT`: what is in an agent file, and what it fits. */
+import {Command} from "commander";
+import {MaraAgent} from "../agent/agent.js";
+import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
+import type {TensorName} from "../agent/state-dict.js";
+import {bytes, facts, integer, painter, short, table, terminal} from "./format.js";
+import {printJson, printLines} from "./output.js";
+import {resolveModel} from "./pair.js";
+
+interface InspectOptions {
+    model?: string;
+    json?: boolean;
+}
+
+interface TensorFacts {
+    name: TensorName;
+    dtype: string;
+    shape: number[];
+    min: number;
+    max: number;
+    mean: number;
+}
+
+interface Description {
+    path: string;
+    format: "pth" | "safetensors";
+    fileBytes: number;
+    width: number;
+    hiddenSizes: readonly [number, number];
+    parameters: number;
+    /** As they are in the file. */
+    dtypes: string[];
+    metadata: Readonly<Record<string, string>>;
+    kernel: {name: string; dtype: string; bytes: number};
+    tensors: TensorFacts[];
+    model?: {path: string; width: number; fits: boolean};
+}
+
+const help = `
+An agent fits every model whose embedding size is its width (llama.embedding_length in the .gguf file).
+
+--json prints one object: path, format, fileBytes, width, hiddenSizes, parameters, dtypes, metadata,
+kernel {name, dtype, bytes}, tensors [{name, dtype, shape, min, max, mean}], and model {path, width, fits} with --model.
+
+Examples:
+  $ mara inspect agent.safetensors
+  $ mara inspect agent.pth --json
+  $ mara inspect agent.safetensors --model model.gguf     does it fit?`;
+
+export function inspectCommand(): Command {
+    return new Command("inspect")
+        .description("Show an agent's sizes, tensors, metadata, and which models it fits")
+        .argument("<agent>", "a .safetensors or .pth file")
+        .option("-m, --model <path>", "a .gguf file to check the agent's width against")
+        .option("--json", "print one JSON object")
+        .addHelpText("after", help)
+        .action(inspect);
+}
+
+async function inspect(path: string, options: InspectOptions): Promise<void> {
+    const agent = await MaraAgent.load(path);
+    const content = await readAgentBytes(path);
+    const file = parseAgentBytes(content);
+    const model = options.model === undefined ? undefined : await readWidth(options.model);
+    const description: Description = {
+        path,
+        format: content[0] === 0x50 ? "pth" : "safetensors",
+        fileBytes: content.length,
+        width: agent.width,
+        hiddenSizes: agent.hiddenSizes,
+        parameters: agent.parameters,
+        dtypes: [...new Set([...file.tensors.values()].map(({dtype}) => dtype.toLowerCase()))],
+        metadata: agent.metadata,
+        kernel: {name: agent.kernel, dtype: agent.dtype, bytes: agent._native.bytes},
+        tensors: tensorFacts(agent, file),
+        ...(model === undefined ? {} : {model: {...model, fits: model.width === agent.width}})
+    };
+    agent.dispose();
+    if (options.json) printJson(description);
+    else printLines(draw(description));
+}
+
+/** Reads the file's header only. */
+async function readWidth(path: string): Promise<{path: string; width: number}> {
+    const modelPath = await resolveModel(path);
+    const {readGgufFileInfo} = await import("node-llama-cpp");
+    const {architectureMetadata} = await readGgufFileInfo(modelPath, {sourceType: "filesystem", logWarnings: false});
+    return {path, width: architectureMetadata.embedding_length ?? 0};
+}
+
+function tensorFacts(agent: MaraAgent, file: AgentFile): TensorFacts[] {
+    return Object.entries(agent.tensors()).map(([name, {shape, data}]) => {
+        let [min, max, sum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+        for (const value of data) {
+            if (value < min) min = value;
+            if (value > max) max = value;
+            sum += value;
+        }
+        // In the file the names may have a common prefix.
+        const stored = [...file.tensors].find(([stored]) => stored === name || stored.endsWith(`.${name}`))?.[1];
+        const dtype = (stored?.dtype ?? "f32").toLowerCase();
+        return {name: name as TensorName, dtype, shape: [...shape], min, max, mean: sum / data.length};
+    });
+}
+
+function draw({model, kernel, tensors, ...agent}: Description): string[] {
+    const paint = painter(terminal().color);
+    const [hidden1, hidden2] = agent.hiddenSizes;
+    const rows: [string, string][] = [
+        ["file", `${agent.format}, ${bytes(agent.fileBytes)}, ${agent.dtypes.join(" and ")}`],
+        ["width", `${agent.width}: fits models whose embedding size is ${agent.width}`],
+        ["network", `${agent.width} → ${hidden1} → ${hidden2} → 2, ${integer(agent.parameters)} parameters`],
+        ["kernel", `${kernel.name} with ${kernel.dtype} weights, ${bytes(kernel.bytes)} in memory`]
+    ];
+    if (model !== undefined) {
+        const verdict = model.fits
+            ? paint("green", "fits")
+            : paint("red", `does not fit: its embedding size is ${model.width}`);
+        rows.push(["model", `${model.path} ${verdict}`]);
+    }
+    const metadata = Object.entries(agent.metadata);
+    const cells = tensors.map(({name, dtype, shape, min, max, mean}) => [
+        name,
+        dtype,
+        shape.join(" × "),
+        ...[min, max, mean].map(short)
+    ]);
+    return [
+        paint("bold", agent.path),
+        ...facts(rows, paint),
+        ...(metadata.length > 0 ? ["", paint("bold", "Metadata"), ...facts(metadata, paint)] : []),
+        "",
+        paint("bold", "Tensors"),
+        ...table(
+            ["name", "dtype", "shape", "min", "max", "mean"],
+            cells,
+            ["left", "left", "right", "right", "right", "right"],
+            paint
+        )
+    ];
+}

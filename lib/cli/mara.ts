@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+import {Command} from "commander";
+import {chatCommand} from "./chat.js";
+import {convertCommand} from "./convert.js";
+import {demoCommand} from "./demo.js";
+import {doctorCommand} from "./doctor.js";
+import {fail, reportWarningsBriefly} from "./failure.js";
+import {inspectCommand} from "./inspect.js";
+import {packageVersion} from "./package.js";
+
+const examples = `
+Examples:
+  $ mara demo                       see a model aligned token by token, and the score
+  $ mara chat --compare             talk to it, raw beside aligned
+  $ mara doctor                     what works on this machine, and what to do if something does not
+
+Every command has its own --help. Failures are one line on stderr and exit code 1; MARA_DEBUG=1 adds the stack.`;
+
+const program = new Command("mara")
+    .description("Align local language models token by token: accept/reject agents for node-llama-cpp")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .addHelpText("after", examples);
+for (const command of [demoCommand(), chatCommand(), inspectCommand(), convertCommand(), doctorCommand()])
+    program.addCommand(command.helpOption("-h, --help", "print this help"));
+for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({outputError: () => {}});
+
+reportWarningsBriefly();
+// A reader that stops reading, as `head` does, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+try {
+    if (process.argv.length <= 2) program.outputHelp();
+    else await program.parseAsync();
+} catch (error) {
+    fail(error);
+}

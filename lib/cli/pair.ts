@@ -1,0 +1,124 @@
+/** A language model and an agent, from what the command line names. */
+import {existsSync, statSync} from "node:fs";
+import {resolve} from "node:path";
+import {type Command, Option} from "commander";
+import type {Llama, LlamaModel} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {demoAgentPath, demoModelPath} from "../demo/files.js";
+import {invalidArgument, MaraError} from "../errors.js";
+import {bytes, percent} from "./format.js";
+import {Progress} from "./output.js";
+import {choice, integerIn} from "./parse.js";
+
+export interface PairOptions {
+    model?: string;
+    agent?: string;
+    gpu: string;
+    threads?: number;
+}
+
+export interface Pair {
+    llama: Llama;
+    model: LlamaModel;
+    agent: MaraAgent;
+    /** Frees everything, so that the process can end. */
+    close(): Promise<void>;
+}
+
+export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): Command {
+    return command
+        .option(
+            "-m, --model <path|uri>",
+            "language model: a .gguf file, or an hf: URI to download (default: the demo's)"
+        )
+        .option("-a, --agent <path>", "agent: a .safetensors or .pth file (default: the demo's)")
+        .addOption(
+            choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], gpuByDefault)
+        )
+        .addOption(
+            new Option("--threads <n>", "threads of the model on the CPU (default: node-llama-cpp's choice)").argParser(
+                integerIn("--threads", 1, 256)
+            )
+        );
+}
+
+/** @throws MaraError MODEL_NOT_FOUND, AGENT_NOT_FOUND, AGENT_FORMAT and the other refusals of `MaraAgent.load` */
+export async function openPair(options: PairOptions): Promise<Pair> {
+    if (options.model !== undefined && options.agent === undefined)
+        throw new MaraError(
+            "INVALID_ARGUMENT",
+            "--model needs --agent: the demo's agent fits the demo's model only. Give an agent for this model's width."
+        );
+    const modelPath = await resolveModel(options.model);
+    const agent = await MaraAgent.load(options.agent ?? demoAgentPath);
+    const llama = await openLlama(options.gpu);
+    const model = await loadModel(llama, modelPath);
+    const close = async () => {
+        await llama.dispose();
+        agent.dispose();
+    };
+    return {llama, model, agent, close};
+}
+
+/** Never builds or downloads: a command either runs or says what is missing. */
+export async function openLlama(gpu: string): Promise<Llama> {
+    const {getLlama, LlamaLogLevel, NoBinaryFoundError} = await import("node-llama-cpp");
+    try {
+        return await getLlama({
+            gpu: gpu === "off" ? false : (gpu as "auto"),
+            build: "never",
+            skipDownload: true,
+            progressLogs: false,
+            logLevel: LlamaLogLevel.error
+        });
+    } catch (error) {
+        if (!(error instanceof NoBinaryFoundError)) throw error;
+        const wanted = gpu === "auto" || gpu === "off" ? "this platform" : `--gpu ${gpu}`;
+        throw new Error(`node-llama-cpp has no working binary for ${wanted}. Run: npx node-llama-cpp source download`, {
+            cause: error
+        });
+    }
+}
+
+export async function loadModel(llama: Llama, modelPath: string): Promise<LlamaModel> {
+    try {
+        return await llama.loadModel({modelPath});
+    } catch (error) {
+        throw new Error(`Could not load the model ${modelPath}: ${(error as Error).message}`, {cause: error});
+    }
+}
+
+/** The path of a model file, downloaded first if it is an `hf:` URI. @throws MaraError MODEL_NOT_FOUND */
+export async function resolveModel(spec: string | undefined): Promise<string> {
+    if (spec === undefined) {
+        if (existsSync(demoModelPath)) return demoModelPath;
+        throw new MaraError(
+            "MODEL_NOT_FOUND",
+            "The demo's model is not in this installation. Reinstall the package, or give --model and --agent."
+        );
+    }
+    if (spec.startsWith("hf:")) return await download(spec);
+    if (/^[a-z]+:\/\//i.test(spec)) throw invalidArgument("--model", "a file or an hf: URI", spec);
+    const path = resolve(spec);
+    if (!statSync(path, {throwIfNoEntry: false})?.isFile())
+        throw new MaraError("MODEL_NOT_FOUND", `There is no model file ${path}. Give a .gguf file or an hf: URI.`);
+    return path;
+}
+
+async function download(uri: string): Promise<string> {
+    const {resolveModelFile} = await import("node-llama-cpp");
+    const progress = new Progress();
+    try {
+        return await resolveModelFile(uri, {
+            cli: false,
+            onProgress: ({downloadedSize, totalSize}) =>
+                progress.show(
+                    `${uri}  ${bytes(downloadedSize)} of ${bytes(totalSize)}  ${percent(downloadedSize / totalSize)}`
+                )
+        });
+    } catch (error) {
+        throw new MaraError("MODEL_NOT_FOUND", `Could not get ${uri}: ${(error as Error).message}`, {cause: error});
+    } finally {
+        progress.clear();
+    }
+}

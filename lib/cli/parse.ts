@@ -1,0 +1,33 @@
+/** Values of options. Each fails with the package's one wording, before anything is loaded. */
+import {Option} from "commander";
+import {invalidArgument} from "../errors.js";
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function numberIn(option: string, least: number, most: number): (text: string) => number {
+    return (text) => {
+        const value = Number(text);
+        if (text.trim() !== "" && value >= least && value <= most) return value;
+        throw invalidArgument(option, `a number from ${least} to ${most}`, text);
+    };
+}
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function integerIn(option: string, least: number, most: number): (text: string) => number {
+    return (text) => {
+        const value = Number(text);
+        if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+        throw invalidArgument(option, `an integer from ${least} to ${most}`, text);
+    };
+}
+
+/** An option that takes one of a few words. */
+export function choice(flags: string, description: string, words: readonly string[], byDefault?: string): Option {
+    const name = flags.split(" ")[0] ?? flags;
+    const option = new Option(flags, `${description} (${words.join(", ")})`).argParser((text) => {
+        if (words.includes(text)) return text;
+        throw invalidArgument(name, `one of ${words.map((word) => JSON.stringify(word)).join(", ")}`, text);
+    });
+    return byDefault === undefined ? option : option.default(byDefault);
+}
+
+export const largestSeed = 2 ** 32 - 1;

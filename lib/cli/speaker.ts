@@ -1,0 +1,101 @@
+import {LlamaChatSession, type LlamaContextSequence, type LlamaModel} from "node-llama-cpp";
+import type {Aligner, DecisionEvent} from "../align/aligner.js";
+import {type Piece, Trace, type TraceSettings} from "./trace.js";
+
+export interface Answer {
+    text: string;
+    pieces: Piece[];
+    /** Empty for a raw side. */
+    decisions: DecisionEvent[];
+    /** Generated tokens, counted by node-llama-cpp. */
+    tokens: number;
+    /** From the question to the end of the answer, the reading of the question included. */
+    seconds: number;
+    aborted: boolean;
+}
+
+export interface AnswerOptions {
+    maxTokens: number;
+    signal?: AbortSignal;
+    /** Called with the pieces that were added, and with all so far. */
+    onPieces?: (added: readonly Piece[], all: readonly Piece[]) => void;
+}
+
+export interface SpeakerOptions extends TraceSettings {
+    /** Left out for a raw side. */
+    aligner?: Aligner | undefined;
+    systemPrompt?: string | undefined;
+}
+
+/** One side of a conversation: a chat session on a sequence. It must be the only one of its aligner that decides. */
+export class Speaker {
+    readonly #sequence: LlamaContextSequence;
+    readonly #model: LlamaModel;
+    readonly #options: SpeakerOptions;
+    #session: LlamaChatSession;
+
+    constructor(sequence: LlamaContextSequence, options: SpeakerOptions = {}) {
+        this.#sequence = sequence;
+        this.#model = sequence.context.model;
+        this.#options = options;
+        this.#session = this.#open();
+    }
+
+    /** What the trace needs to know once settings of the aligner have changed. */
+    configure(settings: TraceSettings): void {
+        Object.assign(this.#options, settings);
+    }
+
+    /** The answer so far if `signal` ends it. The temperature is 0: the aligner draws candidates by its own settings. */
+    async answer(question: string, {maxTokens, signal, onPieces}: AnswerOptions): Promise<Answer> {
+        const {aligner} = this.#options;
+        const trace = new Trace(this.#model, this.#options);
+        const decisions: DecisionEvent[] = [];
+        const generated = () => aligner?.stats(this.#sequence).generatedTokens ?? 0;
+        const before = generated();
+        const unlisten = aligner?.onDecision((event) => {
+            decisions.push(event);
+            trace.decided(event, generated() - before - 1);
+        });
+        const meter = this.#sequence.tokenMeter.getState();
+        const start = performance.now();
+        let shown = 0;
+        const show = () => {
+            const added = trace.pieces.slice(shown);
+            shown = trace.pieces.length;
+            if (added.length > 0) onPieces?.(added, trace.pieces);
+        };
+        try {
+            const text = await this.#session.prompt(question, {
+                maxTokens,
+                ...(signal === undefined ? {} : {signal, stopOnAbortSignal: true}),
+                onResponseChunk: (chunk) => {
+                    trace.received(chunk);
+                    show();
+                }
+            });
+            const seconds = (performance.now() - start) / 1000;
+            trace.finish();
+            show();
+            const tokens = this.#sequence.tokenMeter.diff(meter).usedOutputTokens;
+            return {text, pieces: trace.pieces, decisions, tokens, seconds, aborted: signal?.aborted === true};
+        } finally {
+            unlisten?.();
+        }
+    }
+
+    /** Forgets the conversation. */
+    async reset(): Promise<void> {
+        this.#session.dispose();
+        await this.#sequence.clearHistory();
+        this.#session = this.#open();
+    }
+
+    #open(): LlamaChatSession {
+        const {systemPrompt} = this.#options;
+        return new LlamaChatSession({
+            contextSequence: this.#sequence,
+            ...(systemPrompt === undefined ? {} : {systemPrompt})
+        });
+    }
+}
