@@ -1,0 +1,148 @@
+import {getLlama, type Llama, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
+import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from "vitest";
+import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
+import {randomAgent} from "../support/agents.js";
+import {generate, precise} from "../support/models.js";
+import {writeTinyModel} from "../support/tiny-model.js";
+import {refusal} from "./harness.js";
+
+interface NativeContext {
+    getContextSize(): number;
+}
+type Bindings = {AddonContext: new (model: object, params: Record<string, unknown>) => NativeContext};
+
+let llama: Llama;
+let model: LlamaModel;
+let agent: MaraAgent;
+const warnings: string[] = [];
+const listen = (warning: Error) => void (warning.name === "MaraWarning" && warnings.push(warning.message));
+
+beforeAll(async () => {
+    // Of its own, since its bindings are tampered with.
+    llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
+    model = await llama.loadModel({modelPath: writeTinyModel()});
+    agent = randomAgent(model.embeddingVectorSize, 5);
+    process.on("warning", listen);
+});
+beforeEach(() => void warnings.splice(0));
+afterAll(async () => {
+    process.off("warning", listen);
+    await llama?.dispose();
+});
+
+const created: NativeContext[] = [];
+let restore = () => {};
+afterEach(() => restore());
+
+/** Native contexts are made with other parameters than the rest of node-llama-cpp believes. */
+function tamper(change: Record<string, unknown>): void {
+    const holder = llama as unknown as {_bindings: Bindings};
+    const stock = holder._bindings;
+    const AddonContext = new Proxy(stock.AddonContext, {
+        construct(target, [contextModel, params]: [object, Record<string, unknown>], newTarget) {
+            const context = Reflect.construct(target, [contextModel, {...params, ...change}], newTarget);
+            created.push(context);
+            return context;
+        }
+    });
+    holder._bindings = new Proxy(stock, {
+        get: (target, name) => (name === "AddonContext" ? AddonContext : Reflect.get(target, name))
+    });
+    created.splice(0);
+    restore = () => {
+        holder._bindings = stock;
+    };
+}
+
+const reasons: [string, Record<string, unknown>, string][] = [
+    ["batch size", {batchSize: 129}, "node-llama-cpp's context holds n_batch = 129 where 128 was expected"],
+    ["context size", {contextSize: 512}, "node-llama-cpp's context holds n_ctx = 512 where 256 was expected"],
+    ["sequences", {sequences: 3}, "node-llama-cpp's context holds n_seq_max = 3 where 1 was expected"],
+    ["timings", {performanceTracking: true}, "node-llama-cpp's context holds no_perf = 0 where 1 was expected"]
+];
+const options = {...precise, batchSize: 128} as const;
+
+it.each(reasons)("lanes are refused when the %s in memory differs, and no context stays", async (_, change, reason) => {
+    tamper(change);
+    expect(await refusal(() => createAlignedContext(model, {...options, agent, mode: "lanes"}))).toEqual({
+        code: "LANES_UNAVAILABLE",
+        message: reason
+    });
+    expect(created.length).toBeGreaterThan(0);
+    for (const context of created) expect(() => context.getContextSize()).toThrow("Context is disposed");
+    expect(warnings).toEqual([]);
+});
+
+it.each(reasons.slice(0, 1))(
+    "auto falls back to serial with one warning that says why (%s)",
+    async (_, change, reason) => {
+        const prompt = model.tokenize("once there was a hen and");
+        const lanes = await createAlignedContext(model, {...options, agent});
+        expect(lanes.aligner.mode).toBe("lanes");
+        const wanted = await generate(lanes.context.getSequence(), prompt, 20);
+        await lanes.context.dispose();
+
+        tamper(change);
+        for (let i = 0; i < 2; i++) {
+            const {context, aligner} = await createAlignedContext(model, {...options, agent});
+            expect(aligner.mode).toBe("serial");
+            expect(await generate(context.getSequence(), prompt, 20)).toEqual(wanted);
+            await context.dispose();
+        }
+        await new Promise(setImmediate);
+        expect(warnings).toEqual([`node-llama-mara uses its slower serial mode: ${reason}`]);
+    }
+);
+
+it("serial asks for nothing that could be wrong", async () => {
+    tamper({batchSize: 129});
+    const {context, aligner} = await createAlignedContext(model, {...options, agent, mode: "serial"});
+    expect(aligner.mode).toBe("serial");
+    await context.dispose();
+    await new Promise(setImmediate);
+    expect(warnings).toEqual([]);
+});
+
+it("leaves node-llama-cpp's bindings as they were", async () => {
+    const holder = llama as unknown as {_bindings: Bindings};
+    const stock = holder._bindings;
+    const both = await Promise.all([
+        createAlignedContext(model, {...options, agent}),
+        createAlignedContext(model, {...options, agent, lanes: 3, sequences: 2}),
+        model.createContext(options)
+    ]);
+    expect(holder._bindings).toBe(stock);
+    expect(both.slice(0, 2).map((made) => "aligner" in made && made.aligner.mode)).toEqual(["lanes", "lanes"]);
+    for (const made of both) await ("aligner" in made ? made.context : made).dispose();
+});
+
+it("auto does not hide other errors", async () => {
+    const wanted = await refusal(() => createAlignedContext(model, {...options, agent, lanes: 4096}));
+    expect(wanted.code).toBe("LANES_LIMIT");
+    await expect(createAlignedContext(model, {...options, agent, createSignal: AbortSignal.abort("no")})).rejects.toBe(
+        "no"
+    );
+    expect(warnings).toEqual([]);
+});
+
+it("models that pick RoPE factors by context size get no lanes", async () => {
+    const modelPath = writeTinyModel({
+        metadata: {
+            "llama.rope.scaling.type": {string: "longrope"},
+            "llama.rope.scaling.original_context_length": {u32: 1024}
+        }
+    });
+    const long = await llama.loadModel({modelPath});
+    const message =
+        "the model picks its RoPE factors by context size (up to 1024 tokens or beyond), which lanes would change";
+    expect(await refusal(() => createAlignedContext(long, {...options, agent, mode: "lanes"}))).toEqual({
+        code: "LANES_UNAVAILABLE",
+        message
+    });
+    const {context, aligner} = await createAlignedContext(long, {...options, agent});
+    expect(aligner.mode).toBe("serial");
+    expect(await generate(context.getSequence(), long.tokenize("once"), 4)).toHaveLength(4);
+    await new Promise(setImmediate);
+    expect(warnings).toEqual([`node-llama-mara uses its slower serial mode: ${message}`]);
+    await long.dispose();
+});
