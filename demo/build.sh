@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Rebuilds demo/model.gguf and demo/agent.safetensors from a seed: bash demo/build.sh [SEED]
+# Needs Node with this package's dev dependencies, Python 3.10 or later, and PyPI. Everything else lands in demo/build/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seed="${1:-7}"
+work=demo/build
+export OMP_NUM_THREADS=1 PYTHONHASHSEED=0
+
+mkdir -p "$work"
+if [ ! -x "$work/venv/bin/python" ]; then
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet -r demo/train/requirements.txt
+fi
+npx tsx demo/corpus.ts "$work" "$seed"
+"$work/venv/bin/python" demo/train/build.py "$work" demo "$seed"
+npx tsx demo/report.ts "$work"
+npx tsx demo/check.ts "$work" demo/model.gguf
