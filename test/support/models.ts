@@ -8,6 +8,7 @@ import {
     type Token
 } from "node-llama-cpp";
 import {describe} from "vitest";
+import type {AddonContext} from "../../lib/align/internals.js";
 import {type TinyModelOptions, writeTinyModel} from "./tiny-model.js";
 
 /** Path of a real chat model (SmolLM2-135M-Instruct in CI), if this machine has one. */
@@ -48,6 +49,32 @@ export const precise = {
     experimentalKvCacheKeyType: "F32",
     experimentalKvCacheValueType: "F32"
 } as const;
+
+/**
+ * Whether a token's hidden state is the same bit for bit, decoded alone or with another, in a default context. It depends on the CPU:
+ * llama.cpp multiplies batches and single vectors with different kernels, which may sum in another order.
+ */
+export async function multipliesAlike(model: LlamaModel): Promise<boolean> {
+    const context = await model.createContext({...small, ...{_embeddings: true}});
+    const {_ctx: native} = context as unknown as {_ctx: AddonContext};
+    const decode = async (position: number, tokens: readonly number[]) => {
+        native.initBatch(tokens.length);
+        native.addToBatch(0, position, Uint32Array.from(tokens), Uint32Array.of(tokens.length - 1));
+        await native.decodeBatch();
+        return native.getEmbedding(1);
+    };
+    let alike = true;
+    for (let position = 0; alike && position < 40; position += 2) {
+        const pair = [300 + position, 301 + position];
+        const together = await decode(position, pair);
+        native.removeTokenCellsFromSequence(0, position, -1);
+        await decode(position, pair.slice(0, 1));
+        const alone = await decode(position + 1, pair.slice(1));
+        alike = together.every((value, i) => value === alone[i]);
+    }
+    await context.dispose();
+    return alike;
+}
 
 /** Tokens that the sequence generates after `prompt`, an end-of-generation token included. */
 export async function generate(

@@ -1,4 +1,4 @@
-import type {LlamaContextOptions, LlamaModel} from "node-llama-cpp";
+import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {uniformInt} from "pure-rand/distribution/uniformInt";
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
 import type {RandomGenerator} from "pure-rand/types/RandomGenerator";
@@ -43,6 +43,11 @@ interface Scored {
     logit: number;
 }
 
+interface Evaluation {
+    logits: Scored[];
+    state: Float64Array;
+}
+
 interface Choice {
     rank: number;
     token: number;
@@ -65,25 +70,29 @@ interface PlainContext {
  * beginning, on a plain context; candidates from the raw logits and the agent's network in float64.
  */
 export class ReferenceDecoder {
-    readonly #model: LlamaModel;
-    readonly #context: PlainContext;
+    readonly #context: LlamaContext;
     readonly #sampler: object;
+    readonly #stepwise: boolean;
 
-    private constructor(model: LlamaModel, context: PlainContext, sampler: object) {
-        this.#model = model;
+    private constructor(context: LlamaContext, sampler: object, stepwise: boolean) {
         this.#context = context;
         this.#sampler = sampler;
+        this.#stepwise = stepwise;
     }
 
-    static async create(model: LlamaModel, options: LlamaContextOptions): Promise<ReferenceDecoder> {
+    /** `stepwise`: the prompt as one batch and each generated token as another, as any decoder would; else the text as one batch. */
+    static async create(model: LlamaModel, options: LlamaContextOptions, stepwise: boolean): Promise<ReferenceDecoder> {
         const context = await model.createContext({...options, ...{_embeddings: true}});
-        const {_ctx} = context as unknown as {_ctx: PlainContext};
         const {_bindings} = model.llama as unknown as {
             _bindings: {AddonSampler: new (model: object) => {applyConfig(config: object): void}};
         };
         const sampler = new _bindings.AddonSampler((model as unknown as {_model: object})._model);
         sampler.applyConfig({});
-        return new ReferenceDecoder(model, _ctx, sampler);
+        return new ReferenceDecoder(context, sampler, stepwise);
+    }
+
+    async dispose(): Promise<void> {
+        await this.#context.dispose();
     }
 
     /** At most `count` tokens after `prompt`, an end-of-generation token included. `sequence` selects the random stream. */
@@ -97,15 +106,16 @@ export class ReferenceDecoder {
         const network = new ReferenceNetwork(tensors);
         const generator = xoroshiro128plus((settings.seed ^ Math.imul(sequence + 1, 0x9e3779b1)) | 0);
         const run: ReferenceRun = {tokens: [], steps: []};
+        const batchesOf = (generated: readonly number[]) =>
+            this.#stepwise ? [prompt, ...generated.map((token) => [token])] : [[...prompt, ...generated]];
         while (run.tokens.length < count) {
-            const text = [...prompt, ...run.tokens];
-            const {logits} = await this.#evaluate(text, true);
+            const {logits} = await this.#evaluate(batchesOf(run.tokens), true);
             const lists = candidateLists(logits, settings);
             const verdicts = new Map<number, number>();
             const judge = async (token: number) => {
                 const known = verdicts.get(token);
                 if (known !== undefined) return known;
-                const {state} = await this.#evaluate([...text, token], false);
+                const {state} = await this.#evaluate(batchesOf([...run.tokens, token]), false);
                 const probability = network.acceptProbability(state);
                 verdicts.set(token, probability);
                 return probability;
@@ -128,23 +138,34 @@ export class ReferenceDecoder {
                 fallback: choice.fallback,
                 blurred: others.length > 0
             });
-            if (this.#model.isEogToken(choice.token as Parameters<LlamaModel["isEogToken"]>[0])) break;
+            if (this.#context.model.isEogToken(choice.token as Parameters<LlamaModel["isEogToken"]>[0])) break;
         }
         return run;
     }
 
-    async #evaluate(text: readonly number[], wantsLogits: boolean): Promise<{logits: Scored[]; state: Float64Array}> {
-        const context = this.#context;
+    /** Logits and state of the last token, from an empty cache. */
+    async #evaluate(batches: readonly (readonly number[])[], wantsLogits: boolean): Promise<Evaluation> {
+        const context = (this.#context as unknown as {_ctx: PlainContext})._ctx;
         context.removeTokenCellsFromSequence(0, 0, -1);
-        context.initBatch(text.length);
-        const [row = -1] = Array.from(
-            context.addToBatch(0, 0, Uint32Array.from(text), Uint32Array.of(text.length - 1))
-        );
-        await context.decodeBatch();
+        let position = 0;
+        let rows: ArrayLike<number> = [];
+        for (const batch of batches) {
+            context.initBatch(batch.length);
+            rows = context.addToBatch(0, position, Uint32Array.from(batch), Uint32Array.of(batch.length - 1));
+            await context.decodeBatch();
+            position += batch.length;
+        }
         const state = context.getEmbedding(1);
         if (!wantsLogits) return {logits: [], state};
         const everything = [[], false, false, false, 2 ** 20];
-        const [, , , pairs] = await context.sampleToken(row, this.#sampler, false, false, everything, false);
+        const [, , , pairs] = await context.sampleToken(
+            rows[0] as number,
+            this.#sampler,
+            false,
+            false,
+            everything,
+            false
+        );
         const logits: Scored[] = [];
         for (let i = 0; i < pairs.length; i += 2)
             logits.push({token: pairs[i] as number, logit: pairs[i + 1] as number});
