@@ -64,11 +64,15 @@ void WorkerThread::settle(Napi::Env env, Napi::Function, Pending* done) {
     if (static_cast<napi_env>(env) == nullptr) return;
     const Napi::HandleScope scope(env);
     if (--done->settling->open == 0) done->settling->function.Unref(env);
-    if (!done->failure.empty()) return done->deferred.Reject(Napi::Error::New(env, done->failure).Value());
     try {
-        done->deferred.Resolve(done->job.complete(env));
-    } catch (const Napi::Error& error) {
-        done->deferred.Reject(error.Value());
+        if (!done->failure.empty()) return done->deferred.Reject(Napi::Error::New(env, done->failure).Value());
+        try {
+            done->deferred.Resolve(done->job.complete(env));
+        } catch (const Napi::Error& error) {
+            done->deferred.Reject(error.Value());
+        }
+    } catch (const Napi::Error&) {
+        // A worker thread that is being terminated runs no more JavaScript: nobody awaits the result.
     }
 }
 
