@@ -127,7 +127,7 @@ export class ChatJson implements ChatView {
             mode: aligner.mode,
             tokens: answer.tokens,
             seconds: Number(answer.seconds.toFixed(4)),
-            stats: aligner.stats(),
+            stats: aligned.stats(),
             ...(showDecisions ? {decisions: answer.decisions.map((event) => evaluatedOf(event))} : {})
         };
         process.stdout.write(`${JSON.stringify(result)}\n`);

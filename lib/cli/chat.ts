@@ -5,7 +5,7 @@ import type {Aligner} from "../align/aligner.js";
 import type {Mode, Order, Strategy} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
-import {addPairOptions, openPair, type PairOptions} from "./pair.js";
+import {addPairOptions, openPair, type Pair, type PairOptions} from "./pair.js";
 import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
 import {converse} from "./repl.js";
 import type {Speaker} from "./speaker.js";
@@ -88,8 +88,8 @@ async function chat(options: ChatOptions): Promise<void> {
 }
 
 /** Both sides live in one context, so that they can answer at the same time. */
-async function openSides({model, agent}: Awaited<ReturnType<typeof openPair>>, options: ChatOptions): Promise<Sides> {
-    const {threshold, order, seed, mode, strategy, topK, topP, contextSize, threads, compare} = options;
+async function openSides({model, agent, threads}: Pair, options: ChatOptions): Promise<Sides> {
+    const {threshold, order, seed, mode, strategy, topK, topP, contextSize, compare} = options;
     const {context, aligner} = await createAlignedContext(model, {
         agent,
         threshold,
@@ -100,7 +100,7 @@ async function openSides({model, agent}: Awaited<ReturnType<typeof openPair>>, o
         candidates: {topK, topP},
         contextSize: {max: contextSize},
         sequences: compare ? 2 : 1,
-        ...(threads === undefined ? {} : {threads})
+        ...threads
     });
     // Loaded here: node-llama-cpp takes its time, and not every command needs it.
     const {Speaker} = await import("./speaker.js");

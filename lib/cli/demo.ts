@@ -4,7 +4,7 @@ import type {LlamaModel} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
-import {type ContestResult, contest, contestContextSize, replyTokens, type Share} from "../demo/contest.js";
+import type {ContestResult, Share} from "../demo/contest.js";
 import {heldOutPrompts, type Prompt} from "../demo/world.js";
 import {facts, type Paint, painter, percent, plural, short, sideBySide, table, terminal} from "./format.js";
 import {Progress, printJson, printLines} from "./output.js";
@@ -23,8 +23,6 @@ interface DemoOptions extends PairOptions {
 
 /** Narrower terminals get the answers one after the other. */
 const leastWidth = 72;
-/** A model this small has nothing to share out: with more threads they mostly wait for each other. */
-const demoThreads = 1;
 
 const help = `
 Guests ask the desk of a small guesthouse. The model answers as it was trained to: often curt, sometimes careless. The agent
@@ -75,17 +73,19 @@ export function demoCommand(): Command {
 }
 
 async function demo(options: DemoOptions): Promise<void> {
-    const {threshold, mode, seed, threads = demoThreads} = options;
-    const {model, agent, close} = await openPair(options);
+    const {threshold, mode, seed} = options;
+    const {model, agent, threads, close} = await openPair(options);
+    // Loaded here, as node-llama-cpp always is: other commands and --help do without it.
+    const {contest} = await import("../demo/contest.js");
     const progress = new Progress();
     try {
         const prompts = heldOutPrompts(options.prompts, seed);
-        if (!options.json) await show(model, agent, prompts.slice(0, options.show), {...options, threads});
+        if (!options.json) await show(model, agent, prompts.slice(0, options.show), {...options, ...threads});
         const result = await contest(model, agent, {
             prompts,
             threshold,
             mode,
-            threads,
+            ...threads,
             onProgress: (answered) => progress.show(`scoring held-out prompts: ${answered} of ${prompts.length}`)
         });
         progress.clear();
@@ -103,17 +103,18 @@ async function show(
     model: LlamaModel,
     agent: MaraAgent,
     prompts: readonly Prompt[],
-    {threshold, mode, threads}: DemoOptions & {threads: number}
+    {threshold, mode, threads}: DemoOptions
 ): Promise<void> {
     if (prompts.length === 0) return;
     const {Speaker} = await import("./speaker.js");
+    const {contestContextSize, replyTokens} = await import("../demo/contest.js");
     const {width, color} = terminal();
     const paint = painter(color);
     const {context, aligner} = await createAlignedContext(model, {
         agent,
         threshold,
         mode,
-        threads,
+        ...(threads === undefined ? {} : {threads}),
         contextSize: contestContextSize,
         sequences: 2
     });

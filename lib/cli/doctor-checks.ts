@@ -7,6 +7,7 @@ import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
 import {demoAgentPath} from "../demo/files.js";
+import {MaraError} from "../errors.js";
 import {native} from "../native.js";
 import {describe} from "./failure.js";
 import {plural} from "./format.js";
@@ -148,7 +149,10 @@ async function checkDecoding(report: Report, add: Add, model: LlamaModel, option
         report.kernels = {available: report.kernels?.available ?? [], chosen: agent.kernel};
         const refusal = await tryMode("lanes", model, agent).then(
             (sample) => void add("lanes", "ok", `memory layout verified, ${sample}`),
-            (error: unknown) => describe(error)
+            (error: unknown) => {
+                if (error instanceof MaraError && error.code === "LANES_UNAVAILABLE") return describe(error);
+                throw error;
+            }
         );
         if (refusal === undefined) {
             report.mode = "lanes";

@@ -4,7 +4,7 @@ import {resolve} from "node:path";
 import {type Command, Option} from "commander";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
-import {demoAgentPath, demoModelPath} from "../demo/files.js";
+import {demoAgentPath, demoModelPath, demoThreads} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {bytes, percent} from "./format.js";
 import {Progress} from "./output.js";
@@ -21,6 +21,8 @@ export interface Pair {
     llama: Llama;
     model: LlamaModel;
     agent: MaraAgent;
+    /** Options of a context for this model. */
+    threads: {threads?: number};
     /** Frees everything, so that the process can end. */
     close(): Promise<void>;
 }
@@ -36,9 +38,10 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
             choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], gpuByDefault)
         )
         .addOption(
-            new Option("--threads <n>", "threads of the model on the CPU (default: node-llama-cpp's choice)").argParser(
-                integerIn("--threads", 1, 256)
-            )
+            new Option(
+                "--threads <n>",
+                "threads of the model on the CPU (default: node-llama-cpp's choice; 1 for the demo's)"
+            ).argParser(integerIn("--threads", 1, 256))
         );
 }
 
@@ -57,7 +60,8 @@ export async function openPair(options: PairOptions): Promise<Pair> {
         await llama.dispose();
         agent.dispose();
     };
-    return {llama, model, agent, close};
+    const threads = options.threads ?? (options.model === undefined ? demoThreads : undefined);
+    return {llama, model, agent, threads: threads === undefined ? {} : {threads}, close};
 }
 
 /** Never builds or downloads: a command either runs or says what is missing. */

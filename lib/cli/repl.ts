@@ -1,5 +1,6 @@
 /** The conversation loop: questions from --prompt, from a terminal or from a pipe. */
 import {createInterface} from "node:readline";
+import type {AlignerStats} from "../align/stats.js";
 import type {ChatOptions, Sides} from "./chat.js";
 import type {ChatView} from "./chat-view.js";
 import {describe, interrupted} from "./failure.js";
@@ -97,11 +98,7 @@ async function runCommand(text: string, {aligned, raw, aligner}: Sides): Promise
         } else if (name === "/align" && /^(on|off)$/.test(value)) {
             aligner.enabled = value === "on";
         } else if (name === "/stats") {
-            const {generatedTokens, decisions, fallbacks, decodes, acceptedRanks} = aligner.stats();
-            printLines([
-                `${generatedTokens} tokens, ${decisions} decisions, ${fallbacks} with nothing accepted, ${decodes} decodes`,
-                `accepted by rank, best first: ${acceptedRanks.join(" ") || "none"}`
-            ]);
+            printLines(describeStats(aligned.stats() ?? aligner.stats()));
         } else if (name === "/clear") {
             await Promise.all([aligned.reset(), raw?.reset()]);
         } else {
@@ -110,4 +107,11 @@ async function runCommand(text: string, {aligned, raw, aligner}: Sides): Promise
     } catch (error) {
         printLines([describe(error)]);
     }
+}
+
+function describeStats({generatedTokens, decisions, fallbacks, decodes, acceptedRanks}: AlignerStats): string[] {
+    return [
+        `${generatedTokens} tokens, ${decisions} decisions, ${fallbacks} with nothing accepted, ${decodes} decodes`,
+        `accepted by rank, best first: ${acceptedRanks.join(" ") || "none"}`
+    ];
 }

@@ -1,5 +1,6 @@
 import {LlamaChatSession, type LlamaContextSequence, type LlamaModel} from "node-llama-cpp";
 import type {Aligner, DecisionEvent} from "../align/aligner.js";
+import type {AlignerStats} from "../align/stats.js";
 import {type Piece, Trace, type TraceSettings} from "./trace.js";
 
 export interface Answer {
@@ -51,7 +52,7 @@ export class Speaker {
         const {aligner} = this.#options;
         const trace = new Trace(this.#model, this.#options);
         const decisions: DecisionEvent[] = [];
-        const generated = () => aligner?.stats(this.#sequence).generatedTokens ?? 0;
+        const generated = () => this.stats()?.generatedTokens ?? 0;
         const before = generated();
         const unlisten = aligner?.onDecision((event) => {
             decisions.push(event);
@@ -82,6 +83,11 @@ export class Speaker {
         } finally {
             unlisten?.();
         }
+    }
+
+    /** What was decided on this side alone; undefined for a raw side. */
+    stats(): AlignerStats | undefined {
+        return this.#options.aligner?.stats(this.#sequence);
     }
 
     /** Forgets the conversation. */

@@ -1,0 +1,106 @@
+import {readFileSync, statSync, writeFileSync} from "node:fs";
+import {join} from "node:path";
+import {describe, expect, it} from "vitest";
+import {demoModelPath} from "../../lib/demo/files.js";
+import {MaraAgent} from "../../lib/index.js";
+import {expectFailure, hasDemo, mara, needsDemo, succeed, temporaryFolder} from "./helpers.js";
+
+const folder = temporaryFolder();
+const golden = "test/golden/w64.agent.safetensors";
+const published = "test/golden/parameters.pth";
+
+describe("mara inspect", () => {
+    it("tells what is in a .safetensors file", async () => {
+        const agent = await MaraAgent.load(golden);
+        const {"ln.weight": norm} = agent.tensors();
+        const report = JSON.parse(await succeed(["inspect", golden, "--json"]));
+        expect(report).toMatchObject({
+            path: golden,
+            format: "safetensors",
+            fileBytes: statSync(golden).size,
+            width: 64,
+            hiddenSizes: agent.hiddenSizes,
+            parameters: agent.parameters,
+            dtypes: ["f32"],
+            kernel: {name: agent.kernel, dtype: agent.dtype}
+        });
+        expect(report.tensors).toHaveLength(8);
+        expect(report.tensors[0]).toMatchObject({name: "ln.weight", dtype: "f32", shape: [64]});
+        expect(report.tensors[0].min).toBe(Math.min(...norm.data));
+        expect(report.tensors[0].max).toBe(Math.max(...norm.data));
+        expect(report.tensors[0].mean).toBeCloseTo(norm.data.reduce((sum, value) => sum + value) / 64, 6);
+    });
+
+    it("tells the precision on disk of a .pth file, whatever its tensors are called", async () => {
+        const half = JSON.parse(await succeed(["inspect", "test/golden/half.pth", "--json"]));
+        expect(half).toMatchObject({format: "pth", dtypes: ["f16"], metadata: {}});
+        const prefixed = JSON.parse(await succeed(["inspect", "test/golden/module-prefix.pth", "--json"]));
+        expect(prefixed.tensors.map(({dtype}: {dtype: string}) => dtype)).toEqual(Array(8).fill("f32"));
+    });
+
+    it("shows people which models it fits", async () => {
+        const text = await succeed(["inspect", golden]);
+        expect(text).toContain("width    64: fits models whose embedding size is 64");
+        expect(text).toMatch(/^ {2}output_linear\.bias +f32 +2 /m);
+    });
+
+    it.skipIf(!hasDemo)(`checks it against a model${needsDemo}`, async () => {
+        const report = JSON.parse(await succeed(["inspect", golden, "--model", demoModelPath, "--json"]));
+        expect(report.model).toEqual({path: demoModelPath, width: expect.any(Number), fits: false});
+    });
+
+    it("refuses what is no agent", async () => {
+        expectFailure(
+            await mara(["inspect", "nowhere.pth"]),
+            /^Could not load nowhere\.pth: ENOENT.* \(AGENT_NOT_FOUND\)$/
+        );
+        expectFailure(await mara(["inspect", "package.json"]), /^Could not load package\.json: .* \(AGENT_FORMAT\)$/);
+    });
+});
+
+describe("mara convert", () => {
+    it("goes from .pth to .safetensors without loss, and back to the same numbers", async () => {
+        const out = join(folder, "kept.safetensors");
+        const report = JSON.parse(await succeed(["convert", published, out, "--json"]));
+        const [before, after] = [await MaraAgent.load(published), await MaraAgent.load(out)];
+        expect(after.tensors()).toEqual(before.tensors());
+        expect(report).toEqual({
+            input: {path: published, bytes: statSync(published).size},
+            output: {path: out, bytes: statSync(out).size},
+            dtype: "kept",
+            width: before.width,
+            parameters: before.parameters
+        });
+    });
+
+    it.each(["f32", "f16", "bf16"])("writes %s", async (dtype) => {
+        const out = join(folder, `${dtype}.safetensors`);
+        const text = await succeed(["convert", golden, out, "--dtype", dtype]);
+        expect(text).toMatch(new RegExp(`^${golden} \\(51\\.22 kB\\) {2}→ {2}.* as ${dtype}\n$`));
+        const report = JSON.parse(await succeed(["inspect", out, "--json"]));
+        expect(report.dtypes).toEqual([dtype]);
+    });
+
+    it("overwrites only when told to", async () => {
+        const out = join(folder, "precious.safetensors");
+        writeFileSync(out, "precious");
+        const refusal = `${out} exists already. Use --force to overwrite it. (WRITE_FAILED)`;
+        expectFailure(await mara(["convert", golden, out]), refusal);
+        expect(readFileSync(out, "utf8")).toBe("precious");
+        await succeed(["convert", golden, out, "--force"]);
+        expect((await MaraAgent.load(out)).width).toBe(64);
+    });
+
+    it("refuses unknown precisions, other formats and missing folders", async () => {
+        const out = join(folder, "never.safetensors");
+        expectFailure(
+            await mara(["convert", golden, out, "--dtype", "int4"]),
+            'Expected one of "f32", "f16", "bf16" for --dtype but received "int4" (INVALID_ARGUMENT)'
+        );
+        expectFailure(
+            await mara(["convert", golden, "agent.pth"]),
+            'Expected a path that ends in .safetensors for OUT but received "agent.pth" (INVALID_ARGUMENT)'
+        );
+        expectFailure(await mara(["convert", golden, join(folder, "no", "out.safetensors")]), /\(WRITE_FAILED\)$/);
+    });
+});
