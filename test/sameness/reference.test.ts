@@ -32,7 +32,17 @@ interface Case {
     count: number;
 }
 
-const totals = {cases: 0, ties: 0, tokens: 0, decisions: 0, rejections: 0, fallbacks: 0, single: 0};
+const totals = {
+    cases: 0,
+    ties: 0,
+    tokens: 0,
+    decisions: 0,
+    withRejections: 0,
+    rejections: 0,
+    fallbacks: 0,
+    single: 0,
+    blurred: 0
+};
 
 describe.each(models)("The reference decoder, model $model", ({model: options, context}) => {
     it(`emits the tokens of lanes and of serial, ${casesPerModel} cases`, {timeout: 300_000}, async ({skip}) => {
@@ -60,10 +70,12 @@ describe.each(models)("The reference decoder, model $model", ({model: options, c
 });
 
 it("covers what it claims to: many cases, rejections in most steps, hardly any ties", () => {
-    const {cases, ties, decisions, rejections, fallbacks, single} = totals;
+    const {cases, ties, tokens, decisions, withRejections, rejections, fallbacks, single, blurred} = totals;
     expect(cases).toBeGreaterThanOrEqual(200);
     expect(ties / cases).toBeLessThan(0.02);
+    expect(withRejections / decisions).toBeGreaterThan(0.5);
     expect(rejections / decisions).toBeGreaterThan(2);
+    expect(blurred / tokens).toBeLessThan(0.02);
     expect(fallbacks / decisions).toBeGreaterThan(0.05);
     expect(single).toBeGreaterThan(20);
 });
@@ -156,11 +168,14 @@ function compareDecisions(events: DecisionEvent[], expected: ReferenceRun, promp
 function count({steps, tie}: ReferenceRun): void {
     totals.cases++;
     if (tie !== undefined) totals.ties++;
-    for (const {candidates, verdicts, fallback, chosenRank} of steps) {
+    for (const {candidates, verdicts, fallback, chosenRank, blurred} of steps) {
+        const rejections = verdicts.size - Number(!fallback && verdicts.has(chosenRank));
         totals.tokens++;
         if (candidates.length === 1) totals.single++;
         else totals.decisions++;
         if (fallback) totals.fallbacks++;
-        totals.rejections += verdicts.size - Number(!fallback && verdicts.has(chosenRank));
+        if (rejections > 0) totals.withRejections++;
+        if (blurred) totals.blurred++;
+        totals.rejections += rejections;
     }
 }
