@@ -59,7 +59,7 @@ describe.each(models)("The reference decoder, model $model", ({model: options, c
             const testCase = randomCase(options.seed * 1000 + i);
             const tensors = randomTensors(model.embeddingVectorSize, testCase.agent.seed, testCase.agent);
             const expected = await reference.run(testCase.prompt, tensors, testCase.settings, testCase.count);
-            count(expected);
+            count(expected, testCase.settings.threshold);
             const agent = MaraAgent.fromTensors(tensors, {dtype: "f32", threads: 1});
             for (const subject of subjects) await compare(subject, testCase, agent, expected);
             agent.dispose();
@@ -165,11 +165,11 @@ function compareDecisions(events: DecisionEvent[], expected: ReferenceRun, promp
     }
 }
 
-function count({steps, tie}: ReferenceRun): void {
+function count({steps, tie}: ReferenceRun, threshold: number): void {
     totals.cases++;
     if (tie !== undefined) totals.ties++;
-    for (const {candidates, verdicts, fallback, chosenRank, blurred} of steps) {
-        const rejections = verdicts.size - Number(!fallback && verdicts.has(chosenRank));
+    for (const {candidates, verdicts, fallback, blurred} of steps) {
+        const rejections = [...verdicts.values()].filter((probability) => !(probability > threshold)).length;
         totals.tokens++;
         if (candidates.length === 1) totals.single++;
         else totals.decisions++;
