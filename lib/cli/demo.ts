@@ -52,7 +52,7 @@ export function demoCommand(): Command {
         .addOption(
             new Option("--prompts <n>", "held-out prompts to score")
                 .argParser(integerIn("--prompts", 1, 2000))
-                .default(250)
+                .default(200)
         )
         .addOption(
             new Option("--show <n>", "prompts to show side by side").argParser(integerIn("--show", 0, 100)).default(5)
