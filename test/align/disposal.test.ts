@@ -18,8 +18,7 @@ const prompt = () => model.tokenize("once there was a hen and");
 const limit = 10_000;
 
 /** Generates until something ends it. @returns what did, and the tokens until then */
-async function untilEnded(sequence: LlamaContextSequence) {
-    const tokens: Token[] = [];
+async function untilEnded(sequence: LlamaContextSequence, tokens: Token[] = []) {
     const text = prompt();
     const run = async () => {
         for await (const token of sequence.evaluate(text, {yieldEogToken: true})) tokens.push(token);
@@ -92,14 +91,15 @@ describe.each(modes)("While an aligned sequence generates (%s)", (mode) => {
         const sequence = context.getSequence();
         const {context: fresh} = await align(model, {...options, agent});
         const reference = fresh.getSequence();
-        let longest = 0;
-        for (const moment of moments) {
+        for (const [i, moment] of moments.entries()) {
             const own = randomAgent(model.embeddingVectorSize, 5);
             aligner.configure({agent: own});
-            const ended = untilEnded(sequence);
-            await at(moment);
+            const tokens: Token[] = [];
+            const ended = untilEnded(sequence, tokens);
+            while (tokens.length < i % 3) await new Promise(setImmediate);
+            await at(moment / 4);
             own.dispose();
-            const {error, tokens} = await ended;
+            const {error} = await ended;
             expect(error).toBeInstanceOf(MaraError);
             const {code, message} = error as MaraError;
             expect(code).toBe("AGENT_DISPOSED");
@@ -107,7 +107,6 @@ describe.each(modes)("While an aligned sequence generates (%s)", (mode) => {
             // The cache holds what was emitted: the decision that failed left nothing.
             expectCacheInStep(sequence, aligner);
             expect(sequence.contextTokens).toEqual([...prompt(), ...tokens].slice(0, sequence.nextTokenIndex));
-            longest = Math.max(longest, tokens.length);
 
             aligner.configure({agent});
             const text = [...sequence.contextTokens];
@@ -116,7 +115,6 @@ describe.each(modes)("While an aligned sequence generates (%s)", (mode) => {
             expect(await generate(sequence, more, 5)).toEqual(await generate(reference, [...text, ...more], 5));
             await sequence.clearHistory();
         }
-        expect(longest).toBeGreaterThan(0);
     });
 
     it("an agent disposed by a listener fails the next decision only", async () => {
