@@ -76,8 +76,6 @@ public:
         layout_.params->kv_unified = 1;
         layout_.params->n_seq_max = sequences_ + static_cast<uint32_t>(lane_count_);
         layout_.params->n_ctx += info[4].As<Napi::Number>().Uint32Value();
-        addon_context_ref_ = Napi::Persistent(info[0].As<Napi::Object>());
-        addon_model_ref_ = Napi::Persistent(info[1].As<Napi::Object>());
     }
 
     ~LaneContext() override { worker_.reset(); }
@@ -178,11 +176,12 @@ private:
     static int32_t number(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }
 
     llama::Api api_{};
+    // Into node-llama-cpp's objects. They are alive whenever a method is called: the hook that calls it hangs on the context,
+    // which holds the model. References from here would keep a forgotten context from ever being collected.
     llama::Layout layout_;
     const void* addon_model_ = nullptr;
     uint32_t sequences_ = 0;
     int32_t lane_count_ = 0;
-    Napi::ObjectReference addon_context_ref_, addon_model_ref_;
     std::shared_ptr<LaneState> state_;
     std::unique_ptr<WorkerThread> worker_;
 };

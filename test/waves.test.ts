@@ -1,4 +1,4 @@
-import type {LlamaModel} from "node-llama-cpp";
+import type {LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {AcceptanceRates} from "../lib/align/acceptance-rates.js";
 import {Decision} from "../lib/align/decision.js";
@@ -7,7 +7,7 @@ import {resolveSettings} from "../lib/align/options.js";
 import {LearnedWaves} from "../lib/align/wave-scheduler.js";
 import {createAlignedContext, type MaraAgent} from "../lib/index.js";
 import {acceptAll, randomAgent, rejectAll} from "./support/agents.js";
-import {generate, loadTinyModel, small} from "./support/models.js";
+import {generate, loadTinyModel, precise, small} from "./support/models.js";
 
 const width = 64;
 
@@ -142,5 +142,28 @@ describe("acceptance rates", () => {
         expect(rates.at(0)).toBeCloseTo(0.035, 2);
         expect(rates.at(1)).toBeCloseTo(0.02, 2);
         expect(rates.at(2)).toBeCloseTo(0.98, 2);
+    });
+});
+
+describe("a batch with hardly any room", () => {
+    it("is never overfilled: several sequences give the tokens that each gives alone", async () => {
+        const model = await loadTinyModel();
+        const agent = randomAgent(width, 3, {bias: -1});
+        const prompts = ["how they vary", "a rather longer prompt that takes several batches to read", "why"];
+        const options = {agent, ...precise, sequences: 3, batchSize: 5, lanes: 2} as const;
+        const run = async (chosen: readonly string[]) => {
+            const {context, aligner} = await createAlignedContext(model, options);
+            const sequences = chosen.map(() => context.getSequence());
+            const texts = chosen.map((prompt, i) =>
+                generate(sequences[i] as LlamaContextSequence, model.tokenize(prompt), 30)
+            );
+            const tokens = await Promise.all(texts);
+            expect(aligner.mode).toBe("lanes");
+            await context.dispose();
+            return tokens;
+        };
+        const together = await run(prompts);
+        for (const [i, prompt] of prompts.entries()) expect([together[i]]).toEqual(await run([prompt]));
+        await model.dispose();
     });
 });

@@ -1,7 +1,7 @@
 import type {Backend, BatchToken} from "./backend.js";
 import type {Rider} from "./decision.js";
 import type {AddonContext, AddonSampler, DetailedSample} from "./internals.js";
-import type {Resident} from "./round.js";
+import {type Resident, restore} from "./round.js";
 import {type Row, SamplingStep} from "./sampling-step.js";
 import type {TokenChooser} from "./token-chooser.js";
 
@@ -18,6 +18,10 @@ export class ContextHook {
     /** Evaluated tokens whose cells are out of order (`Decision.predecessor`), the last of each sequence. */
     readonly #misplaced = new Map<number, Rider>();
     #batch: BatchToken[] = [];
+    /** Places of the batch that node-llama-cpp leaves free. */
+    #spare = 0;
+    /** Tokens taken back to be decoded anew in this batch. */
+    #predecessors: Rider[] = [];
     /** Rows of the batch under construction, with their index in it, and residents that stand in for a decode. */
     #rows: {row: Row; index: number}[] = [];
     #reused: {resident: Resident; row: Row}[] = [];
@@ -42,7 +46,7 @@ export class ContextHook {
                 return stock[name]?.(...args);
             };
         return {
-            initBatch: () => this.#initBatch(),
+            initBatch: (size: number) => this.#initBatch(size),
             addToBatch: (...args: Parameters<AddonContext["addToBatch"]>) => this.#addToBatch(...args),
             decodeBatch: () => this.#decodeBatch(),
             sampleToken: (row: number, sampler: AddonSampler, ...details: unknown[]) =>
@@ -103,8 +107,10 @@ export class ContextHook {
         this.#backend.takeBack(sequence, resident.position);
     }
 
-    #initBatch(): void {
+    #initBatch(size: number): void {
         this.#batch = [];
+        this.#spare = this.#backend.batchSize - size;
+        this.#predecessors = [];
         this.#rows = [];
         this.#reused = [];
         this.#keepResidents();
@@ -139,7 +145,11 @@ export class ContextHook {
         this.#drop(sequence);
         // What was queued when a sequence was disposed node-llama-cpp decodes nevertheless; the number's next holder must not find it.
         if (first === 0) this.#backend.takeBack(sequence, 0);
-        if (predecessor?.position === first - 1) this.#decodeAnew(predecessor, false);
+        if (predecessor?.position === first - 1 && this.#spare > 0) {
+            this.#spare--;
+            this.#predecessors.push(predecessor);
+            this.#decodeAnew(predecessor, false);
+        }
         const wanted = new Set(outputs);
         const ids: number[] = [];
         for (const [i, token] of tokens.entries()) {
@@ -173,9 +183,19 @@ export class ContextHook {
             row.misplaced = false;
             this.#misplaced.delete(resident.sequence);
         }
-        const {decodeMs} = await this.#backend.decode(this.#batch);
+        const {decodeMs} = await this.#decodeOrRestore();
         for (const {row, index} of this.#rows) row.index = index;
         this.#chooser.countDecode(this.#batch, decodeMs);
+    }
+
+    /** Where the decode fails, the tokens before it must not be missing. */
+    async #decodeOrRestore(): Promise<{decodeMs: number}> {
+        try {
+            return await this.#backend.decode(this.#batch);
+        } catch (error) {
+            await restore(this.#backend, this.#predecessors);
+            throw error;
+        }
     }
 
     async #sampleToken(id: number, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample> {

@@ -68,7 +68,10 @@ export async function runRound(
     } catch (error) {
         for (const {sequence, position} of everyone) backend.takeBack(sequence, position);
         backend.release();
-        await restorePredecessors(backend, decisions);
+        await restore(
+            backend,
+            decisions.flatMap(({predecessor}) => predecessor ?? [])
+        );
         throw error;
     }
 }
@@ -90,13 +93,12 @@ function enterVerdicts(
     return index < 0 ? undefined : {...chosenOf(decision), row: firstRow + index, misplaced: lane !== undefined};
 }
 
-/** A predecessor is taken back to be decoded anew; where that failed it must not be missing. */
-async function restorePredecessors(backend: Backend, decisions: readonly Decision[]): Promise<void> {
-    const tokens = decisions.flatMap(({predecessor}) => (predecessor ? [{...predecessor, output: true}] : []));
-    if (tokens.length === 0) return;
-    for (const {sequence, position} of tokens) backend.takeBack(sequence, position);
+/** Decodes tokens that were taken back to be decoded anew, after the decode that was to do so has failed. */
+export async function restore(backend: Backend, riders: readonly Rider[]): Promise<void> {
+    if (riders.length === 0) return;
+    for (const {sequence, position} of riders) backend.takeBack(sequence, position);
     // When this fails too, llama.cpp is beyond repair; the first error tells more.
-    await backend.decode(tokens).catch(() => {});
+    await backend.decode(riders.map((rider) => ({...rider, output: true}))).catch(() => {});
 }
 
 function chosenOf({sequence, position, candidates, chosen}: Decision): Rider {

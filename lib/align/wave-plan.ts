@@ -1,5 +1,5 @@
 import type {Backend, WaveToken} from "./backend.js";
-import type {Decision} from "./decision.js";
+import type {Decision, Rider} from "./decision.js";
 import type {WaveScheduler} from "./wave-scheduler.js";
 
 /** One decision's part of a wave. */
@@ -22,8 +22,11 @@ export function planWave(
     {backend, scheduler}: {backend: Backend; scheduler: WaveScheduler},
     narrow: boolean
 ): Share[] {
-    const places = Math.max(1, backend.batchSize - riders);
-    const included = open.slice(0, backend.judgesBatches ? places : 1);
+    const room = Math.max(1, backend.batchSize - riders);
+    const included = open.slice(0, backend.judgesBatches ? room : 1);
+    const leaders = included.filter(({waves, predecessor}) => waves === 0 && predecessor !== undefined);
+    const leaderFits = leaders.length <= room - included.length;
+    const places = leaderFits ? room - leaders.length : room;
     const lanes = narrow ? 0 : Math.min(backend.lanes, places - included.length);
     const counts = scheduler.plan(included, {riders, places, lanes});
     let spare = lanes - counts.reduce((sum, count) => sum + count - 1, 0);
@@ -43,8 +46,8 @@ export function planWave(
             tokens.push({...place, token: tokenOf(candidates, fallbackRank), lane: lane++});
             spare--;
         }
-        const leads = decision.waves === 0 && decision.predecessor !== undefined;
-        if (leads) tokens.unshift({...decision.predecessor, shared: true});
+        const leads = leaderFits && leaders.includes(decision);
+        if (leads) tokens.unshift({...(decision.predecessor as Rider), shared: true});
         return {decision, ranks, tokens, judgedFrom: leads ? 1 : 0};
     });
 }

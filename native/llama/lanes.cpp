@@ -6,6 +6,8 @@
 namespace mara::llama {
 namespace {
 
+constexpr int32_t too_many_tokens = -100;
+
 double elapsed_ms(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
@@ -30,6 +32,7 @@ void Lanes::set_hidden_states(bool wanted) {
 
 int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms) {
     const size_t count = entries.size();
+    if (count > api_.n_batch(context_)) return too_many_tokens;  // llama.cpp would abort the process
     tokens_.resize(count);
     positions_.resize(count);
     sequence_counts_.resize(count);
