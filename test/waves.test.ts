@@ -130,7 +130,8 @@ describe("decode costs", () => {
         const costs = new DecodeCosts();
         costs.observe(1, 10);
         costs.observe(4, 8);
-        expect(costs.of(4)).toBe(10);
+        expect(costs.of(1)).toBe(8);
+        expect(costs.of(4)).toBe(8);
     });
 });
 

@@ -15,10 +15,11 @@ export class DecodeCosts {
         if (samples.length > remembered) samples.shift();
         this.#samples.set(size, samples);
         this.#curve = [];
-        for (const [at, values] of [...this.#samples].sort(([a], [b]) => a - b)) {
-            // A larger batch cannot be cheaper: where it seems so, noise is at work.
-            const cost = Math.max(this.#curve.at(-1)?.cost ?? 0, median(values));
-            this.#curve.push({size: at, cost});
+        let least = Number.POSITIVE_INFINITY;
+        for (const [at, values] of [...this.#samples].sort(([a], [b]) => b - a)) {
+            // A larger batch cannot be cheaper: where it seems so, the smaller one met noise, which only ever adds.
+            least = Math.min(least, median(values));
+            this.#curve.unshift({size: at, cost: least});
         }
     }
 
