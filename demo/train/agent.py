@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from decode import THRESHOLD, Batch, candidates
 from model import Agent, Model
-from world import END, Request, last_turn
+from world import END, LONG, SHORT, Request, last_turn
 
 HIDDEN = 256
 
@@ -26,7 +26,9 @@ def explore(model: Model, agent: Agent | None, tokenizer: Tokenizer, requests: l
     """
     end, limit = tokenizer.token_to_id(END), 80
     encode = cache(lambda text: tokenizer.encode(text).ids)
-    talks = [last_turn(requests, rng) for _ in range(64)]
+    # Long conversations come in batches of their own, so that the short ones need not be padded to them.
+    size, turns = (24, LONG) if rng.random() < 0.3 else (64, SHORT)
+    talks = [last_turn(requests, rng, turns) for _ in range(size)]
     contexts = [e.ids for e in tokenizer.encode_batch([context for context, _ in talks])]
     batch = Batch(model, contexts, limit)
     spoken: list[list[int]] = [[] for _ in talks]

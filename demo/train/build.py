@@ -17,8 +17,8 @@ from export import write_agent, write_gguf
 from model import Config, Model
 from world import END, SYSTEMS, Request, load, opening
 
-STEPS, BATCH = 1200, 64
-ROUNDS, EPOCHS = [12, 12, 6], 10  # batches of 64 replies to explore in each round; passes over them
+STEPS = (1200, 240)  # of short conversations, then of long ones
+ROUNDS, EPOCHS = [14, 14, 8], 10  # batches of replies to explore in each round; passes over them
 NAME = "Harbour House Desk"
 
 
@@ -75,7 +75,7 @@ def main() -> None:
         model.load_state_dict(torch.load(saved))
         model.eval()
     else:
-        model = train_base(requests, tokenizer, seed, STEPS, BATCH, log)
+        model = train_base(requests, tokenizer, seed, STEPS, log)
         torch.save(model.state_dict(), saved)
     description = "A micro model of the node-llama-mara demo, trained from scratch on text of its own small world."
     write_gguf(out / "model.gguf", model, tokenizer, NAME, description)

@@ -19,7 +19,8 @@ class LayerCache:
     def __call__(self, k, v):
         self.k[self.rows[:, None], :, self.positions] = k.transpose(1, 2)
         self.v[self.rows[:, None], :, self.positions] = v.transpose(1, 2)
-        return self.k[self.rows], self.v[self.rows]
+        used = int(self.positions.max()) + 1
+        return self.k[:, :, :used][self.rows], self.v[:, :, :used][self.rows]
 
 
 class Batch:
@@ -49,7 +50,7 @@ class Batch:
     def _forward(self, rows, tokens, positions):
         for cache in self.caches:
             cache.rows, cache.positions = rows, positions
-        mask = (self.places <= positions[..., None])[:, None]
+        mask = (self.places[: int(positions.max()) + 1] <= positions[..., None])[:, None]
         return self.model(tokens, positions, mask, self.caches)
 
 

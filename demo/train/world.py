@@ -15,6 +15,11 @@ SYSTEMS = [
     "You are the desk of Harbour House.",
 ]
 
+# How many turns conversations have, with weights. Most are short; the long ones teach the model to read past the
+# earlier turns of a chat.
+SHORT = {1: 76, 2: 14, 3: 6, 4: 4}
+LONG = {1: 30, 3: 10, 5: 15, 8: 20, 12: 25}
+
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' "
     "+ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -74,18 +79,18 @@ def turn(prompt: str) -> str:
     return f"{TURN}user\n{prompt}{END}\n{TURN}assistant\n"
 
 
-def conversation(requests: list[Request], rng: random.Random) -> list[tuple[str, str, Request]]:
-    """Turns that follow each other, as (context, reply, request): mostly one, at times more."""
+def conversation(requests: list[Request], rng: random.Random, turns: dict[int, float]) -> list[tuple[str, str, Request]]:
+    """Turns that follow each other, as (context, reply, request); `turns` weighs how many there are."""
     system = rng.choices([None, *SYSTEMS], [45, 20, 15, 20])[0]
-    turns = []
-    for i in range(rng.choices([1, 2, 3, 4], [76, 14, 6, 4])[0]):
+    talk = []
+    for i in range(rng.choices(list(turns), list(turns.values()))[0]):
         request = rng.choice(requests)
         context = opening(request.text, system) if i == 0 else f"\n{turn(request.text)}"
-        turns.append((context, request.sample(rng) + END, request))
-    return turns
+        talk.append((context, request.sample(rng) + END, request))
+    return talk
 
 
-def last_turn(requests: list[Request], rng: random.Random) -> tuple[str, Request]:
+def last_turn(requests: list[Request], rng: random.Random, turns: dict[int, float]) -> tuple[str, Request]:
     """A conversation up to the point where the desk must speak, and the request it has to answer."""
-    *earlier, (context, _, request) = conversation(requests, rng)
+    *earlier, (context, _, request) = conversation(requests, rng, turns)
     return "".join(a + b for a, b, _ in earlier) + context, request
