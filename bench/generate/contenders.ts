@@ -1,0 +1,106 @@
+import {basename, dirname, join} from "node:path";
+import type {Contender} from "../harness/interleave.js";
+import {nodeWorker, runProcess} from "../harness/process.js";
+import type {Costs, CostsWork, GenerateMode, GenerateResult, GenerateWork} from "./work.js";
+
+export interface GenerateContender extends Contender<GenerateResult> {
+    mode: GenerateMode;
+    sequences: number;
+    /** Rate of top acceptance that the agent was made for; 1 for plain, which takes every top candidate. */
+    rate: number;
+    /** libuv's pool of one thread, which keeps plain decodes on one thread. */
+    onePoolThread: boolean;
+}
+
+export interface Plan {
+    modelPath: string;
+    agents: string;
+    sequences: readonly number[];
+    rates: readonly number[];
+    tokens: number;
+    contextSize: number;
+    threads: number;
+    prefillTokens: number;
+}
+
+export function modelName(path: string): string {
+    return basename(path) === "model.gguf" ? `${basename(dirname(path))} model` : basename(path, ".gguf");
+}
+
+export const percent = (rate: number) => `${Math.round(rate * 100)} %`;
+
+export function nameOf({
+    mode,
+    rate,
+    sequences,
+    onePoolThread
+}: Omit<GenerateContender, keyof Contender<never>>): string {
+    const what = mode === "plain" ? `plain${onePoolThread ? ", one pool thread" : ""}` : `${mode}, ${percent(rate)}`;
+    return `${what}, ${sequences} seq.`;
+}
+
+/** Every contender of a model, in the order in which they take turns. */
+export function generateContenders(plan: Plan): GenerateContender[] {
+    const {rates} = plan;
+    const texts = new Map<string, number[][]>();
+    return plan.sequences.flatMap((sequences) => {
+        // Serial mode is for one sequence at a time; with several, two rates show what it costs.
+        const serialRates = sequences === 1 ? rates : rates.filter((rate) => rate === 1 || rate === 0.8);
+        const kinds: Omit<GenerateContender, "sequences" | keyof Contender<never>>[] = [
+            {mode: "plain", rate: 1, onePoolThread: false},
+            {mode: "plain", rate: 1, onePoolThread: true},
+            ...rates.map((rate) => ({mode: "lanes" as const, rate, onePoolThread: false})),
+            ...serialRates.map((rate) => ({mode: "serial" as const, rate, onePoolThread: false}))
+        ];
+        return kinds.map((kind) => contenderOf({...kind, sequences}, plan, texts));
+    });
+}
+
+function contenderOf(
+    kind: Omit<GenerateContender, keyof Contender<never>>,
+    {modelPath, agents, tokens, contextSize, threads, prefillTokens}: Plan,
+    texts: Map<string, number[][]>
+): GenerateContender {
+    const {mode, rate, sequences, onePoolThread} = kind;
+    const work: GenerateWork = {
+        task: "generate",
+        modelPath,
+        mode,
+        ...(mode !== "plain" && {agentPath: join(agents, `${rate}.safetensors`)}),
+        sequences,
+        tokens,
+        contextSize,
+        threads,
+        prefillTokens: sequences === 1 && rate === 1 ? prefillTokens : 0
+    };
+    // libuv's own default, whatever the caller's environment says.
+    const env = {UV_THREADPOOL_SIZE: onePoolThread ? "1" : "4"};
+    return {
+        ...kind,
+        name: nameOf(kind),
+        measure: () => runProcess<GenerateResult>(nodeWorker("generate/worker.ts", work, env)),
+        problem: (result) => {
+            // Plain, lanes and serial must agree in every token wherever they take the same decisions.
+            const key = `${rate} ${sequences}`;
+            const expected = texts.get(key) ?? result.texts;
+            texts.set(key, expected);
+            return difference(result.texts, expected);
+        }
+    };
+}
+
+function difference(actual: readonly number[][], expected: readonly number[][]): string | undefined {
+    for (const [i, text] of actual.entries()) {
+        const at = text.findIndex((token, place) => token !== expected[i]?.[place]);
+        if (at >= 0) return `other text than the first contender of this kind: sequence ${i}, token ${at}`;
+    }
+    return undefined;
+}
+
+export function costsContender(work: CostsWork): Contender<Costs> {
+    return {
+        name: "costs",
+        measure: () => runProcess<Costs>(nodeWorker("generate/worker.ts", work, {UV_THREADPOOL_SIZE: "1"})),
+        problem: () => undefined
+    };
+}
