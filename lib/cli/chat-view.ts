@@ -1,5 +1,5 @@
 /** How the answers of a chat are shown: for people, or for programs. */
-import type {ChatOptions, Sides} from "./chat.js";
+import type {ChatOptions, Sides} from "./chat-options.js";
 import {integer, type Paint, painter, plural, sideBySide, type Terminal, terminal} from "./format.js";
 import {LiveRegion, printLines} from "./output.js";
 import type {Answer, Speaker} from "./speaker.js";

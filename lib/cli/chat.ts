@@ -1,38 +1,12 @@
 /** `mara chat`: options, and what becomes of them. */
 import {Command, Option} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
-import type {Aligner} from "../align/aligner.js";
-import type {Mode, Order, Strategy} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
+import type {ChatOptions, Sides} from "./chat-options.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
-import {addPairOptions, openPair, type Pair, type PairOptions} from "./pair.js";
+import {addPairOptions, openPair, type Pair} from "./pair.js";
 import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
 import {converse} from "./repl.js";
-import type {Speaker} from "./speaker.js";
-
-export interface ChatOptions extends PairOptions {
-    prompt?: string;
-    system?: string;
-    compare?: boolean;
-    showDecisions?: boolean;
-    threshold: number;
-    maxTokens: number;
-    seed: number;
-    mode: "auto" | Mode;
-    strategy: Strategy;
-    order: Order;
-    topK: number;
-    topP: number;
-    contextSize: number;
-    json?: boolean;
-}
-
-/** Both sides of a chat; `raw` only where they are compared. */
-export interface Sides {
-    aligned: Speaker;
-    raw: Speaker | undefined;
-    aligner: Aligner;
-}
 
 const examples = `
 Examples:

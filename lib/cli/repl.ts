@@ -1,7 +1,7 @@
 /** The conversation loop: questions from --prompt, from a terminal or from a pipe. */
 import {createInterface} from "node:readline";
 import type {AlignerStats} from "../align/stats.js";
-import type {ChatOptions, Sides} from "./chat.js";
+import type {ChatOptions, Sides} from "./chat-options.js";
 import type {ChatView} from "./chat-view.js";
 import {describe, interrupted} from "./failure.js";
 import {painter, terminal} from "./format.js";
