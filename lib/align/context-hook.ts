@@ -36,7 +36,7 @@ export class ContextHook {
     }
 
     /** The replacements, by method name. */
-    get methods(): Partial<Record<keyof AddonContext | "saveSequenceStateToFile", unknown>> & Record<string, unknown> {
+    get methods(): Record<string, unknown> {
         const stock = this.#context as unknown as Record<string, (...args: unknown[]) => unknown>;
         /** A stock method that finds the sequence as node-llama-cpp left it. */
         const onSequence =
