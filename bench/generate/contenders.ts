@@ -44,8 +44,8 @@ export function generateContenders(plan: Plan): GenerateContender[] {
     const {rates} = plan;
     const texts = new Map<string, number[][]>();
     return plan.sequences.flatMap((sequences) => {
-        // Serial mode is for one sequence at a time; with several, two rates show what it costs.
-        const serialRates = sequences === 1 ? rates : rates.filter((rate) => rate === 1 || rate === 0.8);
+        // Serial mode decides for one sequence after the other; with several, one rate shows what that costs.
+        const serialRates = sequences === 1 ? rates : rates.filter((rate) => rate === 0.8);
         const kinds: Omit<GenerateContender, "sequences" | keyof Contender<never>>[] = [
             {mode: "plain", rate: 1, onePoolThread: false},
             {mode: "plain", rate: 1, onePoolThread: true},
