@@ -10,7 +10,7 @@ import {type CalibrateWork, prompts} from "./work.js";
 
 /** Beyond any margin: everything is accepted. */
 const certain = 100;
-const attempts = 6;
+const attempts = 4;
 
 /**
  * Random networks of the published size. Their output bias is set so that the wanted share of the top candidates met while
@@ -30,7 +30,7 @@ export async function calibrate({modelPath, rates, folder, tokens, contextSize, 
         for (let attempt = 0; rate < 1 && attempt < attempts; attempt++) {
             const seen = await observe(bias);
             if (Math.abs(seen.rate - rate) < Math.abs(best.rate - rate)) best = {bias, rate: seen.rate};
-            if (Math.abs(seen.rate - rate) < 0.01) break;
+            if (Math.abs(seen.rate - rate) < 0.02) break;
             // Half of the way: the text that the next bias meets is another one.
             bias = (bias - quantile(seen.margins, 1 - rate)) / 2;
         }

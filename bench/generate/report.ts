@@ -102,6 +102,13 @@ export class ModelReport {
         return medianOf(times);
     }
 
+    /** Contenders of several sequences whose texts parted by rounding. */
+    partedLines(): string[] {
+        return this.measured.flatMap(({contender: {name, parted}}) =>
+            parted.size === 0 ? [] : [`${this.name}: ${name}: ${[...parted].join("; ")}.`]
+        );
+    }
+
     #with(count: number): Measured[] {
         return this.measured.filter(({contender}) => contender.sequences === count);
     }

@@ -28,7 +28,8 @@ async function run(options: BenchOptions): Promise<SuiteResult> {
         notes: [
             "Ideal: what plain with one pool thread takes besides decoding, and the decodes that were run, each at the measured cost of its size. " +
                 "Achieved rates are those of the timed generation.",
-            ...reports.map((report) => report.costsLine())
+            ...reports.map((report) => report.costsLine()),
+            ...reports.flatMap((report) => report.partedLines())
         ],
         skipped,
         data: Object.fromEntries(reports.map((report) => [report.name, report.data]))
