@@ -59,7 +59,7 @@ export const sharedWithForks = -2;
 export interface NativeLaneContext {
     /** After `init()`: verifies what was created and starts the decode thread. Throws LANES_UNAVAILABLE. */
     attach(): {width: number; pooling: number; batchSize: number};
-    /** A batch without hidden states. `status` is llama_decode's: 0 ok, 1 no KV slot, others fatal. */
+    /** A batch of which nothing is judged. `status` is llama_decode's: 0 ok, 1 no KV slot, others fatal. */
     decode(entries: Int32Array): Promise<{status: number; decodeMs: number}>;
     /** Forks lanes, decodes with hidden states, judges. `probabilities` per entry; NaN where no network was named. */
     wave(

@@ -1,5 +1,6 @@
 #include "llama/lanes.h"
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 
@@ -62,7 +63,9 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
 }
 
 int32_t Lanes::decode(const std::vector<Entry>& entries, double& decode_ms) {
-    set_hidden_states(false);
+    // With hidden states every token is an output. Where that is wanted anyway they stay on: switching costs a new graph.
+    const bool every_output = std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
+    if (!every_output) set_hidden_states(false);
     return run(entries, false, decode_ms);
 }
 

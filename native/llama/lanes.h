@@ -40,7 +40,7 @@ class Lanes {
 public:
     Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, kernel::Pool* pool);
 
-    // A batch without hidden states: prompts, and tokens of sequences that are not aligned. Returns llama_decode's status.
+    // A batch of which nothing is judged: prompts, and tokens of sequences that are not aligned. Returns llama_decode's status.
     int32_t decode(const std::vector<Entry>& entries, double& decode_ms);
 
     // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as before.
