@@ -48,8 +48,7 @@ export class SamplingStep {
             return await read();
         } finally {
             this.#reading--;
-            // Whoever has just read has yet to decide or ride, which it does within this turn of the event loop.
-            setImmediate(() => this.#startWhenReady());
+            this.#startWhenReady();
         }
     }
 
