@@ -149,11 +149,28 @@ function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void
     internals._decodeTokens = async (...args) => {
         // What an evaluation that was broken off left behind is nobody's any more.
         delete aligner._stateOf(id).failure;
+        if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
         const result = await decode.apply(sequence, args);
         const state = aligner._stateOf(id);
         const {failure} = state;
         if (failure === undefined) return result;
         delete state.failure;
         throw failure;
+    };
+}
+
+type AfterBatch = ((length: number) => unknown) | undefined;
+/** Place of `afterBatchAction` among the arguments of `_decodeTokens`. */
+const afterBatchAt = 6;
+
+/**
+ * node-llama-cpp starts its next batch with whoever waits when the last one ends, before those whose tokens it has just handed
+ * out can ask again; sequences once apart would stay apart, and each batch of one would overwrite the rows of the other. So
+ * the end of a batch, which waits for this action, is put off to the next turn of the event loop.
+ */
+function gathering(action: AfterBatch): AfterBatch {
+    return async (length) => {
+        await action?.(length);
+        await new Promise((resolve) => setImmediate(resolve));
     };
 }

@@ -26,6 +26,7 @@ export class ContextHook {
     #rows: {row: Row; index: number}[] = [];
     #reused: {resident: Resident; row: Row}[] = [];
     #step: SamplingStep;
+    #lateRow: Promise<unknown> = Promise.resolve();
 
     /** `context` gives the stock methods (`stockContext`). */
     constructor(context: AddonContext, backend: Backend, chooser: TokenChooser) {
@@ -204,21 +205,26 @@ export class ContextHook {
         if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
         const read = <T>(use: (index: number) => Promise<T>) =>
             step.read(async () => {
-                if (row.index === undefined) await this.#decodeAgain(row);
-                return await use(row.index as number);
+                if (row.index !== undefined) return await use(row.index);
+                // One late row after the other: each decode overwrites the last one's logits.
+                const result = this.#lateRow.then(async () => await use(await this.#decodeAgain(row)));
+                this.#lateRow = result.catch(() => {});
+                return await result;
             });
         return await this.#chooser.sample({step, row, sampler, details, read});
     }
 
-    /** For a row that was asked for only after a decision had overwritten it. */
-    async #decodeAgain(row: Row): Promise<void> {
+    /** For a row that was asked for only after a decision had overwritten it. Gives the row's new index. */
+    async #decodeAgain({sequence, position, token}: Row): Promise<number> {
         this.#dropOthers();
-        for (const {sequence, position} of this.#step.residents) this.#backend.takeBack(sequence, position);
-        this.#step.residents = [];
-        const entry = {sequence: row.sequence, position: row.position - 1, token: row.token, output: true};
-        this.#backend.takeBack(entry.sequence, entry.position);
-        const {decodeMs} = await this.#backend.decode([entry]);
-        row.index = 0;
-        this.#chooser.countDecode([entry], decodeMs);
+        for (const resident of this.#step.residents.splice(0))
+            this.#backend.takeBack(resident.sequence, resident.position);
+        // Taking back a token takes back what follows it, so that is decoded again too.
+        const following = this.#batch.filter((other) => other.sequence === sequence && other.position >= position);
+        const tokens = [{sequence, position: position - 1, token, output: true}, ...following];
+        this.#backend.takeBack(sequence, position - 1);
+        const {decodeMs} = await this.#backend.decode(tokens);
+        this.#chooser.countDecode(tokens, decodeMs);
+        return 0;
     }
 }

@@ -48,7 +48,8 @@ export class SamplingStep {
             return await read();
         } finally {
             this.#reading--;
-            this.#startWhenReady();
+            // Whoever has just read has yet to decide or ride, which it does within this turn of the event loop.
+            setImmediate(() => this.#startWhenReady());
         }
     }
 

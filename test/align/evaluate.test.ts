@@ -121,7 +121,14 @@ describe.each(modes)("sequence.controlledEvaluate (%s)", (mode) => {
         const outputs = await sequence.controlledEvaluate(
             prompt().map((token) => [
                 token,
-                {generateNext: {token: true, probabilities: true, logits: true, options: {temperature: 0.7, topK: 5}}}
+                {
+                    generateNext: {
+                        token: true,
+                        probabilities: true,
+                        logits: true,
+                        options: {temperature: 0.7, topK: 5, seed: 1}
+                    }
+                }
             ])
         );
         return outputs.map((output) => output?.next);
