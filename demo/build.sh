@@ -8,10 +8,8 @@ work=demo/build
 export OMP_NUM_THREADS=1 PYTHONHASHSEED=0
 
 mkdir -p "$work"
-if [ ! -x "$work/venv/bin/python" ]; then
-    python3 -m venv "$work/venv"
-    "$work/venv/bin/pip" install --quiet -r demo/train/requirements.txt
-fi
+if [ ! -x "$work/venv/bin/python" ]; then python3 -m venv "$work/venv"; fi
+"$work/venv/bin/pip" install --quiet -r demo/train/requirements.txt
 npx tsx demo/corpus.ts "$work" "$seed"
 "$work/venv/bin/python" demo/train/build.py "$work" demo "$seed"
 npx tsx demo/report.ts "$work"
