@@ -1,5 +1,6 @@
 import {mkdirSync, readFileSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
+import {tensorNames} from "../../lib/agent/state-dict.js";
 import {randomTensors} from "../../test/support/agents.js";
 import {ReferenceNetwork} from "../../test/support/network.js";
 import {seededRandom} from "../../test/support/random.js";
@@ -36,19 +37,7 @@ export interface KernelResult {
     detail: string;
 }
 
-/** Tensors in the order in which they stand in the files. */
-export const tensorOrder = [
-    "ln.weight",
-    "ln.bias",
-    "linear1.weight",
-    "linear1.bias",
-    "linear2.weight",
-    "linear2.bias",
-    "output_linear.weight",
-    "output_linear.bias"
-] as const;
-
-/** Shapes in the order of `tensorOrder`. */
+/** Shapes in the order of `tensorNames`. */
 export function shapesOf(width: number): number[][] {
     const [first, second] = hidden;
     return [[width], [width], [first, width], [first], [second, first], [second], [2, second], [2]];
@@ -61,7 +50,7 @@ export function writeCases(folder: string, widths: readonly number[], most: numb
         const {normal} = seededRandom(width);
         const states = Float32Array.from({length: most * width}, () => 2 * normal() + 0.1);
         const tensors = randomTensors(width, 7, {hidden, states});
-        const weights = tensorOrder.flatMap((name) => Buffer.from(tensors[name]?.data.buffer as ArrayBuffer));
+        const weights = tensorNames.flatMap((name) => Buffer.from(tensors[name]?.data.buffer as ArrayBuffer));
         const network = new ReferenceNetwork(tensors);
         const expected = Array.from({length: most}, (_, i) =>
             network.acceptProbability(states.subarray(i * width, (i + 1) * width))

@@ -1,5 +1,7 @@
 /** Contenders of the kernel suite that run in Node: ours, plain TypeScript, ONNX Runtime. */
+
 import {MaraAgent} from "../../lib/agent/agent.js";
+import {tensorNames} from "../../lib/agent/state-dict.js";
 import type {NativeWeightType} from "../../lib/native.js";
 import {medianOf} from "../harness/statistics.js";
 import {
@@ -9,8 +11,7 @@ import {
     largestError,
     readExpected,
     readFloats,
-    shapesOf,
-    tensorOrder
+    shapesOf
 } from "./cases.js";
 import {onnxScorer} from "./onnx.js";
 import {scorePlainly} from "./plain.js";
@@ -31,7 +32,7 @@ function readTensors(width: number): Tensors {
         shapesOf(width).map((shape, i) => {
             const length = shape.reduce((a, b) => a * b);
             at += length;
-            return [tensorOrder[i] as string, {shape, data: weights.slice(at - length, at)}];
+            return [tensorNames[i] as string, {shape, data: weights.slice(at - length, at)}];
         })
     );
 }

@@ -3,11 +3,9 @@ import {fileURLToPath} from "node:url";
 import {zipSync} from "fflate";
 import {uniformInt} from "pure-rand/distribution/uniformInt";
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
-import {expect} from "vitest";
 import type {AgentTensor} from "../../lib/agent/agent.js";
 import {readSafetensors} from "../../lib/agent/safetensors.js";
 import {type FloatDtype, type Tensor, toFloat32} from "../../lib/agent/tensor.js";
-import {MaraError, type MaraErrorCode} from "../../lib/errors.js";
 
 export const goldenPath = (name: string): string => fileURLToPath(new URL(`../golden/${name}`, import.meta.url));
 
@@ -49,17 +47,7 @@ export function randomStates(count: number, width: number, seed = 2): Float32Arr
     return Float32Array.from({length: count * width}, () => next(-3000, 3000) / 1000);
 }
 
-/** The MaraError that `action` throws or rejects with. */
-export async function failure(action: () => unknown): Promise<{code: MaraErrorCode; message: string}> {
-    try {
-        await action();
-    } catch (error) {
-        expect(error).toBeInstanceOf(MaraError);
-        const {code, message} = error as MaraError;
-        return {code, message};
-    }
-    throw new Error("nothing was thrown");
-}
+export {failure} from "../support/failure.js";
 
 /** A .safetensors file with this header, right or wrong; `headerBytes` overrides its stated length. */
 export function safetensorsFile(

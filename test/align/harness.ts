@@ -6,7 +6,6 @@ import {
     type AlignerStats,
     createAlignedContext,
     type MaraAgent,
-    MaraError,
     type Mode
 } from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
@@ -81,14 +80,4 @@ export function rejections({decisions, acceptedRanks}: AlignerStats): number {
     return decisions - (acceptedRanks[0] ?? 0);
 }
 
-/** Code and message of the MaraError that `action` throws or rejects with. */
-export async function refusal(action: () => unknown): Promise<{code: string; message: string}> {
-    try {
-        await action();
-    } catch (error) {
-        expect(error).toBeInstanceOf(MaraError);
-        const {code, message} = error as MaraError;
-        return {code, message};
-    }
-    throw new Error("Nothing was refused");
-}
+export {failure as refusal} from "../support/failure.js";
