@@ -1,0 +1,40 @@
+const light = `
+    --paper: #ffffff; --raised: #f6f7f9; --ink: #1c2127; --muted: #5a6470; --line: #dde1e6; --link: #0b5cad;
+    --series-1: #0b62a8; --series-2: #8a929c; --series-3: #b4540a; --series-4: #117a52; --series-5: #7b4bb3; --series-6: #9c7a00;
+    --good: #0f6b46; --bad: #b3261e; --mark-rank: #d9ead3; --mark-far: #fde7c0; --mark-none: #f9d7d4;`;
+const dark = `
+    --paper: #14171b; --raised: #1c2026; --ink: #e4e8ed; --muted: #9aa5b1; --line: #333a43; --link: #79b8ff;
+    --series-1: #6cb2f0; --series-2: #8b949e; --series-3: #f0a35e; --series-4: #62c99a; --series-5: #bf9bea; --series-6: #d8b94a;
+    --good: #6fd3a5; --bad: #ff9a92; --mark-rank: #1f4a35; --mark-far: #5a4312; --mark-none: #5e2522;`;
+
+/** Of every report: system fonts, one column of text, quiet tables. Colours keep 4.5:1 against the paper in both themes. */
+export const baseStyle = `
+:root { color-scheme: light dark; ${light} }
+@media (prefers-color-scheme: dark) { :root:not([data-theme="light"]) { ${dark} } }
+@media print { :root { ${light} } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+    font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
+main { max-width: 72rem; margin: 0 auto; padding: 2.5rem 1.5rem 5rem; }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
+h2 { font-size: 1.2rem; margin: 2.8rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
+p { margin: .5rem 0; max-width: 46rem; }
+a { color: var(--link); }
+.lead, figcaption, .note { color: var(--muted); }
+.note, figcaption { font-size: .875rem; }
+code, kbd { font: .875em ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; margin: .8rem 0; font-size: .9375rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .9rem .35rem 0; text-align: right; vertical-align: baseline; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; color: var(--muted); font-size: .8125rem; }
+th:first-child, td:first-child, th.text, td.text { text-align: left; }
+tbody th { color: var(--ink); font-weight: 400; font-size: inherit; }
+td small { color: var(--muted); font-size: .8125rem; }
+figure { margin: 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem 2rem; margin: 1rem 0; }
+.chart .canvas { position: relative; height: 17rem; }
+.chart figcaption { margin-top: .4rem; }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; border-radius: 2px; }
+@media print { main { max-width: none; padding: 0; } body { font-size: 11pt; } .chart, tr { break-inside: avoid; } }
+`;
