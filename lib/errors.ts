@@ -19,6 +19,11 @@ export const maraErrorCodes = {
     NATIVE_ADDON: "The native addon is missing or cannot be loaded.",
     DECODE_FAILED: "llama.cpp refused a decode.",
     ALIGNER_DISPOSED: "The aligner was disposed and is used again.",
+    PROMPTS_NOT_FOUND: "The file of prompts or pairs does not exist or cannot be read.",
+    PROMPTS_FORMAT: "A line or an item of a file of prompts or pairs is not what it should be; the message names it.",
+    REWARD_SPEC: "The text that specifies a reward cannot be understood; the message points at the place.",
+    REWARD_LOAD: "A file that a reward needs is missing or does not fit: a module, a model, a score head.",
+    REWARD_FAILED: "A reward threw, took longer than it may, or returned no finite score.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;
 

@@ -11,3 +11,7 @@ export type {
 } from "./align/options.js";
 export type {AlignerStats} from "./align/stats.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
+export {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "./prompts/prompts.js";
+export {type GuardOptions, scoreGuarded} from "./rewards/guard.js";
+export {openReward, type RewardOptions, type RewardSpec} from "./rewards/open.js";
+export type {Reward, RewardFunction, RewardResult, RewardSpan, ScoredResponse} from "./rewards/reward.js";

@@ -1,0 +1,147 @@
+/** Files of prompts and of preference pairs: JSON lines, or one JSON array. */
+import {readFile} from "node:fs/promises";
+import {quote} from "../agent/tensor.js";
+import {MaraError} from "../errors.js";
+
+/** What a model is asked. */
+export interface Prompt {
+    prompt: string;
+    /** System prompt of this conversation. Without one, the chat wrapper's default. */
+    system?: string;
+    /** Whatever a reward may want to compare the response with. The model never sees it. */
+    reference?: string;
+}
+
+/** Two responses to one prompt, of which one is preferred. */
+export interface PreferencePair {
+    prompt: string;
+    system?: string;
+    chosen: string;
+    rejected: string;
+}
+
+/**
+ * Reads a UTF-8 file of prompts: one JSON object per line, or a JSON array of objects. `instruction` is taken where there is no `prompt`,
+ * and a non-empty `input` (as in Alpaca's files) is put below the instruction. Other keys are ignored, as are blank lines and a BOM.
+ * @throws MaraError PROMPTS_NOT_FOUND if the file cannot be read; PROMPTS_FORMAT naming the line (of an array: the item) that is wrong
+ */
+export function loadPrompts(path: string): Promise<Prompt[]> {
+    return load(path, (record) => {
+        const reference = optionalText(record, "reference");
+        return {...readPrompt(record), ...(reference === undefined ? {} : {reference})};
+    });
+}
+
+/**
+ * Reads a file of preference pairs: as `loadPrompts`, with the texts `chosen` and `rejected` in each record, which must differ.
+ * @throws MaraError PROMPTS_NOT_FOUND, PROMPTS_FORMAT
+ */
+export function loadPairs(path: string): Promise<PreferencePair[]> {
+    return load(path, (record) => {
+        const pair = {...readPrompt(record), chosen: text(record, "chosen"), rejected: text(record, "rejected")};
+        if (pair.chosen === pair.rejected) throw new Flaw(`"chosen" and "rejected" are both ${shown(pair.chosen)}`);
+        return pair;
+    });
+}
+
+type JsonObject = Record<string, unknown>;
+
+/** What is wrong with a record; `load` adds where it is. */
+class Flaw extends Error {}
+
+async function load<T>(path: string, read: (record: JsonObject) => T): Promise<T[]> {
+    const records = parseRecords(path, await readText(path));
+    if (records.length === 0) throw malformed(path, "it holds no records");
+    return records.map(({place, parse}) => {
+        try {
+            const record = parse();
+            if (!isObject(record)) throw new Flaw(`expected an object but received ${shown(record)}`);
+            return read(record);
+        } catch (error) {
+            if (error instanceof Flaw) throw malformed(`${path}, ${place}`, error.message);
+            throw error;
+        }
+    });
+}
+
+async function readText(path: string): Promise<string> {
+    let bytes: Uint8Array;
+    try {
+        bytes = await readFile(path);
+    } catch (error) {
+        const reason = (error as Error).message.split(", ")[0];
+        throw new MaraError("PROMPTS_NOT_FOUND", `Could not read ${path}: ${reason}`, {cause: error});
+    }
+    try {
+        // The decoder takes off a BOM.
+        return new TextDecoder("utf-8", {fatal: true}).decode(bytes);
+    } catch (error) {
+        throw malformed(path, "it is not UTF-8 text", error);
+    }
+}
+
+function parseRecords(path: string, content: string): {place: string; parse: () => unknown}[] {
+    if (content.trimStart().startsWith("[")) {
+        let items: unknown[];
+        try {
+            items = JSON.parse(content);
+        } catch (error) {
+            throw malformed(path, `it begins like a JSON array and is none: ${(error as Error).message}`, error);
+        }
+        return items.map((item, i) => ({place: `item ${i + 1}`, parse: () => item}));
+    }
+    return content
+        .split(/\r\n|\n|\r/)
+        .map((line, i) => ({line, place: `line ${i + 1}`}))
+        .filter(({line}) => line.trim() !== "")
+        .map(({line, place}) => ({place, parse: () => parseLine(line)}));
+}
+
+function parseLine(line: string): unknown {
+    try {
+        return JSON.parse(line);
+    } catch {
+        throw new Flaw(`expected a JSON object but received ${quote(line)}`);
+    }
+}
+
+function readPrompt(record: JsonObject): {prompt: string; system?: string} {
+    const system = optionalText(record, "system");
+    return {prompt: readRequest(record), ...(system === undefined ? {} : {system})};
+}
+
+function readRequest(record: JsonObject): string {
+    if (record.prompt !== undefined) return text(record, "prompt");
+    if (record.instruction === undefined) throw new Flaw('it has neither "prompt" nor "instruction"');
+    const input = optionalText(record, "input") ?? "";
+    const instruction = text(record, "instruction");
+    return input.trim() === "" ? instruction : `${instruction}\n\n${input}`;
+}
+
+function text(record: JsonObject, key: string): string {
+    const value = record[key];
+    if (typeof value !== "string" || value.trim() === "")
+        throw new Flaw(`expected a text that is not empty for "${key}" but received ${shown(value)}`);
+    return value;
+}
+
+/** Exports of tables write null for what is not there. */
+function optionalText(record: JsonObject, key: string): string | undefined {
+    const value = record[key] ?? undefined;
+    if (value !== undefined && typeof value !== "string")
+        throw new Flaw(`expected a text for "${key}" but received ${shown(value)}`);
+    return value;
+}
+
+function isObject(value: unknown): value is JsonObject {
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function shown(value: unknown): string {
+    if (value === undefined) return "nothing";
+    return typeof value === "string" ? quote(value) : quote(JSON.stringify(value)).slice(1, -1);
+}
+
+function malformed(place: string, reason: string, cause?: unknown): MaraError {
+    return new MaraError("PROMPTS_FORMAT", `${place}: ${reason}`, {cause});
+}

@@ -1,0 +1,62 @@
+/** The rewards that a specification can name, and what each takes after its colon. */
+import {specError, type Term} from "./expression.js";
+import {moduleReward} from "./module.js";
+import type {RewardOptions} from "./open.js";
+import type {Resources} from "./resources.js";
+import type {Reward} from "./reward.js";
+import {type LengthUnit, length, profanity, readability, regex, sentiment} from "./text.js";
+
+type Open = (argument: string, options: RewardOptions, resources: Resources, name: string) => Promise<Reward> | Reward;
+
+/** Says what is wrong with an argument; the place is added by `openBuiltIn`. */
+class Unfit extends Error {}
+
+const plain: Readonly<Record<string, () => Promise<Reward> | Reward>> = {
+    sentiment,
+    readability,
+    profanity,
+    length: () => length("length", "words")
+};
+
+const withArgument: Readonly<Record<string, Open>> = {
+    length: (argument, _, __, name) => {
+        const [, target, unit] = /^(\d+(?:\.\d+)?)?\s*(words|characters|sentences)?$/.exec(argument) ?? [];
+        if ((target === undefined && unit === undefined) || Number(target) === 0)
+            throw new Unfit("expected a length such as 120, 120 words, 400 characters or 3 sentences");
+        return length(name, (unit ?? "words") as LengthUnit, target === undefined ? undefined : Number(target));
+    },
+    regex: (argument, _, __, name) => {
+        const end = argument.lastIndexOf("/");
+        const flags = argument.slice(end + 1);
+        try {
+            return regex(name, new RegExp(argument.slice(1, end), flags.includes("g") ? flags : `${flags}g`));
+        } catch (error) {
+            throw new Unfit((error as Error).message);
+        }
+    },
+    module: (argument, _, resources, name) => moduleReward(name, argument, resources)
+};
+
+export const builtInNames: readonly string[] = [...new Set([...Object.keys(plain), ...Object.keys(withArgument)])];
+
+/** @throws MaraError REWARD_SPEC, REWARD_LOAD */
+export async function openBuiltIn(
+    {name, argument, offset}: Term,
+    spec: string,
+    options: RewardOptions,
+    resources: Resources
+): Promise<Reward> {
+    if (argument === undefined) {
+        const open = plain[name];
+        if (open === undefined) throw specError(spec, offset, `${name} needs something after a colon`);
+        return await open();
+    }
+    const open = withArgument[name];
+    if (open === undefined) throw specError(spec, offset, `${name} takes nothing after a colon`);
+    try {
+        return await open(argument, options, resources, `${name}:${argument}`);
+    } catch (error) {
+        if (error instanceof Unfit) throw specError(spec, offset, error.message);
+        throw error;
+    }
+}

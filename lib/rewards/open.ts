@@ -1,0 +1,108 @@
+import {invalidArgument, MaraError} from "../errors.js";
+import {builtInNames, openBuiltIn} from "./built-in.js";
+import {parseExpression, specError, type Term} from "./expression.js";
+import {type ResourceOptions, Resources} from "./resources.js";
+import {type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
+
+/** Text such as `"2*sentiment - 0.5*profanity"` (docs/rewards.md has the grammar), a function, or a reward that is open already. */
+export type RewardSpec = string | RewardFunction | Reward;
+
+export interface RewardOptions extends ResourceOptions {
+    /** Names for use in specifications: `{helpful: "judge:judge.gguf"}` for `"2*helpful - length"`. Specifications may name each other. */
+    rewards?: Readonly<Record<string, RewardSpec>>;
+    /** What `judge:` asks about each response when its specification says nothing else. */
+    judgeQuestion?: string;
+}
+
+/**
+ * Opens a reward: parses, imports and loads what it needs. Each name and each model is opened once, however often it is used.
+ * `dispose` frees what was opened here; a `Reward` or a `Llama` passed in stays the caller's.
+ * @throws MaraError REWARD_SPEC, REWARD_LOAD, INVALID_ARGUMENT
+ */
+export async function openReward(spec: RewardSpec, options: RewardOptions = {}): Promise<Reward> {
+    for (const name of Object.keys(options.rewards ?? {})) checkName(name);
+    const resources = new Resources(options);
+    try {
+        const {name, score} = await new Opener(options, resources).open(spec);
+        return {name, score, dispose: () => resources.dispose()};
+    } catch (error) {
+        await resources.dispose();
+        throw error;
+    }
+}
+
+function checkName(name: string): void {
+    if (!/^[a-z_]\w*$/i.test(name)) throw invalidArgument("rewards", "names of letters, digits and underscores", name);
+    if (builtInNames.includes(name)) throw invalidArgument("rewards", "names other than those built in", name);
+}
+
+/** What this module opens of a reward; freeing is the resources' business. */
+type Scorer = Pick<Reward, "name" | "score">;
+
+class Opener {
+    readonly #options: RewardOptions;
+    readonly #resources: Resources;
+    readonly #named = new Map<string, Promise<Scorer>>();
+
+    constructor(options: RewardOptions, resources: Resources) {
+        this.#options = options;
+        this.#resources = resources;
+    }
+
+    async open(spec: RewardSpec, name?: string, within: readonly string[] = []): Promise<Scorer> {
+        if (typeof spec === "string") return await this.#openText(spec, within);
+        if (typeof spec === "function") return rewardOf(name ?? (spec.name || "function"), spec);
+        if (typeof spec?.score !== "function") throw invalidArgument("reward", "a text, a function or a Reward", spec);
+        // Through the checks: it may be anybody's object.
+        return rewardOf(name ?? spec.name, (prompt, response, context) => spec.score({prompt, ...context}, response));
+    }
+
+    async #openText(spec: string, within: readonly string[]): Promise<Scorer> {
+        const terms = parseExpression(spec);
+        const parts: {weight: number; reward: Scorer}[] = [];
+        for (const term of terms) parts.push({weight: term.weight, reward: await this.#openTerm(spec, term, within)});
+        const [only] = parts;
+        if (parts.length === 1 && only?.weight === 1) return only.reward;
+        return weightedSum(spec.trim(), parts);
+    }
+
+    async #openTerm(spec: string, term: Term, within: readonly string[]): Promise<Scorer> {
+        const {name, argument, offset} = term;
+        const bound = Object.hasOwn(this.#options.rewards ?? {}, name) ? this.#options.rewards?.[name] : undefined;
+        if (bound === undefined) {
+            if (!builtInNames.includes(name))
+                throw specError(spec, offset, `there is no reward ${name}; there are ${this.#names()};`);
+            return await openBuiltIn(term, spec, this.#options, this.#resources);
+        }
+        if (argument !== undefined) throw specError(spec, offset, `${name} takes nothing after a colon`);
+        if (within.includes(name)) throw specError(spec, offset, `${name} is defined by itself`);
+        let opened = this.#named.get(name);
+        if (opened === undefined) {
+            opened = this.open(bound, name, [...within, name]);
+            this.#named.set(name, opened);
+        }
+        return await opened;
+    }
+
+    #names(): string {
+        return [...Object.keys(this.#options.rewards ?? {}), ...builtInNames].join(", ");
+    }
+}
+
+function weightedSum(name: string, parts: readonly {weight: number; reward: Scorer}[]): Scorer {
+    return {
+        name,
+        async score(prompt, response) {
+            const scored = await Promise.all(parts.map(({reward}) => reward.score(prompt, response)));
+            let score = 0;
+            const spans: RewardSpan[] = [];
+            for (const [i, part] of scored.entries()) {
+                const {weight} = parts[i] as {weight: number};
+                score += weight * part.score;
+                spans.push(...part.spans.map((span) => ({...span, score: weight * span.score})));
+            }
+            if (Number.isFinite(score)) return {score, spans};
+            throw new MaraError("REWARD_FAILED", `The sum ${name} has no finite value`);
+        }
+    };
+}

@@ -1,0 +1,79 @@
+/** Rewards that look at nothing but the response's text. docs/rewards.md has their formulas. */
+import {type Reward, type RewardSpan, rewardOf} from "./reward.js";
+
+/** The compound valence of VADER (Hutto and Gilbert, 2014), −1 … 1, of the whole response. English only. */
+export async function sentiment(): Promise<Reward> {
+    const {SentimentIntensityAnalyzer} = await import("vader-sentiment");
+    return rewardOf("sentiment", (_, response) => SentimentIntensityAnalyzer.polarity_scores(response).compound);
+}
+
+/**
+ * Flesch's reading ease (1948) divided by 100: about 1 for what an eleven-year-old reads with ease, 0 for what takes a degree. At most 1.2, and
+ * not below −1, so that a single freak of a word does not outweigh everything else; −1 too for a response without words. English only.
+ */
+export async function readability(): Promise<Reward> {
+    const [{flesch}, {syllable}] = await Promise.all([import("flesch"), import("syllable")]);
+    return rewardOf("readability", (_, response) => {
+        const words = segments(response, "word");
+        if (words.length === 0) return -1;
+        const ease = flesch({
+            sentence: segments(response, "sentence").length,
+            word: words.length,
+            // What the package has no syllables for, such as numbers, is still spoken.
+            syllable: words.reduce((sum, word) => sum + Math.max(1, syllable(word)), 0)
+        });
+        return Math.max(-1, ease / 100);
+    });
+}
+
+/** Minus the number of profane words that obscenity's English data set finds, each with a span of −1. */
+export async function profanity(): Promise<Reward> {
+    const {RegExpMatcher, englishDataset, englishRecommendedTransformers} = await import("obscenity");
+    const matcher = new RegExpMatcher({...englishDataset.build(), ...englishRecommendedTransformers});
+    return rewardOf("profanity", (_, response) => {
+        const spans: RewardSpan[] = [];
+        for (const {startIndex, endIndex} of matcher.getAllMatches(response, true)) {
+            const last = spans.at(-1);
+            // Several of its patterns may find the same word.
+            if (last !== undefined && startIndex < last.end) last.end = Math.max(last.end, endIndex + 1);
+            else spans.push({start: startIndex, end: endIndex + 1, score: -1});
+        }
+        return {score: 0 - spans.length, spans};
+    });
+}
+
+const units = {words: "word", characters: "grapheme", sentences: "sentence"} as const;
+export type LengthUnit = keyof typeof units;
+
+/** The response's length; with a target, how near to it the length is: the smaller of the two divided by the larger, 0 … 1. */
+export function length(name: string, unit: LengthUnit, target?: number): Reward {
+    return rewardOf(name, (_, response) => {
+        const count = segments(response, units[unit]).length;
+        return target === undefined ? count : Math.min(count, target) / Math.max(count, target);
+    });
+}
+
+/** The number of places where the pattern matches, each with a span of 1. */
+export function regex(name: string, pattern: RegExp): Reward {
+    return rewardOf(name, (_, response) => {
+        const matches = [...response.matchAll(pattern)];
+        const spans = matches.map(({index, 0: text}) => ({start: index, end: index + text.length, score: 1}));
+        return {score: spans.length, spans};
+    });
+}
+
+const segmenters = new Map<string, Intl.Segmenter>();
+
+/** The text's words (no punctuation), graphemes, or sentences that hold a word. */
+function segments(text: string, granularity: "word" | "grapheme" | "sentence"): string[] {
+    let segmenter = segmenters.get(granularity);
+    if (segmenter === undefined) {
+        segmenter = new Intl.Segmenter("en", {granularity});
+        segmenters.set(granularity, segmenter);
+    }
+    const found = Array.from(segmenter.segment(text));
+    if (granularity === "word") return found.filter(({isWordLike}) => isWordLike).map(({segment}) => segment);
+    return found
+        .map(({segment}) => segment)
+        .filter((segment) => granularity === "grapheme" || /[\p{L}\p{N}]/u.test(segment));
+}
