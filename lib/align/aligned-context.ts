@@ -50,7 +50,15 @@ export async function createAlignedContext(
     const {context, backend} = await createContext(model, contextOptions, mode, request);
     const aligner = new Aligner(context, backend.mode, settings);
     install(context, backend, scheduler, aligner);
+    aligners.set(context, aligner);
     return {context, aligner};
+}
+
+const aligners = new WeakMap<LlamaContext, Aligner>();
+
+/** @internal The aligner of a context that `createAlignedContext` made; undefined for others. */
+export function alignerOf(context: LlamaContext): Aligner | undefined {
+    return aligners.get(context);
 }
 
 async function createContext(

@@ -1,0 +1,168 @@
+/** Answers of many prompts in the parallel sequences of one context, plain or aligned. */
+import type {LlamaContext, Token} from "node-llama-cpp";
+import {alignerOf} from "../align/aligned-context.js";
+import {requireInteger} from "../align/options.js";
+import {invalidArgument} from "../errors.js";
+import type {Prompt} from "../prompts/prompts.js";
+import {promptTokens, stopTriggers} from "./prompt-tokens.js";
+import {type Answer, type SamplingOptions, Slot} from "./slot.js";
+
+export type {Answer, SamplingOptions} from "./slot.js";
+
+export interface AnswerOptions extends SamplingOptions {
+    /** Longest answer, in tokens. */
+    maxTokens: number;
+    /** How many prompts are answered at a time. Default: all sequences that the context has left. */
+    sequences?: number;
+    /** Called as each answer ends. */
+    onAnswer?: (answer: Answer, index: number) => void;
+    /** Ends the answering between two tokens: the promise rejects with the signal's reason. */
+    signal?: AbortSignal;
+}
+
+export interface Block {
+    answers: Answer[];
+    /** End-of-generation tokens included. */
+    generatedTokens: number;
+    /** Rounds in which every busy sequence took a token: on a plain context the decodes for generated tokens. */
+    rounds: number;
+    /** Time of these rounds; prompts are read outside of it. */
+    seconds: number;
+}
+
+/** Prompts of a block, per sequence: enough that a short answer's sequence seldom stands idle at the end. */
+const promptsPerSequence = 8;
+
+export function promptsPerBlock(sequences: number): number {
+    return sequences * promptsPerSequence;
+}
+
+/**
+ * Answers every prompt as a new `LlamaChatSession` would, in the order given.
+ *
+ * llama.cpp rounds differently in batches of different sizes, so the sequences go in step: prompts are read one at a time, and
+ * every token is decoded with the next ones of all other busy sequences. What an answer shares its batches with then depends on
+ * the prompts, the options and the number of sequences alone, never on time; in an aligned context also on its waves, which are
+ * to be fixed (`waves: [...]`) where the bits matter. With another number of sequences, tokens that are as good as tied may differ.
+ *
+ * @throws MaraError INVALID_ARGUMENT, also for a prompt that does not fit the context; the signal's reason
+ */
+export async function answerAll(
+    context: LlamaContext,
+    prompts: readonly Prompt[],
+    options: AnswerOptions
+): Promise<Answer[]> {
+    const {sequences, onAnswer, ...each} = options;
+    const pool = new AnswerPool(context, sequences);
+    try {
+        const answers: Answer[] = [];
+        const size = promptsPerBlock(pool.sequences);
+        for (let first = 0; first < prompts.length; first += size) {
+            const block = await pool.answer(prompts.slice(first, first + size), {
+                ...each,
+                firstIndex: first,
+                onAnswer: (answer, index) => onAnswer?.(answer, index)
+            });
+            answers.push(...block.answers);
+        }
+        return answers;
+    } finally {
+        await pool.close();
+    }
+}
+
+/** Sequences of a context that answer blocks of prompts; one block at a time. */
+export class AnswerPool {
+    readonly #context: LlamaContext;
+    readonly #slots: Slot[];
+
+    /** @throws MaraError INVALID_ARGUMENT */
+    constructor(context: LlamaContext, sequences = context.sequencesLeft) {
+        requireInteger("sequences", sequences, 1, context.sequencesLeft);
+        this.#context = context;
+        const shared = {model: context.model, aligner: alignerOf(context), stop: stopTriggers(context.model)};
+        this.#slots = Array.from({length: sequences}, () => new Slot(context.getSequence(), shared));
+    }
+
+    get sequences(): number {
+        return this.#slots.length;
+    }
+
+    /** `firstIndex`, default 0, is the index of the first prompt: seeds depend on it. No other block leaves a trace in this one. */
+    async answer(
+        prompts: readonly Prompt[],
+        options: Omit<AnswerOptions, "sequences"> & {firstIndex?: number}
+    ): Promise<Block> {
+        const {maxTokens, firstIndex = 0, onAnswer, signal, seed = 0, ...sampling} = options;
+        requireInteger("maxTokens", maxTokens, 1, this.#context.contextSize);
+        const tokens = prompts.map((prompt, i) => this.#promptTokens(prompt, firstIndex + i, maxTokens));
+        const answers: Answer[] = [];
+        const block: Block = {answers, generatedTokens: 0, rounds: 0, seconds: 0};
+        let next = 0;
+        try {
+            for (;;) {
+                for (const slot of this.#slots) {
+                    if (slot.busy || next === prompts.length) continue;
+                    signal?.throwIfAborted();
+                    const index = next++;
+                    await slot.begin({
+                        prompt: prompts[index] as Prompt,
+                        promptTokens: tokens[index] as Token[],
+                        maxTokens,
+                        sampling: {...sampling, seed: seedOf(seed, firstIndex + index)},
+                        finish: (answer) => {
+                            answers[index] = answer;
+                            onAnswer?.(answer, firstIndex + index);
+                        }
+                    });
+                }
+                const busy = this.#slots.filter((slot) => slot.busy);
+                if (busy.length === 0) return block;
+                // Not before node-llama-cpp's batch loop has ended, or it might start the next batch with some of them only.
+                await nextTurn();
+                signal?.throwIfAborted();
+                const start = performance.now();
+                const steps = await Promise.allSettled(busy.map((slot) => slot.step()));
+                block.seconds += (performance.now() - start) / 1000;
+                for (const step of steps) if (step.status === "rejected") throw step.reason;
+                block.rounds++;
+                block.generatedTokens += busy.length;
+                for (const slot of busy) await slot.finishIfEnded();
+            }
+        } finally {
+            for (const slot of this.#slots) await slot.clear();
+        }
+    }
+
+    async close(): Promise<void> {
+        if (this.#context.disposed) return;
+        const free = this.#context.sequencesLeft + this.#slots.length;
+        for (const slot of this.#slots) slot.dispose();
+        // node-llama-cpp takes the sequences back once its lock is free; whoever comes next should find them.
+        for (let turns = 0; this.#context.sequencesLeft < free && turns < 100; turns++) await nextTurn();
+    }
+
+    /** @throws MaraError INVALID_ARGUMENT where node-llama-cpp would silently drop the beginning of the prompt */
+    #promptTokens(prompt: Prompt, index: number, maxTokens: number): Token[] {
+        const tokens = promptTokens(this.#context.model, prompt);
+        const {contextSize} = this.#context;
+        if (tokens.length + maxTokens < contextSize) return tokens;
+        throw invalidArgument(
+            "contextSize",
+            `more than the ${tokens.length} tokens of prompt ${index + 1} and ${maxTokens} of its answer`,
+            contextSize
+        );
+    }
+}
+
+/** A seed of its own for every index (the finaliser of MurmurHash3). */
+function seedOf(seed: number, index: number): number {
+    let value = (seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0;
+    value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+    value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+    return (value ^ (value >>> 16)) >>> 0;
+}
+
+function nextTurn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+}

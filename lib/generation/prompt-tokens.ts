@@ -1,0 +1,53 @@
+import {type ChatWrapper, type LlamaModel, type LlamaText, resolveChatWrapper, type Token} from "node-llama-cpp";
+import type {Prompt} from "../prompts/prompts.js";
+
+const wrappers = new WeakMap<LlamaModel, ChatWrapper>();
+
+/** The model's chat wrapper: finding it means reading its template, so once is enough. */
+function wrapperOf(model: LlamaModel): ChatWrapper {
+    let wrapper = wrappers.get(model);
+    if (wrapper === undefined) {
+        wrapper = resolveChatWrapper(model);
+        wrappers.set(model, wrapper);
+    }
+    return wrapper;
+}
+
+function contextState(model: LlamaModel, {prompt, system}: Prompt) {
+    const wrapper = wrapperOf(model);
+    return wrapper.generateContextState({
+        chatHistory: [
+            ...wrapper.generateInitialChatHistory(system === undefined ? {} : {systemPrompt: system}),
+            {type: "user", text: prompt},
+            {type: "model", response: []}
+        ]
+    });
+}
+
+/** What a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins. */
+export function promptTokens(model: LlamaModel, prompt: Prompt): Token[] {
+    return contextState(model, prompt).contextText.tokenize(model.tokenizer);
+}
+
+/** What ends a response besides the model's end-of-generation tokens, by its chat template. */
+export interface StopTriggers {
+    tokens: ReadonlySet<Token>;
+    texts: readonly string[];
+}
+
+export function stopTriggers(model: LlamaModel): StopTriggers {
+    const tokens = new Set<Token>();
+    const texts = new Set<string>();
+    for (const trigger of contextState(model, {prompt: ""}).stopGenerationTriggers) {
+        const [first, ...others] = trigger.tokenize(model.tokenizer);
+        const text = plainText(trigger);
+        if (text !== undefined) texts.add(text);
+        else if (first !== undefined && others.length === 0) tokens.add(first);
+    }
+    return {tokens, texts: [...texts].filter((text) => text !== "")};
+}
+
+/** Undefined where the trigger holds special tokens. */
+function plainText({values}: LlamaText): string | undefined {
+    return values.every((value) => typeof value === "string") ? values.join("") : undefined;
+}
