@@ -1,7 +1,10 @@
 /** The rewards that a specification can name, and what each takes after its colon. */
 import {specError, type Term} from "./expression.js";
+import {headReward} from "./head.js";
+import {defaultQuestion, judgeReward} from "./judge.js";
 import {moduleReward} from "./module.js";
 import type {RewardOptions} from "./open.js";
+import {rankReward} from "./rank.js";
 import type {Resources} from "./resources.js";
 import type {Reward} from "./reward.js";
 import {type LengthUnit, length, profanity, readability, regex, sentiment} from "./text.js";
@@ -33,6 +36,19 @@ const withArgument: Readonly<Record<string, Open>> = {
         } catch (error) {
             throw new Unfit((error as Error).message);
         }
+    },
+    // A question or a score head stands behind the model's name.
+    judge: (argument, options, resources, name) => {
+        const [, file = "", question] = /^(.*?\.gguf)(?:,(.*))?$/is.exec(argument) ?? [];
+        if (file === "" || question?.trim() === "")
+            throw new Unfit("expected a model such as judge.gguf, or judge.gguf,Is it polite?");
+        return judgeReward(name, file, (question ?? options.judgeQuestion ?? defaultQuestion).trim(), resources);
+    },
+    rank: (argument, _, resources, name) => rankReward(name, argument, resources),
+    head: (argument, _, resources, name) => {
+        const [, model = "", head = ""] = /^(.*?\.gguf),(.+)$/i.exec(argument) ?? [];
+        if (head === "") throw new Unfit("expected a model and a score head such as model.gguf,head.safetensors");
+        return headReward(name, model.trim(), head.trim(), resources);
     },
     module: (argument, _, resources, name) => moduleReward(name, argument, resources)
 };

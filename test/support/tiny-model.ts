@@ -24,7 +24,7 @@ export interface TinyModelOptions {
     metadata?: Readonly<Record<string, GgufValue>>;
 }
 
-const folder = fileURLToPath(new URL("../../.test-models", import.meta.url));
+export const modelFolder = fileURLToPath(new URL("../../.test-models", import.meta.url));
 
 export const bos = 1;
 export const eos = 2;
@@ -61,8 +61,8 @@ export function writeTinyModel(options: TinyModelOptions = {}): string {
                   .join("+")
                   .replaceAll(/[^\w.+-]/g, "_")}`;
     const name = `tiny-${dtype}-w${width}-l${layers}-h${heads}.${kvHeads}-c${trainContext}-x${sharpness}-s${seed}${extra}`;
-    mkdirSync(folder, {recursive: true});
-    const path = join(folder, `${name}.gguf`);
+    mkdirSync(modelFolder, {recursive: true});
+    const path = join(modelFolder, `${name}.gguf`);
     // Renamed into place: another process may have the file of the same name mapped.
     writeFileSync(`${path}.${process.pid}`, file);
     renameSync(`${path}.${process.pid}`, path);
@@ -95,7 +95,8 @@ function architecture(shape: Shape, trainContext: number, dtype: "F32" | "F16"):
     };
 }
 
-function tokenizer(): Record<string, GgufValue> {
+/** Metadata of the tokenizer. */
+export function tokenizer(): Record<string, GgufValue> {
     const types = {normal: 1, unknown: 2, control: 3, byte: 6};
     const typeOf = (token: number) =>
         token === 0 ? types.unknown : token <= eos ? types.control : token < firstWord ? types.byte : types.normal;
