@@ -1,10 +1,11 @@
 /**
- * Reward specifications, such as `2*helpful - 0.5*(profanity + length:120 words)`.
+ * Reward specifications, such as `2*sentiment - 0.5*(profanity + length:120 words)` or `helpful = judge:judge.gguf; 2*helpful - length`.
  *
+ *     spec     = { name "=" sum ";" } sum
  *     sum      = ["+" | "-"] term { ("+" | "-") term }
  *     term     = [number "*"] ( "(" sum ")" | reward )
  *     reward   = name [ ":" argument ]
- *     argument = JSON string | "/" pattern "/" flags (of regex: only) | text up to " + ", " - ", a closing parenthesis of the sum, or the end
+ *     argument = JSON string | "/" pattern "/" flags (of regex: only) | text up to " + ", " - ", ";", a closing parenthesis of the sum, or the end
  */
 import {MaraError} from "../errors.js";
 
@@ -17,12 +18,15 @@ export interface Term {
     offset: number;
 }
 
+export interface Expression {
+    /** Names for what follows. */
+    definitions: {name: string; offset: number; terms: Term[]}[];
+    terms: Term[];
+}
+
 /** @throws MaraError REWARD_SPEC pointing at what is wrong */
-export function parseExpression(spec: string): Term[] {
-    const parser = new Parser(spec);
-    const terms = parser.sum(1);
-    parser.end();
-    return terms;
+export function parseExpression(spec: string): Expression {
+    return new Parser(spec).expression();
 }
 
 /** The error for a specification, pointing at the place where it goes wrong. */
@@ -40,7 +44,25 @@ class Parser {
         this.#spec = spec;
     }
 
-    sum(factor: number): Term[] {
+    expression(): Expression {
+        const definitions: Expression["definitions"] = [];
+        for (;;) {
+            this.#skipSpace();
+            const offset = this.#at;
+            const name = this.#takeHere(/[a-z_]\w*(?=\s*=)/iy);
+            if (name !== undefined) this.#take(/=/y);
+            const terms = this.#sum(1);
+            if (name === undefined) {
+                this.#skipSpace();
+                if (this.#at < this.#spec.length) this.#fail('expected "+", "-" or nothing more');
+                return {definitions, terms};
+            }
+            if (this.#take(/;/y) === undefined) this.#fail('expected "+", "-" or ";"');
+            definitions.push({name, offset, terms});
+        }
+    }
+
+    #sum(factor: number): Term[] {
         const first = this.#take(/[+-]/y) === "-" ? -factor : factor;
         const terms = this.#term(first);
         for (;;) {
@@ -50,18 +72,13 @@ class Parser {
         }
     }
 
-    end(): void {
-        this.#skipSpace();
-        if (this.#at < this.#spec.length) this.#fail('expected "+", "-" or nothing more');
-    }
-
     #term(factor: number): Term[] {
         const number = this.#take(/(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?/iy);
         if (number !== undefined && this.#take(/\*/y) === undefined) this.#fail(`expected "*" after ${number}`);
         const weight = factor * Number(number ?? 1);
         if (!Number.isFinite(weight)) this.#fail("expected finite weights before what stands");
         if (this.#take(/\(/y) === undefined) return [this.#reward(weight)];
-        const terms = this.sum(weight);
+        const terms = this.#sum(weight);
         if (this.#take(/\)/y) === undefined) this.#fail('expected ")"');
         return terms;
     }
@@ -88,7 +105,7 @@ class Parser {
         for (; this.#at < this.#spec.length; this.#at++) {
             const char = this.#spec[this.#at];
             if (char === "(") depth++;
-            if (char === ")" && --depth < 0) break;
+            if (char === ";" || (char === ")" && --depth < 0)) break;
             if (/^\s+[+-]\s/.test(this.#spec.slice(this.#at))) break;
         }
         const argument = this.#spec.slice(start, this.#at).trim();

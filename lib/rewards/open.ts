@@ -8,7 +8,7 @@ import {type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./rew
 export type RewardSpec = string | RewardFunction | Reward;
 
 export interface RewardOptions extends ResourceOptions {
-    /** Names for use in specifications: `{helpful: "judge:judge.gguf"}` for `"2*helpful - length"`. Specifications may name each other. */
+    /** Names for use in specifications: `{helpful: "judge:judge.gguf"}` for `"2*helpful - length"`. They may name each other. */
     rewards?: Readonly<Record<string, RewardSpec>>;
     /** What `judge:` asks about each response when its specification says nothing else. */
     judgeQuestion?: string;
@@ -58,38 +58,66 @@ class Opener {
     }
 
     async #openText(spec: string, within: readonly string[]): Promise<Scorer> {
-        const terms = parseExpression(spec);
-        const parts: {weight: number; reward: Scorer}[] = [];
-        for (const term of terms) parts.push({weight: term.weight, reward: await this.#openTerm(spec, term, within)});
-        const [only] = parts;
-        if (parts.length === 1 && only?.weight === 1) return only.reward;
-        return weightedSum(spec.trim(), parts);
+        const {definitions, terms} = parseExpression(spec);
+        const scope = new Map<string, Scorer>();
+        for (const {name, offset, terms: value} of definitions) {
+            if (builtInNames.includes(name) || this.#bound(name) !== undefined || scope.has(name))
+                throw specError(spec, offset, `the name ${name} is taken`);
+            scope.set(name, await this.#openSum(name, spec, value, scope, within));
+        }
+        return await this.#openSum(spec.trim(), spec, terms, scope, within);
     }
 
-    async #openTerm(spec: string, term: Term, within: readonly string[]): Promise<Scorer> {
+    async #openSum(
+        name: string,
+        spec: string,
+        terms: readonly Term[],
+        scope: ReadonlyMap<string, Scorer>,
+        within: readonly string[]
+    ): Promise<Scorer> {
+        const parts: Part[] = [];
+        for (const term of terms)
+            parts.push({weight: term.weight, reward: await this.#openTerm(spec, term, scope, within)});
+        const [only] = parts;
+        return parts.length === 1 && only?.weight === 1 ? only.reward : weightedSum(name, parts);
+    }
+
+    async #openTerm(
+        spec: string,
+        term: Term,
+        scope: ReadonlyMap<string, Scorer>,
+        within: readonly string[]
+    ): Promise<Scorer> {
         const {name, argument, offset} = term;
-        const bound = Object.hasOwn(this.#options.rewards ?? {}, name) ? this.#options.rewards?.[name] : undefined;
-        if (bound === undefined) {
-            if (!builtInNames.includes(name))
-                throw specError(spec, offset, `there is no reward ${name}; there are ${this.#names()};`);
-            return await openBuiltIn(term, spec, this.#options, this.#resources);
+        const known = [...scope.keys(), ...Object.keys(this.#options.rewards ?? {})];
+        if (!known.includes(name)) {
+            if (builtInNames.includes(name)) return await openBuiltIn(term, spec, this.#options, this.#resources);
+            const names = [...known, ...builtInNames].join(", ");
+            throw specError(spec, offset, `there is no reward ${name}; there are ${names};`);
         }
         if (argument !== undefined) throw specError(spec, offset, `${name} takes nothing after a colon`);
+        const defined = scope.get(name);
+        if (defined !== undefined) return defined;
         if (within.includes(name)) throw specError(spec, offset, `${name} is defined by itself`);
         let opened = this.#named.get(name);
         if (opened === undefined) {
-            opened = this.open(bound, name, [...within, name]);
+            opened = this.open(this.#bound(name) as RewardSpec, name, [...within, name]);
             this.#named.set(name, opened);
         }
         return await opened;
     }
 
-    #names(): string {
-        return [...Object.keys(this.#options.rewards ?? {}), ...builtInNames].join(", ");
+    #bound(name: string): RewardSpec | undefined {
+        return Object.hasOwn(this.#options.rewards ?? {}, name) ? this.#options.rewards?.[name] : undefined;
     }
 }
 
-function weightedSum(name: string, parts: readonly {weight: number; reward: Scorer}[]): Scorer {
+interface Part {
+    weight: number;
+    reward: Scorer;
+}
+
+function weightedSum(name: string, parts: readonly Part[]): Scorer {
     return {
         name,
         async score(prompt, response) {
@@ -97,7 +125,7 @@ function weightedSum(name: string, parts: readonly {weight: number; reward: Scor
             let score = 0;
             const spans: RewardSpan[] = [];
             for (const [i, part] of scored.entries()) {
-                const {weight} = parts[i] as {weight: number};
+                const {weight} = parts[i] as Part;
                 score += weight * part.score;
                 spans.push(...part.spans.map((span) => ({...span, score: weight * span.score})));
             }

@@ -31,7 +31,10 @@ describe("weighted sums", () => {
         ["-(one - ten)", 9],
         ["2*both", 22],
         ["length + one", 2],
-        ["3*length:2 words + one", 2.5]
+        ["3*length:2 words + one", 2.5],
+        ["two = one + one; twenty = 2*ten; -two + 0.5*twenty", 8],
+        ["a=length:2 words;a", 0.5],
+        ["b = regex:/;/; b", 0]
     ])("%s = %d", async (spec, expected) => {
         expect((await score(spec)).score).toBe(expected);
     });
@@ -61,6 +64,11 @@ describe("weighted sums", () => {
         ["1e999*one", 'expected finite weights before what stands at character 7, "one"'],
         ["one + module: - ten", 'expected something after "module:" at character 14, " - ten"'],
         ["one - helpful", 'there is no reward helpful; there are one, ten, both, NAMES; at character 7, "helpful"'],
+        ["a = one ten", 'expected "+", "-" or ";" at character 9, "ten"'],
+        ["a = one; a = ten; a", 'the name a is taken at character 10, "a = ten; a"'],
+        ["length = one; length", 'the name length is taken at character 1, "length = one; length"'],
+        ["ten = one; ten", 'the name ten is taken at character 1, "ten = one; ten"'],
+        ["a = 2*one;", "expected the name of a reward at its end"],
         ["sentiment:3", 'sentiment takes nothing after a colon at character 1, "sentiment:3"'],
         ["one:3", 'one takes nothing after a colon at character 1, "one:3"'],
         ["one + regex", 'regex needs something after a colon at character 7, "regex"'],
