@@ -36,14 +36,40 @@ struct LaneState {
     std::optional<llama::Lanes> lanes;
 };
 
+constexpr size_t entry_size = 7;
+
 std::vector<llama::Entry> read_entries(const Napi::Value& value) {
     const auto flat = value.As<Napi::Int32Array>();
-    std::vector<llama::Entry> entries(flat.ElementLength() / 6);
+    std::vector<llama::Entry> entries(flat.ElementLength() / entry_size);
     for (size_t i = 0; i < entries.size(); i++) {
-        const int32_t* const item = flat.Data() + i * 6;
-        entries[i] = {item[0], item[1], item[2], item[3], item[4], item[5] != 0};
+        const int32_t* const item = flat.Data() + i * entry_size;
+        entries[i] = {item[0], item[1], item[2], item[3], item[4], item[5] != 0, item[6]};
     }
     return entries;
+}
+
+template <class Array, class T>
+Array copy_of(Napi::Env env, const std::vector<T>& values) {
+    auto array = Array::New(env, values.size());
+    std::copy(values.begin(), values.end(), array.Data());
+    return array;
+}
+
+// {status, decodeMs, topCounts, topTokens, topLogits}
+Napi::Object outcome_of(Napi::Env env, const llama::WaveResult& wave) {
+    auto tokens = Napi::Int32Array::New(env, wave.top.size());
+    auto logits = Napi::Float32Array::New(env, wave.top.size());
+    for (size_t i = 0; i < wave.top.size(); i++) {
+        tokens[i] = wave.top[i].token;
+        logits[i] = wave.top[i].logit;
+    }
+    auto result = Napi::Object::New(env);
+    result.Set("status", wave.status);
+    result.Set("decodeMs", wave.decode_ms);
+    result.Set("topCounts", copy_of<Napi::Int32Array>(env, wave.top_counts));
+    result.Set("topTokens", tokens);
+    result.Set("topLogits", logits);
+    return result;
 }
 
 }  // namespace
@@ -101,24 +127,18 @@ private:
         return result;
     }
 
-    // (entries): a batch without hidden states. Resolves with {status, decodeMs}.
+    // (entries): a batch without hidden states. Resolves with what `wave` does, but for the verdicts.
     Napi::Value decode(const Napi::CallbackInfo& info) {
         struct Work {
             std::vector<llama::Entry> entries;
-            int32_t status = 0;
-            double decode_ms = 0;
+            llama::WaveResult result;
         };
-        auto work = std::make_shared<Work>(Work{read_entries(info[0])});
-        return open(info).run({[work, state = state_] { work->status = state->lanes->decode(work->entries, work->decode_ms); },
-                               [work](Napi::Env env) -> Napi::Value {
-                                   auto result = Napi::Object::New(env);
-                                   result.Set("status", work->status);
-                                   result.Set("decodeMs", work->decode_ms);
-                                   return result;
-                               }});
+        auto work = std::make_shared<Work>(Work{read_entries(info[0]), {}});
+        return open(info).run({[work, state = state_] { work->result = state->lanes->decode(work->entries); },
+                               [work](Napi::Env env) -> Napi::Value { return outcome_of(env, work->result); }});
     }
 
-    // (entries, agents, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
+    // (entries, thresholds, agents, threads): resolves with {status, probabilities, topCounts, topTokens, topLogits, decodeMs, kernelMs}.
     Napi::Value wave(const Napi::CallbackInfo& info) {
         struct Work {
             std::vector<llama::Entry> entries;
@@ -128,24 +148,21 @@ private:
         };
         auto work = std::make_shared<Work>();
         work->entries = read_entries(info[0]);
-        const auto agents = info[1].As<Napi::Array>();
+        const auto thresholds = info[1].As<Napi::Float32Array>();
+        for (size_t i = 0; i < work->entries.size(); i++) work->entries[i].threshold = thresholds[i];
+        const auto agents = info[2].As<Napi::Array>();
         for (uint32_t i = 0; i < agents.Length(); i++) {
             work->networks.push_back(network_of(agents.Get(i)));
             if (work->networks.back() == nullptr) throw Napi::Error::New(info.Env(), "AGENT_DISPOSED: The agent was disposed");
         }
-        work->threads = std::min(info[2].As<Napi::Number>().Int32Value(), kernel_threads_max);
+        work->threads = std::min(info[3].As<Napi::Number>().Int32Value(), kernel_threads_max);
         return open(info).run({[work, state = state_] {
                                    work->result = state->lanes->wave(work->entries, work->networks, work->threads);
                                },
                                [work](Napi::Env env) -> Napi::Value {
-                                   const llama::WaveResult& wave = work->result;
-                                   auto result = Napi::Object::New(env);
-                                   auto values = Napi::Float32Array::New(env, wave.probabilities.size());
-                                   std::copy(wave.probabilities.begin(), wave.probabilities.end(), values.Data());
-                                   result.Set("status", wave.status);
-                                   result.Set("probabilities", values);
-                                   result.Set("decodeMs", wave.decode_ms);
-                                   result.Set("kernelMs", wave.kernel_ms);
+                                   Napi::Object result = outcome_of(env, work->result);
+                                   result.Set("probabilities", copy_of<Napi::Float32Array>(env, work->result.probabilities));
+                                   result.Set("kernelMs", work->result.kernel_ms);
                                    return result;
                                }});
     }

@@ -48,25 +48,45 @@ export interface NativeExpectedParams {
 
 /**
  * Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (a sequence, or one of the two below),
- * network (or -1), output (0 or 1).
+ * network (or -1), output (0 or 1), top (how many of the largest logits are to be given, if the token is not rejected).
  */
-export const entrySize = 6;
+export const entrySize = 7;
 export const noFork = -1;
 /** The token belongs also to every lane that the wave forks from its sequence. */
 export const sharedWithForks = -2;
+
+export interface NativeDecodeResult {
+    /** llama_decode's: 0 ok, 1 no KV slot, others fatal. */
+    status: number;
+    decodeMs: number;
+    /** Per entry, how many of the two below are its; they hold one entry's after the other's, largest logit first. */
+    topCounts: Int32Array;
+    topTokens: Int32Array;
+    topLogits: Float32Array;
+}
+
+export interface NativeWaveResult extends NativeDecodeResult {
+    /** Per entry; NaN where no network was named. */
+    probabilities: Float32Array;
+    kernelMs: number;
+}
 
 /** llama.cpp's context behind a node-llama-cpp context, with spare sequences ("lanes") for candidates. */
 export interface NativeLaneContext {
     /** After `init()`: verifies what was created and starts the decode thread. Throws LANES_UNAVAILABLE. */
     attach(): {width: number; pooling: number; batchSize: number};
-    /** A batch of which nothing is judged. `status` is llama_decode's: 0 ok, 1 no KV slot, others fatal. */
-    decode(entries: Int32Array): Promise<{status: number; decodeMs: number}>;
-    /** Forks lanes, decodes with hidden states, judges. `probabilities` per entry; NaN where no network was named. */
+    /** A batch of which nothing is judged. */
+    decode(entries: Int32Array): Promise<NativeDecodeResult>;
+    /**
+     * Forks lanes, decodes with hidden states, judges. `thresholds` per entry: a judged token whose probability is not above it
+     * is rejected. The first entry of each sequence that is not rejected gets its largest logits (`top`).
+     */
     wave(
         entries: Int32Array,
+        thresholds: Float32Array,
         agents: NativeAgent[],
         threads: number
-    ): Promise<{status: number; probabilities: Float32Array; decodeMs: number; kernelMs: number}>;
+    ): Promise<NativeWaveResult>;
     /** Removes the cells of `sequence` from `position` on. */
     takeBack(sequence: number, position: number): void;
     /** Makes the lane's cell at `position` the sequence's own, in place of what the sequence held there. */

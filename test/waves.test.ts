@@ -78,6 +78,7 @@ describe("the learned waves", () => {
             settings: resolveSettings({agent: agents.accepting}),
             agent: agents.accepting._native,
             predecessor: undefined,
+            top: 0,
             draw: () => 0
         });
     const limits = {riders: 0, places: 64, lanes: 40};

@@ -1,5 +1,6 @@
 import type {NativeAgent} from "../native.js";
 import type {Mode} from "./options.js";
+import type {TopLogits} from "./top-logits.js";
 
 /** A token of a batch. */
 export interface BatchToken {
@@ -8,6 +9,14 @@ export interface BatchToken {
     token: number;
     /** Logits wanted. */
     output: boolean;
+    /** How many of its largest logits are wanted. */
+    top?: number;
+}
+
+export interface DecodeOutcome {
+    decodeMs: number;
+    /** Per token of the batch, where the backend has them at hand. */
+    tops?: readonly (TopLogits | undefined)[];
 }
 
 /** A token of a wave: a candidate to be judged, or one whose logits must stay resident. */
@@ -21,14 +30,17 @@ export interface WaveToken {
     shared?: boolean;
     /** Judges the state; undefined: not judged. */
     agent?: NativeAgent;
+    /** Rejected if judged and not above this. */
+    threshold?: number;
+    /** How many of its largest logits are wanted, unless it is rejected. */
+    top?: number;
 }
 
-export interface WaveOutcome {
+export interface WaveOutcome extends DecodeOutcome {
     /** False: llama.cpp found no room for the batch; nothing has changed. */
     fits: boolean;
     /** Per token of the wave; NaN where it was not judged. */
     probabilities: ArrayLike<number>;
-    decodeMs: number;
     kernelMs: number;
 }
 
@@ -45,7 +57,7 @@ export interface Backend {
     /** Whether one wave can judge candidates of several sequences, or several of one. */
     readonly judgesBatches: boolean;
     /** A batch as node-llama-cpp asked for it. */
-    decode(tokens: readonly BatchToken[]): Promise<{decodeMs: number}>;
+    decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome>;
     /** Candidates and riders, with hidden states. Tokens not in lanes are written into their sequences. */
     wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
     /** Removes the sequence's cells from `position` on. */

@@ -1,5 +1,6 @@
 import type {AddonContext, AddonSampler, DetailedSample, SamplerConfig} from "./internals.js";
 import type {ResolvedSettings} from "./options.js";
+import {type Scored, type TopLogits, truncate} from "./top-logits.js";
 
 /** One candidate of a decision. */
 export interface Candidate {
@@ -46,14 +47,18 @@ export class CandidateSource {
 
     /**
      * Candidates for the logits at `row`, most probable first; empty where node-llama-cpp would fail to sample.
-     * `drawn` is what the chain believes was emitted; pass it to `settle`.
+     * `best`, where it suffices, spares the chain its walk over the whole vocabulary. `drawn` is what the chain believes was
+     * emitted, undefined if it was not asked; pass it to `settle`.
      */
     async take(
         row: number,
         sampler: AddonSampler,
         config: SamplerConfig,
-        settings: ResolvedSettings
-    ): Promise<{candidates: Candidate[]; drawn: number}> {
+        settings: ResolvedSettings,
+        best?: TopLogits
+    ): Promise<{candidates: Candidate[]; drawn: number | undefined}> {
+        const scored = best && truncate(best, config, settings);
+        if (scored !== undefined) return {candidates: toCandidates(scored, settings.temperature), drawn: undefined};
         await this.#restoreDry(row, sampler, config);
         const {xtcProbability: _p, xtcThreshold: _t, grammarEvaluationState: grammar, ...kept} = config;
         sampler.applyConfig({
@@ -67,14 +72,14 @@ export class CandidateSource {
         const filter: [number[], boolean, boolean, boolean, number] = [[], false, false, false, settings.topK];
         const sample = await this.#context.sampleToken(row, sampler, false, false, filter, false);
         const [drawn, , , logits = []] = sample as DetailedSample;
-        return {candidates: drawn === -1 ? [] : toCandidates(logits, settings.temperature), drawn};
+        return {candidates: drawn === -1 ? [] : toCandidates(fromPairs(logits), settings.temperature), drawn};
     }
 
     /** Brings grammar and DRY state in step with the token emitted after `take`. */
-    settle(sampler: AddonSampler, config: SamplerConfig, drawn: number, emitted: number): void {
+    settle(sampler: AddonSampler, config: SamplerConfig, drawn: number | undefined, emitted: number): void {
         if (config.grammarEvaluationState && !this.#isEndOfGeneration(emitted))
             this.#grammars.AddonSampler.acceptGrammarEvaluationStateToken(config.grammarEvaluationState, emitted);
-        this.note(sampler, config, emitted, drawn !== emitted);
+        this.note(sampler, config, emitted, drawn !== undefined && drawn !== emitted);
     }
 
     /** Remembers a token that went through the chain, for a later rebuild of the DRY history. */
@@ -108,16 +113,19 @@ export class CandidateSource {
     }
 }
 
-/** Softmax of `logits` (pairs of token and logit, scaled by `nearlyGreedy`) at the given temperature; ties by token id. */
-function toCandidates(logits: readonly number[], temperature: number): Candidate[] {
-    const pairs: {token: number; logit: number}[] = [];
-    for (let i = 0; i + 1 < logits.length; i += 2)
-        pairs.push({token: logits[i] as number, logit: (logits[i + 1] as number) * nearlyGreedy});
-    const possible = pairs
-        .filter(({logit}) => logit > Number.NEGATIVE_INFINITY)
-        .sort((a, b) => b.logit - a.logit || a.token - b.token);
-    const top = possible[0]?.logit ?? 0;
-    const weights = possible.map(({logit}) => Math.exp((logit - top) / temperature));
+/** Of pairs of token and logit, the latter scaled by `nearlyGreedy`. */
+function fromPairs(pairs: readonly number[]): Scored {
+    const scored: Scored = [];
+    for (let i = 0; i + 1 < pairs.length; i += 2)
+        scored.push({token: pairs[i] as number, logit: (pairs[i + 1] as number) * nearlyGreedy});
+    return scored.filter(({logit}) => logit > Number.NEGATIVE_INFINITY);
+}
+
+/** Softmax at the given temperature; ties by token id. */
+function toCandidates(scored: Scored, temperature: number): Candidate[] {
+    const sorted = scored.sort((a, b) => b.logit - a.logit || a.token - b.token);
+    const top = sorted[0]?.logit ?? 0;
+    const weights = sorted.map(({logit}) => Math.exp((logit - top) / temperature));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return possible.map(({token}, rank) => ({token, probability: (weights[rank] as number) / total}));
+    return sorted.map(({token}, rank) => ({token, probability: (weights[rank] as number) / total}));
 }

@@ -1,4 +1,4 @@
-import type {Backend, BatchToken} from "./backend.js";
+import type {Backend, BatchToken, DecodeOutcome} from "./backend.js";
 import type {Rider} from "./decision.js";
 import type {AddonContext, AddonSampler, DetailedSample} from "./internals.js";
 import {type Resident, restore} from "./round.js";
@@ -138,6 +138,7 @@ export class ContextHook {
             const row = this.#newRow(resident);
             row.index = resident.row;
             row.misplaced = resident.misplaced === true;
+            row.best = resident.best;
             if (row.misplaced) this.#misplaced.set(sequence, resident);
             this.#reused.push({resident, row});
             return Uint32Array.of(this.#step.rows.length - 1);
@@ -152,10 +153,11 @@ export class ContextHook {
             this.#decodeAnew(predecessor, false);
         }
         const wanted = new Set(outputs);
+        const top = outputs.length === 1 ? this.#chooser.topWanted(sequence) : 0;
         const ids: number[] = [];
         for (const [i, token] of tokens.entries()) {
             const entry = {sequence, position: first + i, token};
-            this.#batch.push({...entry, output: wanted.has(i)});
+            this.#batch.push({...entry, output: wanted.has(i), ...(wanted.has(i) && {top})});
             if (!wanted.has(i)) continue;
             this.#rows.push({row: this.#newRow(entry), index: this.#batch.length - 1});
             ids.push(this.#step.rows.length - 1);
@@ -170,9 +172,9 @@ export class ContextHook {
     }
 
     /** Adds a token that is in the cache to the batch, in place of what is there. */
-    #decodeAnew({sequence, position, token}: Rider, output: boolean): number {
+    #decodeAnew({sequence, position, token, top = 0}: Rider, output: boolean): number {
         this.#backend.takeBack(sequence, position);
-        return this.#batch.push({sequence, position, token, output}) - 1;
+        return this.#batch.push({sequence, position, token, output, top}) - 1;
     }
 
     async #decodeBatch(): Promise<void> {
@@ -184,13 +186,16 @@ export class ContextHook {
             row.misplaced = false;
             this.#misplaced.delete(resident.sequence);
         }
-        const {decodeMs} = await this.#decodeOrRestore();
-        for (const {row, index} of this.#rows) row.index = index;
+        const {decodeMs, tops} = await this.#decodeOrRestore();
+        for (const {row, index} of this.#rows) {
+            row.index = index;
+            row.best = tops?.[index];
+        }
         this.#chooser.countDecode(this.#batch, decodeMs);
     }
 
     /** Where the decode fails, the tokens before it must not be missing. */
-    async #decodeOrRestore(): Promise<{decodeMs: number}> {
+    async #decodeOrRestore(): Promise<DecodeOutcome> {
         try {
             return await this.#backend.decode(this.#batch);
         } catch (error) {
@@ -204,7 +209,7 @@ export class ContextHook {
         const row = step.rows[id];
         if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
         const read = <T>(use: (index: number) => Promise<T>) =>
-            step.read(async () => {
+            step.read(row, async () => {
                 if (row.index !== undefined) return await use(row.index);
                 // One late row after the other: each decode overwrites the last one's logits.
                 const result = this.#lateRow.then(async () => await use(await this.#decodeAgain(row)));

@@ -7,6 +7,8 @@ export interface Rider {
     readonly sequence: number;
     readonly position: number;
     readonly token: number;
+    /** How many of the largest logits that it leads to are wanted (`topWanted`). */
+    readonly top?: number;
 }
 
 /** Uniform integer in [0, below). */
@@ -29,6 +31,8 @@ export class Decision {
      * how candidates were batched never shows in what is emitted.
      */
     readonly predecessor: Rider | undefined;
+    /** How many of the largest logits that the chosen token leads to are wanted (`topWanted`). */
+    readonly top: number;
     /** Accept probability by rank; null where not evaluated. */
     readonly verdicts: (number | null)[];
     /** Rank of the emitted candidate, once it is known. */
@@ -46,6 +50,7 @@ export class Decision {
         settings: ResolvedSettings;
         agent: NativeAgent;
         predecessor: Rider | undefined;
+        top: number;
         draw: Draw;
     }) {
         this.sequence = options.sequence;
@@ -54,6 +59,7 @@ export class Decision {
         this.settings = options.settings;
         this.agent = options.agent;
         this.predecessor = options.predecessor;
+        this.top = options.top;
         this.verdicts = options.candidates.map(() => null);
         this.#order = evaluationOrder(options.candidates.length, options.settings.order);
         this.#draw = options.draw;

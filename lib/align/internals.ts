@@ -24,6 +24,11 @@ export interface SamplerConfig {
     tokenBiasKeys?: Uint32Array;
     tokenBiasValues?: Float32Array;
     grammarEvaluationState?: object;
+    repeatPenalty?: number;
+    repeatPenaltyMaxTokens?: number;
+    repeatPenaltyTokens?: Uint32Array;
+    repeatPenaltyPresencePenalty?: number;
+    repeatPenaltyFrequencyPenalty?: number;
     readonly [other: string]: unknown;
 }
 

@@ -1,5 +1,20 @@
-import {entrySize, type NativeAgent, type NativeLaneContext, noFork, sharedWithForks} from "../native.js";
-import {type Backend, type BatchToken, decodeError, type WaveOutcome, type WaveToken} from "./backend.js";
+import {
+    entrySize,
+    type NativeAgent,
+    type NativeDecodeResult,
+    type NativeLaneContext,
+    noFork,
+    sharedWithForks
+} from "../native.js";
+import {
+    type Backend,
+    type BatchToken,
+    type DecodeOutcome,
+    decodeError,
+    type WaveOutcome,
+    type WaveToken
+} from "./backend.js";
+import type {TopLogits} from "./top-logits.js";
 
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
 export class LanesBackend implements Backend {
@@ -17,29 +32,31 @@ export class LanesBackend implements Backend {
         this.batchSize = options.batchSize;
     }
 
-    async decode(tokens: readonly BatchToken[]): Promise<{decodeMs: number}> {
+    async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
         const entries = new Int32Array(tokens.length * entrySize);
-        tokens.forEach(({token, position, sequence, output}, i) => {
-            entries.set([token, position, sequence, noFork, -1, Number(output)], i * entrySize);
+        tokens.forEach(({token, position, sequence, output, top = 0}, i) => {
+            entries.set([token, position, sequence, noFork, -1, Number(output), top], i * entrySize);
         });
-        const {status, decodeMs} = await this.#native.decode(entries);
-        if (status !== 0) throw decodeError(status);
-        return {decodeMs};
+        const outcome = await this.#native.decode(entries);
+        if (outcome.status !== 0) throw decodeError(outcome.status);
+        return {decodeMs: outcome.decodeMs, tops: topsOf(outcome)};
     }
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
         const entries = new Int32Array(tokens.length * entrySize);
+        const thresholds = Float32Array.from(tokens, ({threshold = 0}) => threshold);
         const agents: NativeAgent[] = [];
-        tokens.forEach(({token, position, sequence, lane, shared, agent}, i) => {
+        tokens.forEach(({token, position, sequence, lane, shared, agent, top = 0}, i) => {
             const target = lane === undefined ? sequence : this.#sequences + lane;
             const source = lane === undefined ? (shared ? sharedWithForks : noFork) : sequence;
             if (agent !== undefined && !agents.includes(agent)) agents.push(agent);
             const network = agent === undefined ? -1 : agents.indexOf(agent);
-            entries.set([token, position, target, source, network, 1], i * entrySize);
+            entries.set([token, position, target, source, network, 1, top], i * entrySize);
         });
-        const {status, probabilities, decodeMs, kernelMs} = await this.#native.wave(entries, agents, threads);
+        const outcome = await this.#native.wave(entries, thresholds, agents, threads);
+        const {status, probabilities, decodeMs, kernelMs} = outcome;
         if (status > 1 || status < 0) throw decodeError(status);
-        return {fits: status === 0, probabilities, decodeMs, kernelMs};
+        return {fits: status === 0, probabilities, tops: topsOf(outcome), decodeMs, kernelMs};
     }
 
     takeBack(sequence: number, position: number): void {
@@ -57,4 +74,15 @@ export class LanesBackend implements Backend {
     close(): void {
         this.#native.close();
     }
+}
+
+function topsOf({topCounts, topTokens, topLogits}: NativeDecodeResult): (TopLogits | undefined)[] {
+    let from = 0;
+    return Array.from(topCounts, (count) => {
+        const to = from + count;
+        const top =
+            count === 0 ? undefined : {tokens: topTokens.subarray(from, to), logits: topLogits.subarray(from, to)};
+        from = to;
+        return top;
+    });
 }

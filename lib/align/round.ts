@@ -1,5 +1,6 @@
 import {type Backend, decodeError, type WaveOutcome, type WaveToken} from "./backend.js";
 import type {Decision, Rider} from "./decision.js";
+import type {TopLogits} from "./top-logits.js";
 import {planWave, type Share} from "./wave-plan.js";
 import type {WaveScheduler} from "./wave-scheduler.js";
 
@@ -8,6 +9,8 @@ export interface Resident extends Rider {
     readonly row: number;
     /** Its cell was decoded in a lane and stands behind cells that are free by now. */
     readonly misplaced?: boolean;
+    /** The largest logits of the row, where the backend had them at hand. */
+    readonly best?: TopLogits | undefined;
 }
 
 export interface RoundHost {
@@ -51,10 +54,10 @@ export async function runRound(
             }
             scheduler.observeWave(tokens.length, outcome.decodeMs + outcome.kernelMs);
             host.onWave(outcome, new Set(tokens.map(({sequence}) => sequence)));
-            residents = settled.map((rider, row) => ({...rider, row}));
+            residents = settled.map((rider, row) => ({...rider, row, best: outcome.tops?.[row]}));
             let row = settled.length;
             for (const share of shares) {
-                const resident = enterVerdicts(backend, share, outcome.probabilities, row);
+                const resident = enterVerdicts(backend, share, outcome, row);
                 row += share.tokens.length;
                 if (resident) residents.push(resident);
                 if (share.decision.chosen === undefined) continue;
@@ -80,7 +83,7 @@ export async function runRound(
 function enterVerdicts(
     backend: Backend,
     {decision, tokens, ranks, judgedFrom}: Share,
-    probabilities: ArrayLike<number>,
+    {probabilities, tops}: WaveOutcome,
     firstRow: number
 ): Resident | undefined {
     decision.enter(ranks.map((_, i) => probabilities[firstRow + judgedFrom + i] as number));
@@ -90,7 +93,9 @@ function enterVerdicts(
     const lane = tokens[index]?.lane;
     if (index < 0) backend.takeBack(sequence, position);
     else if (lane !== undefined) backend.adopt(sequence, position, lane);
-    return index < 0 ? undefined : {...chosenOf(decision), row: firstRow + index, misplaced: lane !== undefined};
+    if (index < 0) return undefined;
+    const row = firstRow + index;
+    return {...chosenOf(decision), row, misplaced: lane !== undefined, best: tops?.[row]};
 }
 
 /** Decodes tokens that were taken back to be decoded anew, after the decode that was to do so has failed. */
@@ -101,7 +106,7 @@ export async function restore(backend: Backend, riders: readonly Rider[]): Promi
     await backend.decode(riders.map((rider) => ({...rider, output: true}))).catch(() => {});
 }
 
-function chosenOf({sequence, position, candidates, chosen}: Decision): Rider {
+function chosenOf({sequence, position, candidates, chosen, top}: Decision): Rider {
     const {token} = candidates[chosen as number] as {token: number};
-    return {sequence, position, token};
+    return {sequence, position, token, top};
 }

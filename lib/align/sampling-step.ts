@@ -1,5 +1,6 @@
 import type {Decision, Rider} from "./decision.js";
 import type {Resident} from "./round.js";
+import type {TopLogits} from "./top-logits.js";
 
 /** A row of logits that node-llama-cpp asked for. */
 export interface Row {
@@ -12,6 +13,8 @@ export interface Row {
     index: number | undefined;
     /** Whether the token's cell is out of order (`Decision.predecessor`). */
     misplaced: boolean;
+    /** Its largest logits, if they came with the decode. */
+    best?: TopLogits | undefined;
 }
 
 interface Waiting {
@@ -33,24 +36,24 @@ export class SamplingStep {
     #waiting: Waiting[] = [];
     #round: Promise<void> | undefined;
     #arrived = 0;
-    #reading = 0;
+    /** Rows that have been read, or are being read, and whose token is neither decided nor known yet. */
+    readonly #choosing = new Set<Row>();
 
     constructor(settle: (decisions: readonly Decision[], riders: readonly Rider[]) => Promise<Resident[]>) {
         this.#settle = settle;
     }
 
-    /** Counts a row as asked for, and runs `read` while no decode overwrites logits. */
-    async read<T>(read: () => Promise<T>): Promise<T> {
+    /** Counts a row as asked for, and runs `read` while no decode overwrites logits. Decisions wait until `decide` or `leave`. */
+    async read<T>(row: Row, read: () => Promise<T>): Promise<T> {
         this.#arrived++;
         while (this.#round !== undefined) await this.#round;
-        this.#reading++;
-        try {
-            return await read();
-        } finally {
-            this.#reading--;
-            // Whoever has just read has yet to decide or ride, which it does within this turn of the event loop.
-            setImmediate(() => this.#startWhenReady());
-        }
+        this.#choosing.add(row);
+        return await read();
+    }
+
+    /** The row needs no decision, or no more. */
+    leave(row: Row): void {
+        if (this.#choosing.delete(row)) this.#startWhenReady();
     }
 
     /** Adds a token that was emitted without a decision; if others decide, it is decoded with them. */
@@ -58,8 +61,9 @@ export class SamplingStep {
         this.#riders.push(rider);
     }
 
-    /** Resolves when the decision has been settled, together with the others of this step. */
-    decide(decision: Decision): Promise<void> {
+    /** Resolves when the row's decision has been settled, together with the others of this step. */
+    decide(row: Row, decision: Decision): Promise<void> {
+        this.#choosing.delete(row);
         return new Promise((resolve, reject) => {
             this.#waiting.push({decision, resolve, reject});
             this.#startWhenReady();
@@ -67,7 +71,7 @@ export class SamplingStep {
     }
 
     #startWhenReady(): void {
-        if (this.#waiting.length === 0 || this.#reading > 0 || this.#round !== undefined) return;
+        if (this.#waiting.length === 0 || this.#choosing.size > 0 || this.#round !== undefined) return;
         if (this.#arrived >= this.rows.length) {
             this.#start();
             return;
@@ -77,7 +81,7 @@ export class SamplingStep {
         setImmediate(() => {
             if (
                 this.#waiting.length > 0 &&
-                this.#reading === 0 &&
+                this.#choosing.size === 0 &&
                 this.#round === undefined &&
                 arrived === this.#arrived
             )

@@ -9,6 +9,7 @@ import type {ResolvedSettings} from "./options.js";
 import {type Resident, type RoundHost, runRound} from "./round.js";
 import type {Row, SamplingStep} from "./sampling-step.js";
 import {type AlignerStats, countDecode, countToken} from "./stats.js";
+import {topWanted} from "./top-logits.js";
 
 /** One request of node-llama-cpp for the token that a row of logits leads to. */
 export interface SampleRequest {
@@ -66,6 +67,8 @@ export class TokenChooser {
         } catch (error) {
             state.failure = fromNative(error);
             return details.length > 0 ? [noToken] : noToken;
+        } finally {
+            request.step.leave(row);
         }
     }
 
@@ -78,6 +81,12 @@ export class TokenChooser {
             decisions,
             riders
         );
+    }
+
+    /** How many of its largest logits a row of the sequence should come with. */
+    topWanted(sequence: number): number {
+        const {config, settings} = this.#host.stateOf(sequence);
+        return settings.enabled ? topWanted(config, settings) : 0;
     }
 
     /** Counts a plain decode, for the sequences whose generated token it evaluated. */
@@ -115,7 +124,7 @@ export class TokenChooser {
         const {candidates: source} = this.#host;
         const start = performance.now();
         const before = {...this.#host.stats.time};
-        const {candidates, drawn} = await read((index) => source.take(index, sampler, config, settings));
+        const {candidates, drawn} = await read((index) => source.take(index, sampler, config, settings, row.best));
         if (candidates.length === 0) return noToken;
 
         let rank = 0;
@@ -124,8 +133,18 @@ export class TokenChooser {
             const {sequence, position} = row;
             const agent = settings.agent._native;
             const predecessor = row.misplaced ? {sequence, position: position - 1, token: row.token} : undefined;
-            decision = new Decision({sequence, position, candidates, settings, agent, predecessor, draw: state.draw});
-            await step.decide(decision);
+            const {draw} = state;
+            decision = new Decision({
+                sequence,
+                position,
+                candidates,
+                settings,
+                agent,
+                predecessor,
+                top: this.topWanted(sequence),
+                draw
+            });
+            await step.decide(row, decision);
             rank = decision.chosen as number;
         }
         const {token} = candidates[rank] as {token: number};
@@ -144,7 +163,8 @@ export class TokenChooser {
     #emit(step: SamplingStep, {sequence, position}: Row, state: SequenceState, token: number, rides: boolean): void {
         state.emitted = {position, token};
         // An end-of-generation token is rarely evaluated, so it is not decoded along with the others.
-        if (rides && !this.#host.isEndOfGeneration(token)) step.ride({sequence, position, token});
+        if (rides && !this.#host.isEndOfGeneration(token))
+            step.ride({sequence, position, token, top: this.topWanted(sequence)});
     }
 }
 

@@ -32,12 +32,13 @@ export function planWave(
     let spare = lanes - counts.reduce((sum, count) => sum + count - 1, 0);
     let lane = 0;
     return included.map((decision, i) => {
-        const {sequence, position, agent, candidates, fallbackRank} = decision;
+        const {sequence, position, agent, candidates, fallbackRank, top, settings} = decision;
         const ranks = decision.upcoming(counts[i] as number);
-        const place = {sequence, position};
+        const place = {sequence, position, top};
         const tokens: WaveToken[] = ranks.map((rank, at) => ({
             ...place,
             agent,
+            threshold: settings.threshold,
             token: tokenOf(candidates, rank),
             ...(at > 0 && {lane: lane++})
         }));

@@ -82,6 +82,7 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.synchronize, "llama_synchronize");
     find(api.set_embeddings, "llama_set_embeddings");
     find(api.set_n_threads, "llama_set_n_threads");
+    find(api.get_logits_ith, "llama_get_logits_ith");
     find(api.get_embeddings, "llama_get_embeddings");
     find(api.get_embeddings_ith, "llama_get_embeddings_ith");
     find(api.get_memory, "llama_get_memory");
@@ -89,6 +90,8 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.memory_seq_cp, "llama_memory_seq_cp");
     find(api.get_model, "llama_get_model");
     find(api.model_n_embd_out, "llama_model_n_embd_out");
+    find(api.model_get_vocab, "llama_model_get_vocab");
+    find(api.vocab_n_tokens, "llama_vocab_n_tokens");
     find(api.pooling_type, "llama_pooling_type");
     find(api.n_ctx, "llama_n_ctx");
     find(api.n_ctx_seq, "llama_n_ctx_seq");

@@ -10,6 +10,7 @@
 struct llama_context;
 struct llama_model;
 struct llama_memory_i;
+struct llama_vocab;
 
 namespace mara::llama {
 
@@ -74,6 +75,7 @@ struct Api {
     void (*synchronize)(llama_context*);
     void (*set_embeddings)(llama_context*, bool);
     void (*set_n_threads)(llama_context*, int32_t, int32_t);
+    float* (*get_logits_ith)(llama_context*, int32_t);
     float* (*get_embeddings)(llama_context*);
     float* (*get_embeddings_ith)(llama_context*, int32_t);
     llama_memory_i* (*get_memory)(const llama_context*);
@@ -81,6 +83,8 @@ struct Api {
     void (*memory_seq_cp)(llama_memory_i*, SequenceId, SequenceId, Position, Position);
     const llama_model* (*get_model)(const llama_context*);
     int32_t (*model_n_embd_out)(const llama_model*);
+    const llama_vocab* (*model_get_vocab)(const llama_model*);
+    int32_t (*vocab_n_tokens)(const llama_vocab*);
     int32_t (*pooling_type)(const llama_context*);
     uint32_t (*n_ctx)(const llama_context*);
     uint32_t (*n_ctx_seq)(const llama_context*);

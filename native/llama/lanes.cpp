@@ -22,7 +22,8 @@ Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int3
       first_lane_(first_lane),
       lane_used_(static_cast<size_t>(lane_count), 0),
       pool_(pool),
-      width_(api.model_n_embd_out(api.get_model(context))) {}
+      width_(api.model_n_embd_out(api.get_model(context))),
+      vocabulary_(api.vocab_n_tokens(api.model_get_vocab(api.get_model(context)))) {}
 
 void Lanes::set_hidden_states(bool wanted) {
     // Left as it is between batches of the same kind: llama.cpp reuses its graph only while this does not change.
@@ -62,11 +63,14 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     return status;
 }
 
-int32_t Lanes::decode(const std::vector<Entry>& entries, double& decode_ms) {
+WaveResult Lanes::decode(const std::vector<Entry>& entries) {
     // With hidden states every token is an output. Where that is wanted anyway they stay on: switching costs a new graph.
     const bool every_output = std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
     if (!every_output) set_hidden_states(false);
-    return run(entries, false, decode_ms);
+    WaveResult result;
+    result.status = run(entries, false, result.decode_ms);
+    if (result.status == 0) look_ahead(entries, result);
+    return result;
 }
 
 WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads) {
@@ -84,6 +88,7 @@ WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<Netw
         return result;
     }
     judge(entries, networks, threads, result);
+    look_ahead(entries, result);
     return result;
 }
 
@@ -113,6 +118,24 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
         for (size_t i = 0; i < judged_.size(); i++) result.probabilities[static_cast<size_t>(judged_[i])] = scratch_[i];
     }
     result.kernel_ms = elapsed_ms(start);
+}
+
+// The first token of each sequence that was not rejected is, nearly always, the one that goes on.
+void Lanes::look_ahead(const std::vector<Entry>& entries, WaveResult& result) {
+    continued_.clear();
+    result.top_counts.assign(entries.size(), 0);
+    for (size_t i = 0; i < entries.size(); i++) {
+        const Entry& entry = entries[i];
+        if (entry.top <= 0 || !entry.output || (entry.network >= 0 && !(result.probabilities[i] > entry.threshold))) continue;
+        const SequenceId sequence = entry.fork_from >= 0 ? entry.fork_from : entry.sequence;
+        if (std::find(continued_.begin(), continued_.end(), sequence) != continued_.end()) continue;
+        continued_.push_back(sequence);
+        const float* const logits = api_.get_logits_ith(context_, static_cast<int32_t>(i));
+        if (logits == nullptr) continue;
+        const size_t before = result.top.size();
+        append_top_logits(logits, vocabulary_, entry.top, result.top);
+        result.top_counts[i] = static_cast<int32_t>(result.top.size() - before);
+    }
 }
 
 void Lanes::take_back(SequenceId sequence, Position position) { api_.memory_seq_rm(memory_, sequence, position, -1); }

@@ -9,6 +9,7 @@
 
 #include "kernel/kernel.h"
 #include "llama/api.h"
+#include "llama/top_logits.h"
 
 namespace mara::llama {
 
@@ -25,6 +26,8 @@ struct Entry {
     SequenceId fork_from;
     int32_t network;       // index of the network that judges the state, or -1
     bool output;           // logits wanted (waves always produce them)
+    int32_t top = 0;       // how many of its largest logits are to be given, if the token is not rejected
+    float threshold = 0;   // rejected: judged, and not above this
 };
 
 using NetworkRef = std::shared_ptr<const kernel::Network>;
@@ -32,6 +35,8 @@ using NetworkRef = std::shared_ptr<const kernel::Network>;
 struct WaveResult {
     int32_t status = 0;                // llama_decode's: 0 ok, 1 no KV slot, others fatal
     std::vector<float> probabilities;  // per entry; NaN where no network judged it
+    std::vector<int32_t> top_counts;   // per entry, how many of `top` are its
+    std::vector<TokenLogit> top;       // one entry's after the other's
     double decode_ms = 0;
     double kernel_ms = 0;
 };
@@ -40,8 +45,8 @@ class Lanes {
 public:
     Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, kernel::Pool* pool);
 
-    // A batch of which nothing is judged: prompts, and tokens of sequences that are not aligned. Returns llama_decode's status.
-    int32_t decode(const std::vector<Entry>& entries, double& decode_ms);
+    // A batch of which nothing is judged: prompts, and tokens of sequences that are not aligned.
+    WaveResult decode(const std::vector<Entry>& entries);
 
     // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as before.
     WaveResult wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads);
@@ -59,6 +64,7 @@ public:
 private:
     int32_t run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
     void judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads, WaveResult& result);
+    void look_ahead(const std::vector<Entry>& entries, WaveResult& result);
 
     Api api_;
     llama_context* context_;
@@ -67,6 +73,7 @@ private:
     std::vector<uint8_t> lane_used_;
     kernel::Pool* pool_;
     int32_t width_;
+    int32_t vocabulary_;
     bool hidden_states_ = false;
 
     // Reused between batches, so that a step allocates nothing once it has seen its largest batch.
@@ -77,6 +84,7 @@ private:
     std::vector<SequenceId*> sequence_pointers_;
     std::vector<int8_t> outputs_;
     std::vector<int32_t> rows_, judged_;
+    std::vector<SequenceId> continued_;
     std::vector<float> scratch_;
 };
 
