@@ -6,6 +6,7 @@
 #if __has_include("lane_context.h")
 #include "lane_context.h"
 #endif
+#include "learner.h"
 
 namespace {
 
@@ -22,6 +23,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 #if __has_include("lane_context.h")
     mara::bindings::init_lanes(env, exports);
 #endif
+    mara::bindings::init_learner(env, exports);
     exports.Set("kernels", Napi::Function::New<kernels>(env, "kernels"));
     return exports;
 }

@@ -24,6 +24,11 @@ export const maraErrorCodes = {
     REWARD_SPEC: "The text that specifies a reward cannot be understood; the message points at the place.",
     REWARD_LOAD: "A file that a reward needs is missing or does not fit: a module, a model, a score head.",
     REWARD_FAILED: "A reward threw, took longer than it may, or returned no finite score.",
+    LEARNER_STATE: "The saved state of a learner is damaged or belongs to a learner of other sizes.",
+    LEARNER_EMPTY: "A learner was asked to update before it was given transitions.",
+    LEARNER_DIVERGED: "A gradient is not finite: the learning rate or the rewards are too large.",
+    LEARNER_BUSY: "A learner's parameters were asked for while it updates.",
+    LEARNER_DISPOSED: "The learner was disposed and is used again, or was disposed before it had finished.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;
 

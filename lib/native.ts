@@ -97,6 +97,72 @@ export interface NativeLaneContext {
     close(): void;
 }
 
+/** Every field checked by lib/train/options.ts. */
+export interface NativeLearnerOptions {
+    width: number;
+    hidden1: number;
+    hidden2: number;
+    seed: number;
+    gamma: number;
+    tau: number;
+    actorLearningRate: number;
+    criticLearningRate: number;
+    alphaLearningRate: number;
+    initialAlpha: number;
+    targetEntropy: number;
+    automaticAlpha: boolean;
+    gradientClip: number;
+    batchSize: number;
+    replayCapacity: number;
+    threads: number;
+}
+
+export interface NativeUpdateMetrics {
+    criticLoss: number;
+    actorLoss: number;
+    alpha: number;
+    entropy: number;
+    q: number;
+    actorGradientNorm: number;
+    criticGradientNorm: number;
+}
+
+/** Jobs (`update`, `updateOn`, `fit`) run one after the other on a thread of their own, in the order of the calls. */
+export interface NativeLearner {
+    /** Copies the transitions; they are in the replay of every job queued afterwards. */
+    add(transitions: {
+        states: Float32Array;
+        state: Int32Array;
+        action: Uint8Array;
+        reward: Float32Array;
+        nextState: Int32Array;
+    }): void;
+    update(count: number): Promise<NativeUpdateMetrics>;
+    /** One update on given transitions by age, 0 being the oldest in the replay. */
+    updateOn(ages: Int32Array): Promise<NativeUpdateMetrics>;
+    fit(
+        states: Float32Array,
+        labels: Uint8Array,
+        weights: Float32Array,
+        learningRate: number
+    ): Promise<{loss: number; accuracy: number; gradientNorm: number}>;
+    /**
+     * A copy of an array of all parameters, in the order of an agent file: 0 actor, 1 and 2 critics, 3 and 4 their targets, 5 to 7 and 8 to 10
+     * Adam's first and second moments of the first three. This and what follows throws LEARNER_BUSY while a job is queued or running.
+     */
+    array(index: number): Float32Array;
+    setArray(index: number, values: Float32Array): void;
+    /** Adam's steps of actor and critics and of α; log α, its moments. */
+    scalars(): Float64Array;
+    setScalars(values: Float64Array): void;
+    random(): BigUint64Array;
+    setRandom(values: BigUint64Array): void;
+    readonly replaySize: number;
+    readonly operations: string;
+    /** The running job ends after its current update, and the waiting ones do not begin: all reject with LEARNER_DISPOSED. */
+    dispose(): void;
+}
+
 export interface NativeAddon {
     /** Verifies the layout of an AddonContext and patches its parameters; between its construction and `init()`. */
     LaneContext: new (
@@ -110,6 +176,7 @@ export interface NativeAddon {
         weights: NativeWeights,
         options: {dtype: NativeWeightType | "auto"; kernel?: string; threads?: number}
     ) => NativeAgent;
+    Learner: new (options: NativeLearnerOptions) => NativeLearner;
     /** Kernel variants that this build has and this machine can run, best first. */
     kernels(): string[];
 }

@@ -121,16 +121,7 @@ export class MaraAgent {
         for (const [key, value] of Object.entries(metadata)) {
             if (typeof value !== "string") throw invalidArgument(`options.metadata.${key}`, "a string", value);
         }
-        const named = new Map<string, Tensor>();
-        for (const [name, {shape, data}] of Object.entries(tensors)) {
-            if (!(data instanceof Float32Array))
-                throw invalidArgument(`tensors["${name}"].data`, "a Float32Array", data);
-            if (!Array.isArray(shape) || data.length !== countItems(shape)) {
-                throw invalidArgument(`tensors["${name}"].shape`, `a shape of ${data.length} items`, `[${shape}]`);
-            }
-            named.set(name, tensorOf(shape, data));
-        }
-        return new MaraAgent(named, metadata, options);
+        return new MaraAgent(namedTensors(tensors), metadata, options);
     }
 
     /**
@@ -235,6 +226,22 @@ export class MaraAgent {
             );
         }
     }
+}
+
+/**
+ * Tensors as `fromTensors` takes them, in the form that `readStateDict` checks. The data is copied.
+ * @throws MaraError INVALID_ARGUMENT if data is no Float32Array or does not fill its shape
+ */
+export function namedTensors(tensors: Readonly<Record<string, AgentTensor>>): Map<string, Tensor> {
+    const named = new Map<string, Tensor>();
+    for (const [name, {shape, data}] of Object.entries(tensors)) {
+        if (!(data instanceof Float32Array)) throw invalidArgument(`tensors["${name}"].data`, "a Float32Array", data);
+        if (!Array.isArray(shape) || data.length !== countItems(shape)) {
+            throw invalidArgument(`tensors["${name}"].shape`, `a shape of ${data.length} items`, `[${shape}]`);
+        }
+        named.set(name, tensorOf(shape, data));
+    }
+    return named;
 }
 
 function throwDisposed(): never {

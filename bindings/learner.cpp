@@ -1,0 +1,349 @@
+#include "learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+#include "learner_core.h"
+#include "worker_thread.h"
+
+namespace mara::bindings {
+namespace {
+
+using train::Status;
+using CorePointer = std::shared_ptr<LearnerCore>;
+
+constexpr size_t scalar_count = sizeof(train::Scalars) / sizeof(double);
+
+double number(const Napi::Object& object, const char* name) {
+    const Napi::Value value = object.Get(name);
+    if (!value.IsNumber() || std::isnan(value.As<Napi::Number>().DoubleValue())) invalid_argument(object.Env(), name, "a number", value);
+    return value.As<Napi::Number>().DoubleValue();
+}
+
+int32_t count_of(Napi::Env env, const char* name, const Napi::Value& value) {
+    if (value.IsNumber()) {
+        const double given = value.As<Napi::Number>().DoubleValue();
+        if (given >= 1 && given <= INT32_MAX && given == std::floor(given)) return static_cast<int32_t>(given);
+    }
+    invalid_argument(env, name, "an integer from 1 to 2147483647", value);
+}
+
+template <class Array>
+Array typed_array(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) invalid_argument(value.Env(), name, expected, value);
+    return value.As<Array>();
+}
+
+Napi::Float32Array floats(const Napi::Value& value, const char* name) { return typed_array<Napi::Float32Array>(value, napi_float32_array, name, "Float32Array"); }
+Napi::Int32Array integers(const Napi::Value& value, const char* name) { return typed_array<Napi::Int32Array>(value, napi_int32_array, name, "Int32Array"); }
+Napi::Uint8Array bytes(const Napi::Value& value, const char* name) { return typed_array<Napi::Uint8Array>(value, napi_uint8_array, name, "Uint8Array"); }
+
+template <class Array>
+void check_length(const Array& array, const char* name, size_t length) {
+    if (array.ElementLength() != length)
+        invalid_argument(array.Env(), name, std::to_string(length) + " items", Napi::Number::New(array.Env(), static_cast<double>(array.ElementLength())));
+}
+
+// Every item must pass; the first that does not is named.
+template <class Array, class Passes>
+void check_items(const Array& array, const char* name, const char* expected, Passes passes) {
+    const auto* const end = array.Data() + array.ElementLength();
+    const auto* const found = std::find_if_not(array.Data(), end, passes);
+    if (found == end) return;
+    invalid_argument(array.Env(), std::string(name) + '[' + std::to_string(found - array.Data()) + ']', expected,
+                     Napi::Number::New(array.Env(), static_cast<double>(*found)));
+}
+
+bool is_finite(float value) { return std::isfinite(value); }
+bool is_bit(uint8_t value) { return value <= 1; }
+
+train::Options read_options(const Napi::Value& value) {
+    if (!value.IsObject()) invalid_argument(value.Env(), "options", "an object", value);
+    const auto object = value.As<Napi::Object>();
+    train::Options options{};
+    options.shape = {positive_integer(object, "width"), positive_integer(object, "hidden1"), positive_integer(object, "hidden2")};
+    const double seed = number(object, "seed");
+    if (seed < 0 || seed > 9007199254740991.0) invalid_argument(value.Env(), "seed", "a number from 0 to 2^53 - 1", object.Get("seed"));
+    options.seed = static_cast<uint64_t>(seed);
+    options.gamma = number(object, "gamma");
+    options.tau = number(object, "tau");
+    options.actor_learning_rate = number(object, "actorLearningRate");
+    options.critic_learning_rate = number(object, "criticLearningRate");
+    options.alpha_learning_rate = number(object, "alphaLearningRate");
+    options.initial_alpha = number(object, "initialAlpha");
+    options.target_entropy = number(object, "targetEntropy");
+    options.automatic_alpha = object.Get("automaticAlpha").ToBoolean();
+    options.gradient_clip = number(object, "gradientClip");
+    options.batch_size = count_of(value.Env(), "batchSize", object.Get("batchSize"));
+    options.replay_capacity = count_of(value.Env(), "replayCapacity", object.Get("replayCapacity"));
+    options.threads = std::min(positive_integer(object, "threads"), 256);
+    return options;
+}
+
+[[noreturn]] void fail_with(Napi::Env env, Status status) {
+    switch (status) {
+        case Status::stopped: fail(env, "LEARNER_DISPOSED", "The learner was disposed");
+        case Status::empty_replay: fail(env, "LEARNER_EMPTY", "The replay holds no transitions; call addTransitions first");
+        case Status::not_finite:
+            fail(env, "LEARNER_DIVERGED", "A gradient is not finite. The learning rate or the rewards may be too large; go on from the last saved state");
+        default: throw Napi::Error::New(env, "Out of memory while learning");
+    }
+}
+
+Napi::Object metrics_object(Napi::Env env, const train::Metrics& metrics) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("criticLoss", metrics.critic_loss);
+    object.Set("actorLoss", metrics.actor_loss);
+    object.Set("alpha", metrics.alpha);
+    object.Set("entropy", metrics.entropy);
+    object.Set("q", metrics.q);
+    object.Set("actorGradientNorm", metrics.actor_gradient_norm);
+    object.Set("criticGradientNorm", metrics.critic_gradient_norm);
+    return object;
+}
+
+class Learner : public Napi::ObjectWrap<Learner> {
+public:
+    static Napi::Function define(Napi::Env env) {
+        return DefineClass(env, "Learner",
+                           {InstanceMethod<&Learner::add>("add"), InstanceMethod<&Learner::update>("update"), InstanceMethod<&Learner::update_on>("updateOn"),
+                            InstanceMethod<&Learner::fit>("fit"), InstanceMethod<&Learner::array>("array"), InstanceMethod<&Learner::set_array>("setArray"),
+                            InstanceMethod<&Learner::scalars>("scalars"), InstanceMethod<&Learner::set_scalars>("setScalars"),
+                            InstanceMethod<&Learner::random>("random"), InstanceMethod<&Learner::set_random>("setRandom"),
+                            InstanceMethod<&Learner::dispose>("dispose"), InstanceAccessor<&Learner::replay_size>("replaySize"),
+                            InstanceAccessor<&Learner::operations>("operations")});
+    }
+
+    explicit Learner(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+        const Napi::Env env = info.Env();
+        options_ = read_options(info[0]);
+        train::Learner* created = nullptr;
+        if (train::learner_create(options_, &created) != Status::ok) throw Napi::Error::New(env, "Out of memory while creating a learner");
+        core_ = std::make_shared<LearnerCore>(created);
+        operations_ = train::learner_operations(created);
+        worker_ = std::make_unique<WorkerThread>(env);
+        // Added after the worker's own hook, hence run before it: a long job then ends after one update.
+        napi_add_env_cleanup_hook(env, stop, core_.get());
+        account(static_cast<int64_t>(train::learner_parameters(created) * sizeof(float) * train::array_count));
+    }
+
+    ~Learner() override { release(); }
+
+private:
+    static void stop(void* core) { static_cast<LearnerCore*>(core)->stop.store(true); }
+
+    const CorePointer& core(Napi::Env env) const {
+        if (core_ == nullptr) fail(env, "LEARNER_DISPOSED", "The learner was disposed");
+        return core_;
+    }
+
+    train::Learner* idle(Napi::Env env) const {
+        train::Learner* const learner = core(env)->get();
+        if (jobs_ > 0) fail(env, "LEARNER_BUSY", "The learner is updating; await the promise of update or fit first");
+        return learner;
+    }
+
+    void add(const Napi::CallbackInfo& info) {
+        const Napi::Env env = info.Env();
+        core(env);
+        if (!info[0].IsObject()) invalid_argument(env, "transitions", "an object", info[0]);
+        const auto object = info[0].As<Napi::Object>();
+        const auto states = floats(object.Get("states"), "states");
+        const auto state = integers(object.Get("state"), "state");
+        const auto action = bytes(object.Get("action"), "action");
+        const auto reward = floats(object.Get("reward"), "reward");
+        const auto next_state = integers(object.Get("nextState"), "nextState");
+        const size_t rows = states.ElementLength() / static_cast<size_t>(options_.shape.width);
+        const size_t count = state.ElementLength();
+        if (states.ElementLength() % static_cast<size_t>(options_.shape.width) != 0 || rows > INT32_MAX || count > INT32_MAX)
+            fail(env, "AGENT_WIDTH", "Expected a multiple of the learner's width " + std::to_string(options_.shape.width) +
+                                         " for the length of states but received " + std::to_string(states.ElementLength()));
+        check_length(action, "the length of action", count);
+        check_length(reward, "the length of reward", count);
+        check_length(next_state, "the length of nextState", count);
+        const auto last = static_cast<int32_t>(rows) - 1;
+        check_items(states, "states", "a finite number", is_finite);
+        check_items(state, "state", "a row of states", [&](int32_t row) { return row >= 0 && row <= last; });
+        check_items(action, "action", "0 or 1", is_bit);
+        check_items(reward, "reward", "a finite number", is_finite);
+        check_items(next_state, "nextState", "a row of states or -1", [&](int32_t row) { return row >= -1 && row <= last; });
+        const train::Transitions transitions{states.Data(), last + 1, state.Data(), action.Data(), reward.Data(), next_state.Data(), static_cast<int32_t>(count)};
+        train::Block* block = nullptr;
+        if (train::block_create(transitions, options_.shape.width, &block) != Status::ok) throw Napi::Error::New(env, "Out of memory while adding transitions");
+        core_->hand_over(block);
+        held_ = static_cast<int32_t>(std::min<int64_t>(options_.replay_capacity, int64_t{held_} + static_cast<int64_t>(count)));
+    }
+
+    // Queues `body` behind what was called before; `complete` makes the value that the promise resolves with.
+    template <class Metrics>
+    Napi::Value queue(const Napi::CallbackInfo& info, std::function<Status(train::Learner*, LearnerCore&, Metrics&)> body,
+                      Napi::Object (*describe)(Napi::Env, const Metrics&)) {
+        struct Result {
+            Status status = Status::out_of_memory;
+            Metrics metrics{};
+        };
+        const auto result = std::make_shared<Result>();
+        const CorePointer held = core(info.Env());
+        const uint64_t handed = held->handed();
+        ++jobs_;
+        Ref();  // the object outlives its jobs
+        return worker_->run({[=] {
+                                 if (held->stop.load()) {
+                                     result->status = Status::stopped;
+                                     return;
+                                 }
+                                 result->status = held->take_in(handed);
+                                 if (result->status == Status::ok) result->status = body(held->get(), *held, result->metrics);
+                             },
+                             [=, this](Napi::Env env) -> Napi::Value {
+                                 const bool last = --jobs_ == 0;
+                                 if (last && core_ == nullptr) worker_->close();
+                                 Unref();
+                                 if (result->status != Status::ok) fail_with(env, result->status);
+                                 return describe(env, result->metrics);
+                             }});
+    }
+
+    Napi::Value update(const Napi::CallbackInfo& info) {
+        const int32_t count = count_of(info.Env(), "count", info[0]);
+        return queue<train::Metrics>(
+            info, [count](train::Learner* learner, LearnerCore& core, train::Metrics& metrics) { return train::learner_update(learner, count, core.stop, &metrics); },
+            metrics_object);
+    }
+
+    Napi::Value update_on(const Napi::CallbackInfo& info) {
+        core(info.Env());
+        const auto ages = integers(info[0], "ages");
+        check_length(ages, "the length of ages", static_cast<size_t>(options_.batch_size));
+        check_items(ages, "ages", "a transition of the replay", [&](int32_t age) { return age >= 0 && age < held_; });
+        const std::vector<int32_t> copy(ages.Data(), ages.Data() + ages.ElementLength());
+        return queue<train::Metrics>(
+            info, [copy](train::Learner* learner, LearnerCore&, train::Metrics& metrics) { return train::learner_update_on(learner, copy.data(), &metrics); },
+            metrics_object);
+    }
+
+    Napi::Value fit(const Napi::CallbackInfo& info) {
+        const Napi::Env env = info.Env();
+        const auto states = floats(info[0], "states");
+        const auto labels = bytes(info[1], "labels");
+        const auto weights = floats(info[2], "weights");
+        if (!info[3].IsNumber()) invalid_argument(env, "learningRate", "a number", info[3]);
+        const double learning_rate = info[3].As<Napi::Number>().DoubleValue();
+        const size_t count = labels.ElementLength();
+        if (count < 1 || count > INT32_MAX) invalid_argument(env, "labels", "at least one label", info[1]);
+        check_length(states, "the length of states", count * static_cast<size_t>(options_.shape.width));
+        check_length(weights, "the length of weights", count);
+        check_items(states, "states", "a finite number", is_finite);
+        check_items(labels, "labels", "0 or 1", is_bit);
+        check_items(weights, "weights", "a finite number that is not negative", [](float weight) { return std::isfinite(weight) && weight >= 0; });
+        if (std::all_of(weights.Data(), weights.Data() + count, [](float weight) { return weight == 0; }))
+            invalid_argument(env, "weights", "at least one weight above 0", info[2]);
+        struct Batch {
+            std::vector<float> states;
+            std::vector<uint8_t> labels;
+            std::vector<float> weights;
+        };
+        const auto copy = std::make_shared<const Batch>(Batch{{states.Data(), states.Data() + states.ElementLength()},
+                                                              {labels.Data(), labels.Data() + count},
+                                                              {weights.Data(), weights.Data() + count}});
+        return queue<train::FitMetrics>(
+            info,
+            [copy, learning_rate](train::Learner* learner, LearnerCore&, train::FitMetrics& metrics) {
+                return train::learner_fit(learner, copy->states.data(), copy->labels.data(), copy->weights.data(),
+                                          static_cast<int32_t>(copy->labels.size()), learning_rate, &metrics);
+            },
+            [](Napi::Env result_env, const train::FitMetrics& metrics) {
+                Napi::Object object = Napi::Object::New(result_env);
+                object.Set("loss", metrics.loss);
+                object.Set("accuracy", metrics.accuracy);
+                object.Set("gradientNorm", metrics.gradient_norm);
+                return object;
+            });
+    }
+
+    float* array_at(const Napi::CallbackInfo& info) const {
+        const int32_t index = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
+        if (index < 0 || index >= train::array_count) invalid_argument(info.Env(), "index", "the index of an array", info[0]);
+        return train::learner_array(idle(info.Env()), static_cast<train::Array>(index));
+    }
+
+    Napi::Value array(const Napi::CallbackInfo& info) {
+        const float* const from = array_at(info);
+        const size_t count = train::learner_parameters(core_->get());
+        auto copy = Napi::Float32Array::New(info.Env(), count);
+        std::copy_n(from, count, copy.Data());
+        return copy;
+    }
+
+    void set_array(const Napi::CallbackInfo& info) {
+        float* const to = array_at(info);
+        const auto values = floats(info[1], "values");
+        check_length(values, "the length of values", train::learner_parameters(core_->get()));
+        std::copy_n(values.Data(), values.ElementLength(), to);
+    }
+
+    Napi::Value scalars(const Napi::CallbackInfo& info) {
+        const auto* const from = reinterpret_cast<const double*>(&train::learner_scalars(idle(info.Env())));
+        auto copy = Napi::Float64Array::New(info.Env(), scalar_count);
+        std::copy_n(from, scalar_count, copy.Data());
+        return copy;
+    }
+
+    void set_scalars(const Napi::CallbackInfo& info) {
+        auto* const to = reinterpret_cast<double*>(&train::learner_scalars(idle(info.Env())));
+        const auto values = typed_array<Napi::Float64Array>(info[0], napi_float64_array, "values", "Float64Array");
+        check_length(values, "the length of values", scalar_count);
+        std::copy_n(values.Data(), scalar_count, to);
+    }
+
+    Napi::Value random(const Napi::CallbackInfo& info) {
+        auto copy = Napi::BigUint64Array::New(info.Env(), 4);
+        std::copy_n(train::learner_random(idle(info.Env())), 4, copy.Data());
+        return copy;
+    }
+
+    void set_random(const Napi::CallbackInfo& info) {
+        uint64_t* const to = train::learner_random(idle(info.Env()));
+        const auto values = typed_array<Napi::BigUint64Array>(info[0], napi_biguint64_array, "values", "BigUint64Array");
+        check_length(values, "the length of values", 4);
+        std::copy_n(values.Data(), 4, to);
+    }
+
+    Napi::Value replay_size(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), held_); }
+    Napi::Value operations(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), operations_); }
+
+    void dispose(const Napi::CallbackInfo&) { release(); }
+
+    // Jobs under way hold the core themselves; the last of them closes the thread.
+    void release() {
+        if (core_ == nullptr) return;
+        napi_remove_env_cleanup_hook(Env(), stop, core_.get());
+        core_->stop.store(true);
+        core_.reset();
+        if (jobs_ == 0) worker_->close();
+        account(0);
+    }
+
+    void account(int64_t bytes) {
+        Napi::MemoryManagement::AdjustExternalMemory(Env(), bytes - bytes_);
+        bytes_ = bytes;
+    }
+
+    train::Options options_{};
+    CorePointer core_;
+    std::unique_ptr<WorkerThread> worker_;
+    const char* operations_ = "";
+    int32_t jobs_ = 0;  // queued or running
+    int32_t held_ = 0;  // transitions in the replay once everything handed over has joined it
+    int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+void init_learner(Napi::Env env, Napi::Object exports) { exports.Set("Learner", Learner::define(env)); }
+
+}  // namespace mara::bindings

@@ -1,0 +1,148 @@
+#include "train/learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+
+#include "train/state.h"
+
+namespace mara::train {
+namespace {
+
+constexpr int32_t largest_size = 1 << 16;
+
+bool fits(int32_t size) { return size >= 1 && size <= largest_size; }
+
+// Nothing that allocates may throw across the boundary.
+template <class F>
+Status guarded(F&& body) {
+    try {
+        return body();
+    } catch (...) {
+        return Status::out_of_memory;
+    }
+}
+
+Status update_batch(Learner& learner, Metrics& sum) {
+    const Options& options = learner.options;
+    load_batch(learner);
+    set_wanted(learner);
+    for (const Array critic : {critic1, critic2}) {
+        double norm;
+        sum.critic_loss += critic_gradient(learner, critic, sum.q) / 2;
+        if (!step(learner, critic, options.critic_learning_rate, norm)) return Status::not_finite;
+        sum.critic_gradient_norm += norm / 2;
+    }
+    move_target(learner, target1, critic1);
+    move_target(learner, target2, critic2);
+    const ActorLoss loss = actor_gradient(learner);
+    double norm;
+    if (!step(learner, actor, options.actor_learning_rate, norm)) return Status::not_finite;
+    if (options.automatic_alpha) step_alpha(learner, loss.entropy);
+    sum.actor_loss += loss.loss;
+    sum.entropy += loss.entropy;
+    sum.actor_gradient_norm += norm;
+    return Status::ok;
+}
+
+void finish(const Learner& learner, const Metrics& sum, int32_t count, Metrics* metrics) {
+    const double n = count;
+    *metrics = {sum.critic_loss / n, sum.actor_loss / n, std::exp(learner.scalars.log_alpha), sum.entropy / n, sum.q / (2 * n),
+                sum.actor_gradient_norm / n, sum.critic_gradient_norm / n};
+}
+
+}  // namespace
+
+Learner::Learner(const Options& given)
+    : options(given), layout(given.shape), random(given.seed), replay(given.replay_capacity) {
+    kernel::Pool* created = nullptr;
+    if (kernel::pool_create(options.threads, &created) != kernel::Status::ok) throw std::bad_alloc();
+    pool.reset(created);
+    work.operations = find_operations(options.operations);
+    work.pool = created;
+    work.threads = options.threads;
+    for (Buffer& array : arrays) std::fill_n(array.need(layout.count), layout.count, 0.0f);
+    for (const Array network : {actor, critic1, critic2}) initialise(options.shape, random, arrays[network].data());
+    std::copy_n(arrays[critic1].data(), layout.count, arrays[target1].data());
+    std::copy_n(arrays[critic2].data(), layout.count, arrays[target2].data());
+    scalars.log_alpha = std::log(options.initial_alpha);
+}
+
+Status learner_create(const Options& options, Learner** out) {
+    *out = nullptr;
+    const Shape& shape = options.shape;
+    if (!fits(shape.width) || !fits(shape.hidden1) || !fits(shape.hidden2) || options.batch_size < 1 || options.replay_capacity < 1)
+        return Status::bad_shape;
+    if (find_operations(options.operations) == nullptr) return Status::unknown_operations;
+    return guarded([&] {
+        *out = new Learner(options);
+        return Status::ok;
+    });
+}
+
+void learner_free(Learner* learner) { delete learner; }
+const char* learner_operations(const Learner* learner) { return learner->work.operations->name; }
+
+Status block_create(const Transitions& transitions, int32_t width, Block** out) {
+    *out = nullptr;
+    return guarded([&] {
+        *out = new Block(copy_block(transitions, width));
+        return Status::ok;
+    });
+}
+
+void block_free(Block* block) { delete block; }
+
+Status learner_add(Learner* learner, Block* block) {
+    const std::unique_ptr<Block> owned(block);
+    return guarded([&] {
+        learner->replay.add(std::move(*block));
+        return Status::ok;
+    });
+}
+
+int32_t learner_replay_size(const Learner* learner) { return learner->replay.size(); }
+
+Status learner_update(Learner* learner, int32_t count, const std::atomic<bool>& stop, Metrics* metrics) {
+    if (learner->replay.size() == 0) return Status::empty_replay;
+    return guarded([&] {
+        Metrics sum{};
+        const auto size = static_cast<uint32_t>(learner->replay.size());
+        for (int32_t i = 0; i < count; ++i) {
+            if (stop.load(std::memory_order_relaxed)) return Status::stopped;
+            learner->batch.clear();
+            for (int32_t b = 0; b < learner->options.batch_size; ++b)
+                learner->batch.push_back(&learner->replay.at(static_cast<int32_t>(learner->random.below(size))));
+            const Status status = update_batch(*learner, sum);
+            if (status != Status::ok) return status;
+        }
+        finish(*learner, sum, count, metrics);
+        return Status::ok;
+    });
+}
+
+Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics) {
+    return guarded([&] {
+        Metrics sum{};
+        learner->batch.clear();
+        for (int32_t b = 0; b < learner->options.batch_size; ++b) learner->batch.push_back(&learner->replay.at(ages[b]));
+        const Status status = update_batch(*learner, sum);
+        if (status == Status::ok) finish(*learner, sum, 1, metrics);
+        return status;
+    });
+}
+
+Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count, double learning_rate,
+                   FitMetrics* metrics) {
+    return guarded([&] {
+        *metrics = fit_gradient(*learner, states, labels, weights, count);
+        return step(*learner, actor, learning_rate, metrics->gradient_norm) ? Status::ok : Status::not_finite;
+    });
+}
+
+float* learner_array(Learner* learner, Array array) { return learner->arrays[array].data(); }
+size_t learner_parameters(const Learner* learner) { return learner->layout.count; }
+Scalars& learner_scalars(Learner* learner) { return learner->scalars; }
+uint64_t* learner_random(Learner* learner) { return learner->random.state; }
+
+}  // namespace mara::train

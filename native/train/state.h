@@ -1,0 +1,60 @@
+// A learner from the inside, and the steps of its update, for learner.cpp and the tests.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernel/kernel.h"
+#include "train/learner.h"
+
+namespace mara::train {
+
+struct PoolDeleter {
+    void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
+};
+
+struct Learner {
+    explicit Learner(const Options& options);
+
+    Options options;
+    Layout layout;
+    std::unique_ptr<kernel::Pool, PoolDeleter> pool;
+    Workspace work;
+    Random random;
+    Replay replay;
+    Buffer arrays[array_count];
+    Scalars scalars{};
+
+    // Of the batch under way.
+    std::vector<const Transition*> batch;
+    std::vector<const float*> rows;
+    Input now, next;
+    Pass pass;
+    std::vector<float> out[3], out_gradient, wanted;
+    Buffer gradient;
+};
+
+// Gathers states and next states of `batch`.
+void load_batch(Learner& learner);
+// wanted[i] = reward + γ·Σ_a π(a|s')·(min Q'(s', a) − α·log π(a|s')); without the sum at an end.
+void set_wanted(Learner& learner);
+// Leaves in `gradient` that of mean (Q(s, a) − wanted)². Returns the loss; adds mean Q(s, a) to q.
+double critic_gradient(Learner& learner, Array critic, double& q);
+
+struct ActorLoss {
+    double loss;
+    double entropy;
+};
+// Leaves in `gradient` that of mean Σ_a π(a|s)·(α·log π(a|s) − min Q(s, a)).
+ActorLoss actor_gradient(Learner& learner);
+
+// Leaves in `gradient` that of Σ w·CE / Σ w.
+FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* labels, const float* weights, int32_t count);
+
+double gradient_norm(Learner& learner);
+// Clips and takes a step of `network` (actor, critic1 or critic2). False if the norm is not finite: nothing is changed then.
+bool step(Learner& learner, Array network, double learning_rate, double& norm);
+void step_alpha(Learner& learner, double entropy);
+void move_target(Learner& learner, Array target, Array source);
+
+}  // namespace mara::train
