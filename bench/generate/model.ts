@@ -83,6 +83,7 @@ export function laneSizes(model: LlamaModel, mode: GenerateMode, lanes: number) 
     const vocabulary = [...model.iterateAllTokens()].length;
     return {
         laneCells: cells * block_count * perLayer * 2,
-        laneRows: lanes * (vocabulary + model.embeddingVectorSize) * 4
+        // Once where the graph computes them, once where llama.cpp hands them out.
+        laneRows: 2 * lanes * (vocabulary + model.embeddingVectorSize) * 4
     };
 }
