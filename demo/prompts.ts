@@ -5,7 +5,14 @@
 import {mkdirSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
-import {composeReply, heldOutPrompts, type Prompt, score, trainingPrompts} from "../lib/demo/world.js";
+import {
+    composeReply,
+    heldOutPrompts,
+    type Prompt,
+    replySegments,
+    type Style,
+    trainingPrompts
+} from "../lib/demo/world.js";
 
 const out = process.argv[2] ?? fileURLToPath(new URL("prompts", import.meta.url));
 const training = [...new Map(trainingPrompts(1000, 7).map((prompt) => [prompt.text, prompt])).values()].slice(0, 800);
@@ -19,13 +26,16 @@ function record({text, ...reference}: Prompt) {
     return {prompt: text, reference: JSON.stringify(reference)};
 }
 
-/** A courteous reply, and one such as the model was trained on. */
+/** A courteous reply, and one that begins alike, has the worst option for one part, and goes on as the model was trained to. */
 function pair(prompt: Prompt, index: number) {
-    const chosen = composeReply(prompt, "courteous", index);
-    for (let seed = index; ; seed += training.length) {
-        const rejected = composeReply(prompt, "mixed", seed);
-        if (score(prompt, rejected).value < score(prompt, chosen).value) return {prompt: prompt.text, chosen, rejected};
-    }
+    const parts = Object.values(replySegments(prompt));
+    const worse = [...parts.keys()].filter((i) => new Set(parts[i]?.map(({points}) => points)).size > 1);
+    const part = worse[index % worse.length] as number;
+    const styles = parts.map((_, i): Style => (i < part ? "courteous" : i === part ? "curt" : "mixed"));
+    // The generator's first numbers are much alike for seeds as near as 1 and 2.
+    const seed = Math.imul(index + 1, 0x9e3779b1);
+    const chosen = composeReply(prompt, "courteous", seed);
+    return {prompt: prompt.text, chosen, rejected: composeReply(prompt, styles, seed)};
 }
 
 mkdirSync(out, {recursive: true});

@@ -124,10 +124,14 @@ export function replySegments(prompt: Prompt): Segments {
     };
 }
 
-/** A reply drawn from the options: the best ones only, the worst ones only, or as the base model's training text has it. */
-export function composeReply(prompt: Prompt, style: "courteous" | "curt" | "mixed", seed: number): string {
+/** The best options only, the worst only, or as the base model's training text has them. */
+export type Style = "courteous" | "curt" | "mixed";
+
+/** A reply drawn from the options. `styles` may have one for each part; parts of the same seed and style are the same. */
+export function composeReply(prompt: Prompt, styles: Style | readonly Style[], seed: number): string {
     const rng = xoroshiro128plus(seed);
-    const parts = Object.values(replySegments(prompt)).map((options) => {
+    const parts = Object.values(replySegments(prompt)).map((options, i) => {
+        const style = typeof styles === "string" ? styles : styles[i];
         const wanted = Math[style === "curt" ? "min" : "max"](...options.map(({points}) => points));
         return pick(rng, style === "mixed" ? options : options.filter(({points}) => points === wanted)).text;
     });

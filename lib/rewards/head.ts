@@ -28,8 +28,9 @@ export async function headReward(
     const head = await readHead(resources.path(headFile), model.embeddingVectorSize);
     const tokensOf = conversationTokens(model, modelFile);
     requireLastToken(model, modelFile);
-    const context = await model.createEmbeddingContext(resources.contextOptions(model));
-    resources.own(() => context.dispose());
+    const context = await resources.context(`${modelFile} gives no hidden states`, () =>
+        model.createEmbeddingContext(resources.contextOptions(model))
+    );
     return rewardOf(name, async (prompt, response, {system}) => {
         const conversation: Message[] = [
             ...(system === undefined ? [] : [{role: "system" as const, content: system}]),

@@ -25,8 +25,9 @@ export async function judgeReward(name: string, file: string, question: string, 
         );
 
     const tokensOf = conversationTokens(model, file);
-    const context = await model.createContext(resources.contextOptions(model));
-    resources.own(() => context.dispose());
+    const context = await resources.context(`${file} cannot judge`, () =>
+        model.createContext(resources.contextOptions(model))
+    );
     const sequence = context.getSequence();
     // One conversation at a time: a judge has one sequence.
     let turn: Promise<unknown> = Promise.resolve();

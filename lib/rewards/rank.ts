@@ -1,5 +1,3 @@
-import type {LlamaRankingContext} from "node-llama-cpp";
-import {MaraError} from "../errors.js";
 import type {Resources} from "./resources.js";
 import {type Reward, rewardOf} from "./reward.js";
 
@@ -10,13 +8,9 @@ import {type Reward, rewardOf} from "./reward.js";
 export async function rankReward(name: string, file: string, resources: Resources): Promise<Reward> {
     const model = await resources.model(file);
     const {contextSize, ...threads} = resources.contextOptions(model);
-    let context: LlamaRankingContext;
-    try {
-        // A whole input in one batch: llama.cpp ends the process when an encoder's input does not fit.
-        context = await model.createRankingContext({contextSize, batchSize: contextSize, ...threads});
-    } catch (error) {
-        throw new MaraError("REWARD_LOAD", `${file} cannot rank: ${(error as Error).message}`, {cause: error});
-    }
-    resources.own(() => context.dispose());
+    // A whole input in one batch: llama.cpp ends the process when an encoder's input does not fit.
+    const context = await resources.context(`${file} cannot rank`, () =>
+        model.createRankingContext({contextSize, batchSize: contextSize, ...threads})
+    );
     return rewardOf(name, (prompt, response) => context.rank(prompt, response));
 }

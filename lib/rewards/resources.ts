@@ -9,7 +9,10 @@ export interface ResourceOptions {
     llama?: Llama;
     /** Threads of each of these models' contexts. Default: node-llama-cpp's choice. */
     threads?: number;
-    /** Tokens that such a context holds: prompt, response and what the reward adds. Default 4096, or what the model was trained for. */
+    /**
+     * Tokens that such a context holds: prompt, response and what the reward adds. Default 4096, and
+     * never more than the model was trained for.
+     */
     contextSize?: number;
     /** What paths are relative to. Default: the working directory. */
     baseDirectory?: string;
@@ -47,13 +50,25 @@ export class Resources {
     }
 
     contextOptions(model: LlamaModel): {contextSize: number; threads?: number} {
-        const {threads, contextSize = Math.min(4096, model.trainContextSize ?? 4096)} = this.#options;
-        return {contextSize, ...(threads === undefined ? {} : {threads})};
+        const {threads, contextSize = 4096} = this.#options;
+        // Beyond what it was trained for an encoder has no positions, for which llama.cpp ends the process.
+        const most = model.trainContextSize ?? contextSize;
+        return {contextSize: Math.min(contextSize, most), ...(threads === undefined ? {} : {threads})};
     }
 
-    /** Runs `close` on `dispose`, before the models are freed. */
-    own(close: () => Promise<void>): void {
-        this.#closers.push(close);
+    /** A context of one of the models, to be disposed before them. @throws MaraError REWARD_LOAD: `failure`, and why */
+    async context<Context extends {dispose(): Promise<void>}>(
+        failure: string,
+        create: () => Promise<Context>
+    ): Promise<Context> {
+        let context: Context;
+        try {
+            context = await create();
+        } catch (error) {
+            throw new MaraError("REWARD_LOAD", `${failure}: ${(error as Error).message}`, {cause: error});
+        }
+        this.#closers.push(() => context.dispose());
+        return context;
     }
 
     async dispose(): Promise<void> {
