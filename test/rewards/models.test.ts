@@ -8,6 +8,7 @@ import {tensorOf} from "../../lib/agent/tensor.js";
 import {openReward, type Prompt, type Reward, type RewardOptions} from "../../lib/index.js";
 import {failure} from "../support/failure.js";
 import {describeWithTestModel, testLlama, testModelPath} from "../support/models.js";
+import {writeTinyEncoder} from "../support/tiny-encoder.js";
 import {bos, eos, writeTinyModel} from "../support/tiny-model.js";
 import {writeTinyRanker} from "../support/tiny-ranker.js";
 
@@ -136,6 +137,24 @@ describe("rank:", () => {
             ];
             expect((await reward.score({prompt: "Tell me."}, response)).score).toBeCloseTo(ranker.score(tokens), 3);
         }
+        await model.dispose();
+    });
+
+    it("gives the probability of an encoder's one class", async () => {
+        const ranker = writeTinyEncoder();
+        const model = await (await testLlama()).loadModel({modelPath: ranker.path});
+        const reward = await open(`rank:${ranker.path}`);
+        for (const response of ["a b c", "z", "q w e r t y"]) {
+            const words = (text: string) => model.tokenize(text, false, "trimLeadingSpace");
+            const {bos: begin, eos: end, sep: separator} = model.tokens;
+            const tokens = [begin, ...words("t e l l"), end, separator, ...words(response), end];
+            expect((await reward.score({prompt: "t e l l"}, response)).score).toBeCloseTo(
+                ranker.score(tokens as number[]),
+                3
+            );
+        }
+        expect((await failure(() => reward.score({prompt: "t"}, "a ".repeat(60)))).code).toBe("REWARD_FAILED");
+        expect((await reward.score({prompt: "t"}, "a ".repeat(50))).score).toBeGreaterThan(0);
         await model.dispose();
     });
 
