@@ -81,6 +81,7 @@ public:
                            {InstanceMethod("attach", &LaneContext::attach), InstanceMethod("decode", &LaneContext::decode),
                             InstanceMethod("wave", &LaneContext::wave), InstanceMethod("takeBack", &LaneContext::take_back),
                             InstanceMethod("adopt", &LaneContext::adopt), InstanceMethod("release", &LaneContext::release),
+                            InstanceMethod("share", &LaneContext::share), InstanceMethod("states", &LaneContext::states),
                             InstanceMethod("close", &LaneContext::close)});
     }
 
@@ -180,6 +181,20 @@ private:
     void release(const Napi::CallbackInfo& info) {
         open(info);
         state_->lanes->release();
+    }
+
+    void share(const Napi::CallbackInfo& info) {
+        open(info);
+        state_->lanes->share(number(info[0]), number(info[1]), number(info[2]), number(info[3]));
+    }
+
+    // (count): hidden states of the last wave's first entries, row by row. No decode may be running.
+    Napi::Value states(const Napi::CallbackInfo& info) {
+        open(info);
+        const int32_t count = number(info[0]);
+        auto values = Napi::Float32Array::New(info.Env(), static_cast<size_t>(count) * static_cast<size_t>(state_->lanes->width()));
+        state_->lanes->read_states(count, values.Data());
+        return values;
     }
 
     // Before the context goes away: joins the decode thread. Later calls throw.

@@ -93,6 +93,10 @@ export interface NativeLaneContext {
     adopt(sequence: number, position: number, lane: number): void;
     /** Empties every lane. */
     release(): void;
+    /** Gives the cells of `source` at positions in [start, end) to `target` as well. */
+    share(source: number, target: number, start: number, end: number): void;
+    /** Hidden states of the last wave's first `count` entries, [count][width]; before the next decode. */
+    states(count: number): Float32Array;
     /** Joins the decode thread; to be called before the context is disposed. */
     close(): void;
 }

@@ -16,6 +16,7 @@ import {
     resolveSettings
 } from "./options.js";
 import {SerialBackend} from "./serial-backend.js";
+import {withThreads} from "./threads.js";
 import {TokenChooser} from "./token-chooser.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave-scheduler.js";
 
@@ -61,7 +62,8 @@ export function alignerOf(context: LlamaContext): Aligner | undefined {
     return aligners.get(context);
 }
 
-async function createContext(
+/** @internal A context and what decodes in it, nothing replaced yet. */
+export async function createContext(
     model: LlamaModel,
     options: Parameters<LlamaModel["createContext"]>[0] & object,
     mode: "auto" | "lanes" | "serial",
@@ -112,17 +114,7 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
         samplePlain: (index, sampler, details) =>
             stock.sampleToken(index, sampler, ...(details as [boolean?, boolean?, boolean?, boolean?])),
         onDecision: (decision) => aligner._report(decision),
-        withThreads: async (run) => {
-            const allocation = await contextInternals(context)._threadSplitterConsumer?.getAllocationToConsume();
-            if (!allocation) return await run(stock.getThreads());
-            const [threads, handle] = allocation;
-            try {
-                stock.setThreads(threads);
-                return await run(threads);
-            } finally {
-                handle.dispose();
-            }
-        }
+        withThreads: (run) => withThreads(context, stock, run)
     });
     for (const [name, value] of Object.entries(new ContextHook(stock, backend, chooser).methods))
         Object.defineProperty(addonContext, name, {value, configurable: true});

@@ -66,6 +66,8 @@ export interface Backend {
     adopt(sequence: number, position: number, lane: number): void;
     /** Empties every lane. */
     release(): void;
+    /** Hidden states of the last wave's tokens, [count][width]; where waves judge one candidate, of that one. Before the next decode. */
+    states(count: number): Float32Array;
     /** Ends the backend's thread; the context is about to go away. */
     close(): void;
 }

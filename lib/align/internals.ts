@@ -7,6 +7,7 @@ import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token} from 
 /** `AddonSampler`: one sampler chain. */
 export interface AddonSampler {
     applyConfig(config: SamplerConfig): void;
+    dispose(): void;
 }
 
 /** The plain object that `LlamaContextSequence._resolveSamplerConfig` builds. */
@@ -69,7 +70,10 @@ export interface AddonContext {
 interface Bindings {
     AddonContext: new (model: object, params: AddonContextParams) => AddonContext;
     AddonGrammarEvaluationState: new (existing: object) => object;
-    AddonSampler: {acceptGrammarEvaluationStateToken(state: object, token: number): void};
+    AddonSampler: {
+        new (model: object): AddonSampler;
+        acceptGrammarEvaluationStateToken(state: object, token: number): void;
+    };
 }
 
 export interface AddonContextParams {
@@ -95,6 +99,8 @@ interface ModelInternals {
 interface ContextInternals {
     readonly _ctx: AddonContext;
     readonly _threadSplitterConsumer?: ThreadsConsumer;
+    /** The context is not disposed before every handle is. */
+    readonly _backendContextDisposeGuard: {createPreventDisposalHandle(): {dispose(): void}};
 }
 interface SequenceInternals {
     readonly _sequenceId: number;

@@ -71,6 +71,25 @@ export class LanesBackend implements Backend {
         this.#native.release();
     }
 
+    states(count: number): Float32Array {
+        return this.#native.states(count);
+    }
+
+    /** Gives the sequence's cells at positions in [start, end) to the lane as well. */
+    shareWithLane(sequence: number, lane: number, start: number, end: number): void {
+        this.#native.share(sequence, this.#sequences + lane, start, end);
+    }
+
+    /** Gives the lane's cells at positions below `end` to the sequence as well. */
+    shareFromLane(lane: number, sequence: number, end: number): void {
+        this.#native.share(this.#sequences + lane, sequence, 0, end);
+    }
+
+    /** Empties a lane that waves do not use. */
+    emptyLane(lane: number): void {
+        this.#native.takeBack(this.#sequences + lane, 0);
+    }
+
     close(): void {
         this.#native.close();
     }

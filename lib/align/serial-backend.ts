@@ -33,8 +33,7 @@ export class SerialBackend implements Backend {
         const agent = tokens[last]?.agent;
         const start = performance.now();
         if (agent !== undefined) {
-            const state = Float32Array.from(this.#context.getEmbedding(1));
-            probabilities[last] = (await agent.scoreAsync(state))[0] as number;
+            probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
         }
         return {fits: true, probabilities, decodeMs, kernelMs: performance.now() - start};
     }
@@ -48,6 +47,10 @@ export class SerialBackend implements Backend {
     }
 
     release(): void {}
+
+    states(): Float32Array {
+        return Float32Array.from(this.#context.getEmbedding(1));
+    }
 
     close(): void {}
 }

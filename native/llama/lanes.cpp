@@ -145,6 +145,20 @@ void Lanes::adopt(SequenceId sequence, Position position, SequenceId lane) {
     api_.memory_seq_cp(memory_, lane, sequence, position, position + 1);
 }
 
+void Lanes::share(SequenceId source, SequenceId target, Position start, Position end) {
+    api_.memory_seq_cp(memory_, source, target, start, end);
+}
+
+void Lanes::read_states(int32_t count, float* states) const {
+    for (int32_t i = 0; i < count; i++, states += width_) {
+        const float* const row = hidden_states_ ? api_.get_embeddings_ith(context_, i) : nullptr;
+        if (row == nullptr)
+            std::fill_n(states, width_, std::numeric_limits<float>::quiet_NaN());
+        else
+            std::copy_n(row, width_, states);
+    }
+}
+
 void Lanes::release() {
     for (size_t i = 0; i < lane_used_.size(); i++) {
         if (lane_used_[i] == 0) continue;

@@ -59,6 +59,15 @@ public:
 
     void release();  // empties every lane
 
+    // Gives the cells of `source` in [start, end) to `target` as well. Metadata only.
+    void share(SequenceId source, SequenceId target, Position start, Position end);
+
+    // Hidden states of the first `count` entries of the last wave, [count][width]; NaN where llama.cpp has none. Valid until
+    // the next decode. `states` has room for count * width values.
+    void read_states(int32_t count, float* states) const;
+
+    int32_t width() const { return width_; }
+
     void set_hidden_states(bool wanted);
 
 private:
