@@ -1,0 +1,52 @@
+import type {Candidate} from "../../align/candidates.js";
+import type {Mode} from "../../align/options.js";
+import type {NativeAgent} from "../../native.js";
+import type {Exploration} from "./exploration.js";
+
+/** One text in the cache. */
+export interface Strand {
+    readonly sequence: number;
+    /** The prompt and what was emitted since. */
+    readonly tokens: number[];
+    /** The last token's cell was given up: it stood behind others that are free by now (docs/training.md). It is decoded anew. */
+    stale: boolean;
+}
+
+/** The next token of a strand. */
+export interface Step {
+    readonly strand: Strand;
+    /** Most probable first. With one nothing is judged. */
+    readonly candidates: readonly Candidate[];
+    readonly exploration: Exploration;
+    /** Whether the text goes on after this token, so that the next candidates are wanted. */
+    goesOn(token: number): boolean;
+}
+
+export interface StepOutcome {
+    /** Accept probability by rank; empty if nothing was judged. */
+    readonly probabilities: Float32Array;
+    /** [candidates][width] by rank; empty if nothing was judged. */
+    readonly states: Float32Array;
+    /** Candidates for the token after the emitted one; undefined if the text does not go on. */
+    readonly next: Candidate[] | undefined;
+}
+
+/** Decodes the texts of rollouts, with every candidate of every decision. One call at a time. */
+export interface RolloutEngine {
+    readonly mode: Mode;
+    /** Most texts at a time. */
+    readonly sequences: number;
+    /** Most places that `step` and `run` take together. */
+    readonly places: number;
+    /** How many of them a step takes. */
+    placesOf(step: Step): number;
+    /** A new text. There is room for it while fewer than `sequences` are open. */
+    begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}>;
+    /** The next token of each of `steps`, which take no more than `places` places. */
+    step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]>;
+    /** Lengthens texts by given tokens, no more than `places` of them; hidden states of each, [tokens][width]. */
+    run(texts: readonly {strand: Strand; tokens: readonly number[]}[]): Promise<Float32Array[]>;
+    end(strand: Strand): void;
+    /** Empties the cache; nothing is open afterwards. */
+    clear(): void;
+}

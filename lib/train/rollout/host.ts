@@ -1,0 +1,81 @@
+import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
+import {createContext} from "../../align/aligned-context.js";
+import type {Backend} from "../../align/backend.js";
+import {type Candidate, CandidateSource} from "../../align/candidates.js";
+import {
+    type AddonSampler,
+    asToken,
+    contextInternals,
+    llamaInternals,
+    modelInternals,
+    stockContext
+} from "../../align/internals.js";
+import type {Mode, ResolvedSettings} from "../../align/options.js";
+import {withThreads} from "../../align/threads.js";
+
+/** What an engine stands on: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
+export class RolloutHost {
+    readonly context: LlamaContext;
+    readonly backend: Backend;
+    readonly #settings: ResolvedSettings;
+    readonly #stock: ReturnType<typeof stockContext>;
+    readonly #source: CandidateSource;
+    /** One per row that is read at the same time. */
+    readonly #samplers: AddonSampler[] = [];
+
+    private constructor(context: LlamaContext, backend: Backend, settings: ResolvedSettings) {
+        this.context = context;
+        this.backend = backend;
+        this.#settings = settings;
+        this.#stock = stockContext(context);
+        const {model} = context;
+        this.#source = new CandidateSource(this.#stock, llamaInternals(model.llama)._bindings, (token) =>
+            model.isEogToken(asToken(token))
+        );
+        // However the context comes to be disposed, the decode thread ends first.
+        const native = contextInternals(context)._ctx;
+        const dispose = () => {
+            backend.close();
+            for (const sampler of this.#samplers.splice(0)) sampler.dispose();
+            return this.#stock.dispose();
+        };
+        Object.defineProperty(native, "dispose", {value: dispose, configurable: true});
+    }
+
+    /** @throws MaraError LANES_UNAVAILABLE, LANES_LIMIT */
+    static async open(
+        model: LlamaModel,
+        options: LlamaContextOptions,
+        {mode, lanes, settings}: {mode: "auto" | Mode; lanes: number; settings: ResolvedSettings}
+    ): Promise<RolloutHost> {
+        const {context, backend} = await createContext(model, options, mode, {lanes, defaultLanes: lanes});
+        return new RolloutHost(context, backend, settings);
+    }
+
+    /** Candidates for the tokens that these rows of the last decode lead to, most probable first. */
+    async read(rows: readonly number[]): Promise<Candidate[][]> {
+        const {_bindings} = llamaInternals(this.context.model.llama);
+        const {_model} = modelInternals(this.context.model);
+        while (this.#samplers.length < rows.length) this.#samplers.push(new _bindings.AddonSampler(_model));
+        return await Promise.all(
+            rows.map(async (row, i) => {
+                const sampler = this.#samplers[i] as AddonSampler;
+                return (await this.#source.take(row, sampler, {}, this.#settings)).candidates;
+            })
+        );
+    }
+
+    withThreads<T>(run: (threads: number) => Promise<T>): Promise<T> {
+        return withThreads(this.context, this.#stock, run);
+    }
+
+    /** Keeps the context from being disposed while `run` runs. */
+    async hold<T>(run: () => Promise<T>): Promise<T> {
+        const handle = contextInternals(this.context)._backendContextDisposeGuard.createPreventDisposalHandle();
+        try {
+            return await run();
+        } finally {
+            handle.dispose();
+        }
+    }
+}

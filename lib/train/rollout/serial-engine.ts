@@ -1,0 +1,108 @@
+import type {Candidate} from "../../align/candidates.js";
+import type {NativeAgent} from "../../native.js";
+import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
+import type {RolloutHost} from "./host.js";
+import {concatenate, evenParts} from "./rows.js";
+
+/** One candidate per decode, for contexts without lanes. */
+export class SerialEngine implements RolloutEngine {
+    readonly mode = "serial";
+    readonly sequences: number;
+    readonly places = 1;
+    readonly #host: RolloutHost;
+    readonly #batch: number;
+    readonly #free: number[];
+
+    /** @param batch most prompt tokens of a batch */
+    constructor(host: RolloutHost, batch: number) {
+        this.#host = host;
+        this.#batch = batch;
+        this.sequences = host.context.totalSequences;
+        this.#free = this.#allSequences();
+    }
+
+    placesOf(): number {
+        return 1;
+    }
+
+    async begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}> {
+        const strand: Strand = {sequence: this.#free.shift() as number, tokens: [...tokens], stale: false};
+        const {backend} = this.#host;
+        const entries = tokens.map((token, position) => ({sequence: strand.sequence, position, token}));
+        let row = 0;
+        for (const part of evenParts(entries, this.#batch)) {
+            row = part.length - 1;
+            const batch = part.map((entry, i) => ({...entry, output: i === row}));
+            await this.#host.withThreads(() => backend.decode(batch));
+        }
+        const [candidates = []] = await this.#host.read([row]);
+        return {strand, candidates};
+    }
+
+    async step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]> {
+        const outcomes: StepOutcome[] = [];
+        for (const step of steps) outcomes.push(await this.#stepOne(step, agent));
+        return outcomes;
+    }
+
+    async #stepOne({strand, candidates, exploration, goesOn}: Step, agent: NativeAgent): Promise<StepOutcome> {
+        const probabilities: number[] = [];
+        const states: Float32Array[] = [];
+        let next: Candidate[] | undefined;
+        let inPlace: number | undefined;
+        const decode = async (rank: number, judge: boolean) => {
+            const {token} = candidates[rank] as Candidate;
+            if (inPlace !== undefined) this.#host.backend.takeBack(strand.sequence, strand.tokens.length);
+            inPlace = rank;
+            const probability = await this.#decode(strand, token, judge ? agent : undefined);
+            if (judge) {
+                probabilities.push(probability);
+                states.push(this.#host.backend.states(1));
+                exploration.enter(probability);
+            }
+            // The logits are this candidate's until the next decode.
+            if (next === undefined && exploration.chosen === rank && goesOn(token)) [next] = await this.#host.read([0]);
+        };
+        if (candidates.length > 1) for (let rank = 0; rank < candidates.length; rank++) await decode(rank, true);
+        const chosen = exploration.chosen as number;
+        const {token} = candidates[chosen] as Candidate;
+        if (inPlace !== chosen && goesOn(token)) await decode(chosen, false);
+        strand.tokens.push(token);
+        return {probabilities: Float32Array.from(probabilities), states: concatenate(states), next};
+    }
+
+    async run(texts: readonly {strand: Strand; tokens: readonly number[]}[]): Promise<Float32Array[]> {
+        const all: Float32Array[] = [];
+        for (const {strand, tokens} of texts) {
+            const states: Float32Array[] = [];
+            for (const token of tokens) {
+                await this.#decode(strand, token, undefined);
+                states.push(this.#host.backend.states(1));
+                strand.tokens.push(token);
+            }
+            all.push(concatenate(states));
+        }
+        return all;
+    }
+
+    /** Decodes the strand's next token; its accept probability if an agent judges it. */
+    async #decode({sequence, tokens}: Strand, token: number, agent: NativeAgent | undefined): Promise<number> {
+        const entry = {sequence, position: tokens.length, token, ...(agent && {agent})};
+        const {probabilities} = await this.#host.withThreads((threads) => this.#host.backend.wave([entry], threads));
+        return probabilities[0] as number;
+    }
+
+    end({sequence}: Strand): void {
+        this.#host.backend.takeBack(sequence, 0);
+        this.#free.push(sequence);
+    }
+
+    clear(): void {
+        this.#free.splice(0, this.#free.length, ...this.#allSequences());
+        for (const sequence of this.#free) this.#host.backend.takeBack(sequence, 0);
+    }
+
+    #allSequences(): number[] {
+        return Array.from({length: this.sequences}, (_, sequence) => sequence);
+    }
+}
