@@ -1,0 +1,195 @@
+/** Rollouts as transitions of the accept/reject process, with their rewards. See docs/training.md. */
+import {requireInteger, requireOneOf} from "../align/options.js";
+import {invalidArgument} from "../errors.js";
+import type {RewardSpan, ScoredResponse} from "../rewards/reward.js";
+import type {Trajectory, TrajectoryDecision} from "./trajectory.js";
+
+/** What is taken off a candidate's reward, from its log-probabilities under agent (q) and model (p). */
+export type Penalty = "kl" | "abs" | "mse" | "full";
+
+export interface TransitionOptions {
+    /** Of the whole response. What its spans leave over of the score belongs to the response as a whole. */
+    reward: ScoredResponse;
+    /** Taken off the score. Default 0. */
+    baseline?: number;
+    /** Weight of the penalty. Default 0.1. */
+    klCoefficient?: number;
+    /**
+     * Of candidate c: "kl": log q(c) − log p(c); "abs": its absolute value; "mse": half its square; "full": the divergence
+     * Σ q (log q − log p) of the decision, the same for each of its candidates. Default "kl".
+     */
+    penalty?: Penalty;
+    /** Discount per decided token of what is posted back. Default 0.99. */
+    gamma?: number;
+    /** Whether the response's reward is given to every transition, discounted, rather than to the last only. Default true. */
+    postBack?: boolean;
+    /** The rank that the rollouts fell back on. Matters for `kl` only. Default 0. */
+    fallbackIndex?: number;
+}
+
+/** Steps of decisions, for the learner's replay. */
+export interface Transitions {
+    /** [rows][width], each distinct state once. */
+    states: Float32Array;
+    /** Row of each transition's state. */
+    state: Int32Array;
+    /** 1 accept, 0 reject. */
+    action: Uint8Array;
+    reward: Float32Array;
+    /** Row of the state that followed, or -1 where the episode ended. */
+    nextState: Int32Array;
+}
+
+export interface TransitionsResult {
+    /** In the order in which the candidates were tried. */
+    transitions: Transitions;
+    /**
+     * Divergence KL(agent ‖ model) of what is emitted, over the candidates, in nats, as a mean over the decisions: 0 where
+     * candidates are emitted as often as the model would draw them, and without decisions.
+     */
+    kl: number;
+    /** Mean of the penalties over the transitions, before their weight. 0 without decisions. */
+    penalty: number;
+}
+
+/**
+ * Candidates up to the emitted one give one transition each. A rejected candidate is followed by the next one's state; an
+ * accepted one by the state of the first candidate of the next decision, wherever that is; after the last decision the episode ends.
+ * Where none was accepted all candidates count as rejected, and the last of them leads to the next decision, as the fallback was
+ * the environment's doing and not the agent's.
+ *
+ * @throws MaraError INVALID_ARGUMENT
+ */
+export function toTransitions(trajectory: Trajectory, options: TransitionOptions): TransitionsResult {
+    const {
+        reward,
+        baseline = 0,
+        klCoefficient = 0.1,
+        penalty = "kl",
+        gamma = 0.99,
+        postBack = true,
+        fallbackIndex = 0
+    } = options;
+    requireOneOf("penalty", penalty, Object.keys(penalties));
+    requireInteger("fallbackIndex", fallbackIndex, 0, Number.MAX_SAFE_INTEGER);
+    for (const [name, value] of Object.entries({score: reward.score, baseline, klCoefficient, gamma}))
+        if (!Number.isFinite(value)) throw invalidArgument(name, "a finite number", value);
+
+    const {decisions, states} = trajectory;
+    const count = decisions.reduce((sum, {tried}) => sum + tried, 0);
+    const rewards = new Float64Array(count);
+    const nextState = new Int32Array(count).fill(-1);
+    const action = new Uint8Array(count);
+    const state = new Int32Array(count);
+    /** The transition with which each decision was settled. */
+    const settling: number[] = [];
+    let [at, klSum, penaltySum] = [0, 0, 0];
+    for (const [i, decision] of decisions.entries()) {
+        const {tried, firstState, accepted} = decision;
+        const logs = {q: agentLogProbabilities(decision), p: decision.logProbabilities};
+        klSum += divergence(emissionProbabilities(decision, fallbackIndex), logs.p);
+        for (let rank = 0; rank < tried; rank++, at++) {
+            const taken = penalties[penalty](logs, rank);
+            penaltySum += taken;
+            rewards[at] = -klCoefficient * taken;
+            state[at] = firstState + rank;
+            nextState[at] = rank + 1 < tried ? firstState + rank + 1 : (decisions[i + 1]?.firstState ?? -1);
+            action[at] = Number(accepted && rank === tried - 1);
+        }
+        settling.push(at - 1);
+    }
+    if (count > 0) {
+        const spent = creditSpans(trajectory, reward.spans, (decision, credit) => {
+            const index = settling[decision] as number;
+            rewards[index] = (rewards[index] as number) + credit;
+        });
+        let whole = reward.score - spent - baseline;
+        for (let i = decisions.length - 1; i >= 0; i--) {
+            const last = settling[i] as number;
+            const first = postBack ? last - (decisions[i] as TrajectoryDecision).tried + 1 : last;
+            for (let index = first; index <= last; index++) rewards[index] = (rewards[index] as number) + whole;
+            if (!postBack) break;
+            whole *= gamma;
+        }
+    }
+    return {
+        transitions: {states, state, action, reward: Float32Array.from(rewards), nextState},
+        kl: decisions.length === 0 ? 0 : klSum / decisions.length,
+        penalty: count === 0 ? 0 : penaltySum / count
+    };
+}
+
+interface LogProbabilities {
+    q: Float64Array;
+    p: ArrayLike<number>;
+}
+
+const ratio = ({q, p}: LogProbabilities, rank: number) => (q[rank] as number) - (p[rank] as number);
+
+const penalties: Record<Penalty, (logs: LogProbabilities, rank: number) => number> = {
+    kl: ratio,
+    abs: (logs, rank) => Math.abs(ratio(logs, rank)),
+    mse: (logs, rank) => 0.5 * ratio(logs, rank) ** 2,
+    full: ({q, p}) => divergence(q.map(Math.exp), p)
+};
+
+/** p1(c_i) · Π_{j<i} (1 − p1(c_j)): the chance that candidate i is the first accepted one. */
+function firstAccepted({acceptProbabilities}: TrajectoryDecision): Float64Array {
+    let open = 1;
+    return Float64Array.from(acceptProbabilities, (probability) => {
+        const product = probability * open;
+        open *= 1 - probability;
+        return product;
+    });
+}
+
+/** Log-softmax of the products themselves, as the reference implementation has it, rather than of their logarithms. */
+function agentLogProbabilities(decision: TrajectoryDecision): Float64Array {
+    const products = firstAccepted(decision);
+    const total = Math.log(products.reduce((sum, product) => sum + Math.exp(product), 0));
+    return products.map((product) => product - total);
+}
+
+/** What is emitted how often: the products, and the fallback's share. */
+function emissionProbabilities(decision: TrajectoryDecision, fallbackIndex: number): Float64Array {
+    const products = firstAccepted(decision);
+    const fallback = Math.min(fallbackIndex, products.length - 1);
+    const none = 1 - products.reduce((sum, product) => sum + product, 0);
+    products[fallback] = (products[fallback] as number) + Math.max(0, none);
+    return products;
+}
+
+/** Σ q (log q − log p), where what has no probability adds nothing. */
+function divergence(q: Float64Array, logP: ArrayLike<number>): number {
+    return q.reduce((sum, value, i) => sum + (value > 0 ? value * (Math.log(value) - (logP[i] as number)) : 0), 0);
+}
+
+/**
+ * Each span's score goes in equal parts to the decided tokens that reach into it; if there is none, to the last decided token before
+ * it, or else the first of all. A token without text of its own, the beginning of a character or the end of the response, stands
+ * for the character at its place, and so does an empty span. Gives the sum of the scores.
+ */
+function creditSpans(
+    {decisions, tokenSpans}: Trajectory,
+    spans: readonly RewardSpan[],
+    credit: (decision: number, share: number) => void
+): number {
+    const places = decisions.map(({tokenIndex}) => widened(...(tokenSpans[tokenIndex] as [number, number])));
+    let sum = 0;
+    for (const span of spans) {
+        const [start, end] = widened(span.start, span.end);
+        const inside = places.flatMap(([from, to], i) => (from < end && to > start ? [i] : []));
+        const before = Math.max(
+            0,
+            places.findLastIndex(([from]) => from < end)
+        );
+        const receivers = inside.length > 0 ? inside : [before];
+        for (const i of receivers) credit(i, span.score / receivers.length);
+        sum += span.score;
+    }
+    return sum;
+}
+
+function widened(start: number, end: number): [start: number, end: number] {
+    return [start, Math.max(end, start + 1)];
+}
