@@ -3,8 +3,8 @@
  * Native errors arrive as plain errors whose message starts with a `MaraErrorCode` and a colon; `native()` users
  * pass them through `fromNative`.
  */
-import {createRequire} from "node:module";
 import {fileURLToPath} from "node:url";
+import {type LoadedAddon, loadAddon} from "./addon/load.js";
 import {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 
 export type NativeWeightType = "f32" | "f16" | "bf16" | "int8";
@@ -183,29 +183,31 @@ export interface NativeAddon {
     Learner: new (options: NativeLearnerOptions) => NativeLearner;
     /** Kernel variants that this build has and this machine can run, best first. */
     kernels(): string[];
+    /** Only in an addon that was built with CUDA: the devices that answer. */
+    cudaDevices?(): readonly unknown[];
 }
 
-let addon: NativeAddon | undefined;
+let loaded: LoadedAddon<NativeAddon> | undefined;
 
 /**
  * The addon, loaded at first use.
  * @throws MaraError NATIVE_ADDON
  */
 export function native(): NativeAddon {
-    if (addon === undefined) {
-        const root = fileURLToPath(new URL("..", import.meta.url));
-        try {
-            addon = createRequire(import.meta.url)("node-gyp-build")(root) as NativeAddon;
-        } catch (error) {
-            throw new MaraError(
-                "NATIVE_ADDON",
-                `The native addon of node-llama-mara could not be loaded (${(error as Error).message.split("\n")[0]}). ` +
-                    "Run `npm rebuild node-llama-mara`; without a prebuilt file that needs a C++20 compiler, make and python3.",
-                {cause: error}
-            );
-        }
+    return loadedAddon().addon;
+}
+
+/**
+ * The same, with the file that it came from and the files that failed before it.
+ * @throws MaraError NATIVE_ADDON
+ */
+export function loadedAddon(): LoadedAddon<NativeAddon> {
+    try {
+        loaded ??= loadAddon(fileURLToPath(new URL("..", import.meta.url)));
+    } catch (error) {
+        throw new MaraError("NATIVE_ADDON", (error as Error).message, {cause: error});
     }
-    return addon;
+    return loaded;
 }
 
 /** Turns an error thrown by the addon ("CODE: text") into a MaraError; others are returned as they are. */

@@ -11,7 +11,7 @@ it.skipIf(process.platform === "win32")("install says what is missing when nothi
     rmSync(empty, {recursive: true});
     expect(status).toBe(1);
     expect(stderr).toContain(
-        `there is no prebuilt file for ${process.platform}-${process.arch}, and compiling it needs ` +
+        `there is no prebuilt file that loads on ${process.platform}-${process.arch}, and compiling it needs ` +
             "a C++20 compiler (g++ 11, clang 14 or later), make, python3 (node-gyp needs it), which this machine does not have."
     );
     expect(stderr).toContain("Then run: npm rebuild node-llama-mara");

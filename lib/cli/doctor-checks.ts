@@ -1,14 +1,14 @@
 /** The doctor's examination: one finding after the other, none of which stops the rest. */
 import {existsSync} from "node:fs";
-import {createRequire} from "node:module";
-import {relative, sep} from "node:path";
+import {relative} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
+import type {AddonFile} from "../addon/files.js";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
 import {demoAgentPath} from "../demo/files.js";
 import {MaraError} from "../errors.js";
-import {native} from "../native.js";
+import {loadedAddon} from "../native.js";
 import {describe} from "./failure.js";
 import {plural} from "./format.js";
 import {packageRoot, packageVersion} from "./package.js";
@@ -30,7 +30,7 @@ export interface Report {
     modeReason?: string;
     versions: {package: string; node: string; nodeLlamaCpp?: string; llamaCpp?: string};
     platform: {os: string; arch: string; libc?: string};
-    addon?: {path: string; origin: "prebuilt" | "built"};
+    addon?: {path: string; origin: AddonFile["origin"]};
     kernels?: {available: string[]; chosen: string};
     backend?: {gpu: string; buildType: string; instructionSet: string[]};
     checks: Check[];
@@ -83,12 +83,11 @@ function checkNode({versions, platform: {os, arch, libc}}: Report, add: Add): vo
 
 function checkAddon(report: Report, add: Add): boolean {
     try {
-        const available = native().kernels();
-        const load = createRequire(import.meta.url)("node-gyp-build") as {resolve(root: string): string};
-        const path = load.resolve(packageRoot);
-        const origin = path.includes(`${sep}prebuilds${sep}`) ? "prebuilt" : "built";
+        const {addon, path, origin, failures} = loadedAddon();
+        const available = addon.kernels();
         report.addon = {path, origin};
-        add("native addon", "ok", `${origin}, ${path.startsWith(packageRoot) ? relative(packageRoot, path) : path}`);
+        add("native addon", "ok", `${origin}, ${inPackage(path)}`);
+        for (const failure of failures) add("native addon", "warn", `${inPackage(failure.path)}: ${failure.reason}`);
         const chosen = process.env.MARA_KERNEL ?? available[0] ?? "none";
         report.kernels = {available, chosen};
         const isKnown = available.includes(chosen);
@@ -100,10 +99,12 @@ function checkAddon(report: Report, add: Add): boolean {
         );
         return isKnown;
     } catch (error) {
-        add("native addon", "fail", describe(error), "Run: npm rebuild node-llama-mara");
+        add("native addon", "fail", describe(error), "Do what the message says, then run `mara doctor` again.");
         return false;
     }
 }
+
+const inPackage = (path: string) => (path.startsWith(packageRoot) ? relative(packageRoot, path) : path);
 
 async function checkLlama(report: Report, add: Add, gpu: string): Promise<Llama | undefined> {
     try {

@@ -1,61 +1,50 @@
-// Packs the package, installs the tarball into an empty project beside node-llama-cpp, and runs it there as a user would.
+// Packs the package, checks the tarball, installs it into empty projects beside node-llama-cpp, and runs it there as a user would: with
+// install scripts and without, in this Node and in those of later lines, with no compiler in reach.
 import {execFileSync} from "node:child_process";
-import {cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from "node:fs";
+import {mkdtempSync, readFileSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
 import path from "node:path";
-import {fileURLToPath} from "node:url";
+import {npmNode} from "../../scripts/prebuild/emulators.mjs";
+import {hostTarget} from "../../scripts/prebuild/targets.mjs";
+import {expect, Project} from "./project.mjs";
+import {root, tarball} from "./tarball.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const temporary = mkdtempSync(path.join(tmpdir(), "mara-smoke-"));
 const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-const project = mkdtempSync(path.join(tmpdir(), "mara-smoke-"));
+const llama = `node-llama-cpp@${manifest.devDependencies["node-llama-cpp"]}`;
 
-function run(cwd, command, ...args) {
-    const start = performance.now();
-    const output = execFileSync(command, args, {cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"]});
-    console.log(`  ${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${[command, ...args].join(" ")}`);
-    return output;
+/** Later lines come from npm; it has them for Linux on x64 and arm64. */
+function laterNodes() {
+    if (process.platform !== "linux") return [];
+    return ["22", "24"].map((line) => npmNode(`node-linux-${process.arch}@${line}`, "bin/node"));
 }
 
-function expect(condition, message) {
-    if (!condition) throw new Error(`smoke test: ${message}`);
+function tryOut(name, node, file, ...options) {
+    const version = execFileSync(node, ["--version"], {encoding: "utf8"}).trim();
+    console.log(`${name}, Node ${version}`);
+    const project = new Project(path.join(temporary, `${name} ${version}`.replaceAll(" ", "-")), node);
+    project.install(...options, file, llama);
+
+    expect(project.run("node", "example.js").trim().length > 0, "the drop-in example printed nothing");
+    const demo = JSON.parse(project.run("npx", "--no-install", "mara", "demo", "--json", "--prompts", "10"));
+    expect(demo.prompts === 10, "mara demo --json does not report its 10 prompts");
+    const doctor = JSON.parse(project.run("npx", "--no-install", "mara", "doctor", "--json"));
+    expect(doctor.ok && doctor.mode === "lanes", `mara doctor reports ${JSON.stringify(doctor.checks)}`);
+    expect(doctor.addon.origin === "prebuilt", `the addon is not the prebuilt one but ${doctor.addon.path}`);
+    project.run("node", "require.cjs");
+    project.run("node", "contexts.mjs");
+    project.run("node", "worker.mjs");
+    for (const delay of ["0", "3", "10"]) project.run("node", "exit.mjs", delay);
+    project.remove();
 }
 
 try {
-    run(root, "npm", "run", "--silent", "prebuild:host");
-    const [tarball] = JSON.parse(run(root, "npm", "pack", "--json", "--ignore-scripts", "--pack-destination", project));
-    const paths = tarball.files.map((file) => file.path);
-    expect(tarball.size <= 10 * 2 ** 20, `the tarball has ${tarball.size} bytes, more than 10 MiB`);
-    for (const wanted of [
-        "dist/index.js",
-        "dist/index.d.ts",
-        "dist/cli/mara.js",
-        "demo/model.gguf",
-        "demo/agent.safetensors"
-    ])
-        expect(paths.includes(wanted), `the tarball lacks ${wanted}`);
-    expect(
-        !paths.some((file) => /^(test|bench|node_modules|build)\//.test(file)),
-        "the tarball holds development files"
-    );
-
-    const llama = `node-llama-cpp@${manifest.devDependencies["node-llama-cpp"]}`;
-    writeFileSync(path.join(project, "package.json"), JSON.stringify({name: "smoke", private: true, type: "module"}));
-    run(project, "npm", "install", "--no-audit", "--no-fund", path.join(project, tarball.filename), llama);
-
-    // The README's drop-in example, word for word, with the demo pair under the names it uses.
-    const installed = path.join(project, "node_modules", "node-llama-mara");
-    cpSync(path.join(installed, "demo", "model.gguf"), path.join(project, "model.gguf"));
-    cpSync(path.join(installed, "demo", "agent.safetensors"), path.join(project, "agent.safetensors"));
-    const example = /```js\n([\s\S]*?)```/.exec(readFileSync(path.join(installed, "README.md"), "utf8"))?.[1];
-    expect(example?.includes("createAlignedContext"), "the README has no drop-in example");
-    writeFileSync(path.join(project, "example.js"), example);
-    expect(run(project, "node", "example.js").trim().length > 0, "the drop-in example printed nothing");
-
-    const doctor = JSON.parse(run(project, "npx", "mara", "doctor", "--json"));
-    expect(doctor.mode === "lanes", `mara doctor reports mode ${doctor.mode}, not lanes`);
-    const demo = JSON.parse(run(project, "npx", "mara", "demo", "--json", "--prompts", "40"));
-    expect(demo.prompts === 40, "mara demo --json does not report its 40 prompts");
+    expect(hostTarget() !== undefined, `there is no prebuilt file for ${process.platform} ${process.arch} to try out`);
+    const file = tarball(temporary);
+    tryOut("installed", process.execPath, file);
+    tryOut("installed without scripts", process.execPath, file, "--ignore-scripts");
+    for (const node of laterNodes()) tryOut("installed", node, file);
     console.log("smoke test passed");
 } finally {
-    rmSync(project, {recursive: true, force: true});
+    rmSync(temporary, {recursive: true, force: true});
 }

@@ -1,0 +1,126 @@
+// Makes one file. prebuildify and node-gyp work in a copy of the sources, so that the clone's own build/ stays what it is.
+import {execFileSync} from "node:child_process";
+import {createHash} from "node:crypto";
+import {
+    cpSync,
+    existsSync,
+    mkdirSync,
+    readdirSync,
+    readFileSync,
+    rmSync,
+    statSync,
+    symlinkSync,
+    writeFileSync
+} from "node:fs";
+import {createRequire} from "node:module";
+import path from "node:path";
+import {fileURLToPath} from "node:url";
+
+const require = createRequire(import.meta.url);
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+const sources = ["native", "bindings", "binding.gyp", "CMakeLists.txt"];
+
+/** Makes the file, unless it was made of the same sources by the same compiler. Returns whether it had to. */
+export function build(target, zig) {
+    const folder = path.join(root, "build", "prebuild", target.name);
+    const prebuilt = path.join(root, "prebuilds", target.path);
+    const stampFile = `${folder}.sha256`;
+    const stamp = () =>
+        `${hashOf(
+            sources.map((source) => path.join(root, source)),
+            zig ?? ""
+        )} ${hashOf([prebuilt], "")}\n`;
+    if (existsSync(prebuilt) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp()) return false;
+    rmSync(prebuilt, {force: true});
+    rmSync(folder, {recursive: true, force: true});
+    mkdirSync(folder, {recursive: true});
+    for (const source of [...sources, "package.json"])
+        cpSync(path.join(root, source), path.join(folder, source), {recursive: true});
+    symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"), "junction");
+    const isCrossWindows = target.platform === "win32" && process.platform !== "win32";
+    if (isCrossWindows) buildWindows(target, zig, folder);
+    else prebuildify(target, zig, folder);
+    writeFileSync(stampFile, stamp());
+    return true;
+}
+
+/** Of all files at or under the paths, their names, and a text. */
+function hashOf(paths, text) {
+    const hash = createHash("sha256").update(text);
+    for (const start of paths) {
+        const names = statSync(start).isDirectory() ? readdirSync(start, {recursive: true}).sort() : [""];
+        for (const name of names) {
+            const file = path.join(start, name);
+            if (statSync(file).isFile()) hash.update(`${file}\0`).update(readFileSync(file));
+        }
+    }
+    return hash.digest("hex");
+}
+
+/** For another Linux, or on the target's own system with its own compiler. */
+function prebuildify(target, zig, folder) {
+    const env = {...process.env, JOBS: "2"};
+    const args = [
+        "--napi",
+        "--strip",
+        `--cwd=${folder}`,
+        `--out=${root}`,
+        `--platform=${target.platform}`,
+        `--arch=${target.arch}`
+    ];
+    if (target.libc !== undefined) {
+        args.push(`--tag-libc=${target.libc}`);
+        env.CC = `${zig} cc -target ${target.zig}`;
+        env.CXX = `${zig} c++ -target ${target.zig}`;
+        // The linker strips: the system's strip knows only its own architecture.
+        env.LDFLAGS = "-s";
+        env.PREBUILD_STRIP_BIN = "true";
+    }
+    run(process.execPath, [require.resolve("prebuildify/bin.js"), ...args], {cwd: folder, env});
+}
+
+/** node-gyp can only make Windows files on Windows; CMake makes them here from the same sources. */
+function buildWindows(target, zig, folder) {
+    const {include_dir, def_paths} = require("node-api-headers");
+    const zigCommand = zig.split(" ");
+    const definitions = path.join(folder, "node.def");
+    // One import library for both parts of N-API. Each .def starts with NAME and EXPORTS lines.
+    const names = Object.values(def_paths).flatMap((file) => readFileSync(file, "utf8").split("\n").slice(2));
+    writeFileSync(definitions, ["NAME NODE.EXE", "EXPORTS", ...names].join("\n"));
+    const library = path.join(folder, "node.lib");
+    run(zigCommand[0], [...zigCommand.slice(1), "dlltool", "-m", "i386:x86-64", "-d", definitions, "-l", library]);
+    const compiler = (language) => [...zigCommand, language, "-target", target.zig].join(";");
+    const output = path.join(folder, "build");
+    run("cmake", [
+        "-S",
+        folder,
+        "-B",
+        output,
+        "-DCMAKE_SYSTEM_NAME=Windows",
+        "-DCMAKE_SYSTEM_PROCESSOR=AMD64",
+        `-DCMAKE_C_COMPILER=${compiler("cc")}`,
+        `-DCMAKE_CXX_COMPILER=${compiler("c++")}`,
+        "-DCMAKE_SHARED_LINKER_FLAGS=-s",
+        "-DCMAKE_JS_VERSION=8",
+        `-DCMAKE_JS_INC=${include_dir}`,
+        `-DCMAKE_JS_LIB=${library}`
+    ]);
+    run("cmake", ["--build", output, "--parallel", "2", "--target", "mara"]);
+    const prebuilt = path.join(root, "prebuilds", target.path);
+    mkdirSync(path.dirname(prebuilt), {recursive: true});
+    cpSync(path.join(output, "mara.node"), prebuilt);
+}
+
+/** Quiet unless it fails: the builds' own output is long. */
+function run(command, args, options = {}) {
+    try {
+        execFileSync(command, args, {
+            ...options,
+            encoding: "utf8",
+            stdio: ["ignore", "pipe", "pipe"],
+            maxBuffer: 2 ** 28
+        });
+    } catch (error) {
+        throw new Error(`${command} ${args.join(" ")} failed:\n${error.stdout ?? ""}${error.stderr ?? error.message}`);
+    }
+}

@@ -1,0 +1,69 @@
+// Checks a finished file without loading it: its architecture, what it needs of the system, and that it is stripped.
+import {execFileSync} from "node:child_process";
+import {readFileSync} from "node:fs";
+import {createRequire} from "node:module";
+import {floors, napiVersion} from "./targets.mjs";
+
+const {symbols} = createRequire(import.meta.url)("node-api-headers");
+const napi = symbols[`v${napiVersion}`];
+const napiNames = new Set([...napi.js_native_api_symbols, ...napi.node_api_symbols]);
+
+/** What is wrong with the file; empty if nothing is. */
+export function check(path, target) {
+    const problems = [];
+    const kind = output("file", "--brief", path);
+    if (!target.file.test(kind)) problems.push(`file(1) says "${kind}", not ${target.file}`);
+    for (const name of napiImports(path))
+        if (!napiNames.has(name)) problems.push(`${name} is not part of N-API ${napiVersion}`);
+    // What follows is objdump's, which other systems lack.
+    if (process.platform !== "linux" || target.libraries === undefined) return problems;
+    return problems.concat(target.platform === "linux" ? elfProblems(path, target) : windowsProblems(path, target));
+}
+
+function elfProblems(path, target) {
+    const problems = [];
+    const symbolTable = output("objdump", "-T", path);
+    for (const [version, family, number] of symbolTable.matchAll(/\b(GLIBC|GLIBCXX|CXXABI)_([0-9.]+)/g)) {
+        if (target.libc === "musl") problems.push(`needs ${version}, which musl does not have`);
+        else if (isLater(number, floors[family])) {
+            const line = symbolTable.split("\n").find((line) => line.includes(version));
+            problems.push(`needs ${version}, beyond ${family}_${floors[family]}: ${line.trim().split(/\s+/).at(-1)}`);
+        }
+    }
+    const exported = symbolTable.split("\n").filter((line) => /^[0-9a-f]+ [gwu]/.test(line) && !line.includes("*UND*"));
+    const names = exported
+        .map((line) => line.trim().split(/\s+/).at(-1))
+        .filter((name) => !/^n(api|ode_api)_/.test(name));
+    if (names.length > 0) problems.push(`exports more than its entry points: ${names.join(", ")}`);
+    return [...new Set(problems), ...foreignLibraries(path, /NEEDED +(\S+)/g, target)];
+}
+
+function windowsProblems(path, target) {
+    const problems = foreignLibraries(path, /DLL Name: (\S+)/g, target);
+    if (!output("objdump", "-t", path).includes("no symbols")) problems.push("is not stripped");
+    return problems;
+}
+
+function foreignLibraries(path, pattern, {libraries}) {
+    const needed = [...output("objdump", "-p", path).matchAll(pattern)].map((match) => match[1].toLowerCase());
+    const isKnown = (name) => libraries.some((known) => (known instanceof RegExp ? known.test(name) : known === name));
+    return needed.filter((name) => !isKnown(name)).map((name) => `needs the library ${name}`);
+}
+
+/** Imported names stand in every kind of file as plain text between zero bytes. */
+function napiImports(path) {
+    const text = readFileSync(path, "latin1");
+    const names = [...text.matchAll(/(?<![\w.])_?((?:napi|node_api)_[a-z_]+)\0/g)].map((match) => match[1]);
+    return new Set(names.filter((name) => !/^(napi_register_module_v|node_api_module_get_api_version_v)$/.test(name)));
+}
+
+function isLater(version, floor) {
+    const [a, b] = [version, floor].map((text) => text.split(".").map(Number));
+    for (let i = 0; i < Math.max(a.length, b.length); ++i)
+        if ((a[i] ?? 0) !== (b[i] ?? 0)) return (a[i] ?? 0) > (b[i] ?? 0);
+    return false;
+}
+
+function output(command, ...args) {
+    return execFileSync(command, args, {encoding: "utf8", maxBuffer: 2 ** 26}).trim();
+}
