@@ -10,8 +10,14 @@ import type {Suite, SuiteResult, Target} from "./harness/suite.js";
 import {renderTable} from "./harness/table.js";
 import {kernelSuite} from "./kernel/suite.js";
 import {referenceSuite} from "./reference/suite.js";
+import {trainSuite} from "./train/suite.js";
 
-const suites: Record<string, Suite> = {kernel: kernelSuite, generate: generateSuite, reference: referenceSuite};
+const suites: Record<string, Suite> = {
+    kernel: kernelSuite,
+    generate: generateSuite,
+    reference: referenceSuite,
+    train: trainSuite
+};
 
 const usage = `npm run bench [suite...] -- [options]
 
