@@ -95,6 +95,8 @@ interface LlamaInternals {
 }
 interface ModelInternals {
     readonly _model: object;
+    /** Absolute path of its file. */
+    readonly _modelPath: string;
 }
 interface ContextInternals {
     readonly _ctx: AddonContext;

@@ -8,6 +8,7 @@ const options: Record<string, string[]> = {
     demo: ["--prompts", "--seed", "--json", "alignedPreferred", "decodesPerToken"],
     inspect: ["--model", "--json"],
     convert: ["--dtype", "--force", "--json"],
+    train: ["--out", "--prompts", "--reward", "--method", "--pairs", "--warm-start", "--resume", "--dry-run"],
     doctor: ["--json", "--model"]
 };
 

@@ -1,0 +1,98 @@
+/** How a training run is shown while it goes: a bar on a terminal, a line now and then elsewhere. */
+import cliProgress from "cli-progress";
+import type {TrainPhase, TrainProgress} from "../train/progress.js";
+
+const titles: Record<TrainPhase, string> = {
+    responses: "the model's own responses",
+    states: "reading pairs",
+    fit: "fitting, epochs",
+    rollouts: "episodes"
+};
+/** Without a terminal: milliseconds between lines. */
+const quietFor = 60_000;
+
+/** Everything goes to stderr. */
+export class TrainView {
+    readonly #stream = process.stderr;
+    readonly #silent: boolean;
+    #bar: cliProgress.SingleBar | undefined;
+    #phase: TrainPhase | undefined;
+    #lastLine = Number.NEGATIVE_INFINITY;
+
+    constructor(silent: boolean) {
+        this.#silent = silent;
+    }
+
+    show(progress: TrainProgress): void {
+        if (this.#stream.isTTY) this.#draw(progress);
+        else if (!this.#silent) this.#line(progress);
+    }
+
+    interrupting(): void {
+        if (this.#silent && !this.#stream.isTTY) return;
+        this.finish();
+        this.#stream.write("mara: writing a checkpoint; Ctrl-C again leaves at once\n");
+    }
+
+    finish(): void {
+        this.#bar?.stop();
+        this.#bar = undefined;
+        this.#phase = undefined;
+    }
+
+    #draw(progress: TrainProgress): void {
+        const {phase, done, total} = progress;
+        const payload = {figures: figures(progress), left: left(progress.secondsLeft)};
+        if (phase === this.#phase && this.#bar !== undefined) {
+            this.#bar.update(done, payload);
+            return;
+        }
+        this.finish();
+        this.#phase = phase;
+        const format = `${titles[phase]} {bar} {value}/{total}  {figures}  {left}`;
+        this.#bar = new cliProgress.SingleBar({
+            format,
+            stream: this.#stream,
+            barsize: 24,
+            hideCursor: true,
+            linewrap: false,
+            // Ctrl-C is the run's: it writes a checkpoint.
+            gracefulExit: false,
+            barCompleteChar: "█",
+            barIncompleteChar: "░"
+        });
+        this.#bar.start(total, done, payload);
+    }
+
+    #line(progress: TrainProgress): void {
+        const {phase, done, total} = progress;
+        const now = performance.now();
+        const due = phase !== this.#phase || done === total || now - this.#lastLine >= quietFor;
+        if (!due) return;
+        this.#phase = phase;
+        this.#lastLine = now;
+        const parts = [`${titles[phase]} ${done}/${total}`, figures(progress), left(progress.secondsLeft)];
+        this.#stream.write(`${parts.filter((part) => part !== "").join("  ")}\n`);
+    }
+}
+
+/** "reward 0.412  KL 0.031  accepted 61 %  2 dropped" */
+export function figures({phase, reward, kl, acceptanceRate, dropped}: TrainProgress): string {
+    const share = acceptanceRate === null ? "" : `${(100 * acceptanceRate).toFixed(0)} %`;
+    return [
+        reward === null ? "" : `reward ${reward.toFixed(3)}`,
+        kl === null ? "" : `KL ${kl.toFixed(3)}`,
+        share === "" ? "" : phase === "fit" ? `held out ${share} right` : `accepted ${share}`,
+        dropped === 0 ? "" : `${dropped} dropped`
+    ]
+        .filter((part) => part !== "")
+        .join("  ");
+}
+
+/** "3 min left" */
+export function left(seconds: number | null): string {
+    if (seconds === null) return "";
+    if (seconds < 90) return `${Math.ceil(seconds)} s left`;
+    if (seconds < 5400) return `${Math.round(seconds / 60)} min left`;
+    return `${(seconds / 3600).toFixed(1)} h left`;
+}

@@ -1,0 +1,195 @@
+/** `mara train`: options, and what becomes of them. */
+import {resolve} from "node:path";
+import {Command, Option} from "commander";
+import {type ConstantName, constants, constantsOf} from "../train/constants.js";
+import {baselines, methods, penalties, presets, type TrainOptions} from "../train/options.js";
+import {interrupted} from "./failure.js";
+import {facts, painter, percent, terminal} from "./format.js";
+import {printJson, printLines} from "./output.js";
+import {openLlama, resolveModel} from "./pair.js";
+import {choice, integerIn, numberIn} from "./parse.js";
+import {TrainView} from "./train-view.js";
+
+type Flags = Partial<Record<ConstantName, number>> & {
+    out: string;
+    model?: string;
+    prompts?: string;
+    reward?: string;
+    method?: "sac" | "preference";
+    preset?: "paper" | "small";
+    pairs?: string;
+    warmStart?: string;
+    resume?: boolean;
+    dryRun?: boolean;
+    json?: boolean;
+    gpu: string;
+    threads?: number;
+    topK?: number;
+    topP?: number;
+    minP?: number;
+    temperature?: number;
+    baseline?: "none" | "constant" | "raw-response";
+    penalty?: "kl" | "abs" | "mse" | "full";
+    postBack?: boolean;
+    automaticAlpha?: boolean;
+    judgeQuestion?: string;
+};
+
+const examples = `
+Examples:
+  $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --preset small --out runs/kind
+  $ mara train -m model.gguf --prompts prompts.jsonl --reward module:./reward.mjs --method preference --out runs/pairs
+  $ mara train -m model.gguf --pairs pairs.jsonl --method preference --out runs/offline
+  $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --warm-start runs/pairs --out runs/both
+  $ mara train --out runs/kind --resume                       go on with a run that was interrupted
+  $ mara train -m model.gguf ... --dry-run                    check everything, and print what would run
+
+The agent is OUT/agent.safetensors, for mara chat --agent and createAlignedContext; OUT/report.html shows the curves.
+Ctrl-C writes a checkpoint and leaves; a second one leaves at once. The constants are explained in docs/training.md.`;
+
+export function trainCommand(): Command {
+    const command = new Command("train")
+        .description("Train an agent from a reward or from pairs")
+        .requiredOption("-o, --out <folder>", "folder of the run")
+        .option("--resume", "go on with the run in that folder")
+        .option("-m, --model <path|uri>", "language model: a .gguf file, or an hf: URI to download")
+        .option("--prompts <file>", "prompts: JSON lines or a JSON array")
+        .option("--reward <spec>", "reward, such as sentiment, length, module:./reward.mjs (docs/rewards.md)")
+        .option("--judge-question <text>", "what judge: rewards ask")
+        .addOption(choice("--method <name>", "how to train (default: sac)", methods))
+        .addOption(choice("--preset <name>", "where constants come from (default: paper)", presets))
+        .option(
+            "--pairs <file>",
+            "of --method preference: pairs {prompt, chosen, rejected}, instead of prompts and a reward"
+        )
+        .option("--warm-start <agent|run>", "agent, or folder of a run, to start from")
+        .addOption(choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], "auto"))
+        .addOption(integer("--threads <n>", "threads of the model and of the learner, each", 1, 256))
+        .addOption(integer("--top-k <n>", "most candidates for a token (default: 40; small: 10)", 1, 256))
+        .addOption(number("--top-p <p>", "nucleus of the candidates (default: 0.95)", 0, 1))
+        .addOption(number("--min-p <p>", "least probability relative to the top candidate (default: 0)", 0, 1))
+        .addOption(number("--temperature <t>", "temperature of the candidates (default: 0.8)", 0, 100))
+        .addOption(choice("--baseline <kind>", "what is taken off the reward (default: raw-response)", baselines))
+        .addOption(choice("--penalty <kind>", "penalty for leaving the model's distribution (default: kl)", penalties))
+        .option("--no-post-back", "give the reward to the last token only")
+        .option("--no-automatic-alpha", "keep the entropy temperature as it is at the start");
+    for (const [title, names] of Object.entries({
+        sac: constantsOf.sac,
+        preference: constantsOf.preference,
+        general: constantsOf.general
+    }))
+        for (const name of Object.keys(names) as ConstantName[]) command.addOption(constantOption(name, title));
+    return command
+        .option("--dry-run", "check everything and print what would run")
+        .option("--json", "print one JSON object at the end")
+        .addHelpText("after", examples)
+        .action(train);
+}
+
+function constantOption(name: ConstantName, group: string): Option {
+    const {integer: whole, least, most, help, byDefault, small} = constants[name];
+    const flag = `--${name.replace(/[A-Z]/g, (part) => `-${part.toLowerCase()}`)}`;
+    const value = Math.round(byDefault * 1e4) / 1e4;
+    const defaults = small === undefined ? `default: ${value}` : `default: ${value}; small: ${small}`;
+    const of = group === "general" ? "" : `${group}: `;
+    return new Option(`${flag} <n>`, `${of}${help} (${defaults})`).argParser(
+        whole ? integerIn(flag, least, most) : numberIn(flag, least, most)
+    );
+}
+
+async function train(flags: Flags): Promise<void> {
+    const {trainAgent} = await import("../train/train.js");
+    const {prepare} = await import("../train/setup.js");
+    const modelPath = flags.model === undefined ? undefined : await resolveModel(flags.model);
+    const llama = await openLlama(flags.gpu);
+    const controller = new AbortController();
+    const leave = () => {
+        if (controller.signal.aborted) process.exit(interrupted);
+        view.interrupting();
+        controller.abort();
+    };
+    const view = new TrainView(flags.json === true);
+    try {
+        const options = {...optionsOf(flags), llama, ...(modelPath === undefined ? {} : {modelPath})};
+        if (flags.dryRun) {
+            const {config, inputs, prompts, pairs, close} = await prepare(options);
+            await close();
+            printJson({config, inputs, prompts: prompts.length, pairs: pairs?.length ?? null});
+            return;
+        }
+        process.on("SIGINT", leave).on("SIGTERM", leave);
+        const result = await trainAgent({
+            ...options,
+            onProgress: (progress) => view.show(progress),
+            signal: controller.signal
+        });
+        view.finish();
+        result.agent?.dispose();
+        report(result, flags);
+        if (!result.completed) process.exitCode = interrupted;
+    } finally {
+        view.finish();
+        process.off("SIGINT", leave).off("SIGTERM", leave);
+        await llama.dispose();
+    }
+}
+
+function report(
+    {completed, metrics, paths}: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
+    flags: Flags
+): void {
+    const last = metrics.at(-1);
+    if (flags.json) {
+        printJson({completed, paths, last: last ?? null});
+        return;
+    }
+    const paint = painter(terminal().color);
+    if (!completed) {
+        printLines([`Interrupted; a checkpoint is written. Go on with: mara train --out ${flags.out} --resume`]);
+        return;
+    }
+    const figures: [string, string][] =
+        last === undefined
+            ? []
+            : "epoch" in last
+              ? [
+                    [
+                        "held-out pairs",
+                        `${percent(last.heldOutPairAccuracy)} told apart in the last of ${last.epoch} epochs`
+                    ]
+                ]
+              : [
+                    [
+                        "episodes",
+                        `${last.episodes}${last.dropped > 0 ? `, ${last.dropped} of them dropped: their reward failed` : ""}`
+                    ],
+                    ["updates", String(last.updates)]
+                ];
+    printLines(facts([["agent", paint("bold", paths.agent)], ["report", paths.report], ...figures], paint));
+}
+
+function optionsOf(flags: Flags): TrainOptions {
+    const {out, model: _m, topK, topP, minP, temperature, dryRun: _d, json: _j, gpu: _g, ...others} = flags;
+    const {postBack, automaticAlpha, ...rest} = others;
+    const candidates = given({topK, topP, minP, temperature});
+    return {
+        ...rest,
+        runDirectory: resolve(out),
+        // Commander gives true where --no-… is not there: that says nothing.
+        ...(postBack === false ? {postBack} : {}),
+        ...(automaticAlpha === false ? {automaticAlpha} : {}),
+        ...(Object.keys(candidates).length === 0 ? {} : {candidates})
+    };
+}
+
+function given<T extends object>(values: T): {[K in keyof T]?: Exclude<T[K], undefined>} {
+    return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}
+
+function integer(flags: string, description: string, least: number, most: number): Option {
+    return new Option(flags, description).argParser(integerIn(flags.split(" ")[0] as string, least, most));
+}
+
+function number(flags: string, description: string, least: number, most: number): Option {
+    return new Option(flags, description).argParser(numberIn(flags.split(" ")[0] as string, least, most));
+}

@@ -1,0 +1,58 @@
+/** What a run reads besides its options: recorded, so that a run is not taken up again with other input. */
+import {createHash} from "node:crypto";
+import {createReadStream} from "node:fs";
+import {stat} from "node:fs/promises";
+import {resolve} from "node:path";
+import {pipeline} from "node:stream/promises";
+import {MaraError, type MaraErrorCode} from "../errors.js";
+
+export interface Input {
+    /** Absolute; null where values were given instead of a file. */
+    path: string | null;
+    sha256: string;
+}
+
+export type InputName = "model" | "prompts" | "pairs" | "warmStart";
+export type Inputs = Partial<Record<InputName, Input>>;
+
+/** @throws MaraError `code` if the file cannot be read */
+export async function fileInput(path: string, code: MaraErrorCode): Promise<Input> {
+    const sum = createHash("sha256");
+    try {
+        if (!(await stat(path)).isFile()) throw new Error("It is not a regular file");
+        await pipeline(createReadStream(path, {highWaterMark: 2 ** 20}), sum);
+    } catch (error) {
+        throw new MaraError(code, `Could not read ${path}: ${(error as Error).message.split(", ")[0]}`, {cause: error});
+    }
+    return {path: resolve(path), sha256: sum.digest("hex")};
+}
+
+export function valueInput(value: unknown): Input {
+    return {path: null, sha256: createHash("sha256").update(JSON.stringify(value)).digest("hex")};
+}
+
+export function bytesInput(bytes: readonly Uint8Array[]): Input {
+    const sum = createHash("sha256");
+    for (const part of bytes) sum.update(part);
+    return {path: null, sha256: sum.digest("hex")};
+}
+
+const names: Record<InputName, string> = {
+    model: "model",
+    prompts: "prompts",
+    pairs: "pairs",
+    warmStart: "agent to start from"
+};
+
+/** @throws MaraError RUN_CHANGED naming the input that is not what the run was started with */
+export function requireSame(name: InputName, saved: Input | undefined, found: Input): void {
+    if (saved?.sha256 === found.sha256) return;
+    const what = found.path === null ? `The ${names[name]}` : `The ${names[name]} ${found.path}`;
+    throw new MaraError(
+        "RUN_CHANGED",
+        saved === undefined
+            ? `The run was started without ${names[name]}. Leave the option out, or start a new run in another directory.`
+            : `${what} changed since the run was started (SHA-256 ${saved.sha256.slice(0, 12)}… then, ${found.sha256.slice(0, 12)}… now). ` +
+                  "Restore it, or start a new run in another directory."
+    );
+}

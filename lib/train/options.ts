@@ -1,0 +1,241 @@
+/** What a training run takes, checked and with every default filled in. */
+import type {Llama, LlamaModel} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {type CandidateOptions, requireInteger, requireOneOf, resolveSettings} from "../align/options.js";
+import {invalidArgument, MaraError} from "../errors.js";
+import type {PreferencePair, Prompt} from "../prompts/prompts.js";
+import type {Reward, RewardFunction} from "../rewards/reward.js";
+import {type ConstantName, type Constants, constantNames, constants} from "./constants.js";
+import type {TrainProgress} from "./progress.js";
+
+export const methods = ["sac", "preference"] as const;
+export const penalties = ["kl", "abs", "mse", "full"] as const;
+export const baselines = ["none", "constant", "raw-response"] as const;
+export const presets = ["paper", "small"] as const;
+
+export interface TrainOptions extends Partial<Constants> {
+    /** A loaded model; or `modelPath`, a GGUF file, which is then loaded and unloaded here. One of the two. */
+    model?: LlamaModel;
+    modelPath?: string;
+    /** With `modelPath`: the node-llama-cpp instance to load it with. Default: one of its own, on the CPU or GPU it picks. */
+    llama?: Llama;
+    /** A JSON or JSON Lines file, or the prompts themselves. Not needed where `pairs` are given. */
+    prompts?: string | readonly Prompt[];
+    /** A reward by name (see docs/rewards.md) or a function. Not needed where `pairs` are given. */
+    reward?: string | RewardFunction | Reward;
+    /** Folder for everything that the run writes; made if it is not there. */
+    runDirectory: string;
+    /** Goes on with the run in `runDirectory`; options left out are those it was started with. */
+    resume?: boolean;
+    /** `"sac"`: reinforcement learning on rollouts, the paper's. `"preference"`: offline, from pairs. Default "sac". */
+    method?: (typeof methods)[number];
+    /** Where constants left out come from: the reference implementation, or values for some hundred episodes on a CPU. Default "paper". */
+    preset?: (typeof presets)[number];
+    /** An agent to start from: a file, the directory of a run, or the agent. Its hidden sizes win. */
+    warmStart?: string | MaraAgent;
+    /** Of `method: "preference"`: a file of pairs, or the pairs. Default: sampled from the model and ranked by the reward. */
+    pairs?: string | readonly PreferencePair[];
+    /** As in `createAlignedContext`. */
+    candidates?: CandidateOptions;
+    /** What is taken off the reward: nothing, `baselineValue`, or the reward of the model's own greedy response. Default "raw-response". */
+    baseline?: (typeof baselines)[number];
+    /** Penalty of a candidate from its log-probabilities under agent and model. Default "kl". */
+    penalty?: (typeof penalties)[number];
+    /** Whether the reward is given to every accepted token, discounted. Default true. */
+    postBack?: boolean;
+    /** Whether the entropy temperature is learnt. Default true. */
+    automaticAlpha?: boolean;
+    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
+    threads?: number;
+    /** For `reward: "judge:…"`. */
+    judgeQuestion?: string;
+    onProgress?: (progress: TrainProgress) => void;
+    /** Ends the run early: a checkpoint is written and the promise resolves with `completed: false`. */
+    signal?: AbortSignal;
+}
+
+/** What decides the outcome, and nothing else: plain data for config.json. */
+export interface TrainConfig extends Constants {
+    method: (typeof methods)[number];
+    preset: (typeof presets)[number];
+    candidates: Required<CandidateOptions>;
+    baseline: (typeof baselines)[number];
+    penalty: (typeof penalties)[number];
+    postBack: boolean;
+    automaticAlpha: boolean;
+    threads: number | null;
+    judgeQuestion: string | null;
+    /** The reward's name; null without one. */
+    reward: string | null;
+    /** Whether the reward can be opened by that name, and so need not be given again. */
+    rewardByName: boolean;
+}
+
+const switches = {postBack: true, automaticAlpha: true} as const;
+
+const known = new Set<string>([
+    ...constantNames,
+    ...[
+        "model",
+        "modelPath",
+        "llama",
+        "prompts",
+        "reward",
+        "runDirectory",
+        "resume",
+        "method",
+        "preset",
+        "warmStart",
+        "pairs"
+    ],
+    ...[
+        "candidates",
+        "baseline",
+        "penalty",
+        "postBack",
+        "automaticAlpha",
+        "threads",
+        "judgeQuestion",
+        "onProgress",
+        "signal"
+    ]
+]);
+
+/** Checks what is given, and nothing else. @throws MaraError INVALID_ARGUMENT */
+export function checkOptions(options: TrainOptions): void {
+    if (typeof options !== "object" || options === null) throw invalidArgument("options", "an object", options);
+    const unknown = Object.keys(options).find((key) => !known.has(key));
+    if (unknown !== undefined) throw invalidArgument("options", "only documented ones", unknown);
+    for (const name of constantNames) if (options[name] !== undefined) checkConstant(name, options[name]);
+    const {method, preset, baseline, penalty, threads, candidates, runDirectory, judgeQuestion} = options;
+    if (typeof runDirectory !== "string" || runDirectory === "")
+        throw invalidArgument("runDirectory", "a path", runDirectory);
+    if (method !== undefined) requireOneOf("method", method, methods);
+    if (preset !== undefined) requireOneOf("preset", preset, presets);
+    if (baseline !== undefined) requireOneOf("baseline", baseline, baselines);
+    if (penalty !== undefined) requireOneOf("penalty", penalty, penalties);
+    if (threads !== undefined) requireInteger("threads", threads, 1, 256);
+    if (judgeQuestion !== undefined && typeof judgeQuestion !== "string")
+        throw invalidArgument("judgeQuestion", "a string", judgeQuestion);
+    if (candidates !== undefined) resolveSettings({candidates});
+    for (const name of Object.keys(switches) as (keyof typeof switches)[])
+        if (options[name] !== undefined && typeof options[name] !== "boolean")
+            throw invalidArgument(name, "a boolean", options[name]);
+    checkParts(options);
+}
+
+function checkParts({model, modelPath, resume, warmStart, onProgress, signal}: TrainOptions): void {
+    if (model !== undefined && modelPath !== undefined)
+        throw invalidArgument("model", "either model or modelPath", "both");
+    if (model === undefined && modelPath === undefined && !resume)
+        throw invalidArgument("modelPath", "a GGUF file, or a loaded model for model", undefined);
+    if (modelPath !== undefined && typeof modelPath !== "string")
+        throw invalidArgument("modelPath", "a path", modelPath);
+    if (resume !== undefined && typeof resume !== "boolean") throw invalidArgument("resume", "a boolean", resume);
+    if (warmStart !== undefined && typeof warmStart !== "string" && !(warmStart instanceof MaraAgent))
+        throw invalidArgument("warmStart", "a path or a MaraAgent", warmStart);
+    if (onProgress !== undefined && typeof onProgress !== "function")
+        throw invalidArgument("onProgress", "a function", onProgress);
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+        throw invalidArgument("signal", "an AbortSignal", signal);
+}
+
+/** Bounds that concern several options, or files, of a run that is begun. @throws MaraError INVALID_ARGUMENT */
+export function checkTogether(options: TrainOptions, config: TrainConfig): void {
+    const {prompts, reward, pairs} = options;
+    if (config.method === "sac" && pairs !== undefined)
+        throw invalidArgument(
+            "pairs",
+            'no pairs with method "sac" (train with "preference", then give that run as warmStart)',
+            pairs
+        );
+    if (pairs === undefined) {
+        if (prompts === undefined) throw invalidArgument("prompts", "a file or an array of prompts", prompts);
+        if (reward === undefined) throw invalidArgument("reward", "a reward's name or a function", reward);
+    }
+    if (config.batchSize > config.replayCapacity)
+        throw invalidArgument("batchSize", `at most the replayCapacity of ${config.replayCapacity}`, config.batchSize);
+    if (config.learnAfter > config.replayCapacity)
+        throw invalidArgument(
+            "learnAfter",
+            `at most the replayCapacity of ${config.replayCapacity}`,
+            config.learnAfter
+        );
+}
+
+function checkConstant(name: ConstantName, value: unknown): void {
+    const {integer, least, most, above} = constants[name];
+    if (
+        typeof value === "number" &&
+        (above ? value > least : value >= least) &&
+        value <= most &&
+        (!integer || Number.isInteger(value))
+    )
+        return;
+    throw invalidArgument(name, rangeOf(name), value);
+}
+
+/** "an integer from 1 to 100", "a number in (0, 1]". */
+export function rangeOf(name: ConstantName): string {
+    const {integer, least, most, above} = constants[name];
+    return integer ? `an integer from ${least} to ${most}` : `a number in ${above ? "(" : "["}${least}, ${most}]`;
+}
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function resolveConfig(options: TrainOptions): TrainConfig {
+    checkOptions(options);
+    const {method = "sac", preset = "paper", baseline = "raw-response", penalty = "kl", reward} = options;
+    const small = preset === "small";
+    const values = constantNames.map((name) => {
+        const {byDefault, small: smaller = byDefault} = constants[name];
+        return [name, options[name] ?? (small ? smaller : byDefault)] as const;
+    });
+    const {topK, topP, minP, temperature} = resolveSettings({
+        candidates: {...(small ? {topK: 10} : {}), ...options.candidates}
+    });
+    return {
+        ...(Object.fromEntries(values) as Constants),
+        method,
+        preset,
+        candidates: {topK, topP, minP, temperature},
+        baseline,
+        penalty,
+        postBack: options.postBack ?? switches.postBack,
+        automaticAlpha: options.automaticAlpha ?? switches.automaticAlpha,
+        threads: options.threads ?? null,
+        judgeQuestion: options.judgeQuestion ?? null,
+        reward: reward === undefined ? null : rewardName(reward),
+        rewardByName: typeof reward === "string"
+    };
+}
+
+function rewardName(reward: string | RewardFunction | Reward): string {
+    return typeof reward === "string" ? reward : reward.name || "function";
+}
+
+/** What may differ when a run is taken up again: it changes how far or how fast the run goes. */
+const mayChange = new Set<string>(["threads", "episodes", "checkpointEvery", "rewardTimeout"]);
+
+/**
+ * The configuration to go on with: that of the run, with what may be changed.
+ * @throws MaraError RUN_CHANGED naming the first option that differs
+ */
+export function resumeConfig(options: TrainOptions, saved: TrainConfig): TrainConfig {
+    checkOptions(options);
+    const config = {...saved} as Record<string, unknown>;
+    const given = resolveConfig({...options, preset: saved.preset}) as unknown as Record<string, unknown>;
+    for (const key of Object.keys(saved)) {
+        const option = (options as unknown as Record<string, unknown>)[key];
+        if (option === undefined || key === "rewardByName") continue;
+        const value = key === "candidates" ? {...saved.candidates, ...(option as object)} : given[key];
+        if (JSON.stringify(value) === JSON.stringify(config[key])) continue;
+        if (!mayChange.has(key))
+            throw new MaraError(
+                "RUN_CHANGED",
+                `The run was started with ${key} ${JSON.stringify(config[key])} and cannot go on with ${JSON.stringify(value)}. ` +
+                    "Leave the option out, or start a new run in another directory."
+            );
+        config[key] = value;
+    }
+    return config as unknown as TrainConfig;
+}

@@ -1,0 +1,57 @@
+/** From responses to pairs, and from pairs to labelled tokens. */
+import type {PreferencePair, Prompt} from "../prompts/prompts.js";
+import type {TrainConfig} from "./options.js";
+import {derivedSeed, shuffled, use} from "./random.js";
+import type {ResponseRow} from "./responses.js";
+
+/** A pair, and whether the length limit ended its responses, as it may where they were sampled. */
+export interface Pair extends PreferencePair {
+    chosenCut?: boolean;
+    rejectedCut?: boolean;
+}
+
+/** Of each prompt's responses the best and the worst; prompts whose responses are all worth the same give no pair. */
+export function pairsFromResponses(rows: readonly ResponseRow[], prompts: readonly Prompt[]): Pair[] {
+    const byPrompt = new Map<number, ResponseRow[]>();
+    for (const row of rows) {
+        if (row.score === null) continue;
+        const others = byPrompt.get(row.prompt);
+        if (others === undefined) byPrompt.set(row.prompt, [row]);
+        else others.push(row);
+    }
+    return [...byPrompt].flatMap(([index, responses]) => {
+        const ranked = responses.toSorted((a, b) => (b.score as number) - (a.score as number));
+        const [best, worst] = [ranked[0] as ResponseRow, ranked.at(-1) as ResponseRow];
+        if (best.score === worst.score || best.response.trim() === "" || worst.response.trim() === "") return [];
+        const {prompt, system} = prompts[index] as Prompt;
+        const texts = {chosen: best.response, rejected: worst.response};
+        const cuts = {chosenCut: best.ended === "length", rejectedCut: worst.ended === "length"};
+        return [{prompt, ...(system === undefined ? {} : {system}), ...texts, ...cuts}];
+    });
+}
+
+/**
+ * Weights of the tokens of two responses: 0 where they are still alike, since a token cannot be right in one and wrong in the other;
+ * 1 where they part, which is where the choice was made; less and less from there on, but never below the floor.
+ */
+export function tokenWeights(
+    chosen: readonly number[],
+    rejected: readonly number[],
+    {weightDecay, weightFloor}: Pick<TrainConfig, "weightDecay" | "weightFloor">
+): {chosen: Float32Array; rejected: Float32Array} {
+    let alike = 0;
+    while (alike < Math.min(chosen.length, rejected.length) && chosen[alike] === rejected[alike]) alike++;
+    const weights = (tokens: readonly number[]) =>
+        Float32Array.from(tokens, (_, i) => (i < alike ? 0 : Math.max(weightFloor, weightDecay ** (i - alike))));
+    return {chosen: weights(chosen), rejected: weights(rejected)};
+}
+
+/** Which pairs are held out: whole prompts, so that no held-out pair has a sibling that is learnt from. */
+export function heldOutPairs(pairs: readonly PreferencePair[], share: number, seed: number): Uint8Array {
+    const keys = pairs.map(({prompt, system}) => JSON.stringify([prompt, system]));
+    const groups = [...new Set(keys)];
+    const count = Math.max(1, Math.min(groups.length - 1, Math.round(groups.length * share)));
+    const order = shuffled(groups.length, derivedSeed(seed, use.heldOut));
+    const heldOut = new Set([...order.subarray(0, count)].map((i) => groups[i]));
+    return Uint8Array.from(keys, (key) => Number(heldOut.has(key)));
+}

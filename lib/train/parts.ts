@@ -1,0 +1,74 @@
+/** A run's options as its parts take them. */
+import {promptTokens} from "../generation/prompt-tokens.js";
+import type {Job} from "./job.js";
+import type {LearnerOptions, Transitions} from "./learner.js";
+import type {TrainConfig} from "./options.js";
+import {derivedSeed, use} from "./random.js";
+import type {RolloutOptions} from "./rollouts.js";
+import {pack, unpack} from "./segments.js";
+import type {TransitionOptions} from "./transitions.js";
+
+export function learnerOptions({config, model, warmStart}: Job, learningRate = config.learningRate): LearnerOptions {
+    const {hidden1, hidden2, gamma, tau, initialAlpha, targetEntropy, automaticAlpha} = config;
+    const {gradientClip, batchSize, replayCapacity, threads} = config;
+    return {
+        width: model.embeddingVectorSize,
+        seed: derivedSeed(config.seed, use.learner),
+        ...(warmStart === undefined ? {hidden1, hidden2} : {actor: warmStart}),
+        ...{
+            gamma,
+            tau,
+            learningRate,
+            initialAlpha,
+            targetEntropy,
+            automaticAlpha,
+            gradientClip,
+            batchSize,
+            replayCapacity
+        },
+        ...(threads === null ? {} : {threads})
+    };
+}
+
+/** Sizes and parameters come from what is restored. */
+export function restoredOptions({actor: _a, hidden1: _1, hidden2: _2, ...options}: LearnerOptions): typeof options {
+    return options;
+}
+
+/** `contextSize`: tokens of the longest prompt and response together. */
+export function rolloutOptions({config}: Job, contextSize: number): RolloutOptions {
+    const {sequences, maxTokens, candidates, threads} = config;
+    return {sequences, maxTokens, candidates, contextSize, ...(threads === null ? {} : {threads})};
+}
+
+export function longestPrompt({model, prompts}: Job): number {
+    return prompts.reduce((longest, prompt) => Math.max(longest, promptTokens(model, prompt).length), 0);
+}
+
+export function transitionOptions({
+    klCoefficient,
+    penalty,
+    gamma,
+    postBack
+}: TrainConfig): Omit<TransitionOptions, "reward" | "baseline"> {
+    return {klCoefficient, penalty, gamma, postBack};
+}
+
+/** Transitions of several episodes as one segment. */
+export function packTransitions(episodes: readonly Transitions[]): Uint8Array {
+    const named = episodes.flatMap((episode, i) =>
+        Object.entries(episode).map(([name, array]) => [`${i} ${name}`, array])
+    );
+    return pack(Object.fromEntries(named));
+}
+
+export function unpackTransitions(bytes: Uint8Array): Transitions[] {
+    const episodes: Record<string, unknown>[] = [];
+    for (const [key, array] of Object.entries(unpack(bytes))) {
+        const [episode, name] = key.split(" ") as [string, string];
+        const parts = episodes[Number(episode)];
+        if (parts === undefined) episodes.push({[name]: array});
+        else parts[name] = array;
+    }
+    return episodes as unknown as Transitions[];
+}

@@ -1,0 +1,208 @@
+/**
+ * Offline, from pairs: the hidden states of a chosen response's tokens are labelled accept, those of a rejected one's reject, from where
+ * the two part, and the agent is fitted to tell them apart. Epochs end when the held-out pairs no longer gain.
+ */
+import type {LlamaModel} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {MaraError} from "../errors.js";
+import {promptTokens} from "../generation/prompt-tokens.js";
+import {unlessAborted} from "./interruption.js";
+import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome} from "./job.js";
+import {balance, joinLabelled, judge, type Labelled, packLabelled, pick, unpackLabelled} from "./labelled.js";
+import {Learner} from "./learner.js";
+import {heldOutPairs, type Pair, tokenWeights} from "./pair-labels.js";
+import {learnerOptions, restoredOptions, rolloutOptions} from "./parts.js";
+import {Phase} from "./progress.js";
+import {derivedSeed, shuffled, use} from "./random.js";
+import {type ResponseStates, Rollouts} from "./rollouts.js";
+
+export interface StatesState {
+    phase: "states";
+    /** Pairs whose states are there. */
+    done: number;
+}
+
+export interface FitState {
+    phase: "fit";
+    epochs: number;
+    /** The epoch with the least held-out loss, whose agent is kept. */
+    best: {epoch: number; loss: number};
+}
+
+/** A line of metrics.jsonl: an epoch. */
+export interface FitMetrics {
+    epoch: number;
+    loss: number;
+    accuracy: number;
+    heldOutLoss: number;
+    heldOutAccuracy: number;
+    /** Of the held-out pairs, those whose chosen response the agent accepts more of. */
+    heldOutPairAccuracy: number;
+    /** Wall clock of this epoch: the one field that differs between two runs with the same seed. */
+    seconds: number;
+}
+
+/** Pairs of a segment. */
+const blockSize = 16;
+
+/** Reads every pair with the model and keeps the labelled states as segments. @throws Interruption */
+export async function collectStates(job: Job, pairs: readonly Pair[], state: StatesState): Promise<void> {
+    const {run, model, config, signal, listener} = job;
+    const phase = new Phase("states", {total: pairs.length, from: state.done, listener});
+    if (state.done === pairs.length) return;
+    const longest = pairs.reduce((most, pair) => Math.max(most, pairLength(model, pair)), 0);
+    const rollouts = await Rollouts.open(model, rolloutOptions(job, longest));
+    try {
+        for (let first = state.done; first < pairs.length; ) {
+            const parts: Labelled[] = [];
+            const block = pairs.slice(first, first + blockSize);
+            const read = await unlessAborted(readPairs(rollouts, block, signal), signal);
+            for (const [i, {chosen, rejected}] of read.entries()) {
+                const weights = tokenWeights(chosen.tokens, rejected.tokens, config);
+                const {chosenCut, rejectedCut} = block[i] as Pair;
+                parts.push(label(chosen.states, 1, withoutEnd(weights.chosen, chosenCut), first + i));
+                parts.push(label(rejected.states, 0, withoutEnd(weights.rejected, rejectedCut), first + i));
+            }
+            first = Math.min(first + blockSize, pairs.length);
+            await run.addSegment(packLabelled(joinLabelled(parts)));
+            await run.commit({phase: "states", done: first} satisfies StatesState);
+            phase.tell(first);
+        }
+    } finally {
+        await rollouts.close();
+    }
+}
+
+interface PairStates {
+    chosen: ResponseStates;
+    rejected: ResponseStates;
+}
+
+/** Tokens of the longer response with its prompt and its end. */
+function pairLength(model: LlamaModel, pair: Pair): number {
+    const responses = [pair.chosen, pair.rejected].map((response) => model.tokenize(response).length);
+    return promptTokens(model, pair).length + Math.max(...responses) + 1;
+}
+
+async function readPairs(
+    rollouts: Rollouts,
+    pairs: readonly Pair[],
+    signal: AbortSignal | undefined
+): Promise<PairStates[]> {
+    const responses = pairs.flatMap((pair) => [
+        {prompt: pair, response: pair.chosen},
+        {prompt: pair, response: pair.rejected}
+    ]);
+    const read: ResponseStates[] = [];
+    const enter = (states: ResponseStates, i: number) => {
+        read[i] = states;
+    };
+    await rollouts.eachResponseStates(responses, enter, signal === undefined ? {} : {signal});
+    return pairs.map((_, i) => ({chosen: read[2 * i] as ResponseStates, rejected: read[2 * i + 1] as ResponseStates}));
+}
+
+/** Where the length limit ended a response, its end was nobody's choice. */
+function withoutEnd(weights: Float32Array, cut = false): Float32Array {
+    if (cut) weights[weights.length - 1] = 0;
+    return weights;
+}
+
+/** Without the tokens that weigh nothing. */
+function label(states: Float32Array, value: 0 | 1, weights: Float32Array, pair: number): Labelled {
+    const width = states.length / weights.length;
+    const rows = Uint32Array.from([...weights.keys()].filter((i) => weights[i] !== 0));
+    const all = {
+        states,
+        labels: new Uint8Array(weights.length).fill(value),
+        weights,
+        pairs: new Int32Array(weights.length).fill(pair)
+    };
+    return pick(all, rows, width);
+}
+
+/** Fits the agent to the labelled states. @throws MaraError PAIRS_TOO_FEW, LEARNER_DIVERGED, RUN_DAMAGED */
+export async function fitAgent(job: Job, pairs: readonly Pair[], begun?: FitState): Promise<Outcome> {
+    const {run, config, model, signal, listener} = job;
+    const width = model.embeddingVectorSize;
+    const parts: Labelled[] = [];
+    for await (const bytes of run.segments()) parts.push(unpackLabelled(bytes));
+    const {training, heldOut} = split(joinLabelled(parts), heldOutPairs(pairs, config.heldOut, config.seed), width);
+    if (Math.min(training.labels.length, heldOut.labels.length) === 0)
+        throw new MaraError(
+            "PAIRS_TOO_FEW",
+            `${pairs.length} pairs are too few to learn from: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
+        );
+    balance(training, config.acceptBias);
+    balance(heldOut, config.acceptBias);
+
+    const options = learnerOptions(job, config.fitLearningRate);
+    const learner =
+        begun === undefined
+            ? new Learner(options)
+            : Learner.restore(await run.readFile("learner"), restoredOptions(options));
+    let state: FitState = begun ?? {phase: "fit", epochs: 0, best: {epoch: 0, loss: Number.MAX_VALUE}};
+    let best = begun === undefined ? learner.actor() : actorOf(await run.readFile("best"));
+    const phase = new Phase("fit", {total: config.epochs, from: state.epochs, listener});
+    try {
+        while (state.epochs < config.epochs && state.epochs - state.best.epoch < config.patience) {
+            const start = performance.now();
+            const epoch = state.epochs + 1;
+            const mean = await fitEpoch(learner, training, {job, epoch, width});
+            if (signal?.aborted || mean === undefined) return {completed: false, actor: best};
+            const actor = learner.actor();
+            const {loss, accuracy, pairAccuracy} = await judged(actor, heldOut, config.threads);
+            const improved = loss < state.best.loss;
+            if (improved) best = actor;
+            state = {phase: "fit", epochs: epoch, best: improved ? {epoch, loss} : state.best};
+            const row: FitMetrics = {
+                epoch,
+                ...mean,
+                heldOutLoss: loss,
+                heldOutAccuracy: accuracy,
+                heldOutPairAccuracy: pairAccuracy,
+                seconds: Math.round(performance.now() - start) / 1000
+            };
+            await run.append("metrics", [row]);
+            await run.commit(state, {learner: learner.save(), best: actorBytes(best)});
+            phase.tell(epoch, {acceptanceRate: accuracy});
+        }
+    } finally {
+        learner.dispose();
+    }
+    return {completed: true, actor: best};
+}
+
+function split(all: Labelled, heldOut: Uint8Array, width: number): {training: Labelled; heldOut: Labelled} {
+    const rows = [...all.pairs.keys()];
+    const part = (wanted: number) =>
+        pick(all, Uint32Array.from(rows.filter((i) => heldOut[all.pairs[i] as number] === wanted)), width);
+    return {training: part(0), heldOut: part(1)};
+}
+
+/** Means over the minibatches; undefined if the signal ended it. */
+async function fitEpoch(
+    learner: Learner,
+    training: Labelled,
+    {job, epoch, width}: {job: Job; epoch: number; width: number}
+): Promise<{loss: number; accuracy: number} | undefined> {
+    const {config, signal} = job;
+    const order = shuffled(training.labels.length, derivedSeed(config.seed, use.fit, epoch));
+    const sums = {loss: 0, accuracy: 0};
+    for (let first = 0; first < order.length; first += config.fitBatchSize) {
+        if (signal?.aborted) return undefined;
+        const rows = order.subarray(first, first + config.fitBatchSize);
+        const {loss, accuracy} = await learner.fit(pick(training, rows, width));
+        sums.loss += (loss * rows.length) / order.length;
+        sums.accuracy += (accuracy * rows.length) / order.length;
+    }
+    return sums;
+}
+
+async function judged(actor: ActorTensors, heldOut: Labelled, threads: number | null) {
+    const agent = MaraAgent.fromTensors(actor, {dtype: "f32", ...(threads === null ? {} : {threads})});
+    try {
+        return await judge(agent, heldOut);
+    } finally {
+        agent.dispose();
+    }
+}

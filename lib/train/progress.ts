@@ -1,0 +1,82 @@
+/** How far a run is, for whoever watches. */
+
+/** `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. */
+export type TrainPhase = "responses" | "states" | "fit" | "rollouts";
+
+export interface TrainProgress {
+    phase: TrainPhase;
+    /** Responses, pairs, epochs or episodes; those done before the run was taken up again included. */
+    done: number;
+    total: number;
+    /** Since this phase began, or was taken up again. */
+    seconds: number;
+    /** Null while it cannot be told. */
+    secondsLeft: number | null;
+    /** Mean reward of the latest episodes, baseline not taken off. Null where there is none. */
+    reward: number | null;
+    /** Mean penalty of the latest episodes' decisions. */
+    kl: number | null;
+    /** Of the latest episodes' candidates that were tried, those accepted; of `fit`, the held-out tokens labelled right. */
+    acceptanceRate: number | null;
+    /** Episodes or responses left out because their reward failed. */
+    dropped: number;
+}
+
+type Latest = Partial<Pick<TrainProgress, "reward" | "kl" | "acceptanceRate" | "dropped">>;
+
+/** Counts one phase and tells a listener. */
+export class Phase {
+    readonly #phase: TrainPhase;
+    readonly #total: number;
+    readonly #from: number;
+    readonly #start = performance.now();
+    readonly #listener: ((progress: TrainProgress) => void) | undefined;
+
+    /** `from` were done before. */
+    constructor(
+        phase: TrainPhase,
+        {
+            total,
+            from,
+            listener
+        }: {total: number; from: number; listener: ((progress: TrainProgress) => void) | undefined}
+    ) {
+        this.#phase = phase;
+        this.#total = total;
+        this.#from = from;
+        this.#listener = listener;
+        this.tell(from);
+    }
+
+    tell(done: number, {reward = null, kl = null, acceptanceRate = null, dropped = 0}: Latest = {}): void {
+        const seconds = this.seconds;
+        const worked = done - this.#from;
+        const secondsLeft = worked === 0 ? null : (seconds / worked) * (this.#total - done);
+        const latest = {reward, kl, acceptanceRate, dropped};
+        this.#listener?.({phase: this.#phase, done, total: this.#total, seconds, secondsLeft, ...latest});
+    }
+
+    get seconds(): number {
+        return (performance.now() - this.#start) / 1000;
+    }
+}
+
+/** Mean over the latest `size` values that were added. */
+export class LatestMean {
+    readonly #values: number[] = [];
+    readonly #size: number;
+
+    constructor(size: number) {
+        this.#size = size;
+    }
+
+    add(value: number): void {
+        this.#values.push(value);
+        if (this.#values.length > this.#size) this.#values.shift();
+    }
+
+    get value(): number | null {
+        if (this.#values.length === 0) return null;
+        return this.#values.reduce((sum, value) => sum + value, 0) / this.#values.length;
+    }
+}

@@ -1,0 +1,40 @@
+/** Random numbers that depend on the seed and a place alone, so that a run can be taken up anywhere. */
+import {uniformInt} from "pure-rand/distribution/uniformInt";
+import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
+
+/** A seed of 32 bits for the place that the numbers name. */
+export function derivedSeed(...place: readonly number[]): number {
+    let value = 0x9e3779b9;
+    for (const part of place) {
+        value = Math.imul(value ^ (part >>> 0), 0x85ebca6b);
+        value = Math.imul(value ^ (value >>> 13) ^ Math.floor(part / 2 ** 32), 0xc2b2ae35);
+        value ^= value >>> 16;
+    }
+    return value >>> 0;
+}
+
+/** The numbers below `count` in the order of a shuffle (Fisher and Yates). */
+export function shuffled(count: number, seed: number): Uint32Array {
+    const order = Uint32Array.from({length: count}, (_, i) => i);
+    const random = xoroshiro128plus(seed);
+    for (let i = count - 1; i > 0; i--) {
+        const j = uniformInt(random, 0, i);
+        [order[i], order[j]] = [order[j] as number, order[i] as number];
+    }
+    return order;
+}
+
+/** What a derived seed is for: different uses of one run's seed must not meet. */
+export const use = {order: 1, rollout: 2, samples: 3, heldOut: 4, fit: 5, learner: 6} as const;
+
+/** Which prompt each episode answers: every prompt once before any comes again, each time in another order. */
+export function promptOfEpisode(prompts: number, seed: number): (episode: number) => number {
+    let epoch = -1;
+    let order: Uint32Array = new Uint32Array(0);
+    return (episode) => {
+        const wanted = Math.floor(episode / prompts);
+        if (wanted !== epoch) order = shuffled(prompts, derivedSeed(seed, use.order, wanted));
+        epoch = wanted;
+        return order[episode % prompts] as number;
+    };
+}

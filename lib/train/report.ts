@@ -1,0 +1,129 @@
+/** report.html of a run: what was asked for, the curves, and some samples. */
+import {writeWhole} from "../agent/agent-file.js";
+import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../report/page.js";
+import type {Job} from "./job.js";
+import type {ResponseRow} from "./responses.js";
+import type {SampleRow} from "./sac.js";
+
+type Row = Record<string, unknown>;
+
+interface Curve {
+    id: string;
+    title: string;
+    caption: string;
+    /** Name of each line, and its value in a row of the metrics. */
+    lines: Readonly<Record<string, (row: Row) => unknown>>;
+}
+
+const loss = (name: string) => (row: Row) => (row.losses as Row | null)?.[name];
+
+const sacCurves: readonly Curve[] = [
+    {
+        id: "reward",
+        title: "Reward",
+        caption:
+            "Mean reward of each batch's responses, drawn by the agent, beside that of what is taken off as a baseline.",
+        lines: {reward: (row) => row.reward, baseline: (row) => row.baseline}
+    },
+    {
+        id: "kl",
+        title: "Distance from the model",
+        caption:
+            "Divergence of what the agent emits from what the model would, in nats, and the mean penalty of a candidate before its coefficient.",
+        lines: {KL: (row) => row.kl, penalty: (row) => row.penalty}
+    },
+    {
+        id: "acceptance",
+        title: "Acceptance rate",
+        caption: "Of the candidates that were tried, those that were accepted.",
+        lines: {accepted: (row) => row.acceptanceRate}
+    },
+    {
+        id: "losses",
+        title: "Losses",
+        caption: "Means over the updates that followed each batch.",
+        lines: {critic: loss("criticLoss"), actor: loss("actorLoss"), alpha: loss("alpha")}
+    }
+];
+
+const fitCurves: readonly Curve[] = [
+    {
+        id: "losses",
+        title: "Loss",
+        caption: "Weighted cross-entropy of each epoch.",
+        lines: {training: (row) => row.loss, "held out": (row) => row.heldOutLoss}
+    },
+    {
+        id: "accuracy",
+        title: "Told right",
+        caption: "Share of the tokens labelled right, and of the held-out pairs told apart.",
+        lines: {
+            "training tokens": (row) => row.accuracy,
+            "held-out tokens": (row) => row.heldOutAccuracy,
+            "held-out pairs": (row) => row.heldOutPairAccuracy
+        }
+    }
+];
+
+/** Responses shown from the beginning and from the end. */
+const shown = 10;
+
+/** @throws MaraError WRITE_FAILED */
+export async function writeReport({config, run, prompts}: Job): Promise<void> {
+    const metrics = await run.rows<Row>("metrics");
+    const isSac = config.method === "sac";
+    const curves = isSac ? sacCurves : fitCurves;
+    const samples = await run.rows<SampleRow | ResponseRow>(isSac ? "samples" : "responses");
+    const some = samples.length > 2 * shown ? [...samples.slice(0, shown), ...samples.slice(-shown)] : samples;
+    const rows = some.map((sample) => {
+        const value = "reward" in sample ? sample.reward : (sample as ResponseRow).score;
+        const cells = [
+            prompts[sample.prompt]?.prompt ?? "",
+            sample.response,
+            value === null ? "failed" : value.toFixed(3)
+        ];
+        return `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("")}</tr>`;
+    });
+    const body = [
+        `<h1>Training run: ${escapeHtml(config.method)}${config.reward === null ? "" : ` on ${escapeHtml(config.reward)}`}</h1>`,
+        ...curves.map(
+            ({id, title, caption}) =>
+                `<h2>${escapeHtml(title)}</h2>${chartFigure(id, {label: title, caption: escapeHtml(caption)})}`
+        ),
+        rows.length === 0
+            ? ""
+            : `<h2>Responses</h2><p>The first and the last of ${samples.length}.</p>` +
+              `<table><thead><tr><th>prompt</th><th>response</th><th>reward</th></tr></thead><tbody>${rows.join("")}</tbody></table>`,
+        `<h2>Configuration</h2><pre>${escapeHtml(JSON.stringify(config, null, 2))}</pre>`
+    ].join("\n");
+    const page = htmlPage({
+        title: "Training run",
+        body,
+        charts: curves.map((curve) => chartOf(curve, metrics, isSac)),
+        data: {config, metrics}
+    });
+    await writeWhole(run.file("report.html"), Buffer.from(page));
+}
+
+function chartOf({id, lines}: Curve, metrics: readonly Row[], isSac: boolean): ChartSpec {
+    const at = isSac ? "episodes" : "epoch";
+    const datasets = Object.entries(lines).map(([label, value], i) => ({
+        label,
+        data: metrics.map((row) => ({x: row[at], y: value(row) ?? null})),
+        borderColor: `var(--series-${i + 1})`,
+        backgroundColor: `var(--series-${i + 1})`,
+        pointRadius: metrics.length > 60 ? 0 : 2,
+        borderWidth: 1.5
+    }));
+    return {
+        id,
+        config: {
+            type: "line",
+            data: {datasets},
+            options: {
+                animation: false,
+                scales: {x: {type: "linear", title: {display: true, text: isSac ? "episode" : "epoch"}}}
+            }
+        }
+    };
+}

@@ -1,0 +1,112 @@
+/** Responses of the model itself, scored: what pairs are made from, and what a rollout's reward is measured against. */
+import type {Answer} from "../generation/answers.js";
+import {AnswerPool} from "../generation/answers.js";
+import {promptTokens} from "../generation/prompt-tokens.js";
+import {Interruption, unlessAborted} from "./interruption.js";
+import {type Job, scoreOrReason} from "./job.js";
+import {Phase} from "./progress.js";
+import {derivedSeed, use} from "./random.js";
+
+/** A line of responses.jsonl. */
+export interface ResponseRow {
+    /** Index of the prompt in the file. */
+    prompt: number;
+    sample: number;
+    response: string;
+    tokens: number;
+    ended: Answer["ended"];
+    /** Null where the reward failed. */
+    score: number | null;
+    failure?: string;
+}
+
+/** Responses of a sequence in a block. A block is the unit in which the work can be taken up again. */
+const perSequence = 4;
+
+/**
+ * `each` responses to every prompt of `wanted` (indexes), appended to responses.jsonl, where those of before an interruption are
+ * already. Rewards of a block are computed while the next is generated. `state` is what checkpoints hold meanwhile.
+ * @throws Interruption
+ */
+export async function sampleResponses(
+    job: Job,
+    {wanted, each, temperature}: {wanted: readonly number[]; each: number; temperature: number},
+    state: object
+): Promise<ResponseRow[]> {
+    const {config, run, model, signal} = job;
+    const total = wanted.length * each;
+    const rows = await run.rows<ResponseRow>("responses");
+    const begun = rows.length;
+    if (begun >= total) return rows;
+    const phase = new Phase("responses", {total, from: begun, listener: job.listener});
+    const places = Array.from({length: total}, (_, i) => ({
+        prompt: wanted[Math.floor(i / each)] as number,
+        sample: i % each
+    }));
+    const longest = Math.max(...wanted.map((i) => promptTokens(model, job.prompts[i] as never).length));
+    const {topK, topP, minP} = config.candidates;
+    const context = await model.createContext({
+        contextSize: longest + config.maxTokens + 1,
+        sequences: config.sequences,
+        ...(config.threads === null ? {} : {threads: config.threads})
+    });
+    const pool = new AnswerPool(context, config.sequences);
+    const size = config.sequences * perSequence;
+    let scoring: Promise<ResponseRow[]> | undefined;
+    const settle = async () => {
+        if (scoring === undefined) return;
+        const scored = await unlessAborted(scoring, signal);
+        await run.append("responses", scored);
+        await run.commit(state);
+        rows.push(...scored);
+        const dropped = rows.filter(({score}) => score === null).length;
+        const scores = scored.flatMap(({score}) => (score === null ? [] : [score]));
+        const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+        phase.tell(rows.length, {dropped, reward: scores.length === 0 ? null : mean});
+    };
+    try {
+        for (let first = begun; first < total; first += size) {
+            const block = places.slice(first, first + size);
+            const {answers} = await interruptible(
+                pool.answer(
+                    block.map(({prompt}) => job.prompts[prompt] as never),
+                    {
+                        maxTokens: config.maxTokens,
+                        firstIndex: first,
+                        seed: derivedSeed(config.seed, use.samples),
+                        temperature,
+                        ...(temperature === 0 ? {} : {topK, topP, minP}),
+                        ...(signal === undefined ? {} : {signal})
+                    }
+                ),
+                signal
+            );
+            await settle();
+            scoring = Promise.all(answers.map((answer, i) => scoredRow(job, answer, block[i] as never)));
+        }
+        await settle();
+    } finally {
+        await pool.close();
+        await context.dispose();
+    }
+    return rows;
+}
+
+async function scoredRow(
+    job: Job,
+    {prompt: asked, text, tokens, ended}: Answer,
+    {prompt, sample}: {prompt: number; sample: number}
+): Promise<ResponseRow> {
+    const result = await scoreOrReason(job, asked, text);
+    const row = {prompt, sample, response: text, tokens: tokens.length, ended};
+    return typeof result === "string" ? {...row, score: null, failure: result} : {...row, score: result.score};
+}
+
+/** What heeds the signal by itself ends by an Interruption. */
+async function interruptible<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    try {
+        return await work;
+    } catch (error) {
+        throw signal?.aborted ? new Interruption("The run was interrupted") : error;
+    }
+}

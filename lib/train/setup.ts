@@ -1,0 +1,222 @@
+/** Opens what a run reads: model, prompts, pairs, reward, agent to start from; and finds or makes its directory. */
+import {readFile} from "node:fs/promises";
+import {join, resolve} from "node:path";
+import type {Llama, LlamaModel} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {requireAlignable} from "../align/alignable.js";
+import {modelInternals} from "../align/internals.js";
+import {invalidArgument, MaraError} from "../errors.js";
+import {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../prompts/prompts.js";
+import {openReward} from "../rewards/open.js";
+import type {Reward} from "../rewards/reward.js";
+import {bytesInput, fileInput, type Input, type Inputs, requireSame, valueInput} from "./inputs.js";
+import type {ActorTensors, Job} from "./job.js";
+import {
+    checkOptions,
+    checkTogether,
+    resolveConfig,
+    resumeConfig,
+    type TrainConfig,
+    type TrainOptions
+} from "./options.js";
+import {RunDirectory} from "./run-directory.js";
+
+/** config.json */
+interface Saved {
+    version: 1;
+    config: TrainConfig;
+    inputs: Inputs;
+    /** Where the run was started: `module:` rewards are relative to it. */
+    directory: string;
+}
+
+/** Everything that a run reads, checked and opened; nothing is written yet. */
+export interface Prepared extends Omit<Job, "run"> {
+    inputs: Inputs;
+    /** Makes or opens the run's directory. @throws MaraError RUN_DIRECTORY, RUN_DAMAGED, WRITE_FAILED */
+    openRun(): Promise<RunDirectory>;
+    /** Frees what was opened here; what was passed in stays the caller's. */
+    close(): Promise<void>;
+}
+
+/**
+ * @throws MaraError INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_UNSUPPORTED, AGENT_WIDTH, RUN_DIRECTORY, RUN_CHANGED, and those of
+ * `loadPrompts`, `loadPairs`, `openReward` and `MaraAgent.load`
+ */
+export async function prepare(options: TrainOptions): Promise<Prepared> {
+    checkOptions(options);
+    const path = resolve(options.runDirectory);
+    const saved = options.resume ? ((await RunDirectory.readConfig(path)) as Saved) : undefined;
+    if (saved === undefined) await RunDirectory.requireEmpty(path);
+    const config = saved === undefined ? resolveConfig(options) : resumeConfig(options, saved.config);
+    const directory = saved?.directory ?? process.cwd();
+    const given = saved === undefined ? options : withSaved(options, saved);
+    checkTogether(given, config);
+
+    const opened = new Opened();
+    try {
+        const inputs: Inputs = {};
+        const {pairs, prompts = []} = await opened.readTexts(given, inputs);
+        const warmStart = await opened.readWarmStart(given, inputs);
+        const model = await opened.openModel(given, inputs);
+        if (saved !== undefined) requireSameInputs(saved.inputs, inputs);
+        requireWidth(warmStart, model.embeddingVectorSize);
+        const reward = pairs === undefined ? await opened.openReward(given, config, directory, model.llama) : undefined;
+        const {onProgress: listener, signal} = options;
+        const record: Saved = {version: 1, config, inputs, directory};
+        const openRun = () => (saved === undefined ? RunDirectory.create(path, record) : RunDirectory.open(path));
+        const close = () => opened.close();
+        return {config, inputs, model, prompts, reward, pairs, warmStart, listener, signal, openRun, close};
+    } catch (error) {
+        await opened.close();
+        throw error;
+    }
+}
+
+/** What a run that goes on reads: what is given, and else what it was started with. */
+function withSaved(options: TrainOptions, {config, inputs}: Saved): TrainOptions {
+    const {model, prompts, pairs, warmStart} = inputs;
+    const again = (name: "modelPath" | "prompts" | "pairs" | "warmStart", input: Input | undefined) => {
+        if (options[name] !== undefined || input === undefined) return {};
+        if (input.path === null)
+            throw invalidArgument(name, `the ${name} that the run was started with (they were no file)`, undefined);
+        return {[name]: input.path};
+    };
+    if (options.reward === undefined && config.reward !== null && !config.rewardByName)
+        throw invalidArgument(
+            "reward",
+            `the reward "${config.reward}" that the run was started with (it has no name to open it by)`,
+            undefined
+        );
+    return {
+        ...options,
+        ...(options.model === undefined ? again("modelPath", model) : {}),
+        ...again("prompts", prompts),
+        ...again("pairs", pairs),
+        ...again("warmStart", warmStart),
+        ...(options.reward === undefined && config.reward !== null ? {reward: config.reward} : {})
+    };
+}
+
+function requireSameInputs(saved: Inputs, found: Inputs): void {
+    for (const name of ["model", "prompts", "pairs", "warmStart"] as const) {
+        const input = found[name];
+        if (input !== undefined) requireSame(name, saved[name], input);
+    }
+}
+
+class Opened {
+    readonly #close: (() => Promise<void>)[] = [];
+
+    async readTexts(
+        {prompts, pairs}: TrainOptions,
+        inputs: Inputs
+    ): Promise<{prompts?: readonly Prompt[]; pairs?: readonly PreferencePair[]}> {
+        if (typeof pairs === "string") {
+            const loaded = await loadPairs(pairs);
+            inputs.pairs = await fileInput(pairs, "PROMPTS_NOT_FOUND");
+            return {pairs: loaded};
+        }
+        if (pairs !== undefined) {
+            requireItems("pairs", pairs, ["prompt", "chosen", "rejected"]);
+            inputs.pairs = valueInput(pairs);
+            return {pairs};
+        }
+        if (typeof prompts === "string") {
+            const loaded = await loadPrompts(prompts);
+            inputs.prompts = await fileInput(prompts, "PROMPTS_NOT_FOUND");
+            return {prompts: loaded};
+        }
+        requireItems("prompts", prompts, ["prompt"]);
+        inputs.prompts = valueInput(prompts);
+        return {prompts: prompts as readonly Prompt[]};
+    }
+
+    async readWarmStart({warmStart}: TrainOptions, inputs: Inputs): Promise<ActorTensors | undefined> {
+        if (warmStart === undefined) return undefined;
+        const own = typeof warmStart === "string" ? await MaraAgent.load(await agentPath(warmStart)) : undefined;
+        const tensors = (own ?? (warmStart as MaraAgent)).tensors();
+        own?.dispose();
+        const {sha256} = bytesInput(Object.values(tensors).map(({data}) => new Uint8Array(data.buffer)));
+        inputs.warmStart = {path: typeof warmStart === "string" ? resolve(warmStart) : null, sha256};
+        return tensors;
+    }
+
+    async openModel({model, modelPath, llama}: TrainOptions, inputs: Inputs): Promise<LlamaModel> {
+        const path = model === undefined ? resolve(modelPath as string) : modelInternals(model)._modelPath;
+        inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
+        const opened = model ?? (await this.#loadModel(path, llama));
+        requireAlignable(opened, undefined);
+        return opened;
+    }
+
+    async openReward(
+        {reward, judgeQuestion}: TrainOptions,
+        config: TrainConfig,
+        baseDirectory: string,
+        llama: Llama
+    ): Promise<Reward> {
+        const question = judgeQuestion ?? config.judgeQuestion ?? undefined;
+        const opened = await openReward(reward as string, {
+            llama,
+            baseDirectory,
+            ...(config.threads === null ? {} : {threads: config.threads}),
+            ...(question === undefined ? {} : {judgeQuestion: question})
+        });
+        this.#close.push(() => opened.dispose());
+        return opened;
+    }
+
+    async close(): Promise<void> {
+        for (const close of this.#close.splice(0).reverse()) await close();
+    }
+
+    async #loadModel(modelPath: string, given: Llama | undefined): Promise<LlamaModel> {
+        // Loaded here: the command line does without node-llama-cpp where it can.
+        const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
+        const llama = given ?? (await getLlama({build: "never", logLevel: LlamaLogLevel.error}));
+        if (given === undefined) this.#close.push(() => llama.dispose());
+        try {
+            const model = await llama.loadModel({modelPath});
+            if (given !== undefined) this.#close.push(() => model.dispose());
+            return model;
+        } catch (error) {
+            throw new MaraError(
+                "MODEL_UNSUPPORTED",
+                `Could not load the model ${modelPath}: ${(error as Error).message}`,
+                {
+                    cause: error
+                }
+            );
+        }
+    }
+}
+
+/** The agent in a run's directory, if it is one. */
+async function agentPath(path: string): Promise<string> {
+    const inRun = join(path, "agent.safetensors");
+    return (await readFile(inRun).then(
+        () => true,
+        () => false
+    ))
+        ? inRun
+        : path;
+}
+
+function requireItems(name: string, items: unknown, keys: readonly string[]): void {
+    if (!Array.isArray(items) || items.length === 0)
+        throw invalidArgument(name, "a file or an array that is not empty", items);
+    for (const [i, item] of items.entries())
+        for (const key of keys)
+            if (typeof item?.[key] !== "string" || item[key] === "")
+                throw invalidArgument(`${name}[${i}].${key}`, "a text that is not empty", item?.[key]);
+}
+
+function requireWidth(warmStart: ActorTensors | undefined, width: number): void {
+    const found = warmStart?.["ln.weight"]?.data.length ?? width;
+    if (found === width) return;
+    throw new MaraError(
+        "AGENT_WIDTH",
+        `The agent to start from reads states of width ${found}, but the model's embedding size is ${width}.`
+    );
+}

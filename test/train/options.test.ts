@@ -1,0 +1,121 @@
+import {describe, expect, it} from "vitest";
+import {constantNames, constants} from "../../lib/train/constants.js";
+import {checkTogether, resolveConfig, resumeConfig, type TrainOptions} from "../../lib/train/options.js";
+
+const base: TrainOptions = {modelPath: "m.gguf", prompts: "p.jsonl", reward: "sentiment", runDirectory: "run"};
+
+describe("training options", () => {
+    it("default to the constants of the reference implementation", () => {
+        const config = resolveConfig(base);
+        expect(config).toMatchObject({
+            method: "sac",
+            gamma: 0.99,
+            tau: 0.005,
+            learningRate: 3e-4,
+            initialAlpha: 0.01,
+            gradientClip: 0.5,
+            batchSize: 1024,
+            learnAfter: 64 * 1024,
+            replayCapacity: 1e6,
+            updatesPerEpisode: 10,
+            klCoefficient: 0.1,
+            hidden1: 1024,
+            hidden2: 256,
+            postBack: true,
+            automaticAlpha: true,
+            baseline: "raw-response",
+            candidates: {topK: 40, topP: 0.95, minP: 0, temperature: 0.8},
+            reward: "sentiment",
+            rewardByName: true
+        });
+        expect(config.targetEntropy).toBeCloseTo(0.6 * Math.log(2), 12);
+    });
+
+    it("take a preset's constants where none is given", () => {
+        const config = resolveConfig({...base, preset: "small", batchSize: 64, candidates: {topP: 0.9}});
+        expect(config).toMatchObject({batchSize: 64, learnAfter: constants.learnAfter.small, gamma: 0.99});
+        expect(config.candidates).toEqual({topK: 10, topP: 0.9, minP: 0, temperature: 0.8});
+    });
+
+    it("have defaults within their own ranges", () => {
+        for (const name of constantNames) {
+            const {byDefault, small = byDefault} = constants[name];
+            expect(() => resolveConfig({...base, [name]: byDefault}), name).not.toThrow();
+            expect(() => resolveConfig({...base, [name]: small}), name).not.toThrow();
+        }
+    });
+
+    it.each<[Record<string, unknown>, string]>([
+        [{episodes: 0}, "Expected an integer from 1 to 1000000000 for episodes but received 0"],
+        [{episodes: 1.5}, "Expected an integer from 1 to 1000000000 for episodes but received 1.5"],
+        [{gamma: 0}, "Expected a number in (0, 1] for gamma but received 0"],
+        [{gamma: Number.NaN}, "Expected a number in (0, 1] for gamma but received NaN"],
+        [{klCoefficient: "0.1"}, 'Expected a number in [0, 1000000] for klCoefficient but received "0.1"'],
+        [{method: "ppo"}, 'Expected one of "sac", "preference" for method but received "ppo"'],
+        [{penalty: "none"}, 'Expected one of "kl", "abs", "mse", "full" for penalty but received "none"'],
+        [{baseline: "raw"}, 'Expected one of "none", "constant", "raw-response" for baseline but received "raw"'],
+        [{preset: "tiny"}, 'Expected one of "paper", "small" for preset but received "tiny"'],
+        [{candidates: {topK: 0}}, "Expected an integer from 1 to 256 for candidates.topK but received 0"],
+        [{postBack: 1}, "Expected a boolean for postBack but received 1"],
+        [{learnRate: 1}, 'Expected only documented ones for options but received "learnRate"'],
+        [{runDirectory: ""}, 'Expected a path for runDirectory but received ""'],
+        [
+            {modelPath: undefined},
+            "Expected a GGUF file, or a loaded model for model for modelPath but received undefined"
+        ],
+        [{model: {}}, 'Expected either model or modelPath for model but received "both"'],
+        [{threads: 0}, "Expected an integer from 1 to 256 for threads but received 0"],
+        [{signal: {}}, "Expected an AbortSignal for signal but received Object"]
+    ])("%j is refused", (change, message) => {
+        expect(() => resolveConfig({...base, ...change} as TrainOptions)).toThrow(
+            expect.objectContaining({code: "INVALID_ARGUMENT", message})
+        );
+    });
+
+    it.each<[Partial<TrainOptions>, string]>([
+        [{prompts: undefined as never}, "Expected a file or an array of prompts for prompts but received undefined"],
+        [{reward: undefined as never}, "Expected a reward's name or a function for reward but received undefined"],
+        [
+            {batchSize: 100, replayCapacity: 50},
+            "Expected at most the replayCapacity of 50 for batchSize but received 100"
+        ],
+        [
+            {pairs: "pairs.jsonl"},
+            'Expected no pairs with method "sac" (train with "preference", then give that run as warmStart) for pairs but received "pairs.jsonl"'
+        ]
+    ])("%j is refused together with the rest", (change, message) => {
+        const options = {...base, ...change};
+        expect(() => checkTogether(options, resolveConfig(options))).toThrow(
+            expect.objectContaining({code: "INVALID_ARGUMENT", message})
+        );
+    });
+});
+
+describe("a run that goes on", () => {
+    const saved = resolveConfig({...base, preset: "small", seed: 3});
+    const resumed = {runDirectory: "run", resume: true};
+
+    it("keeps its options", () => {
+        expect(resumeConfig(resumed, saved)).toEqual(saved);
+        expect(resumeConfig({...resumed, seed: 3, reward: "sentiment", candidates: {topK: 10}}, saved)).toEqual(saved);
+    });
+
+    it("may go further, and at another speed", () => {
+        expect(resumeConfig({...resumed, episodes: 9999, threads: 3}, saved)).toEqual({
+            ...saved,
+            episodes: 9999,
+            threads: 3
+        });
+    });
+
+    it.each<[Partial<TrainOptions>, string]>([
+        [{seed: 4}, "The run was started with seed 3 and cannot go on with 4. "],
+        [{gamma: 0.9}, "The run was started with gamma 0.99 and cannot go on with 0.9. "],
+        [{reward: "length"}, 'The run was started with reward "sentiment" and cannot go on with "length". '],
+        [{method: "preference"}, 'The run was started with method "sac" and cannot go on with "preference". ']
+    ])("refuses %j", (change, message) => {
+        expect(() => resumeConfig({...resumed, ...change}, saved)).toThrow(
+            expect.objectContaining({code: "RUN_CHANGED", message: expect.stringContaining(message)})
+        );
+    });
+});
