@@ -2,6 +2,7 @@
 import {requireInteger, requireOneOf} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import type {RewardSpan, ScoredResponse} from "../rewards/reward.js";
+import type {Transitions} from "./learner.js";
 import type {Trajectory, TrajectoryDecision} from "./trajectory.js";
 
 /** What is taken off a candidate's reward, from its log-probabilities under agent (q) and model (p). */
@@ -25,19 +26,6 @@ export interface TransitionOptions {
     postBack?: boolean;
     /** The rank that the rollouts fell back on. Matters for `kl` only. Default 0. */
     fallbackIndex?: number;
-}
-
-/** Steps of decisions, for the learner's replay. */
-export interface Transitions {
-    /** [rows][width], each distinct state once. */
-    states: Float32Array;
-    /** Row of each transition's state. */
-    state: Int32Array;
-    /** 1 accept, 0 reject. */
-    action: Uint8Array;
-    reward: Float32Array;
-    /** Row of the state that followed, or -1 where the episode ended. */
-    nextState: Int32Array;
 }
 
 export interface TransitionsResult {

@@ -32,7 +32,7 @@ const usual = {candidates: {}, maxTokens: 60};
 const seeds = prompts.map((_, i) => 100 + i);
 
 async function open(options: RolloutOptions = {}): Promise<Rollouts> {
-    const rollouts = await Rollouts.open(model, {threads: 1, contextSize: 256, maxTokens: 16, candidates, ...options});
+    const rollouts = await Rollouts.open(model, {threads: 1, contextSize: 256, maxTokens: 12, candidates, ...options});
     onTestFinished(() => rollouts.close());
     return rollouts;
 }
@@ -52,10 +52,10 @@ const texts = (trajectories: readonly Trajectory[]) => trajectories.map(({text})
 describe("Rollouts", () => {
     it("give the same with any number of sequences, bit for bit", async () => {
         const expected = await collect(await open({sequences: 4}), agents.doubtful);
-        for (const sequences of [1, 2, 3, 5, 10])
+        for (const sequences of [1, 3, 10])
             expect(await collect(await open({sequences}), agents.doubtful), `${sequences}`).toEqual(expected);
         const decisions = expected.flatMap((trajectory) => trajectory.decisions);
-        expect(decisions.length).toBeGreaterThan(100);
+        expect(decisions.length).toBeGreaterThan(90);
         expect(decisions.filter(({chosenRank}) => chosenRank > 0).length).toBeGreaterThan(20);
         expect(decisions.filter(({accepted}) => !accepted).length).toBeGreaterThan(2);
     });
@@ -192,12 +192,11 @@ describe("A run of rollouts", () => {
     });
 
     it("has room for any number of responses: what is finished makes place", async () => {
-        // 10 prompts of about 30 tokens and 16 of response take more than the 2 × 64 cells, and the 256 beside them.
-        const many = [...prompts, ...prompts.slice().reverse(), ...prompts];
+        // Twice 10 prompts, of some 30 tokens that they do not share, and 8 of response take more than the 2 × 256 cells.
+        const many = [...prompts, ...[...prompts].reverse()];
         const manySeeds = many.map((_, i) => i);
-        const longest = Math.max(...prompts.map((prompt) => promptTokens(model, prompt).length));
-        const tight = await open({sequences: 2, contextSize: longest + 16});
-        const wide = await open({sequences: 8, contextSize: 512});
+        const tight = await open({sequences: 2, contextSize: 256, maxTokens: 8});
+        const wide = await open({sequences: 8, contextSize: 512, maxTokens: 8});
         expect(await collect(tight, agents.doubtful, many, manySeeds)).toEqual(
             await collect(wide, agents.doubtful, many, manySeeds)
         );
@@ -219,8 +218,9 @@ describe("A run of rollouts", () => {
     });
 
     it.each(["lanes", "serial"] as const)("can be cut short, and leaves nothing behind (%s)", async (mode) => {
-        const rollouts = await open({sequences: 3, mode});
-        const expected = await collect(rollouts, agents.doubtful, prompts.slice(0, 6));
+        const rollouts = await open({sequences: 3, mode, maxTokens: 6});
+        const few = prompts.slice(0, 4);
+        const expected = await collect(rollouts, agents.doubtful, few);
         const controller = new AbortController();
         const reason = new Error("enough");
         let delivered = 0;
@@ -240,7 +240,7 @@ describe("A run of rollouts", () => {
             throw thrown;
         });
         await expect(failed).rejects.toBe(thrown);
-        expect(await collect(rollouts, agents.doubtful, prompts.slice(0, 6))).toEqual(expected);
+        expect(await collect(rollouts, agents.doubtful, few)).toEqual(expected);
     });
 
     it("waits for the one before it", async () => {

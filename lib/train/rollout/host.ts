@@ -12,6 +12,7 @@ import {
 } from "../../align/internals.js";
 import type {Mode, ResolvedSettings} from "../../align/options.js";
 import {withThreads} from "../../align/threads.js";
+import type {TopLogits} from "../../align/top-logits.js";
 
 /** What an engine stands on: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
 export class RolloutHost {
@@ -52,15 +53,20 @@ export class RolloutHost {
         return new RolloutHost(context, backend, settings);
     }
 
+    /** How many of a row's largest logits spare reading it. */
+    get top(): number {
+        return this.#settings.topK;
+    }
+
     /** Candidates for the tokens that these rows of the last decode lead to, most probable first. */
-    async read(rows: readonly number[]): Promise<Candidate[][]> {
+    async read(rows: readonly {row: number; best: TopLogits | undefined}[]): Promise<Candidate[][]> {
         const {_bindings} = llamaInternals(this.context.model.llama);
         const {_model} = modelInternals(this.context.model);
         while (this.#samplers.length < rows.length) this.#samplers.push(new _bindings.AddonSampler(_model));
         return await Promise.all(
-            rows.map(async (row, i) => {
+            rows.map(async ({row, best}, i) => {
                 const sampler = this.#samplers[i] as AddonSampler;
-                return (await this.#source.take(row, sampler, {}, this.#settings)).candidates;
+                return (await this.#source.take(row, sampler, {}, this.#settings, best)).candidates;
             })
         );
     }

@@ -1,6 +1,7 @@
 import {decodeError, type WaveToken} from "../../align/backend.js";
 import type {Candidate} from "../../align/candidates.js";
 import type {LanesBackend} from "../../align/lanes-backend.js";
+import type {TopLogits} from "../../align/top-logits.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
 import type {RolloutHost} from "./host.js";
@@ -54,8 +55,7 @@ export class LanesEngine implements RolloutEngine {
     async begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}> {
         const strand: Strand = {sequence: this.#free.shift() as number, tokens: [], stale: false};
         await this.#reserve(tokens.length);
-        const row = await this.#prefill(strand, tokens);
-        const [candidates = []] = await this.#host.read([row]);
+        const [candidates = []] = await this.#host.read([await this.#prefill(strand, tokens)]);
         return {strand, candidates};
     }
 
@@ -65,16 +65,16 @@ export class LanesEngine implements RolloutEngine {
         await this.#reserve(steps.reduce((sum, step) => sum + this.placesOf(step), 0));
         for (const {strand} of steps) if (strand.stale) tokens.push(this.#anew(strand));
         const firsts = tokens.length;
-        for (const step of steps) tokens.push(candidateEntry(step, 0, agent));
+        for (const step of steps) tokens.push(this.#candidate(step, 0, agent));
         const kept = tokens.length;
         let lane = 0;
         const laneRows = steps.map((step) => {
             const row = tokens.length;
             for (let rank = 1; rank < step.candidates.length; rank++)
-                tokens.push({...candidateEntry(step, rank, agent), lane: lane++});
+                tokens.push({...this.#candidate(step, rank, agent), lane: lane++});
             return row;
         });
-        const {probabilities, states, width} = await this.#wave(tokens);
+        const {probabilities, tops, states, width} = await this.#wave(tokens);
         this.#used += kept;
         for (const {strand} of steps) strand.stale = false;
 
@@ -88,7 +88,7 @@ export class LanesEngine implements RolloutEngine {
             const chosen = exploration.chosen as number;
             if (goesOn((candidates[chosen] as Candidate).token)) goingOn.push({index, row: rows[chosen] as number});
         }
-        const read = await this.#host.read(goingOn.map(({row}) => row));
+        const read = await this.#host.read(goingOn.map(({row}) => ({row, best: tops?.[row]})));
         const next = new Map(goingOn.map(({index}, i) => [index, read[i] as Candidate[]]));
         this.#backend.release();
         return steps.map(({strand, candidates, exploration}, index) => {
@@ -148,6 +148,14 @@ export class LanesEngine implements RolloutEngine {
         this.#backend.takeBack(sequence, position);
     }
 
+    #candidate({strand, candidates, exploration}: Step, rank: number, agent: NativeAgent): WaveToken {
+        const {token} = candidates[rank] as Candidate;
+        const place = {sequence: strand.sequence, position: strand.tokens.length};
+        const threshold = exploration.thresholds[rank];
+        const {top} = this.#host;
+        return threshold === undefined ? {...place, token, top} : {...place, token, top, agent, threshold};
+    }
+
     /** The last token of a stale strand, seen by the candidates in its lanes too. */
     #anew({sequence, tokens}: Strand): WaveToken {
         return {sequence, position: tokens.length - 1, token: tokens.at(-1) as number, shared: true};
@@ -165,18 +173,24 @@ export class LanesEngine implements RolloutEngine {
     }
 
     /** Decodes a text into an empty sequence, but for the beginning that it shares with the last one. Gives the last token's row. */
-    async #prefill(strand: Strand, tokens: readonly number[]): Promise<number> {
+    async #prefill(strand: Strand, tokens: readonly number[]): Promise<{row: number; best: TopLogits | undefined}> {
         const {sequence} = strand;
         const shared = Math.min(commonPrefix(this.#donated, tokens), tokens.length - 1);
         if (shared > 0) this.#backend.shareFromLane(this.#donor, sequence, shared);
         const rest = tokens.slice(shared).map((token, i) => ({sequence, position: shared + i, token}));
-        let row = 0;
-        if (rest.length === 1) await this.#wave(rest);
-        else
+        const {top} = this.#host;
+        let last: {row: number; best: TopLogits | undefined} | undefined;
+        if (rest.length === 1) {
+            const {tops} = await this.#wave(rest.map((entry) => ({...entry, top})));
+            last = {row: 0, best: tops?.[0]};
+        } else
             for (const part of evenParts(rest, this.places)) {
-                row = part.length - 1;
-                const batch = part.map((entry, i) => ({...entry, output: i === row}));
-                await this.#host.withThreads(() => this.#backend.decode(batch));
+                const row = part.length - 1;
+                const batch = part.map((entry, i) =>
+                    i === row ? {...entry, output: true, top} : {...entry, output: false}
+                );
+                const {tops} = await this.#host.withThreads(() => this.#backend.decode(batch));
+                last = {row, best: tops?.[row]};
             }
         this.#backend.release();
         this.#used += rest.length;
@@ -185,23 +199,17 @@ export class LanesEngine implements RolloutEngine {
         this.#donated = tokens;
         strand.tokens.push(...tokens);
         this.#open.add(strand);
-        return row;
+        return last as NonNullable<typeof last>;
     }
 
     async #wave(tokens: readonly WaveToken[]) {
         const [only, second] = tokens;
         const pair = only !== undefined && second === undefined ? [only, {...only, lane: 0}] : tokens;
-        const {fits, probabilities} = await this.#host.withThreads((threads) => this.#backend.wave(pair, threads));
-        if (!fits) throw decodeError(1);
+        const outcome = await this.#host.withThreads((threads) => this.#backend.wave(pair, threads));
+        if (!outcome.fits) throw decodeError(1);
         const states = this.#backend.states(tokens.length);
-        return {probabilities, states, width: states.length / tokens.length};
+        return {...outcome, states, width: states.length / tokens.length};
     }
-}
-
-function candidateEntry({strand, candidates}: Step, rank: number, agent: NativeAgent): WaveToken {
-    const {token} = candidates[rank] as Candidate;
-    const entry = {sequence: strand.sequence, position: strand.tokens.length, token};
-    return candidates.length > 1 ? {...entry, agent} : entry;
 }
 
 function commonPrefix(a: readonly number[], b: readonly number[]): number {

@@ -35,7 +35,7 @@ export class SerialEngine implements RolloutEngine {
             const batch = part.map((entry, i) => ({...entry, output: i === row}));
             await this.#host.withThreads(() => backend.decode(batch));
         }
-        const [candidates = []] = await this.#host.read([row]);
+        const [candidates = []] = await this.#host.read([{row, best: undefined}]);
         return {strand, candidates};
     }
 
@@ -61,7 +61,8 @@ export class SerialEngine implements RolloutEngine {
                 exploration.enter(probability);
             }
             // The logits are this candidate's until the next decode.
-            if (next === undefined && exploration.chosen === rank && goesOn(token)) [next] = await this.#host.read([0]);
+            if (next === undefined && exploration.chosen === rank && goesOn(token))
+                [next] = await this.#host.read([{row: 0, best: undefined}]);
         };
         if (candidates.length > 1) for (let rank = 0; rank < candidates.length; rank++) await decode(rank, true);
         const chosen = exploration.chosen as number;

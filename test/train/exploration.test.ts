@@ -1,0 +1,53 @@
+import {expect, it} from "vitest";
+import {Exploration, uniformStream} from "../../lib/train/rollout/exploration.js";
+
+const accept = [0.3, 0.5, 0, 1, 0.9];
+
+it("An exploring decision accepts each candidate with its accept probability", () => {
+    const emitted = [0, 0, 0, 0, 0];
+    const runs = 40_000;
+    for (let seed = 0; seed < runs; seed++) {
+        const exploration = new Exploration(accept.length, 0, uniformStream(seed));
+        for (const probability of accept) exploration.enter(probability);
+        expect(exploration.accepted).toBe(true);
+        emitted[exploration.chosen as number] = (emitted[exploration.chosen as number] as number) + 1;
+    }
+    // 0.3; 0.7 · 0.5; never; 0.7 · 0.5 · 1; nothing is left.
+    for (const [rank, expected] of [0.3, 0.35, 0, 0.35, 0].entries()) {
+        const deviation = Math.sqrt((expected * (1 - expected)) / runs);
+        expect(Math.abs((emitted[rank] as number) / runs - expected), `rank ${rank}`).toBeLessThanOrEqual(
+            4 * deviation
+        );
+    }
+});
+
+it("An exploring decision emits the fallback when nothing was accepted", () => {
+    for (const [fallbackRank, chosen] of [
+        [0, 0],
+        [1, 1],
+        [9, 2]
+    ] as const) {
+        const exploration = new Exploration(3, fallbackRank, uniformStream(1));
+        for (let i = 0; i < 3; i++) {
+            expect(exploration.chosen).toBeUndefined();
+            exploration.enter(0);
+        }
+        expect([exploration.chosen, exploration.accepted]).toEqual([chosen, false]);
+    }
+    const only = new Exploration(1, 0, uniformStream(1));
+    expect([only.chosen, only.accepted, only.thresholds]).toEqual([0, false, []]);
+});
+
+it("A stream of uniform numbers depends on its seed, and float32 holds its values", () => {
+    const values = (seed: number) => {
+        const uniform = uniformStream(seed);
+        return Array.from({length: 1000}, uniform);
+    };
+    expect(values(5)).toEqual(values(5));
+    expect(values(6)).not.toEqual(values(5));
+    for (const value of values(7)) {
+        expect(Math.fround(value)).toBe(value);
+        expect(value).toBeGreaterThanOrEqual(0);
+        expect(value).toBeLessThan(1);
+    }
+});
