@@ -3,8 +3,9 @@ import {modelName} from "../generate/contenders.js";
 import {interleave} from "../harness/interleave.js";
 import {nodeWorker, runProcess} from "../harness/process.js";
 import {medianOf} from "../harness/statistics.js";
-import type {BenchOptions} from "../harness/suite.js";
-import {short, type Table} from "../harness/table.js";
+import type {BenchOptions, SuiteResult} from "../harness/suite.js";
+import {short} from "../harness/table.js";
+import {benchFile} from "../harness/tools.js";
 
 export interface RolloutWork {
     modelPath: string;
@@ -24,12 +25,6 @@ export interface RolloutMeasure {
     candidatesPerSecond: number;
 }
 
-export interface RolloutReport {
-    tables: Table[];
-    skipped: Record<string, string>;
-    data: Record<string, Record<string, RolloutMeasure[]>>;
-}
-
 const contenders = [
     {name: "plain generation", topK: 0},
     {name: "rollouts, top 10", topK: 10},
@@ -37,13 +32,15 @@ const contenders = [
 ] as const;
 const sequences = 8;
 
-export async function measureRollouts(
-    modelPaths: readonly string[],
-    {quick, threads, rounds, log}: BenchOptions
-): Promise<RolloutReport> {
-    const report: RolloutReport = {tables: [], skipped: {}, data: {}};
+/** Adds to `result`. */
+export async function measureRollouts({quick, threads, rounds, log}: BenchOptions, result: SuiteResult): Promise<void> {
+    const data: Record<string, Record<string, RolloutMeasure[]>> = {};
     const rows: string[][] = [];
-    for (const modelPath of modelPaths) {
+    for (const modelPath of [benchFile("../demo/model.gguf"), process.env.MARA_TEST_MODEL]) {
+        if (modelPath === undefined) {
+            result.skipped["rollouts of the test model"] = "MARA_TEST_MODEL is not set";
+            continue;
+        }
         const model = modelName(modelPath);
         const {results, skipped} = await interleave<RolloutMeasure>(
             contenders.map(({name, topK}) => ({
@@ -57,8 +54,8 @@ export async function measureRollouts(
             rounds,
             (line) => log(`${model}: ${line}`)
         );
-        for (const [name, reason] of Object.entries(skipped)) report.skipped[`${model}: ${name}`] = reason;
-        report.data[model] = Object.fromEntries(results);
+        for (const [name, reason] of Object.entries(skipped)) result.skipped[`${model}: ${name}`] = reason;
+        data[model] = Object.fromEntries(results);
         const plain = medianOf((results.get("plain generation") ?? []).map(({tokensPerSecond}) => tokensPerSecond));
         for (const [name, measured] of results) {
             const median = (key: keyof RolloutMeasure) => medianOf(measured.map((each) => each[key]));
@@ -67,10 +64,10 @@ export async function measureRollouts(
             rows.push([`${model}: ${name}`, ...rates.map(short)]);
         }
     }
-    report.tables.push({
+    result.tables.push({
         title: `Rollouts, ${sequences} sequences`,
         columns: ["", "tokens/s", "decisions/s", "candidates judged/s", "× plain"],
         rows
     });
-    return report;
+    result.data = {...(result.data as object), rollouts: data};
 }
