@@ -98,11 +98,9 @@ public:
         if (!llama::resolve_api(*static_cast<void**>(addon_context), api_, problem)) unavailable(env, problem);
         const llama::ExpectedParams params{field(expected, "contextSize"), field(expected, "batchSize"), sequences_,
                                            expected.Get("swaFull").ToBoolean(), expected.Get("noPerf").ToBoolean()};
-        if (!llama::find_layout(addon_context, addon_model_, params, layout_, problem)) unavailable(env, problem);
-
-        layout_.params->kv_unified = 1;
-        layout_.params->n_seq_max = sequences_ + static_cast<uint32_t>(lane_count_);
-        layout_.params->n_ctx += info[4].As<Napi::Number>().Uint32Value();
+        const llama::Defaults defaults = llama::read_defaults(api_);
+        if (!llama::find_layout(addon_context, addon_model_, defaults, params, layout_, problem)) unavailable(env, problem);
+        llama::patch_params(layout_, sequences_ + static_cast<uint32_t>(lane_count_), info[4].As<Napi::Number>().Uint32Value());
     }
 
     ~LaneContext() override { worker_.reset(); }

@@ -5,8 +5,9 @@ import {Aligner, requireAgent} from "./aligner.js";
 import {createLanesContext} from "./attach.js";
 import type {Backend} from "./backend.js";
 import {CandidateSource} from "./candidates.js";
+import {requireContextInternals, requireSequenceInternals} from "./compatibility.js";
 import {ContextHook} from "./context-hook.js";
-import {asToken, contextInternals, llamaInternals, sequenceInternals, stockContext} from "./internals.js";
+import {asToken, contextInternals, sequenceInternals, stockContext} from "./internals.js";
 import {
     type AlignedContextOptions,
     maxTopK,
@@ -17,7 +18,7 @@ import {
 } from "./options.js";
 import {SerialBackend} from "./serial-backend.js";
 import {withThreads} from "./threads.js";
-import {TokenChooser} from "./token-chooser.js";
+import {measuring, TokenChooser} from "./token-chooser.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave-scheduler.js";
 
 /** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
@@ -30,7 +31,8 @@ const cpuLanes = 15;
  * The session's `temperature`, `topK`, `topP`, `minP`, `seed` and `xtc` are not used while the aligner is enabled: candidates
  * are drawn with `options.candidates` instead. Grammar, token bias, repeat and DRY penalties apply.
  *
- * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, NATIVE_ADDON
+ * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, NATIVE_ADDON,
+ *   UNSUPPORTED_VERSION
  */
 export async function createAlignedContext(
     model: LlamaModel,
@@ -49,6 +51,12 @@ export async function createAlignedContext(
     const wanted = Math.max(1, settings.topK - 1);
     const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
     const {context, backend} = await createContext(model, contextOptions, mode, request);
+    try {
+        requireContextInternals(context);
+    } catch (error) {
+        await context.dispose();
+        throw error;
+    }
     const aligner = new Aligner(context, backend.mode, settings);
     install(context, backend, scheduler, aligner);
     aligners.set(context, aligner);
@@ -108,7 +116,7 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
         backend,
         scheduler,
         stats: aligner._stats,
-        candidates: new CandidateSource(stock, llamaInternals(model.llama)._bindings, isEndOfGeneration),
+        candidates: new CandidateSource(context, stock),
         stateOf: (sequence) => aligner._stateOf(sequence),
         isEndOfGeneration,
         samplePlain: (index, sampler, details) =>
@@ -128,6 +136,7 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
                     "or use a plain context."
             );
         const sequence = getSequence.call(context, options);
+        requireSequenceInternals(sequence);
         observeSequence(sequence, aligner);
         return sequence;
     };
@@ -145,11 +154,16 @@ function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void
         aligner._stateOf(id).config = config;
         return config;
     };
+    const measure = internals.controlledEvaluate;
+    internals.controlledEvaluate = async (...args) => await measuring.run(true, () => measure.apply(sequence, args));
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
         // What an evaluation that was broken off left behind is nobody's any more.
         delete aligner._stateOf(id).failure;
-        if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
+        if (decode.length === decodeParameters) {
+            if (measuring.getStore() === true) args[mapperAt] = asMeasuring(args[mapperAt] as RowMapper);
+            if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
+        }
         const result = await decode.apply(sequence, args);
         const state = aligner._stateOf(id);
         const {failure} = state;
@@ -159,9 +173,17 @@ function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void
     };
 }
 
+type RowMapper = (...args: unknown[]) => unknown;
 type AfterBatch = ((length: number) => unknown) | undefined;
-/** Place of `afterBatchAction` among the arguments of `_decodeTokens`. */
-const afterBatchAt = 6;
+/** Parameters of `_decodeTokens`, the last two of which are `logitDataMapper` and `afterBatchAction`. */
+const decodeParameters = 7;
+const mapperAt = decodeParameters - 2;
+const afterBatchAt = decodeParameters - 1;
+
+/** `controlledEvaluate` samples in node-llama-cpp's batch loop, which is nobody's asynchronous context. */
+function asMeasuring(mapper: RowMapper): RowMapper {
+    return (...args) => measuring.run(true, () => mapper(...args));
+}
 
 /**
  * node-llama-cpp starts its next batch with whoever waits when the last one ends, before those whose tokens it has just handed

@@ -1,18 +1,23 @@
-import type {AddonContext, AddonSampler, DetailedSample, SamplerConfig} from "./internals.js";
+import type {LlamaContext, LlamaModel} from "node-llama-cpp";
+import {
+    type AddonContext,
+    type AddonSampler,
+    asToken,
+    type DetailedSample,
+    type LogitsFilter,
+    llamaInternals,
+    modelInternals,
+    type SamplerBindings,
+    type SamplerConfig
+} from "./internals.js";
 import type {ResolvedSettings} from "./options.js";
-import {type Scored, type TopLogits, truncate} from "./top-logits.js";
+import {aboveMinP, type Scored, type TopLogits, truncate, withinTopP} from "./top-logits.js";
 
 /** One candidate of a decision. */
 export interface Candidate {
     readonly token: number;
     /** Probability among the candidates, after the temperature. */
     readonly probability: number;
-}
-
-/** The native classes needed to keep a grammar's state. */
-export interface GrammarBindings {
-    AddonGrammarEvaluationState: new (existing: object) => object;
-    AddonSampler: {acceptGrammarEvaluationStateToken(state: object, token: number): void};
 }
 
 /**
@@ -34,15 +39,17 @@ const forcingBias = 1e30;
  * - DRY: its history lives in the chain only, so it is rebuilt from the emitted tokens when draw and choice differ.
  */
 export class CandidateSource {
+    readonly #model: LlamaModel;
     readonly #context: AddonContext;
-    readonly #grammars: GrammarBindings;
-    readonly #isEndOfGeneration: (token: number) => boolean;
+    readonly #bindings: SamplerBindings;
     readonly #dry = new WeakMap<AddonSampler, {emitted: number[]; stale: boolean}>();
+    #reportsLogits: Promise<boolean> | undefined;
 
-    constructor(context: AddonContext, grammars: GrammarBindings, isEndOfGeneration: (token: number) => boolean) {
-        this.#context = context;
-        this.#grammars = grammars;
-        this.#isEndOfGeneration = isEndOfGeneration;
+    /** `stock` gives the context's stock methods (`stockContext`). */
+    constructor({model}: LlamaContext, stock: AddonContext) {
+        this.#model = model;
+        this.#context = stock;
+        this.#bindings = llamaInternals(model.llama)._bindings;
     }
 
     /**
@@ -61,24 +68,39 @@ export class CandidateSource {
         if (scored !== undefined) return {candidates: toCandidates(scored, settings.temperature), drawn: undefined};
         await this.#restoreDry(row, sampler, config);
         const {xtcProbability: _p, xtcThreshold: _t, grammarEvaluationState: grammar, ...kept} = config;
-        sampler.applyConfig({
-            ...kept,
-            temperature: nearlyGreedy,
-            topK: settings.topK,
-            topP: settings.topP,
-            minP: settings.minP,
-            ...(grammar && {grammarEvaluationState: new this.#grammars.AddonGrammarEvaluationState(grammar)})
-        });
-        const filter: [number[], boolean, boolean, boolean, number] = [[], false, false, false, settings.topK];
-        const sample = await this.#context.sampleToken(row, sampler, false, false, filter, false);
+        const grammarClone = grammar && {
+            grammarEvaluationState: new this.#bindings.AddonGrammarEvaluationState(grammar)
+        };
+        this.#reportsLogits ??= this.#findOutWhetherLogits(row);
+        if (!(await this.#reportsLogits)) {
+            sampler.applyConfig({...kept, temperature: 0, ...grammarClone});
+            const [drawn, probabilities = []] = (await this.#context.sampleToken(row, sampler, true)) as DetailedSample;
+            const possible = drawn === -1 ? [] : fromProbabilities(probabilities, settings);
+            return {candidates: toCandidates(possible, settings.temperature), drawn};
+        }
+        const {topK, topP, minP} = settings;
+        sampler.applyConfig({...kept, temperature: nearlyGreedy, topK, topP, minP, ...grammarClone});
+        const sample = await this.#context.sampleToken(row, sampler, false, false, bestOnly(topK), false);
         const [drawn, , , logits = []] = sample as DetailedSample;
         return {candidates: drawn === -1 ? [] : toCandidates(fromPairs(logits), settings.temperature), drawn};
     }
 
+    /** Releases before 3.22 ignore a wish for logits. Asked of a sampler of its own, since sampling leaves traces in a chain. */
+    async #findOutWhetherLogits(row: number): Promise<boolean> {
+        const sampler = new this.#bindings.AddonSampler(modelInternals(this.#model)._model);
+        try {
+            sampler.applyConfig({temperature: 0});
+            const sample = await this.#context.sampleToken(row, sampler, false, false, bestOnly(1), false);
+            return (sample as DetailedSample)[3] !== undefined;
+        } finally {
+            sampler.dispose();
+        }
+    }
+
     /** Brings grammar and DRY state in step with the token emitted after `take`. */
     settle(sampler: AddonSampler, config: SamplerConfig, drawn: number | undefined, emitted: number): void {
-        if (config.grammarEvaluationState && !this.#isEndOfGeneration(emitted))
-            this.#grammars.AddonSampler.acceptGrammarEvaluationStateToken(config.grammarEvaluationState, emitted);
+        if (config.grammarEvaluationState && !this.#model.isEogToken(asToken(emitted)))
+            this.#bindings.AddonSampler.acceptGrammarEvaluationStateToken(config.grammarEvaluationState, emitted);
         this.note(sampler, config, emitted, drawn !== undefined && drawn !== emitted);
     }
 
@@ -113,12 +135,23 @@ export class CandidateSource {
     }
 }
 
+const bestOnly = (count: number): LogitsFilter => [[], false, false, false, count];
+
 /** Of pairs of token and logit, the latter scaled by `nearlyGreedy`. */
 function fromPairs(pairs: readonly number[]): Scored {
     const scored: Scored = [];
     for (let i = 0; i + 1 < pairs.length; i += 2)
         scored.push({token: pairs[i] as number, logit: (pairs[i + 1] as number) * nearlyGreedy});
     return scored.filter(({logit}) => logit > Number.NEGATIVE_INFINITY);
+}
+
+/** Of the whole vocabulary as pairs of token and probability, most probable first, what llama.cpp's chain would leave. */
+function fromProbabilities(pairs: readonly number[], {topK, topP, minP}: ResolvedSettings): Scored {
+    const scored: Scored = [];
+    for (let i = 0; i + 1 < pairs.length && scored.length < topK; i += 2)
+        scored.push({token: pairs[i] as number, logit: Math.log(pairs[i + 1] as number)});
+    const possible = scored.filter(({logit}) => logit > Number.NEGATIVE_INFINITY);
+    return possible.length === 0 ? [] : aboveMinP(withinTopP(possible, topP), minP);
 }
 
 /** Softmax at the given temperature; ties by token id. */

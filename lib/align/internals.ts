@@ -1,5 +1,5 @@
 /**
- * The private parts of node-llama-cpp (3.22) that alignment stands on, typed in one place.
+ * The private parts of node-llama-cpp (3.18 to 3.22) that alignment stands on, typed in one place.
  * Nothing else in lib/ names an underscored member of node-llama-cpp.
  */
 import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
@@ -67,13 +67,17 @@ export interface AddonContext {
     dispose(): Promise<void>;
 }
 
-interface Bindings {
-    AddonContext: new (model: object, params: AddonContextParams) => AddonContext;
+/** The native classes that candidates are drawn with. */
+export interface SamplerBindings {
     AddonGrammarEvaluationState: new (existing: object) => object;
     AddonSampler: {
         new (model: object): AddonSampler;
         acceptGrammarEvaluationStateToken(state: object, token: number): void;
     };
+}
+
+interface Bindings extends SamplerBindings {
+    AddonContext: new (model: object, params: AddonContextParams) => AddonContext;
 }
 
 export interface AddonContextParams {
@@ -108,6 +112,8 @@ interface SequenceInternals {
     readonly _sequenceId: number;
     _resolveSamplerConfig(options: unknown): SamplerConfig;
     _decodeTokens(...args: unknown[]): Promise<unknown>;
+    /** Public, but typed differently in each release. */
+    controlledEvaluate(...args: unknown[]): Promise<unknown>;
 }
 
 export const llamaInternals = (llama: Llama): LlamaInternals => llama as unknown as LlamaInternals;

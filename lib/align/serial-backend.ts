@@ -11,6 +11,8 @@ export class SerialBackend implements Backend {
     readonly lanes = 0;
     readonly batchSize: number;
     readonly #context: AddonContext;
+    /** Tokens in the last batch. */
+    #decoded = 0;
 
     constructor(context: AddonContext, batchSize: number) {
         this.#context = context;
@@ -18,6 +20,7 @@ export class SerialBackend implements Backend {
     }
 
     async decode(tokens: readonly BatchToken[]): Promise<{decodeMs: number}> {
+        this.#decoded = tokens.length;
         this.#context.initBatch(tokens.length);
         for (const {sequence, position, token, output} of tokens)
             this.#context.addToBatch(sequence, position, Uint32Array.of(token), Uint32Array.from(output ? [0] : []));
@@ -49,7 +52,8 @@ export class SerialBackend implements Backend {
     release(): void {}
 
     states(): Float32Array {
-        return Float32Array.from(this.#context.getEmbedding(1));
+        // Releases up to 3.20 take the state at this place of the batch, later ones the last in any case.
+        return Float32Array.from(this.#context.getEmbedding(this.#decoded));
     }
 
     close(): void {}

@@ -1,3 +1,4 @@
+import {AsyncLocalStorage} from "node:async_hooks";
 import {uniformInt} from "pure-rand/distribution/uniformInt";
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
 import {fromNative} from "../native.js";
@@ -45,6 +46,9 @@ export interface ChooserHost extends Omit<RoundHost, "onWave"> {
     onDecision(decision: Decision): void;
 }
 
+/** True within `controlledEvaluate`, which measures the model and is left alone. */
+export const measuring = new AsyncLocalStorage<true>();
+
 /** The token that node-llama-cpp reports as "could not sample"; the sequence's failure says why. */
 const noToken = -1;
 
@@ -59,8 +63,8 @@ export class TokenChooser {
     async sample(request: SampleRequest): Promise<number | DetailedSample> {
         const {row, details} = request;
         const state = this.#host.stateOf(row.sequence);
-        // Only `controlledEvaluate` asks for logits. It measures the model, so it is left alone.
-        const isEvaluation = details.length < 3;
+        // Where an unknown release cannot be told so (`_decodeTokens`), logits are what only `controlledEvaluate` asks for.
+        const isEvaluation = measuring.getStore() !== true && details.length < 3;
         try {
             if (!isEvaluation || !state.settings.enabled) return await this.#samplePlain(request, state, isEvaluation);
             return await this.#sampleAligned(request, state);

@@ -75,7 +75,7 @@ function penalise(candidate: Scored[number], {counts, repeat, frequency, presenc
 }
 
 /** llama_sampler_top_p_apply, on sorted candidates. */
-function withinTopP(candidates: Scored, topP: number): Scored {
+export function withinTopP(candidates: Scored, topP: number): Scored {
     const p = fround(topP);
     if (p >= 1) return candidates;
     const largest = (candidates[0] as {logit: number}).logit;
@@ -90,7 +90,7 @@ function withinTopP(candidates: Scored, topP: number): Scored {
 }
 
 /** llama_sampler_min_p_apply, on sorted candidates. */
-function aboveMinP(candidates: Scored, minP: number): Scored {
+export function aboveMinP(candidates: Scored, minP: number): Scored {
     if (minP <= 0) return candidates;
     const least = fround((candidates[0] as {logit: number}).logit + fround(Math.log(fround(minP))));
     return candidates.filter(({logit}, rank) => rank === 0 || logit >= least);

@@ -1,5 +1,8 @@
 #include "llama/api.h"
 
+#include <cstring>
+#include <new>
+
 #ifdef _WIN32
 #define NOMINMAX
 #include <windows.h>
@@ -78,6 +81,7 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
         }
         slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(symbol);
     };
+    find(api.context_default_params, "llama_context_default_params");
     find(api.decode, "llama_decode");
     find(api.synchronize, "llama_synchronize");
     find(api.set_embeddings, "llama_set_embeddings");
@@ -99,6 +103,25 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.n_seq_max, "llama_n_seq_max");
     find(api.max_parallel_sequences, "llama_max_parallel_sequences");
     return complete;
+}
+
+Defaults read_defaults(const Api& api) {
+    // Filled with one pattern and then with another: what keeps its pattern both times was not written. A compiler that returns
+    // into a temporary first leaves the rest unknown, which counts as written.
+    constexpr unsigned char patterns[] = {0xa5, 0x5a};
+    alignas(16) static thread_local unsigned char rooms[2][sizeof(ParamsRoom)];
+    for (size_t i = 0; i < 2; i++) {
+        volatile unsigned char* const room = rooms[i];
+        for (size_t at = 0; at < sizeof(ParamsRoom); at++) room[at] = patterns[i];
+        ::new (static_cast<void*>(rooms[i])) ParamsRoom(api.context_default_params());
+    }
+    Defaults defaults;
+    std::memcpy(defaults.bytes, rooms[0], sizeof defaults.bytes);
+    defaults.written = sizeof(ParamsRoom);
+    while (defaults.written > 0 && rooms[0][defaults.written - 1] == patterns[0] &&
+           rooms[1][defaults.written - 1] == patterns[1])
+        defaults.written--;
+    return defaults;
 }
 
 }  // namespace mara::llama

@@ -1,11 +1,13 @@
 // The part of llama.cpp's C interface that the lanes use, found at run time in the library that node-llama-cpp loaded.
 //
-// Declarations follow llama.h of release v0.5.0. Nothing is linked: a machine without llama.cpp still loads the addon.
+// Declarations are the same in llama.h from b8352 to v0.5.0 (node-llama-cpp 3.18 to 3.22). Nothing is linked: a machine without llama.cpp still loads the addon.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+
+#include "llama/layout_table.h"
 
 struct llama_context;
 struct llama_model;
@@ -29,48 +31,15 @@ struct Batch {
     int8_t* output;
 };
 
-// struct llama_context_params
-struct ContextParams {
-    uint32_t n_ctx;
-    uint32_t n_batch;
-    uint32_t n_ubatch;
-    uint32_t n_seq_max;
-    uint32_t n_rs_seq;
-    uint32_t n_outputs_max;
-    uint32_t n_outputs_max_per_seq;
-    int32_t n_threads;
-    int32_t n_threads_batch;
-    int32_t ctx_type;
-    int32_t rope_scaling_type;
-    int32_t pooling_type;
-    int32_t attention_type;
-    int32_t flash_attn_type;
-    float rope_freq_base;
-    float rope_freq_scale;
-    float yarn_ext_factor;
-    float yarn_attn_factor;
-    float yarn_beta_fast;
-    float yarn_beta_slow;
-    uint32_t yarn_orig_ctx;
-    float defrag_thold;
-    void* cb_eval;
-    void* cb_eval_user_data;
-    int32_t type_k;
-    int32_t type_v;
-    void* abort_callback;
-    void* abort_callback_data;
-    uint8_t embeddings;
-    uint8_t offload_kqv;
-    uint8_t no_perf;
-    uint8_t op_offload;
-    uint8_t swa_full;
-    uint8_t kv_unified;
-    void* samplers;
-    size_t n_samplers;
-    llama_context* ctx_other;
+// llama_context_params as it is returned: of any size up to this.
+struct ParamsRoom {
+    unsigned char bytes[Defaults::room];
 };
 
 struct Api {
+    // Returns a smaller struct. Every platform's calling convention returns a struct of more than 16 bytes through a pointer that
+    // the caller passes, so the larger room does no harm.
+    ParamsRoom (*context_default_params)();
     int32_t (*decode)(llama_context*, Batch);
     void (*synchronize)(llama_context*);
     void (*set_embeddings)(llama_context*, bool);
@@ -96,5 +65,7 @@ struct Api {
 // Fills `api` from the llama.cpp library used by the module that contains `address` (a vtable of node-llama-cpp's addon).
 // Returns false and says in `problem` what is missing.
 bool resolve_api(const void* address, Api& api, std::string& problem);
+
+Defaults read_defaults(const Api& api);
 
 }  // namespace mara::llama

@@ -1,5 +1,5 @@
-import {getLlama, type Llama, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
-import {afterAll, afterEach, beforeAll, beforeEach, expect, it} from "vitest";
+import {getLlama, type Llama, LlamaContextSequence, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from "vitest";
 import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
 import {generate, precise} from "../support/models.js";
@@ -145,4 +145,39 @@ it("models that pick RoPE factors by context size get no lanes", async () => {
     await new Promise(setImmediate);
     expect(warnings).toEqual([`node-llama-mara uses its slower serial mode: ${message}`]);
     await long.dispose();
+});
+
+describe("a version of node-llama-cpp without a part that alignment stands on", () => {
+    it.each(["_resolveSamplerConfig", "_decodeTokens"])("is refused with its name: %s", async (name) => {
+        const prototype = LlamaContextSequence.prototype as unknown as Record<string, unknown>;
+        const stock = prototype[name];
+        const {context} = await createAlignedContext(model, {...options, agent});
+        prototype[name] = undefined;
+        restore = () => {
+            prototype[name] = stock;
+        };
+        expect(await refusal(async () => context.getSequence())).toEqual({
+            code: "UNSUPPORTED_VERSION",
+            message:
+                `This version of node-llama-cpp has no LlamaContextSequence.${name}, which alignment stands on. ` +
+                "Install a version that docs/compatibility.md lists, or a newer node-llama-mara."
+        });
+        await context.dispose();
+    });
+
+    it.each(["lanes", "serial"] as const)("leaves no context behind (%s)", async (mode) => {
+        tamper({});
+        const holder = llama as unknown as {_bindings: object};
+        const tampered = holder._bindings;
+        holder._bindings = new Proxy(tampered, {
+            get: (target, name) => (name === "AddonGrammarEvaluationState" ? undefined : Reflect.get(target, name))
+        });
+        const {code, message} = await refusal(() => createAlignedContext(model, {...options, agent, mode}));
+        expect({code, message}).toMatchObject({
+            code: "UNSUPPORTED_VERSION",
+            message: expect.stringContaining("has no bindings.AddonGrammarEvaluationState,")
+        });
+        expect(created.length).toBeGreaterThan(0);
+        for (const context of created) expect(() => context.getContextSize()).toThrow("Context is disposed");
+    });
 });

@@ -61,7 +61,7 @@ export async function multipliesAlike(model: LlamaModel): Promise<boolean> {
         native.initBatch(tokens.length);
         native.addToBatch(0, position, Uint32Array.from(tokens), Uint32Array.of(tokens.length - 1));
         await native.decodeBatch();
-        return native.getEmbedding(1);
+        return native.getEmbedding(tokens.length);
     };
     let alike = true;
     for (let position = 0; alike && position < 40; position += 2) {

@@ -4,7 +4,6 @@ import type {Backend} from "../../align/backend.js";
 import {type Candidate, CandidateSource} from "../../align/candidates.js";
 import {
     type AddonSampler,
-    asToken,
     contextInternals,
     llamaInternals,
     modelInternals,
@@ -29,10 +28,7 @@ export class RolloutHost {
         this.backend = backend;
         this.#settings = settings;
         this.#stock = stockContext(context);
-        const {model} = context;
-        this.#source = new CandidateSource(this.#stock, llamaInternals(model.llama)._bindings, (token) =>
-            model.isEogToken(asToken(token))
-        );
+        this.#source = new CandidateSource(context, this.#stock);
         // However the context comes to be disposed, the decode thread ends first.
         const native = contextInternals(context)._ctx;
         const dispose = () => {

@@ -1,0 +1,54 @@
+import type {LlamaContext, LlamaContextSequence} from "node-llama-cpp";
+import {MaraError} from "../errors.js";
+import {contextInternals, llamaInternals, modelInternals, sequenceInternals} from "./internals.js";
+
+const contextMethods = [
+    "initBatch",
+    "addToBatch",
+    "decodeBatch",
+    "sampleToken",
+    "setThreads",
+    "getThreads",
+    "getEmbedding",
+    "removeTokenCellsFromSequence",
+    "getSequenceKvCacheMaxPosition",
+    "disposeSequence",
+    "dispose"
+];
+const sequenceMethods = ["_resolveSamplerConfig", "_decodeTokens", "controlledEvaluate"];
+
+/**
+ * Whether the private parts of node-llama-cpp that both modes stand on are there. What they do is not to be seen from outside; the
+ * versions of which it was tested are listed in docs/compatibility.md.
+ * @throws MaraError UNSUPPORTED_VERSION
+ */
+export function requireContextInternals(context: LlamaContext): void {
+    const {model} = context;
+    const bindings = llamaInternals(model.llama)._bindings;
+    requireMethods("AddonContext", contextInternals(context)._ctx, contextMethods);
+    requireMethods("bindings", bindings, ["AddonContext", "AddonSampler", "AddonGrammarEvaluationState"]);
+    requireMethods("AddonSampler", bindings.AddonSampler.prototype, ["applyConfig", "dispose"]);
+    requireMethods("AddonSampler", bindings.AddonSampler, ["acceptGrammarEvaluationStateToken"]);
+    if (typeof modelInternals(model)._model !== "object") throw unsupported("LlamaModel._model");
+}
+
+/** @throws MaraError UNSUPPORTED_VERSION */
+export function requireSequenceInternals(sequence: LlamaContextSequence): void {
+    requireMethods("LlamaContextSequence", sequenceInternals(sequence), sequenceMethods);
+    if (typeof sequenceInternals(sequence)._sequenceId !== "number")
+        throw unsupported("LlamaContextSequence._sequenceId");
+}
+
+function requireMethods(owner: string, object: object | undefined, names: readonly string[]): void {
+    for (const name of names)
+        if (typeof (object as Record<string, unknown> | undefined)?.[name] !== "function")
+            throw unsupported(`${owner}.${name}`);
+}
+
+function unsupported(member: string): MaraError {
+    return new MaraError(
+        "UNSUPPORTED_VERSION",
+        `This version of node-llama-cpp has no ${member}, which alignment stands on. ` +
+            "Install a version that docs/compatibility.md lists, or a newer node-llama-mara."
+    );
+}
