@@ -70,3 +70,44 @@ describe("docs/errors.md", () => {
         expect(Object.fromEntries(rows.map(([, code, meaning]) => [code, meaning]))).toEqual(maraErrorCodes);
     });
 });
+
+describe("docs/installing.md", () => {
+    const page = readFileSync(path.join(root, "docs", "installing.md"), "utf8").replaceAll("`", "");
+    const source = readFileSync(path.join(root, "lib", "cli", "doctor-checks.ts"), "utf8");
+    const constants = Object.fromEntries(
+        [...source.matchAll(/^const (\w+) = "?([^";]+)"?;$/gm)].map(([, name, value]) => [name, value])
+    );
+    const names = new Set([...source.matchAll(/\badd\(\s*"([^"]+)"/g)].map(([, name]) => name as string));
+    const fixes = [...source.matchAll(/(["`])((?:Do|Install|Lanes|MARA_KERNEL|Run|Use)\b.*?)\1(?=[,;)\n])/g)].map(
+        ([, , fix]) => (fix as string).replace(/\$\{(\w+)\}/g, (_, name) => constants[name] ?? name).replaceAll("`", "")
+    );
+
+    it("has a row for every check of mara doctor", () => {
+        expect(names.size).toBeGreaterThan(8);
+        for (const name of names) expect(page).toMatch(new RegExp(`^\\| ${name} +\\|`, "m"));
+    });
+
+    it("names every remedy of mara doctor", () => {
+        expect(fixes.length).toBeGreaterThan(4);
+        for (const fix of fixes) expect(page).toContain(fix);
+    });
+});
+
+describe("The workflows", () => {
+    const folder = path.join(root, ".github", "workflows");
+    const texts = ["ci.yml", "release.yml"].map((name) => readFileSync(path.join(folder, name), "utf8"));
+
+    it("pin every action to a commit, with its version", () => {
+        const uses = texts.join("\n").match(/uses:.*/g) ?? [];
+        expect(uses.length).toBeGreaterThan(10);
+        for (const use of uses) expect(use).toMatch(/^uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+    });
+
+    it("run scripts that are here", () => {
+        const {scripts} = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+        const text = texts.join("\n");
+        for (const [, script] of text.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([script as string]);
+        for (const [, file] of text.matchAll(/node ([\w/]+\.mjs)/g))
+            expect(existsSync(path.join(root, file as string)), file).toBe(true);
+    });
+});

@@ -36,8 +36,9 @@ export interface Report {
     checks: Check[];
 }
 
-/** node-llama-cpp's version that the lanes were verified on; others may do, which is why they are verified at run time. */
-const verifiedRelease = "3.22";
+/** node-llama-cpp's versions that lanes were seen to work on (docs/compatibility.md); others may do, which is verified at run time. */
+const testedReleases = "3.18 to 3.22";
+const isTested = (version: string) => /^3\.(18|19|20|21|22)\./.test(version);
 const leastNode = 20;
 const sampleTokens = 8;
 
@@ -111,11 +112,10 @@ async function checkLlama(report: Report, add: Add, gpu: string): Promise<Llama 
         const {getModuleVersion} = await import("node-llama-cpp");
         const version = await getModuleVersion();
         report.versions.nodeLlamaCpp = version;
-        const isVerified = version.startsWith(`${verifiedRelease}.`);
-        const fix = isVerified
+        const fix = isTested(version)
             ? undefined
-            : `Lanes were verified on ${verifiedRelease}; other versions may run in serial mode.`;
-        add("node-llama-cpp", isVerified ? "ok" : "warn", version, fix);
+            : `Lanes were seen to work on ${testedReleases}; other versions may run in serial mode.`;
+        add("node-llama-cpp", fix === undefined ? "ok" : "warn", version, fix);
         const llama = await openLlama(gpu);
         const {release} = llama.llamaCppRelease;
         const type = llama.gpu === false ? "cpu" : llama.gpu;
@@ -163,7 +163,7 @@ async function checkDecoding(report: Report, add: Add, model: LlamaModel, option
                 "lanes",
                 "warn",
                 refusal,
-                `Use node-llama-cpp ${verifiedRelease}.x for lanes. The serial mode works without.`
+                `Use node-llama-cpp ${testedReleases} for lanes. The serial mode works without.`
             );
             add("serial", "ok", await tryMode("serial", model, agent));
             report.mode = "serial";
