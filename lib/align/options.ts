@@ -156,7 +156,7 @@ export function requireOneOf(name: string, value: unknown, allowed: readonly str
     throw invalidArgument(name, `one of ${allowed.map((item) => JSON.stringify(item)).join(", ")}`, value);
 }
 
-function requireNumber(name: string, value: unknown, least: number, most: number): void {
+export function requireNumber(name: string, value: unknown, least: number, most: number): void {
     if (typeof value === "number" && value >= least && value <= most) return;
     throw invalidArgument(name, `a number in [${least}, ${most}]`, value);
 }

@@ -10,7 +10,7 @@ import {
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
-import {wilsonInterval} from "./interval.js";
+import {wilsonInterval} from "../statistics/intervals.js";
 import {type Prompt, prefer, score} from "./world.js";
 
 export interface ContestOptions {

@@ -2,32 +2,10 @@ import type {LlamaModel, Token} from "node-llama-cpp";
 import {describe, expect, it} from "vitest";
 import {bytes, pad, painter, short, sideBySide, table} from "../../lib/cli/format.js";
 import {render, Trace} from "../../lib/cli/trace.js";
-import {wilsonInterval} from "../../lib/demo/interval.js";
 import type {DecisionEvent} from "../../lib/index.js";
 
 const plain = painter(false);
 const colored = painter(true);
-
-describe("the Wilson interval", () => {
-    // Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998), table I, method 3.
-    it.each([
-        [81, 263, 0.2553, 0.3662],
-        [15, 148, 0.0624, 0.1605],
-        [0, 20, 0, 0.1611],
-        [1, 29, 0.0061, 0.1718]
-    ])("of %i out of %i", (count, total, low, high) => {
-        const interval = wilsonInterval(count, total);
-        expect(interval[0]).toBeCloseTo(low, 4);
-        expect(interval[1]).toBeCloseTo(high, 4);
-        const mirrored = wilsonInterval(total - count, total);
-        expect(mirrored[0]).toBeCloseTo(1 - high, 4);
-        expect(mirrored[1]).toBeCloseTo(1 - low, 4);
-    });
-
-    it("of nothing says nothing", () => {
-        expect(wilsonInterval(0, 0)).toEqual([0, 1]);
-    });
-});
 
 describe("formats", () => {
     it("sizes and numbers", () => {
