@@ -14,6 +14,8 @@ export interface AnswerOptions extends SamplingOptions {
     maxTokens: number;
     /** How many prompts are answered at a time. Default: all sequences that the context has left. */
     sequences?: number;
+    /** The tokens that are read before each answer. Default: `promptTokens`. */
+    tokensOf?: (prompt: Prompt, index: number) => Token[];
     /** Called as each answer ends. */
     onAnswer?: (answer: Answer, index: number) => void;
     /** Ends the answering between two tokens: the promise rejects with the signal's reason. */
@@ -93,9 +95,11 @@ export class AnswerPool {
         prompts: readonly Prompt[],
         options: Omit<AnswerOptions, "sequences"> & {firstIndex?: number}
     ): Promise<Block> {
-        const {maxTokens, firstIndex = 0, onAnswer, signal, seed = 0, ...sampling} = options;
+        const {maxTokens, firstIndex = 0, onAnswer, signal, seed = 0, tokensOf, ...sampling} = options;
         requireInteger("maxTokens", maxTokens, 1, this.#context.contextSize);
-        const tokens = prompts.map((prompt, i) => this.#promptTokens(prompt, firstIndex + i, maxTokens));
+        const {model} = this.#context;
+        const tokens = prompts.map((prompt, i) => tokensOf?.(prompt, firstIndex + i) ?? promptTokens(model, prompt));
+        for (const [i, {length}] of tokens.entries()) this.#requireRoom(firstIndex + i, length, maxTokens);
         const answers: Answer[] = [];
         const block: Block = {answers, generatedTokens: 0, rounds: 0, seconds: 0};
         let next = 0;
@@ -143,13 +147,12 @@ export class AnswerPool {
     }
 
     /** @throws MaraError INVALID_ARGUMENT where node-llama-cpp would silently drop the beginning of the prompt */
-    #promptTokens(prompt: Prompt, index: number, maxTokens: number): Token[] {
-        const tokens = promptTokens(this.#context.model, prompt);
+    #requireRoom(index: number, promptLength: number, maxTokens: number): void {
         const {contextSize} = this.#context;
-        if (tokens.length + maxTokens < contextSize) return tokens;
+        if (promptLength + maxTokens < contextSize) return;
         throw invalidArgument(
             "contextSize",
-            `more than the ${tokens.length} tokens of prompt ${index + 1} and ${maxTokens} of its answer`,
+            `more than the ${promptLength} tokens of prompt ${index + 1} and ${maxTokens} of its answer`,
             contextSize
         );
     }

@@ -7,6 +7,8 @@ import type {StopTriggers} from "./prompt-tokens.js";
 export interface Answer {
     prompt: Prompt;
     text: string;
+    /** Index in the context of the answer's first token: its decisions' positions count from there. */
+    start: number;
     /** Without the end-of-generation token. */
     tokens: Token[];
     /** Whether the model ended it, or `maxTokens` did. */
@@ -106,7 +108,9 @@ export class Slot {
         if (!this.#ended && tokens.length < task.maxTokens) return;
         const decisions = this.#decisions;
         await this.clear();
-        task.finish({prompt: task.prompt, text, tokens, ended: this.#ended ? "eog" : "length", decisions});
+        const {prompt, promptTokens} = task;
+        const ended = this.#ended ? "eog" : "length";
+        task.finish({prompt, text, start: promptTokens.length, tokens, ended, decisions});
     }
 
     /** Leaves the sequence empty. */

@@ -143,8 +143,8 @@ describe("answerAll", () => {
 
     it("hands over the decisions of aligned answers, one list per answer", async () => {
         const answers = await onAligned(4, (context) => answerAll(context, prompts, greedy));
-        for (const {prompt, tokens, decisions} of answers) {
-            const start = promptTokens(model, prompt).length;
+        for (const {prompt, start, tokens, decisions} of answers) {
+            expect(start).toBe(promptTokens(model, prompt).length);
             expect(decisions.length).toBeGreaterThan(0);
             for (const {position, candidates, chosenRank} of decisions) {
                 const token = candidates[chosenRank]?.token as never;
