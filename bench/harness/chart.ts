@@ -1,3 +1,4 @@
+import {svgDocument, xml} from "../../lib/report/svg.js";
 import type {Spread} from "./statistics.js";
 
 export interface Bar {
@@ -34,17 +35,8 @@ export function renderChart(title: string, subtitle: string, panels: readonly Pa
         const x = size.margin + (i % columns) * (size.width + size.gap);
         return `<g transform="translate(${x} ${tops[Math.floor(i / columns)]})">${renderPanel(panel)}</g>`;
     });
-    return [
-        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" font-family="system-ui, sans-serif" font-size="11">`,
-        `<title>${xml(title)}</title>`,
-        `<style>.t{fill:#1f2328}.m{fill:#59636e}.p{fill:#c4ccd4}.o{fill:#2f6f9f}.w{stroke:#1f2328;stroke-width:1}.b{stroke:#c2410c;stroke-width:2}.n{text-anchor:end}.h{font-weight:600}</style>`,
-        `<rect width="100%" height="100%" fill="#fff"/>`,
-        `<text class="t h" x="${size.margin}" y="26" font-size="16">${xml(title)}</text>`,
-        `<text class="m" x="${size.margin}" y="46">${xml(subtitle)}</text>`,
-        ...body,
-        "</svg>",
-        ""
-    ].join("\n");
+    const style = ".p{fill:#c4ccd4}.o{fill:#2f6f9f}.w{stroke:#1f2328;stroke-width:1}.b{stroke:#c2410c;stroke-width:2}";
+    return svgDocument({title, subtitle, width, height, body, style});
 }
 
 function renderPanel({title, unit, bars, boundName}: Panel): string {
@@ -72,8 +64,4 @@ function renderPanel({title, unit, bars, boundName}: Panel): string {
 
 function vertical(name: string, x: number, top: number, bottom: number): string {
     return `<line class="${name}" x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top}" y2="${bottom}"/>`;
-}
-
-function xml(text: string): string {
-    return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

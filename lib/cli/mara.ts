@@ -4,6 +4,7 @@ import {chatCommand} from "./chat.js";
 import {convertCommand} from "./convert.js";
 import {demoCommand} from "./demo.js";
 import {doctorCommand} from "./doctor.js";
+import {evalCommand} from "./eval.js";
 import {fail, reportWarningsBriefly} from "./failure.js";
 import {inspectCommand} from "./inspect.js";
 import {packageVersion} from "./package.js";
@@ -14,6 +15,7 @@ Examples:
   $ mara demo                       see a model aligned token by token, and the score
   $ mara chat --compare             talk to it, raw beside aligned
   $ mara train --help               make an agent of your own, from a reward
+  $ mara eval --help                measure an agent, with a report
   $ mara doctor                     what works on this machine, and what to do if something does not
 
 Every command has its own --help. Failures are one line on stderr and exit code 1; MARA_DEBUG=1 adds the stack.`;
@@ -24,14 +26,8 @@ const program = new Command("mara")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .addHelpText("after", examples);
-for (const command of [
-    demoCommand(),
-    chatCommand(),
-    inspectCommand(),
-    convertCommand(),
-    trainCommand(),
-    doctorCommand()
-])
+const commands = [demoCommand, chatCommand, trainCommand, evalCommand, inspectCommand, convertCommand, doctorCommand];
+for (const command of commands.map((create) => create()))
     program.addCommand(command.helpOption("-h, --help", "print this help"));
 for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({outputError: () => {}});
 

@@ -1,7 +1,8 @@
 import {LlamaChatSession, type LlamaContextSequence, type LlamaModel} from "node-llama-cpp";
 import type {Aligner, DecisionEvent} from "../align/aligner.js";
 import type {AlignerStats} from "../align/stats.js";
-import {type Piece, Trace, type TraceSettings} from "./trace.js";
+import type {TraceSettings} from "../report/token-view.js";
+import {type Piece, Trace} from "./trace.js";
 
 export interface Answer {
     text: string;
@@ -26,6 +27,8 @@ export interface SpeakerOptions extends TraceSettings {
     /** Left out for a raw side. */
     aligner?: Aligner | undefined;
     systemPrompt?: string | undefined;
+    /** Called before every answer, with the pieces that it will have. */
+    onBegin?: ((question: string, pieces: readonly Piece[]) => void) | undefined;
 }
 
 /** One side of a conversation: a chat session on a sequence. It must be the only one of its aligner that decides. */
@@ -49,8 +52,9 @@ export class Speaker {
 
     /** The answer so far if `signal` ends it. The temperature is 0: the aligner draws candidates by its own settings. */
     async answer(question: string, {maxTokens, signal, onPieces}: AnswerOptions): Promise<Answer> {
-        const {aligner} = this.#options;
+        const {aligner, onBegin} = this.#options;
         const trace = new Trace(this.#model, this.#options);
+        onBegin?.(question, trace.pieces);
         const decisions: DecisionEvent[] = [];
         const generated = () => this.stats()?.generatedTokens ?? 0;
         const before = generated();

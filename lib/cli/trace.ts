@@ -1,7 +1,7 @@
 /** An answer with what was decided on the way, as pieces that can be drawn. */
 import type {LlamaChatResponseChunk, LlamaModel, Token} from "node-llama-cpp";
 import type {DecisionEvent} from "../align/aligner.js";
-import type {Order} from "../align/options.js";
+import {type ChoiceView, rejectedRanks, type TraceSettings, viewChoice} from "../report/token-view.js";
 import type {Paint, Style} from "./format.js";
 
 /** A stretch of text that came at once, usually one token. */
@@ -15,6 +15,8 @@ export interface Piece {
     rejected: string[];
     /** How many more were rejected. */
     moreRejected: number;
+    /** All that was decided, for pages. */
+    choices: ChoiceView[];
     /** Part of a thought, not of the answer. */
     thought: boolean;
 }
@@ -22,12 +24,6 @@ export interface Piece {
 const shownRejected = 3;
 /** Tokens before a token that its spelling can depend on. */
 const spellingContext = 8;
-
-/** What tells rejected candidates from those that were accepted or not in the way. */
-export interface TraceSettings {
-    order?: Order;
-    threshold?: number;
-}
 
 /** Joins the tokens that a session streams with the decisions that an aligner reports. */
 export class Trace {
@@ -67,24 +63,17 @@ export class Trace {
 
     #piece(token: Token, text: string): Piece {
         const event = this.#eventFor(token);
-        if (event === undefined) return {text, rank: 0, fallback: false, rejected: [], moreRejected: 0, thought: false};
+        if (event === undefined)
+            return {text, rank: 0, fallback: false, rejected: [], moreRejected: 0, choices: [], thought: false};
         const {candidates, chosenRank, fallback} = event;
-        const {order, threshold = 0.5} = this.#settings;
-        // A wave judges more candidates than it turns out to need; those after the chosen one were never in its way.
-        const isBefore = (rank: number) => (order === "reverse" ? rank > chosenRank : rank < chosenRank);
-        const rejected = candidates.filter(
-            ({acceptProbability}, rank) =>
-                acceptProbability !== null &&
-                !(acceptProbability > threshold) &&
-                rank !== chosenRank &&
-                (fallback || isBefore(rank))
-        );
+        const rejected = rejectedRanks(event, this.#settings).flatMap((rank) => candidates[rank] ?? []);
         return {
             text,
             rank: chosenRank,
             fallback,
             rejected: rejected.slice(0, shownRejected).map((candidate) => this.#spell(candidate.token, [])),
             moreRejected: Math.max(0, rejected.length - shownRejected),
+            choices: [viewChoice(event, this.#settings, (candidate) => this.#spell(candidate, []))],
             thought: false
         };
     }
@@ -118,7 +107,9 @@ function merge(pieces: readonly Piece[]): Omit<Piece, "text" | "thought"> {
         fallback: pieces.some(({fallback}) => fallback),
         rejected: rejected.slice(0, shownRejected),
         moreRejected:
-            pieces.reduce((sum, {moreRejected}) => sum + moreRejected, 0) + Math.max(0, rejected.length - shownRejected)
+            pieces.reduce((sum, {moreRejected}) => sum + moreRejected, 0) +
+            Math.max(0, rejected.length - shownRejected),
+        choices: pieces.flatMap(({choices}) => choices)
     };
 }
 

@@ -55,9 +55,12 @@ export function htmlPage({title, body, charts, data, style = "", script = ""}: P
 const pageData = 'const pageData = JSON.parse(document.getElementById("page-data").textContent);\n';
 
 /** A chart's place in a body. `label` says for those who do not see it what it shows; `caption` is HTML. */
-export function chartFigure(id: string, {label, caption}: {label: string; caption: string}): string {
+export function chartFigure(
+    id: string,
+    {label, caption, wide = false}: {label: string; caption: string; wide?: boolean}
+): string {
     return (
-        `<figure class="chart"><div class="canvas"><canvas id="${escapeHtml(id)}" role="img" ` +
+        `<figure class="chart${wide ? " wide" : ""}"><div class="canvas"><canvas id="${escapeHtml(id)}" role="img" ` +
         `aria-label="${escapeHtml(label)}"></canvas></div><figcaption>${caption}</figcaption></figure>`
     );
 }

@@ -1,10 +1,12 @@
 const light = `
     --paper: #ffffff; --raised: #f6f7f9; --ink: #1c2127; --muted: #5a6470; --line: #dde1e6; --link: #0b5cad;
     --series-1: #0b62a8; --series-2: #8a929c; --series-3: #b4540a; --series-4: #117a52; --series-5: #7b4bb3; --series-6: #9c7a00;
+    --series-1-soft: #0b62a826; --series-3-soft: #b4540a26;
     --good: #0f6b46; --bad: #b3261e; --mark-rank: #d9ead3; --mark-far: #fde7c0; --mark-none: #f9d7d4;`;
 const dark = `
     --paper: #14171b; --raised: #1c2026; --ink: #e4e8ed; --muted: #9aa5b1; --line: #333a43; --link: #79b8ff;
     --series-1: #6cb2f0; --series-2: #8b949e; --series-3: #f0a35e; --series-4: #62c99a; --series-5: #bf9bea; --series-6: #d8b94a;
+    --series-1-soft: #6cb2f033; --series-3-soft: #f0a35e33;
     --good: #6fd3a5; --bad: #ff9a92; --mark-rank: #1f4a35; --mark-far: #5a4312; --mark-none: #5e2522;`;
 
 /** Of every report: system fonts, one column of text, quiet tables. Colours keep 4.5:1 against the paper in both themes. */
@@ -30,10 +32,12 @@ th, td { padding: .35rem .9rem .35rem 0; text-align: right; vertical-align: base
 th { font-weight: 600; color: var(--muted); font-size: .8125rem; }
 th:first-child, td:first-child, th.text, td.text { text-align: left; }
 tbody th { color: var(--ink); font-weight: 400; font-size: inherit; }
-td small { color: var(--muted); font-size: .8125rem; }
+td small { display: block; color: var(--muted); font-size: .75rem; line-height: 1.3; }
+.headline { font-size: 1.1875rem; line-height: 1.45; max-width: 52rem; margin: 1rem 0 0; }
 figure { margin: 0; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem 2rem; margin: 1rem 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.5rem 2rem; margin: 1rem 0; }
 .chart .canvas { position: relative; height: 17rem; }
+.chart.wide { grid-column: 1 / -1; } .chart.wide .canvas { height: 22rem; }
 .chart figcaption { margin-top: .4rem; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; border-radius: 2px; }
 @media print { main { max-width: none; padding: 0; } body { font-size: 11pt; } .chart, tr { break-inside: avoid; } }

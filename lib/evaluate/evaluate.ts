@@ -1,0 +1,164 @@
+/** Measures what an agent does to a model's answers. docs/evaluation.md says how, and what the numbers mean. */
+import {join} from "node:path";
+import type {Llama, LlamaModel} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {writeWhole} from "../agent/agent-file.js";
+import {requireAgent} from "../align/aligner.js";
+import {invalidArgument} from "../errors.js";
+import {loadPrompts, type Prompt} from "../prompts/prompts.js";
+import {openReward} from "../rewards/open.js";
+import {dialSvg} from "./dial-chart.js";
+import {type EvaluateOptions, type EvaluationProgress, resolveOptions, type Settings} from "./options.js";
+import {describeModel, hashOfAgent, loadModel} from "./plans.js";
+import {evaluationReport} from "./report.js";
+import {type DialPoint, type PairResult, pairResult, type SideResult, sideResult} from "./result.js";
+import {type Setting, type Side, Sides} from "./sides.js";
+
+export interface EvaluationResult {
+    version: 1;
+    /** What was compared, and all that the answers depend on. */
+    config: {
+        model: object;
+        agent: {sha256: string};
+        rewards: string[];
+        against: string[];
+        prompts: number;
+    } & Omit<Settings, "against">;
+    aligned: SideResult;
+    others: SideResult[];
+    /** Every opponent by every reward. */
+    pairs: PairResult[];
+    /** Empty unless thresholds were given. */
+    dial: DialPoint[];
+    /** What the clock said, by side; the only part that another run would not repeat. Reading prompts is not in it. */
+    timing: Record<string, {seconds: number; tokensPerSecond: number}>;
+}
+
+export interface Evaluation {
+    result: EvaluationResult;
+    /** Answers and scores, prompt by prompt: the aligned side first, then `against`. */
+    sides: Side[];
+    /** A self-contained HTML page. */
+    report: string;
+}
+
+/**
+ * Answers every prompt with the aligned model and with what it is compared to, scores the answers, and counts.
+ * @throws MaraError INVALID_ARGUMENT, RUN_CHANGED, PROMPTS_*, REWARD_*, AGENT_*, MODEL_NOT_FOUND, WRITE_FAILED; the signal's reason
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+    const settings = resolveOptions(options);
+    const closers: (() => Promise<void> | void)[] = [];
+    try {
+        const setting = await open(options, settings, closers);
+        const sides = new Sides(setting);
+        closers.push(() => sides.close());
+        const evaluation = await compare(setting, sides);
+        const {runDirectory} = options;
+        if (runDirectory !== undefined) {
+            const write = (name: string, text: string) => writeWhole(join(runDirectory, name), Buffer.from(text));
+            await write("result.json", `${JSON.stringify(evaluation.result, null, 2)}\n`);
+            await write("report.html", evaluation.report);
+            if (evaluation.result.dial.length > 0) await write("dial.svg", dialSvg(evaluation.result));
+        }
+        return evaluation;
+    } finally {
+        for (const close of closers.reverse()) await close();
+    }
+}
+
+async function open(
+    options: EvaluateOptions,
+    settings: Settings,
+    closers: (() => Promise<void> | void)[]
+): Promise<Setting> {
+    const {model: givenModel, agent: givenAgent, runDirectory, signal, onProgress} = options;
+    const prompts = await promptsOf(options.prompts);
+    const agent = typeof givenAgent === "string" ? await MaraAgent.load(givenAgent) : givenAgent;
+    if (agent !== givenAgent) closers.push(() => agent.dispose());
+    const llama = await llamaOf(options, closers);
+    const model = typeof givenModel === "string" ? await loadModel(llama, givenModel) : givenModel;
+    if (model !== givenModel) closers.push(() => model.dispose());
+    requireAgent(agent, model.embeddingVectorSize);
+    const rewards: {key: string; reward: Awaited<ReturnType<typeof openReward>>}[] = [];
+    for (const spec of options.rewards) {
+        const reward = await openReward(spec, {llama, ...options.rewardOptions});
+        closers.push(() => reward.dispose());
+        if (rewards.some(({reward: {name}}) => name === reward.name))
+            throw invalidArgument("rewards", "rewards with different names", reward.name);
+        const question = options.rewardOptions?.judgeQuestion;
+        rewards.push({key: question === undefined ? reward.name : `${reward.name}, asking ${question}`, reward});
+    }
+    const progress = progressOf(settings, onProgress);
+    return {llama, model, agent, prompts, rewards, settings, runDirectory, signal, onProgress: progress};
+}
+
+async function promptsOf(given: string | readonly Prompt[]): Promise<readonly Prompt[]> {
+    if (typeof given === "string") return await loadPrompts(given);
+    if (Array.isArray(given) && given.length > 0) return given;
+    throw invalidArgument("prompts", "a file or at least one prompt", given);
+}
+
+async function llamaOf({model, llama}: EvaluateOptions, closers: (() => Promise<void> | void)[]): Promise<Llama> {
+    if (llama !== undefined) return llama;
+    if (typeof model !== "string") return (model as LlamaModel).llama;
+    const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
+    const own = await getLlama({build: "never", logLevel: LlamaLogLevel.error});
+    closers.push(() => own.dispose());
+    return own;
+}
+
+/** Counts sides as they change. */
+function progressOf(
+    {against, threshold, thresholds}: Settings,
+    onProgress: EvaluateOptions["onProgress"]
+): Setting["onProgress"] {
+    const seen = new Set<string>();
+    return (progress) => {
+        seen.add(progress.side);
+        const sides = Math.max(
+            seen.size,
+            1 + against.length + thresholds.filter((value) => value !== threshold).length
+        );
+        onProgress?.({...progress, sidesDone: seen.size - 1, sides} satisfies EvaluationProgress);
+    };
+}
+
+async function compare(setting: Setting, sides: Sides): Promise<Evaluation> {
+    const {settings, prompts, rewards, model, agent} = setting;
+    const {tieMargin, threshold, thresholds} = settings;
+    const aligned = await sides.aligned("aligned", threshold);
+    const others: Side[] = [];
+    for (const opponent of settings.against) others.push(await sides.opponent(opponent));
+    const baseline = others[0] as Side;
+    const dial: DialPoint[] = [];
+    const turned: Side[] = [];
+    for (const value of thresholds) {
+        const side = value === threshold ? aligned : await sides.aligned(`threshold:${value}`, value);
+        turned.push(side);
+        dial.push({threshold: value, pair: pairResult(side, baseline, 0, tieMargin), side: sideResult(side)});
+    }
+    const all = [aligned, ...others];
+    const result: EvaluationResult = {
+        version: 1,
+        config: {
+            model: describeModel(model),
+            agent: {sha256: hashOfAgent(agent)},
+            prompts: prompts.length,
+            rewards: rewards.map(({reward}) => reward.name),
+            ...settings,
+            against: settings.against.map(({name}) => name)
+        },
+        aligned: sideResult(aligned),
+        others: others.map(sideResult),
+        pairs: others.flatMap((other) => rewards.map((_, reward) => pairResult(aligned, other, reward, tieMargin))),
+        dial,
+        timing: Object.fromEntries(
+            [...new Set([...all, ...turned])].map(({name, seconds, generatedTokens}) => [
+                name,
+                {seconds, tokensPerSecond: generatedTokens / seconds}
+            ])
+        )
+    };
+    return {result, sides: all, report: evaluationReport(result, all, prompts)};
+}

@@ -1,0 +1,196 @@
+/** Who answers: each side's context, and all that its answers depend on. */
+import {createHash} from "node:crypto";
+import {statSync} from "node:fs";
+import {resolve} from "node:path";
+import type {Llama, LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import {MaraAgent} from "../agent/agent.js";
+import {createAlignedContext} from "../align/aligned-context.js";
+import type {Aligner} from "../align/aligner.js";
+import {MaraError} from "../errors.js";
+import type {SamplingOptions} from "../generation/answers.js";
+import type {Prompt} from "../prompts/prompts.js";
+import type {TraceSettings} from "../report/token-view.js";
+import type {Opponent, Settings} from "./options.js";
+
+export interface Plan {
+    name: string;
+    /** What the answers depend on besides prompts, lengths, seed and sequences. */
+    identity: object;
+    /** Answers per prompt, of which the best is kept. */
+    samples: number;
+    sampling: SamplingOptions;
+    /** Whether the answers' tokens are the base model's. */
+    ownTokens: boolean;
+    open(shape: ContextShape): Promise<OpenSide>;
+    /** What is read before an answer; by default the prompt, as the model's chat wrapper puts it. */
+    tokensOf?: (model: LlamaModel, prompt: Prompt, index: number) => Token[];
+    /** Frees what was loaded for the plan itself. */
+    close?: () => void;
+}
+
+export interface OpenSide {
+    context: LlamaContext;
+    aligner?: Aligner;
+    trace?: TraceSettings;
+    close(): Promise<void>;
+}
+
+export type ContextShape = (model: LlamaModel) => {contextSize: number; sequences: number; threads?: number};
+
+export interface Players {
+    llama: Llama;
+    model: LlamaModel;
+    agent: MaraAgent;
+    settings: Settings;
+}
+
+export function alignedPlan({model, agent, settings}: Players, name: string, threshold: number): Plan {
+    return steered(name, {settings, threshold, agent, model: describeModel(model), openModel: async () => ({model})});
+}
+
+/** `rawAnswers` are asked for where they are rewritten. */
+export async function opponentPlan(
+    players: Players,
+    opponent: Opponent,
+    rawAnswers: () => Promise<readonly string[]>
+): Promise<Plan> {
+    const {llama, model, agent, settings} = players;
+    const {sampling, threshold} = settings;
+    const {name} = opponent;
+    switch (opponent.kind) {
+        case "raw":
+            return raw(model, name, 1, {});
+        case "raw-sampled":
+            return raw(model, name, 1, sampling);
+        case "bon":
+            return raw(model, name, opponent.samples, sampling);
+    }
+    const path = resolve(opponent.path);
+    if (opponent.kind === "agent") {
+        const other = await MaraAgent.load(path);
+        const plan = alignedPlan({...players, agent: other}, name, threshold);
+        return {...plan, close: () => other.dispose()};
+    }
+    const openModel = async () => {
+        const other = await loadModel(llama, path);
+        return {model: other, close: () => other.dispose()};
+    };
+    const file = describeFile(path);
+    if (opponent.kind === "model")
+        return {...steered(name, {settings, threshold, agent, model: file, openModel}), ownTokens: false};
+    return rewriting(name, file, openModel, settings.alignerTemplate, await rawAnswers());
+}
+
+function raw(model: LlamaModel, name: string, samples: number, sampling: SamplingOptions): Plan {
+    return {
+        name,
+        identity: {model: describeModel(model), samples, sampling},
+        samples,
+        sampling,
+        ownTokens: true,
+        open: async (shape) => {
+            const context = await model.createContext(shape(model));
+            return {context, close: () => context.dispose()};
+        }
+    };
+}
+
+type OpenModel = () => Promise<{model: LlamaModel; close?: () => Promise<void>}>;
+
+function steered(
+    name: string,
+    options: {settings: Settings; threshold: number; agent: MaraAgent; model: object; openModel: OpenModel}
+): Plan {
+    const {threshold, agent, model, openModel} = options;
+    const {aligned} = options.settings;
+    return {
+        name,
+        identity: {model, agent: hashOfAgent(agent), threshold, ...aligned},
+        samples: 1,
+        sampling: {},
+        ownTokens: true,
+        open: async (shape) => {
+            const {model, close} = await openModel();
+            const {context, aligner} = await createAlignedContext(model, {
+                ...shape(model),
+                ...aligned,
+                agent,
+                threshold
+            });
+            return {
+                context,
+                aligner,
+                trace: {threshold, order: aligned.order},
+                close: async () => {
+                    await context.dispose();
+                    await close?.();
+                }
+            };
+        }
+    };
+}
+
+/** Aligner: a model that is given question and answer, and writes a better one. It reads the bare template, without a chat's markers. */
+function rewriting(
+    name: string,
+    file: object,
+    openModel: OpenModel,
+    template: string,
+    answers: readonly string[]
+): Plan {
+    return {
+        name,
+        identity: {model: file, rewritten: sha256(JSON.stringify(answers)), template},
+        samples: 1,
+        sampling: {},
+        ownTokens: false,
+        open: async (shape) => {
+            const {model, close} = await openModel();
+            const context = await model.createContext(shape(model));
+            return {
+                context,
+                close: async () => {
+                    await context.dispose();
+                    await close?.();
+                }
+            };
+        },
+        tokensOf: (model, {prompt}, index) => {
+            const text = template.replace(/\{(question|answer)\}/g, (_, slot) =>
+                slot === "question" ? prompt : (answers[index] ?? "")
+            );
+            const {bos, shouldPrependBosToken} = model.tokens;
+            const tokens = model.tokenize(text);
+            return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
+        }
+    };
+}
+
+/** @throws MaraError MODEL_NOT_FOUND */
+export async function loadModel(llama: Llama, file: string): Promise<LlamaModel> {
+    const path = resolve(file);
+    describeFile(path);
+    return await llama.loadModel({modelPath: path});
+}
+
+/** Tells one model from another without reading gigabytes. */
+export function describeModel({filename, size, typeDescription}: LlamaModel): object {
+    return {file: filename ?? null, size, type: typeDescription};
+}
+
+function describeFile(path: string): object {
+    const stat = statSync(path, {throwIfNoEntry: false});
+    if (stat?.isFile()) return {file: path, size: stat.size};
+    throw new MaraError("MODEL_NOT_FOUND", `There is no model file ${path}.`);
+}
+
+export function hashOfAgent(agent: MaraAgent): string {
+    const hash = createHash("sha256");
+    for (const [name, {data}] of Object.entries(agent.tensors()).sort(([a], [b]) => (a < b ? -1 : 1)))
+        hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return hash.digest("hex");
+}
+
+export function sha256(text: string): string {
+    return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,135 @@
+/** What has been done for one side: answers in blocks, scores, perplexities. One file of JSON lines, added to as they come. */
+import {appendFile, mkdir, readFile, truncate} from "node:fs/promises";
+import {dirname} from "node:path";
+import {isDeepStrictEqual} from "node:util";
+import type {AlignerStats} from "../align/stats.js";
+import {MaraError} from "../errors.js";
+import type {TokenView} from "../report/token-view.js";
+
+export interface StoredAnswer {
+    text: string;
+    tokens: number[];
+    ended: "eog" | "length";
+    /** Of aligned answers. */
+    trace?: TokenView[];
+}
+
+/** What an aligner counted, without times. */
+export type Counts = Omit<AlignerStats, "time">;
+
+/** Answers that were given together. */
+export interface StoredBlock {
+    /** Index of the first. */
+    first: number;
+    answers: StoredAnswer[];
+    generatedTokens: number;
+    decodes: number;
+    seconds: number;
+    counts?: Counts;
+}
+
+/** Null where the reward failed. */
+export type Score = number | null;
+
+/** Of an answer under the base model. */
+export interface Fluency {
+    /** Minus the logarithm of its probability. */
+    nats: number;
+    tokens: number;
+}
+
+type Line = {block: StoredBlock} | {reward: string; index: number; score: Score} | ({fluency: number} & Fluency);
+
+export class SideStore {
+    readonly blocks = new Map<number, StoredBlock>();
+    readonly fluency = new Map<number, Fluency>();
+    readonly #scores = new Map<string, Map<number, Score>>();
+    readonly #path: string | undefined;
+
+    private constructor(path: string | undefined) {
+        this.#path = path;
+    }
+
+    /**
+     * `identity` is all that the answers depend on. Without a path nothing is saved.
+     * @throws MaraError RUN_CHANGED if the file was begun with another identity, WRITE_FAILED
+     */
+    static async open(path: string | undefined, identity: object): Promise<SideStore> {
+        const store = new SideStore(path);
+        if (path === undefined) return store;
+        const header: unknown = JSON.parse(JSON.stringify({version: 1, ...identity}));
+        const bytes = await readFile(path).catch(() => Buffer.alloc(0));
+        // A line that was being written when the process ended has no end, and is done again.
+        const whole = bytes.lastIndexOf(10) + 1;
+        if (whole < bytes.length) await truncate(path, whole);
+        const [first, ...lines] = bytes.toString("utf8", 0, whole).split("\n").slice(0, -1);
+        if (first === undefined) {
+            await store.#append(header as object);
+            return store;
+        }
+        requireSame(path, JSON.parse(first), header);
+        for (const line of lines) store.#take(JSON.parse(line) as Line);
+        return store;
+    }
+
+    /** In order of the prompts; without those of blocks that are missing. */
+    get answers(): StoredAnswer[] {
+        return [...this.blocks.values()].sort((a, b) => a.first - b.first).flatMap(({answers}) => answers);
+    }
+
+    scores(reward: string): Map<number, Score> {
+        let scores = this.#scores.get(reward);
+        if (scores === undefined) {
+            scores = new Map();
+            this.#scores.set(reward, scores);
+        }
+        return scores;
+    }
+
+    async addBlock(block: StoredBlock): Promise<void> {
+        await this.#add({block});
+    }
+
+    async addScore(reward: string, index: number, score: Score): Promise<void> {
+        await this.#add({reward, index, score});
+    }
+
+    async addFluency(index: number, fluency: Fluency): Promise<void> {
+        await this.#add({fluency: index, ...fluency});
+    }
+
+    async #add(line: Line): Promise<void> {
+        await this.#append(line);
+        this.#take(line);
+    }
+
+    #take(line: Line): void {
+        if ("block" in line) this.blocks.set(line.block.first, line.block);
+        else if ("reward" in line) this.scores(line.reward).set(line.index, line.score);
+        else this.fluency.set(line.fluency, {nats: line.nats, tokens: line.tokens});
+    }
+
+    async #append(value: object): Promise<void> {
+        const path = this.#path;
+        if (path === undefined) return;
+        try {
+            await mkdir(dirname(path), {recursive: true});
+            await appendFile(path, `${JSON.stringify(value)}\n`);
+        } catch (error) {
+            const reason = (error as Error).message.split(", ")[0];
+            throw new MaraError("WRITE_FAILED", `Could not write ${path}: ${reason}`, {cause: error});
+        }
+    }
+}
+
+function requireSame(path: string, saved: unknown, given: unknown): void {
+    const [before, now] = [saved, given] as Record<string, unknown>[];
+    for (const key of new Set([...Object.keys(before ?? {}), ...Object.keys(now ?? {})])) {
+        if (isDeepStrictEqual(before?.[key], now?.[key])) continue;
+        const shown = [before?.[key], now?.[key]].map((value) => JSON.stringify(value) ?? "nothing");
+        throw new MaraError(
+            "RUN_CHANGED",
+            `The answers in ${path} were made with ${key} ${shown[0]}, not ${shown[1]}. Give these options again, or another directory.`
+        );
+    }
+}

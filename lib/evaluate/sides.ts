@@ -1,0 +1,287 @@
+/** The sides of an evaluation: who answers, and what their answers are worth. */
+import {join} from "node:path";
+import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import {MaraError} from "../errors.js";
+import {type Answer, AnswerPool, promptsPerBlock} from "../generation/answers.js";
+import {promptTokens} from "../generation/prompt-tokens.js";
+import type {Prompt} from "../prompts/prompts.js";
+import {viewAnswer} from "../report/token-view.js";
+import {scoreGuarded} from "../rewards/guard.js";
+import type {Reward} from "../rewards/reward.js";
+import type {EvaluationProgress, Opponent} from "./options.js";
+import {fluencyOf} from "./perplexity.js";
+import {alignedPlan, type ContextShape, type OpenSide, opponentPlan, type Plan, type Players, sha256} from "./plans.js";
+import {type Counts, type Fluency, type Score, SideStore, type StoredAnswer, type StoredBlock} from "./side-store.js";
+
+/** What all sides share. */
+export interface Setting extends Players {
+    prompts: readonly Prompt[];
+    /** Scores are kept by `key`. */
+    rewards: readonly {key: string; reward: Reward}[];
+    runDirectory: string | undefined;
+    signal: AbortSignal | undefined;
+    onProgress: (progress: Pick<EvaluationProgress, "side" | "phase" | "done" | "total">) => void;
+}
+
+/** One side's answers, one for each prompt, and what was measured on them. */
+export interface Side {
+    name: string;
+    answers: StoredAnswer[];
+    /** Of each reward, in the order of the rewards. */
+    scores: Score[][];
+    /** Empty where it was not asked for. */
+    fluency: Fluency[];
+    generatedTokens: number;
+    decodes: number;
+    seconds: number;
+    /** Of aligned sides. */
+    counts: Counts | undefined;
+}
+
+export class Sides {
+    readonly #setting: Setting;
+    readonly #done = new Map<string, Side>();
+    #meter: LlamaContext | undefined;
+
+    constructor(setting: Setting) {
+        this.#setting = setting;
+    }
+
+    /** The aligned side at a threshold. */
+    async aligned(name: string, threshold: number): Promise<Side> {
+        return await this.#side(alignedPlan(this.#setting, name, threshold));
+    }
+
+    async opponent(opponent: Opponent): Promise<Side> {
+        const rawAnswers = async () => (await this.opponent({kind: "raw", name: "raw"})).answers.map(({text}) => text);
+        const plan = await opponentPlan(this.#setting, opponent, rawAnswers);
+        try {
+            return await this.#side(plan);
+        } finally {
+            plan.close?.();
+        }
+    }
+
+    async close(): Promise<void> {
+        await this.#meter?.dispose();
+    }
+
+    async #side(plan: Plan): Promise<Side> {
+        const done = this.#done.get(plan.name);
+        if (done !== undefined) return done;
+        const {prompts, rewards, settings, runDirectory, signal} = this.#setting;
+        const {maxTokens, seed, sequences, threads} = settings;
+        const identity = {
+            side: plan.name,
+            ...plan.identity,
+            prompts: sha256(JSON.stringify(prompts)),
+            maxTokens,
+            seed,
+            sequences,
+            threads: threads ?? null
+        };
+        const path = runDirectory === undefined ? undefined : join(runDirectory, "sides", `${slugOf(plan.name)}.jsonl`);
+        const store = await SideStore.open(path, identity);
+        await this.#answer(plan, store);
+        const given = store.answers;
+
+        // The first reward scores every sample, the others only what is kept.
+        const [first, ...others] = rewards;
+        const everything = given.map((_, index) => index);
+        await this.#score(plan, store, first as Setting["rewards"][number], everything);
+        const kept = prompts.map((_, i) =>
+            bestOf(store.scores((first as {key: string}).key), i * plan.samples, plan.samples)
+        );
+        for (const reward of others) await this.#score(plan, store, reward, kept);
+        if (settings.fluency) await this.#measure(plan, store, kept);
+        signal?.throwIfAborted();
+
+        const blocks = [...store.blocks.values()];
+        const total = (of: (block: StoredBlock) => number) => blocks.reduce((sum, block) => sum + of(block), 0);
+        const side: Side = {
+            name: plan.name,
+            answers: kept.map((index) => given[index] as StoredAnswer),
+            scores: rewards.map(({key}) => kept.map((index) => store.scores(key).get(index) ?? null)),
+            fluency: settings.fluency ? kept.map((index) => store.fluency.get(index) as Fluency) : [],
+            generatedTokens: total(({generatedTokens}) => generatedTokens),
+            decodes: total(({decodes}) => decodes),
+            seconds: total(({seconds}) => seconds),
+            counts: sumCounts(blocks.flatMap(({counts}) => counts ?? []))
+        };
+        this.#done.set(plan.name, side);
+        return side;
+    }
+
+    /** Gives the answers that are missing. */
+    async #answer(plan: Plan, store: SideStore): Promise<void> {
+        const {prompts, settings, signal} = this.#setting;
+        const tasks = prompts.flatMap((prompt) => Array<Prompt>(plan.samples).fill(prompt));
+        const size = promptsPerBlock(settings.sequences);
+        const starts = tasks.map((_, i) => i).filter((i) => i % size === 0);
+        const missing = starts.filter((first) => !store.blocks.has(first));
+        const progress = (done: number) => this.#report(plan, "answers", done, tasks.length);
+        if (missing.length === 0) return;
+        let done = tasks.length - missing.reduce((sum, first) => sum + Math.min(size, tasks.length - first), 0);
+        progress(done);
+        const tokensOf = (model: LlamaModel) => (prompt: Prompt, index: number) =>
+            plan.tokensOf?.(model, prompt, index) ?? promptTokens(model, prompt);
+        const open = await plan.open((model) => this.#shapeFor(tasks, tokensOf(model)));
+        const pool = new AnswerPool(open.context, settings.sequences);
+        try {
+            for (const first of missing) {
+                open.aligner?.resetStats();
+                const block = await pool.answer(tasks.slice(first, first + size), {
+                    ...plan.sampling,
+                    maxTokens: settings.maxTokens,
+                    seed: settings.seed,
+                    firstIndex: first,
+                    tokensOf: tokensOf(open.context.model),
+                    onAnswer: () => progress(++done),
+                    ...(signal === undefined ? {} : {signal})
+                });
+                const counts = countsOf(open);
+                await store.addBlock({
+                    first,
+                    answers: block.answers.map((answer) => stored(open, answer)),
+                    generatedTokens: block.generatedTokens,
+                    decodes: counts?.decodes ?? block.rounds,
+                    seconds: block.seconds,
+                    ...(counts === undefined ? {} : {counts})
+                });
+            }
+        } finally {
+            await open.close();
+        }
+    }
+
+    /** Each sequence as long as the longest prompt and answer. */
+    #shapeFor(
+        tasks: readonly Prompt[],
+        tokensOf: (prompt: Prompt, index: number) => Token[]
+    ): ReturnType<ContextShape> {
+        const {contextSize, maxTokens, sequences, threads} = this.#setting.settings;
+        const longest = () => tasks.reduce((most, task, i) => Math.max(most, tokensOf(task, i).length), 0);
+        return {
+            contextSize: contextSize ?? longest() + maxTokens + 1,
+            sequences,
+            ...(threads === undefined ? {} : {threads})
+        };
+    }
+
+    async #score(
+        plan: Plan,
+        store: SideStore,
+        {key, reward}: Setting["rewards"][number],
+        indices: readonly number[]
+    ): Promise<void> {
+        const {prompts, signal} = this.#setting;
+        const {answers} = store;
+        const scores = store.scores(key);
+        for (const [done, index] of indices.entries()) {
+            if (scores.has(index)) continue;
+            signal?.throwIfAborted();
+            this.#report(plan, "scores", done, indices.length);
+            const prompt = prompts[Math.floor(index / plan.samples)] as Prompt;
+            await store.addScore(key, index, await scoreOrNull(reward, prompt, answers[index]?.text ?? ""));
+        }
+    }
+
+    async #measure(plan: Plan, store: SideStore, kept: readonly number[]): Promise<void> {
+        const {prompts, signal, model} = this.#setting;
+        const {answers} = store;
+        const missing = kept.filter((index) => !store.fluency.has(index));
+        if (missing.length === 0) return;
+        const jobs = missing.map((index) => {
+            const {tokens, text} = answers[index] as StoredAnswer;
+            return {
+                index,
+                prompt: promptTokens(model, prompts[Math.floor(index / plan.samples)] as Prompt),
+                answer: plan.ownTokens ? (tokens as Token[]) : model.tokenize(text)
+            };
+        });
+        const longest = Math.max(...jobs.map(({prompt, answer}) => prompt.length + answer.length));
+        const sequence = (await this.#meterFor(longest)).getSequence();
+        try {
+            for (const [done, {index, prompt, answer}] of jobs.entries()) {
+                signal?.throwIfAborted();
+                this.#report(plan, "fluency", done, jobs.length);
+                await store.addFluency(index, await fluencyOf(sequence, prompt, answer));
+            }
+        } finally {
+            sequence.dispose();
+        }
+    }
+
+    /** A context of the base model that is long enough, for one text at a time. */
+    async #meterFor(tokens: number): Promise<LlamaContext> {
+        const {model, settings} = this.#setting;
+        if (this.#meter !== undefined && (this.#meter.contextSize <= tokens + 1 || this.#meter.sequencesLeft === 0)) {
+            await this.#meter.dispose();
+            this.#meter = undefined;
+        }
+        const {threads, contextSize = 0} = settings;
+        this.#meter ??= await model.createContext({
+            contextSize: Math.max(contextSize, tokens + 2),
+            ...(threads === undefined ? {} : {threads})
+        });
+        return this.#meter;
+    }
+
+    #report({name}: Plan, phase: EvaluationProgress["phase"], done: number, total: number): void {
+        this.#setting.onProgress({side: name, phase, done, total});
+    }
+}
+
+function stored({context, trace}: OpenSide, answer: Answer): StoredAnswer {
+    const {text, tokens, ended} = answer;
+    return {text, tokens, ended, ...(trace === undefined ? {} : {trace: viewAnswer(context.model, answer, trace)})};
+}
+
+function countsOf({aligner}: OpenSide): Counts | undefined {
+    if (aligner === undefined) return undefined;
+    const {time: _, ...counts} = aligner.stats();
+    return counts;
+}
+
+async function scoreOrNull(reward: Reward, prompt: Prompt, response: string): Promise<Score> {
+    try {
+        return (await scoreGuarded(reward, prompt, response)).score;
+    } catch (error) {
+        if (error instanceof MaraError && error.code === "REWARD_FAILED") return null;
+        throw error;
+    }
+}
+
+/** The sample with the highest score, the first of several; the first at all where the reward always failed. */
+function bestOf(scores: ReadonlyMap<number, Score>, first: number, samples: number): number {
+    let best = first;
+    for (let index = first; index < first + samples; index++)
+        if ((scores.get(index) ?? Number.NEGATIVE_INFINITY) > (scores.get(best) ?? Number.NEGATIVE_INFINITY))
+            best = index;
+    return best;
+}
+
+function sumCounts(all: readonly Counts[]): Counts | undefined {
+    const [first, ...others] = structuredClone(all);
+    if (first === undefined) return undefined;
+    for (const counts of others) {
+        for (const key of [
+            "generatedTokens",
+            "decisions",
+            "fallbacks",
+            "decodes",
+            "waves",
+            "evaluatedCandidates"
+        ] as const)
+            first[key] += counts[key];
+        for (const key of ["candidateCounts", "acceptedRanks"] as const)
+            for (const [i, count] of counts[key].entries()) first[key][i] = (first[key][i] ?? 0) + count;
+    }
+    return first;
+}
+
+/** A file name of its own for every side: names hold paths. */
+function slugOf(name: string): string {
+    const plain = name.replace(/[^\w.-]+/g, "-");
+    return plain === name ? plain : `${plain.slice(0, 60)}-${sha256(name).slice(0, 8)}`;
+}

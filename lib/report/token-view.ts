@@ -1,0 +1,110 @@
+/** Answers token by token, with what was decided: plain data for pages. */
+import type {LlamaModel, Token} from "node-llama-cpp";
+import type {DecisionEvent} from "../align/aligner.js";
+import type {Order} from "../align/options.js";
+
+/** What tells rejected candidates from those that were accepted or not in the way. */
+export interface TraceSettings {
+    /** Default "best-first". */
+    order?: Order;
+    /** Default 0.5. */
+    threshold?: number;
+}
+
+/** A candidate that was judged; probabilities with four digits. */
+export type SeenCandidate = [rank: number, text: string, probability: number, acceptProbability: number | null];
+
+export interface ChoiceView {
+    rank: number;
+    /** Nothing was accepted. */
+    fallback: boolean;
+    /** How many candidates there were. */
+    candidates: number;
+    /** The rejected ones and the chosen one, by rank. */
+    seen: SeenCandidate[];
+}
+
+/** The text that one token added; or several, where a character is spread over them. */
+export interface TokenView {
+    /** Empty for the end of the answer. */
+    text: string;
+    /** Left out where there was nothing to decide. */
+    choices?: ChoiceView[];
+}
+
+/** Ranks of the candidates that were tried and rejected before the chosen one, or, in a fallback, at all. */
+export function rejectedRanks({candidates, chosenRank, fallback}: DecisionEvent, settings: TraceSettings): number[] {
+    const {order, threshold = 0.5} = settings;
+    // A wave judges more candidates than it turns out to need; those after the chosen one were never in its way.
+    const isBefore = (rank: number) => (order === "reverse" ? rank > chosenRank : rank < chosenRank);
+    return candidates.flatMap(({acceptProbability}, rank) =>
+        acceptProbability !== null &&
+        !(acceptProbability > threshold) &&
+        rank !== chosenRank &&
+        (fallback || isBefore(rank))
+            ? [rank]
+            : []
+    );
+}
+
+/** `spell` gives a token's text. */
+export function viewChoice(event: DecisionEvent, settings: TraceSettings, spell: (token: Token) => string): ChoiceView {
+    const {candidates, chosenRank: rank, fallback} = event;
+    const shown = [...rejectedRanks(event, settings), rank].sort((a, b) => a - b);
+    const seen = shown.flatMap((shownRank): SeenCandidate[] => {
+        const candidate = candidates[shownRank];
+        if (candidate === undefined) return [];
+        const {token, probability, acceptProbability} = candidate;
+        return [
+            [
+                shownRank,
+                spell(token),
+                digits(probability),
+                acceptProbability === null ? null : digits(acceptProbability)
+            ]
+        ];
+    });
+    return {rank, fallback, candidates: candidates.length, seen};
+}
+
+/** `start` is the position of the first of the answer's tokens. */
+export function viewAnswer(
+    model: LlamaModel,
+    answer: {tokens: readonly Token[]; start: number; decisions: readonly DecisionEvent[]},
+    settings: TraceSettings
+): TokenView[] {
+    const {tokens, start, decisions} = answer;
+    const events = new Map(decisions.map((event) => [event.position - start, event]));
+    const views: TokenView[] = [];
+    let shown = "";
+    let choices: ChoiceView[] = [];
+    const take = (text: string) => {
+        views.push(choices.length > 0 ? {text, choices} : {text});
+        choices = [];
+    };
+    for (let i = 0; i <= tokens.length; i++) {
+        const event = events.get(i);
+        if (event !== undefined)
+            choices.push(viewChoice(event, settings, (token) => spellAfter(model, tokens, i, token)));
+        if (i === tokens.length) break;
+        const text = model.detokenize(tokens.slice(0, i + 1));
+        // In the middle of a character: its text comes with a later token.
+        if (i + 1 < tokens.length && (text.endsWith("\ufffd") || !text.startsWith(shown))) continue;
+        take(text.slice(shown.length));
+        shown = text;
+    }
+    if (choices.length > 0) take("");
+    return views;
+}
+
+/** Tokens before a token that its spelling can depend on. */
+const spellingContext = 8;
+
+export function spellAfter(model: LlamaModel, tokens: readonly Token[], index: number, token: Token): string {
+    if (model.isEogToken(token)) return "<end>";
+    return model.detokenize([token], false, tokens.slice(Math.max(0, index - spellingContext), index));
+}
+
+function digits(value: number): number {
+    return Number(value.toPrecision(4));
+}
