@@ -19,6 +19,7 @@ export interface ChatOptions extends PairOptions {
     topP: number;
     contextSize: number;
     json?: boolean;
+    trace?: string;
 }
 
 /** Both sides of a chat; `raw` only where they are compared. */

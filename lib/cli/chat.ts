@@ -3,10 +3,12 @@ import {Command, Option} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
+import {ChatTrace, describePair} from "./chat-trace.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
 import {addPairOptions, openPair, type Pair} from "./pair.js";
 import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
 import {converse} from "./repl.js";
+import type {Piece} from "./trace.js";
 
 const examples = `
 Examples:
@@ -15,6 +17,7 @@ Examples:
   $ mara chat --prompt "When is breakfast?" --json    one answer for a program
   $ mara chat -m model.gguf -a agent.safetensors --threshold 0.7
   $ mara chat -m hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M -a agent.pth
+  $ mara chat -p "Where is the sauna?" --trace answer.html   a page to look at, or to show
   $ mara chat < questions.txt                         one conversation, a question a line
 
 Raw and aligned take the most probable token; aligned, the most probable one that the agent accepts.
@@ -43,6 +46,7 @@ export function chatCommand(): Command {
         .addOption(integer("--top-k <n>", "most candidates for a token", 1, 256, 40))
         .addOption(number("--top-p <p>", "nucleus of the candidates, above 0", 0, 1, 0.95))
         .addOption(integer("--context-size <n>", "largest context, in tokens", 64, 10_000_000, 4096))
+        .option("--trace <file.html>", "write the conversation as a page, token by token with what was rejected")
         .option("--json", "one JSON object a line for each answer")
         .addHelpText("after", examples)
         .action(chat);
@@ -64,6 +68,7 @@ async function chat(options: ChatOptions): Promise<void> {
 /** Both sides live in one context, so that they can answer at the same time. */
 async function openSides({model, agent, threads}: Pair, options: ChatOptions): Promise<Sides> {
     const {threshold, order, seed, mode, strategy, topK, topP, contextSize, compare} = options;
+    const trace = options.trace === undefined ? undefined : new ChatTrace(options.trace, describePair(options));
     const {context, aligner} = await createAlignedContext(model, {
         agent,
         threshold,
@@ -79,11 +84,14 @@ async function openSides({model, agent, threads}: Pair, options: ChatOptions): P
     // Loaded here: node-llama-cpp takes its time, and not every command needs it.
     const {Speaker} = await import("./speaker.js");
     const systemPrompt = options.system;
-    const aligned = new Speaker(context.getSequence(), {aligner, systemPrompt, order, threshold});
+    const onBegin = (side: string) => (question: string, pieces: readonly Piece[]) =>
+        trace?.begin(side, question, pieces);
+    const settings = {aligner, systemPrompt, order, threshold, onBegin: onBegin("aligned")};
+    const aligned = new Speaker(context.getSequence(), settings);
     if (!compare) return {aligned, raw: undefined, aligner};
     const sequence = context.getSequence();
     aligner.configure({enabled: false}, sequence);
-    return {aligned, raw: new Speaker(sequence, {systemPrompt}), aligner};
+    return {aligned, raw: new Speaker(sequence, {systemPrompt, onBegin: onBegin("raw")}), aligner};
 }
 
 function number(flags: string, description: string, least: number, most: number, byDefault: number): Option {
