@@ -1,0 +1,103 @@
+/** One evaluation as Markdown. */
+import {renderTable} from "../../bench/harness/table.js";
+import type {EvaluationResult} from "../../lib/evaluate/evaluate.js";
+import type {Estimate, PairResult, SideResult} from "../../lib/evaluate/result.js";
+import type {Side} from "../../lib/evaluate/sides.js";
+import type {Prompt} from "../../lib/prompts/prompts.js";
+
+export function figures(
+    method: string,
+    result: EvaluationResult,
+    sides: readonly Side[],
+    prompts: readonly Prompt[]
+): string {
+    const {config, pairs, aligned, others, dial} = result;
+    const pairRow = ({other, reward, wins, ties, losses, preferenceRate, difference}: PairResult) => [
+        `against ${other}, by ${config.rewards[reward]}`,
+        ...[wins, ties, losses].map(String),
+        share(preferenceRate),
+        points(difference)
+    ];
+    const sideRow = (side: SideResult) => [
+        side.name,
+        ...side.rewards.map(({mean, interval95}) => number({value: mean, interval95})),
+        number(side.words),
+        side.distinct2 === null ? "–" : side.distinct2.toPrecision(3),
+        share(side.repetition),
+        number(side.perplexity),
+        side.decodesPerToken.toPrecision(3)
+    ];
+    return [
+        `## ${method}`,
+        "",
+        renderTable({
+            title: `Preference over ${config.prompts} held-out prompts, threshold ${config.threshold}`,
+            columns: ["aligned", "wins", "ties", "losses", "preference rate", "difference, points"],
+            rows: pairs.map(pairRow)
+        }),
+        renderTable({
+            title: "What the answers are like",
+            columns: ["", ...config.rewards, "words", "distinct-2", "repetition", "perplexity", "decodes per token"],
+            rows: [aligned, ...others].map(sideRow)
+        }),
+        `![Preference rate and perplexity at thresholds 0.1 to 0.9](dial-${method}.svg)`,
+        "",
+        renderTable({
+            title: "The threshold dial",
+            columns: [
+                "threshold",
+                "preference rate",
+                "difference, points",
+                config.rewards[0] ?? "",
+                "perplexity",
+                "words"
+            ],
+            rows: dial.map(({threshold, pair, side}) => [
+                String(threshold),
+                share(pair.preferenceRate),
+                points(pair.difference),
+                number({value: side.rewards[0]?.mean ?? null, interval95: side.rewards[0]?.interval95 ?? null}),
+                number(side.perplexity),
+                number(side.words)
+            ])
+        }),
+        "### Answers",
+        "",
+        "The prompts at the 10th, 50th and 90th percentile of the gain in the first reward, not chosen by hand.",
+        "",
+        ...examples(sides, prompts)
+    ].join("\n");
+}
+
+function examples([ours, theirs]: readonly Side[], prompts: readonly Prompt[]): string[] {
+    const gains = prompts.map((_, i) => (ours?.scores[0]?.[i] ?? 0) - (theirs?.scores[0]?.[i] ?? 0));
+    const order = gains.map((_, i) => i).sort((a, b) => (gains[a] as number) - (gains[b] as number) || a - b);
+    return [0.1, 0.5, 0.9].flatMap((at) => {
+        const index = order[Math.floor(at * (order.length - 1))] as number;
+        const quote = (side: Side | undefined) => {
+            const score = side?.scores[0]?.[index] ?? Number.NaN;
+            const text = side?.answers[index]?.text.replace(/\s+/g, " ").replace(/[\\`*_<>|[\]]/g, "\\$&") ?? "";
+            return `- ${side?.name} (${score.toFixed(2)}): ${text}`;
+        };
+        return [`**${prompts[index]?.prompt}**`, "", quote(theirs), quote(ours), ""];
+    });
+}
+
+function number({value, interval95}: Estimate): string {
+    if (value === null) return "–";
+    const [low, high] = (interval95 ?? []).map((bound) => bound.toPrecision(3));
+    return low === undefined ? value.toPrecision(3) : `${value.toPrecision(3)} (${low} to ${high})`;
+}
+
+function share({value, interval95}: Estimate): string {
+    if (value === null) return "–";
+    const [low, high] = (interval95 ?? []).map((bound) => (100 * bound).toFixed(1));
+    return low === undefined ? `${(100 * value).toFixed(1)} %` : `${(100 * value).toFixed(1)} % (${low} to ${high})`;
+}
+
+function points({value, interval95}: Estimate): string {
+    if (value === null) return "–";
+    const signed = (part: number) => `${part < 0 ? "−" : "+"}${Math.abs(100 * part).toFixed(1)}`;
+    const [low, high] = (interval95 ?? []).map(signed);
+    return `${signed(value)} (${low} to ${high})`;
+}
