@@ -108,7 +108,10 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
     const {llama, model, agent, threads, close} = await openPair(options);
     const progress = new Progress();
     const controller = new AbortController();
-    const stop = () => controller.abort(new Interrupted());
+    const stop = () => {
+        if (controller.signal.aborted) process.exit(interrupted);
+        controller.abort(new Interrupted());
+    };
     process.on("SIGINT", stop);
     try {
         const {evaluate} = await import("../evaluate/evaluate.js");

@@ -1,15 +1,9 @@
 /** Raw against aligned on the demo's prompts: who is preferred, and at what speed. */
-import {
-    type ChatWrapper,
-    type LlamaContext,
-    type LlamaContextSequence,
-    type LlamaModel,
-    resolveChatWrapper,
-    type Token
-} from "node-llama-cpp";
+import type {LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
+import {promptTokens} from "../generation/prompt-tokens.js";
 import {wilsonInterval} from "../statistics/intervals.js";
 import {type Prompt, prefer, score} from "./world.js";
 
@@ -103,13 +97,11 @@ export async function contest(model: LlamaModel, agent: MaraAgent, options: Cont
 class Side {
     readonly replies: string[] = [];
     readonly #sequence: LlamaContextSequence;
-    readonly #wrapper: ChatWrapper;
     #tokens = 0;
     #seconds = 0;
 
     constructor(context: LlamaContext) {
         this.#sequence = context.getSequence();
-        this.#wrapper = resolveChatWrapper(context.model);
     }
 
     async warmUp(prompts: readonly Prompt[]): Promise<void> {
@@ -139,14 +131,7 @@ class Side {
     async #reply(text: string): Promise<{reply: string; tokens: number; seconds: number}> {
         const sequence = this.#sequence;
         const {model} = sequence;
-        const {contextText} = this.#wrapper.generateContextState({
-            chatHistory: [
-                ...this.#wrapper.generateInitialChatHistory(),
-                {type: "user", text},
-                {type: "model", response: []}
-            ]
-        });
-        const prompt = contextText.tokenize(model.tokenizer);
+        const prompt = promptTokens(model, {prompt: text});
         await sequence.clearHistory();
         await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(0, -1));
         const generated: Token[] = [];

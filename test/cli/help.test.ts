@@ -5,6 +5,17 @@ import {expectFailure, mara, root, succeed} from "./helpers.js";
 
 const options: Record<string, string[]> = {
     chat: ["--prompt", "--model", "--agent", "--compare", "--show-decisions", "--threshold", "--max-tokens", "--seed"],
+    eval: [
+        "--prompts",
+        "--reward",
+        "--against",
+        "--run",
+        "--thresholds",
+        "--sequences",
+        "--model",
+        "--agent",
+        "--json"
+    ],
     demo: ["--prompts", "--seed", "--json", "alignedPreferred", "decodesPerToken"],
     inspect: ["--model", "--json"],
     convert: ["--dtype", "--force", "--json"],

@@ -8,7 +8,7 @@ import {describe} from "vitest";
 
 /** Debian's Chromium, which `.ci/run` installs; another one by MARA_CHROMIUM. */
 const executablePath = process.env.MARA_CHROMIUM ?? "/usr/bin/chromium";
-export const hasBrowser = existsSync(executablePath);
+const hasBrowser = existsSync(executablePath);
 
 /** A `describe` whose tests need Chromium; skipped where there is none. */
 export function describeWithBrowser(name: string, tests: () => void): void {
