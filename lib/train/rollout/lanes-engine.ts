@@ -18,7 +18,7 @@ export const lanesKept = 2;
  * - The cache is only ever appended to. llama.cpp puts tokens into the first free cells, and attention sums in the order of
  *   cells, so a cell that was given up stays taken until everything is cleared; only what stands last, the candidates in
  *   lanes, is freed.
- * - No batch has one token only, which llama.cpp's CPU code computes differently from larger ones.
+ * - No batch has one token only, which llama.cpp computes differently from larger ones on some CPUs and in large contexts.
  */
 export class LanesEngine implements RolloutEngine {
     readonly mode = "lanes";
