@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "agent.h"
+#include "cuda.h"
 #include "kernel/kernel.h"
 #if __has_include("lane_context.h")
 #include "lane_context.h"
@@ -20,6 +21,7 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     mara::bindings::init_agent(env, exports);
+    mara::bindings::init_cuda(env, exports);
 #if __has_include("lane_context.h")
     mara::bindings::init_lanes(env, exports);
 #endif

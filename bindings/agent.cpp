@@ -1,10 +1,13 @@
 #include "agent.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "arguments.h"
+#include "cuda.h"
+#include "kernel/device.h"
 #include "pool_shelf.h"
 
 namespace mara::bindings {
@@ -93,12 +96,15 @@ struct Call {
     int32_t count;
     float* probabilities;
 
-    kernel::Status run() const {
+    // `may_wait`: this is not Node's main thread, which never waits for a device.
+    kernel::Status run(bool may_wait) const {
         PoolPointer pool = pools->take();
         if (pool == nullptr) return kernel::Status::out_of_memory;
         const kernel::Network* networks[] = {network.get()};
-        const kernel::Status status = kernel::score(networks, 1, states, kernel::network_width(network.get()), nullptr, count,
-                                                    probabilities, pool.get(), pools->threads());
+        const int32_t width = kernel::network_width(network.get());
+        const kernel::Status status =
+            may_wait ? kernel::score_on_device(network.get(), states, width, nullptr, count, probabilities, pool.get(), pools->threads())
+                     : kernel::score(networks, 1, states, width, nullptr, count, probabilities, pool.get(), pools->threads());
         pools->give_back(std::move(pool));
         return status;
     }
@@ -120,7 +126,7 @@ public:
 protected:
     void Execute() override {
         try {
-            if (call_.run() != kernel::Status::ok) SetError(out_of_memory);
+            if (call_.run(true) != kernel::Status::ok) SetError(out_of_memory);
         } catch (...) {
             SetError(out_of_memory);
         }
@@ -141,8 +147,9 @@ public:
     static Napi::Function define(Napi::Env env) {
         return DefineClass(env, "Agent",
                            {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
-                            InstanceMethod<&Agent::dispose>("dispose"), InstanceAccessor<&Agent::kernel>("kernel"),
-                            InstanceAccessor<&Agent::dtype>("dtype"), InstanceAccessor<&Agent::bytes>("bytes")});
+                            InstanceMethod<&Agent::dispose>("dispose"), InstanceMethod<&Agent::use_cuda>("useCuda"),
+                            InstanceAccessor<&Agent::kernel>("kernel"), InstanceAccessor<&Agent::dtype>("dtype"),
+                            InstanceAccessor<&Agent::bytes>("bytes"), InstanceAccessor<&Agent::device_failure>("deviceFailure")});
     }
 
     explicit Agent(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -195,7 +202,7 @@ private:
     Napi::Value score(const Napi::CallbackInfo& info) {
         Napi::Float32Array probabilities;
         const Call call = call_for(states_of(info), probabilities);
-        if (call.run() != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
+        if (call.run(false) != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
         return probabilities;
     }
 
@@ -209,8 +216,39 @@ private:
         return promise;
     }
 
-    Napi::Value kernel(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), kernel_); }
-    Napi::Value dtype(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), dtype_); }
+    // (weights, {dtype}): gives the network a second home on the CUDA device. Throws CUDA_UNAVAILABLE or CUDA_FAILED.
+    void use_cuda(const Napi::CallbackInfo& info) {
+        const Napi::Env env = info.Env();
+        if (network_ == nullptr) fail(env, "AGENT_DISPOSED", "The agent was disposed");
+        if (kernel::network_device(network_.get()) != nullptr) return;
+        const kernel::NetworkWeights weights = read_weights(info[0]);
+        const std::string dtype = info[1].As<Napi::Object>().Get("dtype").ToString().Utf8Value();
+        const auto* const known = std::find(std::begin(type_names), std::end(type_names), dtype);
+        std::optional<kernel::WeightType> type;
+        if (known != std::end(type_names)) type = static_cast<kernel::WeightType>(known - std::begin(type_names));
+        kernel::network_set_device(const_cast<kernel::Network*>(network_.get()), create_cuda_device(env, weights, type).release());
+    }
+
+    // The device while it works.
+    const kernel::Device* working_device() const {
+        const kernel::Device* const device = network_ == nullptr ? nullptr : kernel::network_device(network_.get());
+        return device != nullptr && device->failure() == nullptr ? device : nullptr;
+    }
+
+    Napi::Value device_failure(const Napi::CallbackInfo& info) {
+        const kernel::Device* const device = network_ == nullptr ? nullptr : kernel::network_device(network_.get());
+        const char* const failure = device == nullptr ? nullptr : device->failure();
+        return failure == nullptr ? info.Env().Undefined() : Napi::String::New(info.Env(), failure);
+    }
+
+    Napi::Value kernel(const Napi::CallbackInfo& info) {
+        const kernel::Device* const device = working_device();
+        return Napi::String::New(info.Env(), device == nullptr ? kernel_ : device->name());
+    }
+    Napi::Value dtype(const Napi::CallbackInfo& info) {
+        const kernel::Device* const device = working_device();
+        return Napi::String::New(info.Env(), device == nullptr ? dtype_ : type_names[static_cast<int32_t>(device->type())]);
+    }
     Napi::Value bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(bytes_)); }
 
     void dispose(const Napi::CallbackInfo&) { release(); }

@@ -1,9 +1,11 @@
 // What every variant shares: how weights are packed, how activations are handed over, and the table of functions a variant offers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include "kernel/device.h"
 #include "kernel/kernel.h"
 
 namespace mara::kernel {
@@ -91,6 +93,7 @@ struct Network {
     size_t bytes;
     void* memory;
     size_t memory_alignment;
+    std::atomic<Device*> device{nullptr};  // owned
 };
 
 // The variant of that name, or the best one for nullptr (MARA_KERNEL first). nullptr if this machine cannot run it.

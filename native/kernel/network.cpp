@@ -157,6 +157,7 @@ Status network_create(const NetworkWeights& weights, WeightType type, const char
 
 void network_free(Network* network) {
     if (network == nullptr) return;
+    delete network_device(network);
     ::operator delete(network->memory, std::align_val_t{network->memory_alignment});
     delete network;
 }

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <limits>
 
+#include "kernel/device.h"
+
 namespace mara::llama {
 namespace {
 
@@ -113,7 +115,7 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
         if (rows_.empty()) continue;
         scratch_.resize(rows_.size());
         const kernel::Network* const network = networks[n].get();
-        kernel::score(&network, 1, base, width_, rows_.data(), static_cast<int32_t>(rows_.size()), scratch_.data(), pool_,
+        kernel::score_on_device(network, base, width_, rows_.data(), static_cast<int32_t>(rows_.size()), scratch_.data(), pool_,
                       threads);
         for (size_t i = 0; i < judged_.size(); i++) result.probabilities[static_cast<size_t>(judged_[i])] = scratch_[i];
     }

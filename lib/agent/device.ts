@@ -1,0 +1,54 @@
+/** Where an agent computes: the CPU, or a CUDA device with the CPU behind it. */
+import {MaraError} from "../errors.js";
+import {fromNative, type NativeAgent, type NativeWeights, type NativeWeightType, native} from "../native.js";
+
+/** See `MaraAgentOptions.device`. */
+export type AgentDevice = "auto" | "cpu" | "cuda";
+
+export const agentDevices = ["auto", "cpu", "cuda"] as const;
+
+/** Whether the loaded addon has the CUDA kernel and a device answers it. */
+export function hasCudaDevice(): boolean {
+    return native().cudaDevices().length > 0;
+}
+
+/**
+ * Copies the weights to the CUDA device, where waves and `scoreAsync` then compute.
+ * @throws MaraError CUDA_UNAVAILABLE, CUDA_FAILED
+ */
+export function moveToCuda(handle: NativeAgent, weights: NativeWeights, dtype: NativeWeightType | "auto"): void {
+    try {
+        handle.useCuda(weights, {dtype});
+    } catch (error) {
+        const problem = fromNative(error);
+        if (!(problem instanceof MaraError) || problem.code !== "CUDA_UNAVAILABLE") throw problem;
+        const fix = native().hasCuda
+            ? "Check the driver with nvidia-smi"
+            : "Build it with `npm run build:cuda` in a clone, or install a package that brings it";
+        throw new MaraError("CUDA_UNAVAILABLE", `${problem.message}. ${fix}, or ask for device "auto" or "cpu".`, {
+            cause: error
+        });
+    }
+}
+
+const reported = new WeakSet<NativeAgent>();
+
+/** Says once per agent that its device failed; the CPU has answered in its place and goes on doing so. */
+export function reportDeviceFailure(handle: NativeAgent): void {
+    if (handle.deviceFailure === undefined || reported.has(handle)) return;
+    reported.add(handle);
+    process.emitWarning(`The agent goes on computing on the CPU, because its CUDA device failed: ${handle.deviceFailure}`, {
+        type: "MaraWarning",
+        code: "CUDA_FAILED"
+    });
+}
+
+const warned = new Set<string>();
+
+/** Says once per reason that an agent stays on the CPU although a CUDA device is there. */
+export function reportNotMoved(error: unknown): void {
+    const message = `The agent computes on the CPU: ${(error as Error).message}`;
+    if (warned.has(message)) return;
+    warned.add(message);
+    process.emitWarning(message, {type: "MaraWarning", code: error instanceof MaraError ? error.code : "CUDA_FAILED"});
+}

@@ -1,0 +1,101 @@
+#include "kernel/cuda/layout.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernel/numbers.h"
+
+namespace mara::kernel::cuda {
+namespace {
+
+constexpr size_t round_up(size_t bytes) { return (bytes + 255) & ~size_t{255}; }
+
+Layout lay_out(const Shape& shape, WeightType type) {
+    const size_t size = type == WeightType::f32 ? 4 : 2;
+    const size_t channels1 = static_cast<size_t>(shape.groups1()) * group_channels;
+    const size_t channels2 = static_cast<size_t>(shape.tiles2()) * tile_channels;
+    Layout layout{};
+    size_t at = 0;
+    const auto take = [&](size_t bytes) {
+        const size_t start = at;
+        at += round_up(bytes);
+        return start;
+    };
+    layout.weights1 = take(channels1 * shape.units1() * depth_unit * size);
+    layout.weights2 = take(channels2 * shape.units2() * depth_unit * size);
+    layout.bias1 = take(channels1 * 4);
+    layout.sum1 = take(channels1 * 4);
+    layout.bias2 = take(channels2 * 4);
+    layout.head = take(channels2 * 4);
+    layout.bytes = at;
+    return layout;
+}
+
+// Stores `value` and returns what was stored.
+float store(std::byte* weights, size_t element, WeightType type, float value) {
+    if (type == WeightType::f32) {
+        std::memcpy(weights + element * 4, &value, 4);
+        return value;
+    }
+    const uint16_t bits = type == WeightType::f16 ? float_to_f16(value) : float_to_bf16(value);
+    std::memcpy(weights + element * 2, &bits, 2);
+    return type == WeightType::f16 ? f16_to_float(bits) : bf16_to_float(bits);
+}
+
+}  // namespace
+
+Packed pack(const NetworkWeights& from, WeightType type) {
+    Packed packed{{from.width, from.hidden1, from.hidden2}, type, {}, {}, 0, 1};
+    const Shape& shape = packed.shape;
+    packed.layout = lay_out(shape, type);
+    packed.memory.resize(packed.layout.bytes);
+    std::byte* const memory = packed.memory.data();
+    const auto floats = [&](size_t offset) { return reinterpret_cast<float*>(memory + offset); };
+
+    double largest = 0;  // bound of the first hidden layer: a normalised state has the norm √D at most
+    for (int32_t c = 0; c < shape.hidden1; ++c) {
+        const float* const row = from.w1 + static_cast<ptrdiff_t>(c) * shape.width;
+        double sum = 0, squares = 0, bias = from.b1[c];
+        for (int32_t i = 0; i < shape.width; ++i) {
+            const double stored = store(memory + packed.layout.weights1, element_at(shape.units1(), c, i), type, row[i] * from.ln_weight[i]);
+            sum += stored;
+            squares += stored * stored;
+            bias += static_cast<double>(row[i]) * from.ln_bias[i];
+        }
+        floats(packed.layout.sum1)[c] = static_cast<float>(sum);
+        floats(packed.layout.bias1)[c] = static_cast<float>(bias);
+        largest = std::max(largest, std::sqrt(squares * shape.width) + std::fabs(bias));
+    }
+    constexpr double f16_room = 60000;  // below 65504 by more than the sums' rounding
+    if (type == WeightType::f16 && largest > f16_room) packed.hidden_scale = static_cast<float>(std::exp2(-std::ceil(std::log2(largest / f16_room))));
+
+    for (int32_t c = 0; c < shape.hidden2; ++c) {
+        for (int32_t i = 0; i < shape.hidden1; ++i)
+            store(memory + packed.layout.weights2, element_at(shape.units2(), c, i), type, from.w2[static_cast<ptrdiff_t>(c) * shape.hidden1 + i]);
+        floats(packed.layout.bias2)[c] = from.b2[c];
+        floats(packed.layout.head)[c] = from.w3[shape.hidden2 + c] - from.w3[c];
+    }
+    packed.head_bias = from.b3[1] - from.b3[0];
+    return packed;
+}
+
+void describe(const Packed& packed, const std::byte* device, Arguments& arguments) {
+    const auto floats = [&](size_t offset) { return reinterpret_cast<const float*>(device + offset); };
+    arguments.width = packed.shape.width;
+    arguments.units1 = packed.shape.units1();
+    arguments.groups1 = packed.shape.groups1();
+    arguments.units2 = packed.shape.units2();
+    arguments.tiles2 = packed.shape.tiles2();
+    arguments.weights1 = device + packed.layout.weights1;
+    arguments.weights2 = device + packed.layout.weights2;
+    arguments.bias1 = floats(packed.layout.bias1);
+    arguments.sum1 = floats(packed.layout.sum1);
+    arguments.bias2 = floats(packed.layout.bias2);
+    arguments.head = floats(packed.layout.head);
+    arguments.head_bias = packed.head_bias;
+    arguments.hidden_scale = packed.hidden_scale;
+    arguments.hidden_unscale = 1 / packed.hidden_scale;
+}
+
+}  // namespace mara::kernel::cuda

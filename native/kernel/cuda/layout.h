@@ -1,0 +1,45 @@
+// The network as it lies in device memory: one block, packed on the host and uploaded once.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kernel/cuda/arguments.h"
+#include "kernel/cuda/plan.h"
+#include "kernel/kernel.h"
+
+namespace mara::kernel::cuda {
+
+// Offsets in bytes from the block's start, each a multiple of 256.
+struct Layout {
+    size_t weights1;
+    size_t weights2;
+    size_t bias1;
+    size_t sum1;
+    size_t bias2;
+    size_t head;
+    size_t bytes;
+};
+
+struct Packed {
+    Shape shape;
+    WeightType type;
+    Layout layout;
+    std::vector<std::byte> memory;
+    float head_bias;
+    float hidden_scale;  // power of two
+};
+
+// Place of channel `channel`, input `input` in a layer of `units` units of 32 inputs, in elements.
+constexpr size_t element_at(int32_t units, int32_t channel, int32_t input) {
+    const size_t tile = static_cast<size_t>(channel / tile_channels) * units + input / depth_unit;
+    return (tile * tile_channels + channel % tile_channels) * depth_unit + input % depth_unit;
+}
+
+// Folds LayerNorm's affine into the first layer. `type` is f32, f16 or bf16. Throws std::bad_alloc.
+Packed pack(const NetworkWeights& weights, WeightType type);
+
+// Fills the arguments that depend on the network, for a block at `device`.
+void describe(const Packed& packed, const std::byte* device, Arguments& arguments);
+
+}  // namespace mara::kernel::cuda

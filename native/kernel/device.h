@@ -1,0 +1,34 @@
+// A network's second home: a device that scores in the CPU's place, and may fail.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel/kernel.h"
+
+namespace mara::kernel {
+
+// All methods may be called from any thread.
+class Device {
+public:
+    virtual ~Device() = default;
+
+    // As kernel::score of one network. False: the device has failed, now or before, and nothing useful was written. Waits for the device: not
+    // to be called on Node's main thread.
+    virtual bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* probabilities) = 0;
+
+    virtual const char* name() const = 0;
+    virtual WeightType type() const = 0;
+    virtual size_t bytes() const = 0;         // of device memory
+    virtual const char* failure() const = 0;  // what failed, or nullptr while the device works
+};
+
+// Hands `device` to the network, which owns it from then on. At most once per network; other threads may be scoring.
+void network_set_device(Network* network, Device* device);
+Device* network_device(const Network* network);  // nullptr: none
+
+// On the network's device as long as it works, otherwise on the CPU. Arguments and result as kernel::score.
+Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* probabilities,
+                       Pool* pool, int32_t threads);
+
+}  // namespace mara::kernel
