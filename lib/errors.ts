@@ -18,7 +18,8 @@ export const maraErrorCodes = {
     LANES_UNAVAILABLE: "Lanes were asked for, and node-llama-cpp's memory layout or version could not be verified.",
     LANES_LIMIT: "More lanes than llama.cpp or the batch size allows.",
     NATIVE_ADDON: "The native addon is missing or cannot be loaded.",
-    CUDA_UNAVAILABLE: "CUDA was asked for, and this machine has no CUDA build of the addon, no driver or no device that answers.",
+    CUDA_UNAVAILABLE:
+        "CUDA was asked for, and this machine has no CUDA build of the addon, no driver or no device that answers.",
     CUDA_FAILED: "A CUDA call failed, or the CUDA kernel does not take this agent on this device.",
     DECODE_FAILED: "llama.cpp refused a decode.",
     ALIGNER_DISPOSED: "The aligner was disposed and is used again.",

@@ -29,9 +29,17 @@ export interface NativeAgent {
     score(states: Float32Array): Float32Array;
     /** The same off the main thread. `states` must not be written to before the promise settles. */
     scoreAsync(states: Float32Array): Promise<Float32Array>;
+    /**
+     * Copies the network to the first CUDA device, where `scoreAsync` and waves then compute; `score` stays on the CPU. Does nothing the second
+     * time. Throws CUDA_UNAVAILABLE, CUDA_FAILED.
+     */
+    useCuda(weights: NativeWeights, options: {dtype: NativeWeightType | "auto"}): void;
+    /** What failed on the device, once it has; the CPU has taken over then. */
+    readonly deviceFailure: string | undefined;
+    /** `"cuda"` while a device works for the agent, otherwise the CPU's variant. */
     readonly kernel: string;
     readonly dtype: NativeWeightType;
-    /** Packed weights in bytes. */
+    /** Weights packed for the CPU in bytes. */
     readonly bytes: number;
     /** Frees the weights once no call uses them. */
     dispose(): void;
@@ -181,10 +189,12 @@ export interface NativeAddon {
         options: {dtype: NativeWeightType | "auto"; kernel?: string; threads?: number}
     ) => NativeAgent;
     Learner: new (options: NativeLearnerOptions) => NativeLearner;
+    /** CUDA devices that answer; empty without a driver or in a build without CUDA. Never throws. */
+    cudaDevices(): {name: string; computeCapability: string; memory: number}[];
+    /** Whether this build holds the CUDA kernel. */
+    readonly hasCuda: boolean;
     /** Kernel variants that this build has and this machine can run, best first. */
     kernels(): string[];
-    /** Only in an addon that was built with CUDA: the devices that answer. */
-    cudaDevices?(): readonly unknown[];
 }
 
 let loaded: LoadedAddon<NativeAddon> | undefined;

@@ -1,6 +1,14 @@
 import {invalidArgument, MaraError} from "../errors.js";
 import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
 import {parseAgentBytes, readAgentBytes, writeWhole} from "./agent-file.js";
+import {
+    type AgentDevice,
+    agentDevices,
+    hasCudaDevice,
+    moveToCuda,
+    reportDeviceFailure,
+    reportNotMoved
+} from "./device.js";
 import {writeSafetensors} from "./safetensors.js";
 import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
 import {convert, countItems, type Tensor, tensorOf, toFloat32} from "./tensor.js";
@@ -14,6 +22,13 @@ export interface MaraAgentOptions {
     dtype?: "auto" | NativeWeightType;
     /** Kernel variant, one of those `mara doctor` lists. Default: `MARA_KERNEL` if set, else the best that this machine runs. */
     kernel?: string;
+    /**
+     * Where `scoreAsync` and aligned contexts compute. `"cpu"`; `"cuda"`: on the first CUDA device, an error if that cannot be; `"auto"`
+     * (default): the CPU until an aligned context of a model that runs on CUDA takes the agent, then CUDA if a device answers. `score` always
+     * computes on the CPU. If a device fails later on, the CPU takes over with one warning (code CUDA_FAILED). With CUDA, dtype `"auto"` means
+     * bf16 (f16 on compute capability 7.5), and `"int8"` computes on the CPU.
+     */
+    device?: AgentDevice;
     /** Most threads of one `score` call, from 1 to 256. Default: the machine's, at most 8. */
     threads?: number;
 }
@@ -46,10 +61,6 @@ export class MaraAgent {
     readonly width: number;
     /** Sizes of the two hidden layers, `[H, H2]`; `[1024, 256]` in published agents. */
     readonly hiddenSizes: readonly [number, number];
-    /** Format of the packed weights. */
-    readonly dtype: NativeWeightType;
-    /** Kernel variant in use, such as `"avx2"`. */
-    readonly kernel: string;
     /** The file's own metadata (`__metadata__` of .safetensors); empty for .pth. Frozen. */
     readonly metadata: Readonly<Record<string, string>>;
     /** Number of parameters. */
@@ -57,6 +68,8 @@ export class MaraAgent {
 
     private dict: StateDict | undefined;
     private handle: NativeAgent | undefined;
+    private readonly options: MaraAgentOptions;
+    private last: {dtype: NativeWeightType; kernel: string};
 
     private constructor(
         tensors: ReadonlyMap<string, Tensor>,
@@ -75,10 +88,18 @@ export class MaraAgent {
             throw fromNative(error);
         }
         this.dict = dict;
+        this.options = options;
+        this.last = {dtype: this.handle.dtype, kernel: this.handle.kernel};
+        if (options.device === "cuda") {
+            try {
+                moveToCuda(this.handle, weights, options.dtype ?? "auto");
+            } catch (error) {
+                this.handle.dispose();
+                throw error;
+            }
+        }
         this.width = dict.width;
         this.hiddenSizes = Object.freeze([dict.hidden1, dict.hidden2] as const);
-        this.dtype = this.handle.dtype;
-        this.kernel = this.handle.kernel;
         this.metadata = Object.freeze({...metadata});
         this.parameters = [...dict.tensors.values()].reduce((sum, {shape}) => sum + countItems(shape), 0);
     }
@@ -87,7 +108,7 @@ export class MaraAgent {
      * Loads a `.safetensors` file or a published `.pth` (a `torch.save` state dict), told apart by content. Nothing in a `.pth` is executed.
      *
      * @param source a path, or the bytes of such a file (not kept)
-     * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON
+     * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON, CUDA_UNAVAILABLE, CUDA_FAILED
      */
     static async load(source: string | Uint8Array, options: MaraAgentOptions = {}): Promise<MaraAgent> {
         if (typeof source !== "string" && !(source instanceof Uint8Array)) {
@@ -110,7 +131,7 @@ export class MaraAgent {
      * (`[D]`, `[H, D]`, `[H2, H]`, `[2, H2]`) and `.bias` (`[D]`, `[H]`, `[H2]`, `[2]`). The data is copied.
      *
      * @param options those of `load`, and the metadata to save with the agent
-     * @throws MaraError AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON
+     * @throws MaraError AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON, CUDA_UNAVAILABLE, CUDA_FAILED
      */
     static fromTensors(
         tensors: Readonly<Record<string, AgentTensor>>,
@@ -122,6 +143,16 @@ export class MaraAgent {
             if (typeof value !== "string") throw invalidArgument(`options.metadata.${key}`, "a string", value);
         }
         return new MaraAgent(namedTensors(tensors), metadata, options);
+    }
+
+    /** Format of the packed weights, on the device in use. */
+    get dtype(): NativeWeightType {
+        return this.handle?.dtype ?? this.last.dtype;
+    }
+
+    /** Kernel in use: `"cuda"`, or the CPU's variant, such as `"avx2"`. */
+    get kernel(): string {
+        return this.handle?.kernel ?? this.last.kernel;
     }
 
     /**
@@ -151,7 +182,9 @@ export class MaraAgent {
         this.checkStates(states);
         if (states.length === 0) return new Float32Array(0);
         try {
-            return await handle.scoreAsync(states);
+            const probabilities = await handle.scoreAsync(states);
+            reportDeviceFailure(handle);
+            return probabilities;
         } catch (error) {
             throw fromNative(error);
         }
@@ -195,6 +228,7 @@ export class MaraAgent {
 
     /** Frees the weights once no running call uses them. Further calls of `dispose` do nothing; sizes and metadata stay readable. */
     dispose(): void {
+        this.last = {dtype: this.dtype, kernel: this.kernel};
         this.handle?.dispose();
         this.handle = undefined;
         this.dict = undefined;
@@ -211,6 +245,22 @@ export class MaraAgent {
      */
     get _native(): NativeAgent {
         return this.handle ?? throwDisposed();
+    }
+
+    /**
+     * Moves an agent whose device is "auto" to CUDA, for models that run there. What prevents it is told once, as a warning.
+     * @internal
+     */
+    _preferCuda(): void {
+        const {device = "auto", dtype = "auto"} = this.options;
+        if (device !== "auto" || dtype === "int8" || this.kernel === "cuda" || !hasCudaDevice()) return;
+        const handle = this._native;
+        if (handle.deviceFailure !== undefined) return;
+        try {
+            moveToCuda(handle, readStateDict(this.stateDict.tensors).weights, dtype);
+        } catch (error) {
+            reportNotMoved(error);
+        }
     }
 
     private get stateDict(): StateDict {
@@ -252,7 +302,13 @@ function oneOf(values: readonly string[]): string {
     return `one of ${values.map((value) => JSON.stringify(value)).join(", ")}`;
 }
 
-function checkOptions({dtype, kernel, threads}: MaraAgentOptions): void {
+function checkOptions({dtype, kernel, threads, device}: MaraAgentOptions): void {
+    if (device !== undefined && !agentDevices.includes(device)) {
+        throw invalidArgument("options.device", oneOf(agentDevices), device);
+    }
+    if (device === "cuda" && dtype === "int8") {
+        throw invalidArgument("options.dtype", 'one of "auto", "f32", "f16", "bf16" with device "cuda"', dtype);
+    }
     if (dtype !== undefined && !loadDtypes.includes(dtype)) {
         throw invalidArgument("options.dtype", oneOf(loadDtypes), dtype);
     }

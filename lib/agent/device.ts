@@ -1,6 +1,6 @@
 /** Where an agent computes: the CPU, or a CUDA device with the CPU behind it. */
 import {MaraError} from "../errors.js";
-import {fromNative, type NativeAgent, type NativeWeights, type NativeWeightType, native} from "../native.js";
+import {fromNative, type NativeAgent, type NativeWeights, type NativeWeightType, loadedAddon, native} from "../native.js";
 
 /** See `MaraAgentOptions.device`. */
 export type AgentDevice = "auto" | "cpu" | "cuda";
@@ -22,12 +22,13 @@ export function moveToCuda(handle: NativeAgent, weights: NativeWeights, dtype: N
     } catch (error) {
         const problem = fromNative(error);
         if (!(problem instanceof MaraError) || problem.code !== "CUDA_UNAVAILABLE") throw problem;
-        const fix = native().hasCuda
-            ? "Check the driver with nvidia-smi"
-            : "Build it with `npm run build:cuda` in a clone, or install a package that brings it";
-        throw new MaraError("CUDA_UNAVAILABLE", `${problem.message}. ${fix}, or ask for device "auto" or "cpu".`, {
-            cause: error
-        });
+        // Where a CUDA build is there but no device answers, the loader has taken the CPU's file.
+        const unused = loadedAddon().failures.find(({cuda}) => cuda);
+        const reason =
+            unused === undefined
+                ? `${problem.message}. Build it with \`npm run build:cuda\` in a clone`
+                : `${unused.path}: ${unused.reason}. Check the driver with nvidia-smi`;
+        throw new MaraError("CUDA_UNAVAILABLE", `${reason}, or ask for device "auto" or "cpu".`, {cause: error});
     }
 }
 
@@ -37,10 +38,13 @@ const reported = new WeakSet<NativeAgent>();
 export function reportDeviceFailure(handle: NativeAgent): void {
     if (handle.deviceFailure === undefined || reported.has(handle)) return;
     reported.add(handle);
-    process.emitWarning(`The agent goes on computing on the CPU, because its CUDA device failed: ${handle.deviceFailure}`, {
-        type: "MaraWarning",
-        code: "CUDA_FAILED"
-    });
+    process.emitWarning(
+        `The agent goes on computing on the CPU, because its CUDA device failed: ${handle.deviceFailure}`,
+        {
+            type: "MaraWarning",
+            code: "CUDA_FAILED"
+        }
+    );
 }
 
 const warned = new Set<string>();

@@ -46,6 +46,7 @@ export async function createAlignedContext(
     const scheduler = schedulerOf(waves);
     requireAlignable(model, contextOptions.swaFullCache);
     requireAgent(given.agent, model.embeddingVectorSize);
+    if (model.llama.gpu === "cuda") given.agent._preferCuda();
     const settings = resolveSettings(given);
 
     const wanted = Math.max(1, settings.topK - 1);

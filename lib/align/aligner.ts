@@ -78,7 +78,11 @@ export class Aligner {
             throw new MaraError("ALIGNER_DISPOSED", "The aligner is disposed. Create a new aligned context.");
         if (typeof partial !== "object" || partial === null)
             throw invalidArgument("the aligner's settings", "an object", partial);
-        if ("agent" in partial) requireAgent(partial.agent, this.#context.model.embeddingVectorSize);
+        if ("agent" in partial) {
+            const {model} = this.#context;
+            requireAgent(partial.agent, model.embeddingVectorSize);
+            if (model.llama.gpu === "cuda") partial.agent._preferCuda();
+        }
         if (sequence === undefined) {
             this.#settings = resolveSettings(partial, this.#settings);
             for (const id of this.#states.keys()) this.#apply(id, "seed" in partial);

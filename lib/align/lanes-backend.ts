@@ -1,3 +1,4 @@
+import {reportDeviceFailure} from "../agent/device.js";
 import {
     entrySize,
     type NativeAgent,
@@ -56,6 +57,7 @@ export class LanesBackend implements Backend {
         const outcome = await this.#native.wave(entries, thresholds, agents, threads);
         const {status, probabilities, decodeMs, kernelMs} = outcome;
         if (status > 1 || status < 0) throw decodeError(status);
+        for (const agent of agents) reportDeviceFailure(agent);
         return {fits: status === 0, probabilities, tops: topsOf(outcome), decodeMs, kernelMs};
     }
 

@@ -32,6 +32,8 @@ export interface Report {
     platform: {os: string; arch: string; libc?: string};
     addon?: {path: string; origin: AddonFile["origin"]};
     kernels?: {available: string[]; chosen: string};
+    /** Whether there is a CUDA build of the addon, and the devices that answer it. */
+    cuda?: {built: boolean; devices: {name: string; computeCapability: string; memory: number}[]};
     backend?: {gpu: string; buildType: string; instructionSet: string[]};
     checks: Check[];
 }
@@ -98,6 +100,7 @@ function checkAddon(report: Report, add: Add): boolean {
             `${chosen} chosen of ${available.join(", ")}`,
             isKnown ? undefined : "MARA_KERNEL names a kernel that this machine cannot run. Unset it."
         );
+        checkCuda(report, add);
         return isKnown;
     } catch (error) {
         add("native addon", "fail", describe(error), "Do what the message says, then run `mara doctor` again.");
@@ -106,6 +109,15 @@ function checkAddon(report: Report, add: Add): boolean {
 }
 
 const inPackage = (path: string) => (path.startsWith(packageRoot) ? relative(packageRoot, path) : path);
+function checkCuda(report: Report, add: Add): void {
+    const devices = native().cudaDevices();
+    report.cuda = {built: loadedAddon().cuda || loadedAddon().failures.some(({cuda}) => cuda), devices};
+    const names = devices.map(
+        ({name, computeCapability, memory}) => `${name}, ${computeCapability}, ${Math.round(memory / 2 ** 30)} GiB`
+    );
+    const unused = loadedAddon().failures.find(({cuda}) => cuda)?.reason;
+    add("cuda", "ok", names.join("; ") || `agents compute on the CPU: ${unused ?? "this build has no CUDA kernel"}`);
+}
 
 async function checkLlama(report: Report, add: Add, gpu: string): Promise<Llama | undefined> {
     try {
@@ -147,7 +159,6 @@ async function checkDecoding(report: Report, add: Add, model: LlamaModel, option
     const agent = await checkAgent(add, model, options);
     if (agent === undefined) return;
     try {
-        report.kernels = {available: report.kernels?.available ?? [], chosen: agent.kernel};
         const refusal = await tryMode("lanes", model, agent).then(
             (sample) => void add("lanes", "ok", `memory layout verified, ${sample}`),
             (error: unknown) => {
@@ -169,6 +180,9 @@ async function checkDecoding(report: Report, add: Add, model: LlamaModel, option
             report.mode = "serial";
             report.modeReason = refusal;
         }
+        // Where llama.cpp computes on CUDA, the context has taken the agent there.
+        report.kernels = {available: report.kernels?.available ?? [], chosen: agent.kernel};
+        add("agent's kernel", "ok", `${agent.kernel} with ${agent.dtype} weights`);
         report.ok = report.checks.every(({status}) => status !== "fail");
     } catch (error) {
         add("generation", "fail", describe(error));
@@ -190,7 +204,7 @@ async function checkAgent(
             ? await MaraAgent.load(path ?? demoAgentPath)
             : indifferentAgent(model.embeddingVectorSize);
         const name = path ?? (isDemo ? "the demo's" : "a stand-in that accepts everything");
-        add("agent", "ok", `${name}, width ${agent.width}, ${agent.kernel} kernel with ${agent.dtype} weights`);
+        add("agent", "ok", `${name}, width ${agent.width}`);
         return agent;
     } catch (error) {
         add("agent", "fail", describe(error));

@@ -9,7 +9,7 @@ const help = `
 Lanes are verified for real: a context is created, node-llama-cpp's memory layout is checked, and tokens are generated.
 
 --json prints one object: ok, mode, modeReason, versions {package, node, nodeLlamaCpp, llamaCpp}, platform {os, arch, libc},
-addon {path, origin}, kernels {available, chosen}, backend {gpu, buildType, instructionSet},
+addon {path, origin}, kernels {available, chosen}, cuda {built, devices}, backend {gpu, buildType, instructionSet},
 and checks [{name, status: "ok" | "warn" | "fail", detail, fix}]. The exit code is 1 if generation cannot work.
 
 Examples:
