@@ -1,6 +1,13 @@
 /** Where an agent computes: the CPU, or a CUDA device with the CPU behind it. */
 import {MaraError} from "../errors.js";
-import {fromNative, type NativeAgent, type NativeWeights, type NativeWeightType, loadedAddon, native} from "../native.js";
+import {
+    fromNative,
+    loadedAddon,
+    type NativeAgent,
+    type NativeWeights,
+    type NativeWeightType,
+    native
+} from "../native.js";
 
 /** See `MaraAgentOptions.device`. */
 export type AgentDevice = "auto" | "cpu" | "cuda";

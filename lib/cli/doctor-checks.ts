@@ -110,7 +110,7 @@ function checkAddon(report: Report, add: Add): boolean {
 
 const inPackage = (path: string) => (path.startsWith(packageRoot) ? relative(packageRoot, path) : path);
 function checkCuda(report: Report, add: Add): void {
-    const devices = native().cudaDevices();
+    const devices = loadedAddon().addon.cudaDevices();
     report.cuda = {built: loadedAddon().cuda || loadedAddon().failures.some(({cuda}) => cuda), devices};
     const names = devices.map(
         ({name, computeCapability, memory}) => `${name}, ${computeCapability}, ${Math.round(memory / 2 ** 30)} GiB`

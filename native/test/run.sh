@@ -14,7 +14,6 @@ build_and_run() {
 
 build_and_run native-tests
 build_and_run native-tests-sanitized -DMARA_SANITIZE=ON
-sh native/test/cuda.sh
 if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null; then
     sh native/test/arm64.sh
 else
