@@ -1,0 +1,35 @@
+import {join} from "node:path";
+import {describe, expect, it} from "vitest";
+import type {ContestResult} from "../../lib/demo/contest.js";
+import {hasDemo, mara, needsDemo, succeed, temporaryFolder} from "../cli/helpers.js";
+
+describe.skipIf(!hasDemo)(`an agent for the demo's model, made by mara train${needsDemo}`, () => {
+    it("meets the demo's target on held-out prompts", {timeout: 1_200_000}, async () => {
+        const out = join(temporaryFolder(), "run");
+        const files = ["--model", "demo/model.gguf", "--pairs", "demo/prompts/pairs.jsonl", "--out", out];
+        const settings = [
+            "--method",
+            "preference",
+            "--preset",
+            "small",
+            "--seed",
+            "1",
+            "--threads",
+            "1",
+            "--gpu",
+            "off"
+        ];
+        const {code, stderr} = await mara(["train", ...files, ...settings]);
+        expect(code, stderr).toBe(0);
+        const agent = join(out, "agent.safetensors");
+
+        // 150 of the prompts in demo/prompts/held-out.jsonl, which the pairs share no request of one guest with.
+        const contest: ContestResult = JSON.parse(
+            await succeed(["demo", "--json", "--prompts", "150", "--agent", agent])
+        );
+        expect(contest.prompts).toBe(150);
+        expect(contest.alignedPreferred.rate).toBeGreaterThanOrEqual(0.7);
+        expect(contest.rawPreferred.rate).toBeLessThanOrEqual(0.05);
+        expect(contest.aligned.meanScore - contest.raw.meanScore).toBeGreaterThan(2);
+    });
+});
