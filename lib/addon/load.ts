@@ -16,6 +16,8 @@ export interface LoadedAddon<Addon> extends AddonFile {
 
 /** Nothing to complain about once another file works. */
 export const missing = "there is no such file";
+/** Why a CUDA file stays unused on most machines: nothing to complain about either. */
+export const noDevice = "no CUDA device answers";
 const require = createRequire(import.meta.url);
 
 /**
@@ -42,7 +44,7 @@ export function loadAddon<Addon extends {cudaDevices?(): readonly unknown[]}>(
             if (!file.cuda || (addon.cudaDevices?.().length ?? 0) > 0) {
                 return {...file, addon, failures: failures.filter(({reason}) => reason !== missing)};
             }
-            fail("no CUDA device answers");
+            fail(noDevice);
         } catch (error) {
             fail((error as Error).message.split("\n")[0] as string);
         }

@@ -3,6 +3,7 @@ import {existsSync} from "node:fs";
 import {relative} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import type {AddonFile} from "../addon/files.js";
+import {noDevice} from "../addon/load.js";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
@@ -90,7 +91,8 @@ function checkAddon(report: Report, add: Add): boolean {
         const available = addon.kernels();
         report.addon = {path, origin};
         add("native addon", "ok", `${origin}, ${inPackage(path)}`);
-        for (const failure of failures) add("native addon", "warn", `${inPackage(failure.path)}: ${failure.reason}`);
+        for (const failure of failures.filter(({reason}) => reason !== noDevice))
+            add("native addon", "warn", `${inPackage(failure.path)}: ${failure.reason}`);
         const chosen = process.env.MARA_KERNEL ?? available[0] ?? "none";
         report.kernels = {available, chosen};
         const isKnown = available.includes(chosen);
@@ -109,6 +111,7 @@ function checkAddon(report: Report, add: Add): boolean {
 }
 
 const inPackage = (path: string) => (path.startsWith(packageRoot) ? relative(packageRoot, path) : path);
+
 function checkCuda(report: Report, add: Add): void {
     const devices = loadedAddon().addon.cudaDevices();
     report.cuda = {built: loadedAddon().cuda || loadedAddon().failures.some(({cuda}) => cuda), devices};
