@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds and runs the native tests: as released, under AddressSanitizer and UBSan, and, where a cross compiler and qemu are
-# installed, for arm64.
+# installed, for arm64. CUDA's part needs nvcc.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -14,6 +14,7 @@ build_and_run() {
 
 build_and_run native-tests
 build_and_run native-tests-sanitized -DMARA_SANITIZE=ON
+sh native/test/cuda.sh
 if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null; then
     sh native/test/arm64.sh
 else
