@@ -39,7 +39,7 @@ const sac = {
     batchSize: {...count, byDefault: 1024, small: 256, most: 65536, help: "transitions of an update"},
     replayCapacity: {...count, byDefault: 1_000_000, small: 200_000, help: "transitions kept"},
     learnAfter: {...count, byDefault: 65_536, small: 1024, help: "transitions collected before the first update"},
-    updatesPerEpisode: {...count, byDefault: 10, most: 10_000, help: "updates for every episode"},
+    updatesPerEpisode: {...count, byDefault: 10, small: 20, most: 10_000, help: "updates for every episode"},
     klCoefficient: {
         byDefault: 0.1,
         least: 0,
