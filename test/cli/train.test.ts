@@ -115,7 +115,8 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         }
         expect(await mara(["train", ...device, "--out", run, "--resume"])).toMatchObject({code: 0});
         expect(outcomeOf(run, logs)).toEqual(outcomeOf(whole, logs));
-    });
+        // Six processes one after the other.
+    }, 400_000);
 
     it("draws a bar on a terminal", async () => {
         const run = newRun();
