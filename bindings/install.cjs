@@ -16,6 +16,7 @@ async function whyCompile() {
     // `npm ci` in a clone: what is compiled must be what is in the clone.
     const isInstalledPackage = root.split(path.sep).includes("node_modules");
     if (!isInstalledPackage && existsSync(path.join(root, ".git"))) return "this is a clone";
+    if (process.env.npm_config_build_from_source) return "--build-from-source asks for it";
     try {
         const {loadAddon} = await import(pathToFileURL(path.join(root, "dist", "addon", "load.js")).href);
         loadAddon(root);

@@ -39,6 +39,7 @@ export function build(target, zig) {
     symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"), "junction");
     const isCrossWindows = target.platform === "win32" && process.platform !== "win32";
     if (isCrossWindows) buildWindows(target, zig, folder);
+    else if (target.cuda) buildCuda(target, zig, folder);
     else prebuildify(target, zig, folder);
     writeFileSync(stampFile, stamp());
     return true;
@@ -79,36 +80,40 @@ function prebuildify(target, zig, folder) {
     run(process.execPath, [require.resolve("prebuildify/bin.js"), ...args], {cwd: folder, env});
 }
 
-/** node-gyp can only make Windows files on Windows; CMake makes them here from the same sources. */
-function buildWindows(target, zig, folder) {
-    const {include_dir, def_paths} = require("node-api-headers");
-    const zigCommand = zig.split(" ");
-    const definitions = path.join(folder, "node.def");
-    // One import library for both parts of N-API. Each .def starts with NAME and EXPORTS lines.
-    const names = Object.values(def_paths).flatMap((file) => readFileSync(file, "utf8").split("\n").slice(2));
-    writeFileSync(definitions, ["NAME NODE.EXE", "EXPORTS", ...names].join("\n"));
-    const library = path.join(folder, "node.lib");
-    run(zigCommand[0], [...zigCommand.slice(1), "dlltool", "-m", "i386:x86-64", "-d", definitions, "-l", library]);
-    const compiler = (language) => [...zigCommand, language, "-target", target.zig].join(";");
+/** What node-gyp cannot make here: Windows' file, and the one with CUDA. The same sources through CMake. */
+function cmake(target, zig, folder, settings) {
+    const compiler = (language) => [...zig.split(" "), language, "-target", target.zig].join(";");
     const output = path.join(folder, "build");
-    run("cmake", [
-        "-S",
-        folder,
-        "-B",
-        output,
-        "-DCMAKE_SYSTEM_NAME=Windows",
-        "-DCMAKE_SYSTEM_PROCESSOR=AMD64",
-        `-DCMAKE_C_COMPILER=${compiler("cc")}`,
-        `-DCMAKE_CXX_COMPILER=${compiler("c++")}`,
-        "-DCMAKE_SHARED_LINKER_FLAGS=-s",
-        "-DCMAKE_JS_VERSION=8",
-        `-DCMAKE_JS_INC=${include_dir}`,
-        `-DCMAKE_JS_LIB=${library}`
-    ]);
+    const all = {
+        CMAKE_C_COMPILER: compiler("cc"),
+        CMAKE_CXX_COMPILER: compiler("c++"),
+        CMAKE_SHARED_LINKER_FLAGS: "-s",
+        CMAKE_JS_VERSION: "8",
+        CMAKE_JS_INC: require("node-api-headers").include_dir,
+        ...settings
+    };
+    run("cmake", ["-S", folder, "-B", output, ...Object.entries(all).map(([name, value]) => `-D${name}=${value}`)]);
     run("cmake", ["--build", output, "--parallel", "2", "--target", "mara"]);
     const prebuilt = path.join(root, "prebuilds", target.path);
     mkdirSync(path.dirname(prebuilt), {recursive: true});
     cpSync(path.join(output, "mara.node"), prebuilt);
+}
+
+function buildWindows(target, zig, folder) {
+    const zigCommand = zig.split(" ");
+    const definitions = path.join(folder, "node.def");
+    // One import library for both parts of N-API. Each .def starts with NAME and EXPORTS lines.
+    const {def_paths} = require("node-api-headers");
+    const names = Object.values(def_paths).flatMap((file) => readFileSync(file, "utf8").split("\n").slice(2));
+    writeFileSync(definitions, ["NAME NODE.EXE", "EXPORTS", ...names].join("\n"));
+    const library = path.join(folder, "node.lib");
+    run(zigCommand[0], [...zigCommand.slice(1), "dlltool", "-m", "i386:x86-64", "-d", definitions, "-l", library]);
+    cmake(target, zig, folder, {CMAKE_SYSTEM_NAME: "Windows", CMAKE_SYSTEM_PROCESSOR: "AMD64", CMAKE_JS_LIB: library});
+}
+
+/** nvcc compiles the kernels with the system's g++, of which nothing but the C++ ABI remains; zig compiles and links the rest. */
+function buildCuda(target, zig, folder) {
+    cmake(target, zig, folder, {MARA_CUDA: "ON", CMAKE_CUDA_HOST_COMPILER: "g++"});
 }
 
 /** Quiet unless it fails: the builds' own output is long. */

@@ -1,6 +1,7 @@
 // npm run prebuild:host, prebuild:all; node scripts/prebuild/main.mjs NAME…: makes prebuilt files, checks each, runs what can be run
 // here, and lists the rest with the reason. Exits with 1 if a file that was asked for is wrong or could not be made.
 // --check makes nothing: it checks and runs what lies in prebuilds/.
+import {spawnSync} from "node:child_process";
 import {existsSync} from "node:fs";
 import path from "node:path";
 import {build, root} from "./build.mjs";
@@ -50,7 +51,11 @@ for (const target of wanted) {
 process.exitCode = failures === 0 ? 0 : 1;
 
 function cannotMake(target) {
-    if (target.name === "linux-x64-cuda") return "it is made by npm run build:cuda, which needs the CUDA toolkit";
+    if (
+        target.cuda &&
+        (process.platform !== "linux" || process.arch !== "x64" || spawnSync("nvcc", ["--version"]).status !== 0)
+    )
+        return "nvcc on linux-x64 is needed";
     if (target.platform === process.platform && target.platform !== "linux")
         return target.arch === process.arch || target.platform === "darwin"
             ? undefined

@@ -10,7 +10,7 @@ import {hostTarget} from "./targets.mjs";
 /** {kernels} of a file that ran and gave the right numbers, or {skipped} with the reason; throws if it gave wrong ones. */
 export function run(file, target) {
     const script = path.join(root, "test", "pack", "run-addon.mjs");
-    const found = target.name === hostTarget()?.name ? {command: [process.execPath]} : emulator(target);
+    const found = isHost(target) ? {command: [process.execPath]} : emulator(target);
     if (found.missing !== undefined) return {skipped: found.missing};
     // Wine's console is no pipe: its output goes to a file.
     const output = path.join(tmpdir(), `mara-${process.pid}-${target.name}.txt`);
@@ -24,4 +24,9 @@ export function run(file, target) {
     const text = existsSync(output) ? readFileSync(output, "utf8").trim() : "";
     if (status !== 0 || !text.startsWith("{")) throw new Error(`run-addon.mjs failed (${status}):\n${text}\n${stderr}`);
     return {kernels: Object.keys(JSON.parse(text).errors), node: JSON.parse(text).node};
+}
+
+function isHost({platform, arch, libc}) {
+    const host = hostTarget();
+    return platform === host?.platform && arch === host.arch && libc === host.libc;
 }

@@ -46,20 +46,15 @@ export const targets = [
         path: "win32-x64/node-llama-mara.node",
         zig: "x86_64-windows-gnu",
         file: /PE32\+ executable.*x86-64/,
-        libraries: [
-            "node.exe",
-            "kernel32.dll",
-            "msvcp140.dll",
-            "vcruntime140.dll",
-            "vcruntime140_1.dll",
-            /^api-ms-win-crt-/
-        ]
+        libraries: ["node.exe", "kernel32.dll", /^api-ms-win-crt-/]
     },
     {name: "darwin-arm64", path: "darwin-arm64/node-llama-mara.node", file: /Mach-O 64-bit .*arm64/},
     {name: "darwin-x64", path: "darwin-x64/node-llama-mara.node", file: /Mach-O 64-bit .*x86_64/},
     {
         name: "linux-x64-cuda",
         path: "linux-x64/cuda/node-llama-mara.glibc.node",
+        cuda: true,
+        zig: "x86_64-linux-gnu.2.28",
         file: /ELF 64-bit LSB shared object, x86-64.*, stripped/,
         libraries: [...glibc, "ld-linux-x86-64.so.2"]
     }

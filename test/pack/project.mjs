@@ -60,7 +60,7 @@ export class Project {
             env: this.#env,
             encoding: "utf8",
             stdio: ["ignore", "pipe", "inherit"],
-            timeout: 300_000
+            timeout: 900_000
         });
         const words = [command, ...args].join(" ").replaceAll(this.#folder, ".");
         console.log(`  ${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${words}`);
