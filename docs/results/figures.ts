@@ -11,7 +11,7 @@ export function figures(
     sides: readonly Side[],
     prompts: readonly Prompt[]
 ): string {
-    const {config, pairs, aligned, others, dial} = result;
+    const {config, pairs, aligned, others} = result;
     const pairRow = ({other, reward, wins, ties, losses, preferenceRate, difference}: PairResult) => [
         `against ${other}, by ${config.rewards[reward]}`,
         ...[wins, ties, losses].map(String),
@@ -40,10 +40,23 @@ export function figures(
             columns: ["", ...config.rewards, "words", "distinct-2", "repetition", "perplexity", "decodes per token"],
             rows: [aligned, ...others].map(sideRow)
         }),
-        `![Preference rate and perplexity at thresholds 0.1 to 0.9](dial-${method}.svg)`,
+        "### Answers",
+        "",
+        "The prompts at the 10th, 50th and 90th percentile of the gain in the first reward, not chosen by hand.",
+        "",
+        ...examples(sides, prompts)
+    ].join("\n");
+}
+
+/** What the threshold does to preference and fluency. */
+export function dialFigures(method: string, {config, dial}: EvaluationResult): string {
+    return [
+        `## The threshold dial (${method}, the first ${config.prompts} held-out prompts)`,
+        "",
+        `![Preference rate and perplexity at thresholds 0.1 to 0.9](dial.svg)`,
         "",
         renderTable({
-            title: "The threshold dial",
+            title: "Against raw",
             columns: [
                 "threshold",
                 "preference rate",
@@ -60,12 +73,7 @@ export function figures(
                 number(side.perplexity),
                 number(side.words)
             ])
-        }),
-        "### Answers",
-        "",
-        "The prompts at the 10th, 50th and 90th percentile of the gain in the first reward, not chosen by hand.",
-        "",
-        ...examples(sides, prompts)
+        })
     ].join("\n");
 }
 

@@ -1,8 +1,8 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-sac, train-preference, eval-sac, eval-preference, write. Each goes on from what an earlier
- * call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
+ * Steps, all of them by default: train-sac, train-preference, eval-sac, eval-preference, dial, write. Each goes on from what an
+ * earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
 import {existsSync, mkdirSync, readFileSync, writeFileSync} from "node:fs";
@@ -11,21 +11,32 @@ import {fileURLToPath} from "node:url";
 import {describeMachine} from "../../bench/harness/machine.js";
 import {dialSvg} from "../../lib/evaluate/dial-chart.js";
 import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
+import type {EvaluateOptions} from "../../lib/evaluate/options.js";
 import {loadPrompts} from "../../lib/prompts/prompts.js";
-import {figures} from "./figures.js";
+import {dialFigures, figures} from "./figures.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const work = join(here, "work");
+const heldOut = join(here, "prompts", "held-out.jsonl");
 const modelPath = process.env.MARA_TEST_MODEL ?? "";
 const reward = "sentiment";
 const secondReward = "readability";
 const maxTokens = 48;
+/** The dial is nine evaluations more, so it is made for one agent and some of the prompts. */
+const dialMethod: Method = "preference";
+const dialPrompts = 64;
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /** What is given to `mara train` besides model, prompts, reward and folder. */
 const methods = {
-    sac: ["--method", "sac", "--preset", "small"],
-    preference: ["--method", "preference", "--preset", "small"]
+    sac: [
+        "--method",
+        "sac",
+        "--preset",
+        "small",
+        ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
+    ],
+    preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"]
 } as const;
 type Method = keyof typeof methods;
 
@@ -41,20 +52,36 @@ function train(method: Method): void {
     if (status !== 0) throw new Error(`mara train ended with ${status}`);
 }
 
+type EvaluationOptions = Pick<EvaluateOptions, "prompts" | "rewards" | "against" | "thresholds">;
+
+const evaluation = (method: Method) =>
+    run(`eval-${method}`, method, {
+        prompts: heldOut,
+        rewards: [reward, secondReward],
+        against: ["raw", "bon:4"]
+    });
+
+const dial = async () =>
+    await run("dial", dialMethod, {
+        prompts: (await loadPrompts(heldOut)).slice(0, dialPrompts),
+        rewards: [reward],
+        against: ["raw"],
+        thresholds
+    });
+
 /** Takes minutes at first, and a moment once everything is in the work folder. */
-async function evaluation(method: Method): Promise<Evaluation> {
+async function run(folder: string, method: Method, options: EvaluationOptions): Promise<Evaluation> {
     let [last, start] = ["", Date.now()];
     return await evaluate({
         model: modelPath,
         agent: join(work, method, "agent.safetensors"),
-        prompts: join(here, "prompts", "held-out.jsonl"),
-        rewards: [reward, secondReward],
-        against: ["raw", "bon:4"],
-        thresholds,
+        ...options,
+        // As in training (`--preset small`).
+        candidates: {topK: 10},
         maxTokens,
         threads: 1,
         sequences: 4,
-        runDirectory: join(work, `eval-${method}`),
+        runDirectory: join(work, folder),
         onProgress: ({side, phase, sidesDone, sides}) => {
             const state = `${side}: ${phase} (side ${sidesDone + 1} of ${sides})`;
             if (state !== last) console.log(`${((Date.now() - start) / 1000).toFixed(0)} s  ${state}`);
@@ -65,14 +92,19 @@ async function evaluation(method: Method): Promise<Evaluation> {
 
 /** The evaluations as JSON and SVG, and their figures in README.md between its two marks. */
 async function write(): Promise<void> {
-    const prompts = await loadPrompts(join(here, "prompts", "held-out.jsonl"));
+    const prompts = await loadPrompts(heldOut);
     const parts: string[] = [];
     for (const method of Object.keys(methods) as Method[]) {
         if (!existsSync(join(work, `eval-${method}`, "result.json"))) continue;
         const {result, sides} = await evaluation(method);
         writeFileSync(join(here, `${method}.json`), `${JSON.stringify(rounded(result), null, 1)}\n`);
-        writeFileSync(join(here, `dial-${method}.svg`), dialSvg(result));
         parts.push(figures(method, result, sides, prompts));
+    }
+    if (existsSync(join(work, "dial", "result.json"))) {
+        const {result} = await dial();
+        writeFileSync(join(here, "dial.json"), `${JSON.stringify(rounded(result.dial), null, 1)}\n`);
+        writeFileSync(join(here, "dial.svg"), dialSvg(result));
+        parts.push(dialFigures(dialMethod, result));
     }
     const {cpu, date, node} = describeMachine();
     parts.push(`${date} UTC, one thread of ${cpu}, Node ${node}.`);
@@ -95,6 +127,7 @@ const steps: Record<string, () => Promise<unknown>> = {
     "train-preference": async () => train("preference"),
     "eval-sac": () => evaluation("sac"),
     "eval-preference": () => evaluation("preference"),
+    dial,
     write
 };
 
@@ -103,8 +136,8 @@ const unknown = wanted.find((step) => !Object.hasOwn(steps, step));
 if (unknown !== undefined) throw new Error(`There is no step ${unknown}; there are ${Object.keys(steps).join(", ")}`);
 if (!existsSync(modelPath)) throw new Error("Set MARA_TEST_MODEL to the GGUF file of SmolLM2-135M-Instruct");
 mkdirSync(work, {recursive: true});
-for (const [step, run] of Object.entries(steps)) {
+for (const [step, make] of Object.entries(steps)) {
     if (wanted.length > 0 && !wanted.includes(step)) continue;
     console.log(`== ${step}`);
-    await run();
+    await make();
 }

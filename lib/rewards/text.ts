@@ -1,10 +1,28 @@
 /** Rewards that look at nothing but the response's text. docs/rewards.md has their formulas. */
 import {type Reward, type RewardSpan, rewardOf} from "./reward.js";
 
-/** The compound valence of VADER (Hutto and Gilbert, 2014), −1 … 1, of the whole response. English only. */
+/** Words for which `sentiment` gives spans: finding them reads the text up to each word. */
+const sentimentSpanWords = 400;
+
+/**
+ * The compound valence of VADER (Hutto and Gilbert, 2014), −1 … 1, of the whole response. English only. Each word that changes the
+ * valence of the text up to there has a span with the change; the spans sum to the score. Longer responses than 400 words have none.
+ */
 export async function sentiment(): Promise<Reward> {
     const {SentimentIntensityAnalyzer} = await import("vader-sentiment");
-    return rewardOf("sentiment", (_, response) => SentimentIntensityAnalyzer.polarity_scores(response).compound);
+    const valence = (text: string) => SentimentIntensityAnalyzer.polarity_scores(text).compound;
+    return rewardOf("sentiment", (_, response) => {
+        const words = [...response.matchAll(/\S+/g)];
+        const spans: RewardSpan[] = [];
+        let before = 0;
+        for (const {index: start, 0: word} of words.length > sentimentSpanWords ? [] : words) {
+            const end = start + word.length;
+            const after = valence(response.slice(0, end));
+            if (after !== before) spans.push({start, end, score: after - before});
+            before = after;
+        }
+        return {score: valence(response), spans};
+    });
 }
 
 /**

@@ -16,7 +16,18 @@ describe("sentiment", () => {
         ["At least it isn't a horrible book.", 0.431],
         ["", 0]
     ])("gives the compound of %j", async (text, compound) => {
-        expect(await score("sentiment", text)).toEqual({score: compound, spans: []});
+        expect((await score("sentiment", text)).score).toBe(compound);
+    });
+
+    it("credits each word with what it changes", async () => {
+        const text = "The room was horrible,\n but the breakfast was wonderful! ";
+        const {score: value, spans} = await score("sentiment", text);
+        expect(spans.map(({start, end}) => text.slice(start, end))).toEqual(["horrible,", "but", "wonderful!"]);
+        expect(spans.map(({score}) => Math.sign(score))).toEqual([-1, 1, 1]);
+        // VADER's figure for "The room was horrible,".
+        expect(spans[0]?.score).toBe(-0.5423);
+        expect(spans.reduce((sum, {score}) => sum + score, 0)).toBeCloseTo(value, 12);
+        expect((await score("sentiment", "good ".repeat(401))).spans).toEqual([]);
     });
 });
 
