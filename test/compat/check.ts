@@ -39,7 +39,7 @@ const questions = [
 ];
 const options = {contextSize: 256, batchSize: 128, threads: 1} as const;
 
-const {getLlama, getModuleVersion, LlamaChatSession, LlamaLogLevel} = (await import(
+const {getLlama, getModuleVersion, LlamaChatSession, LlamaLogLevel, resolveChatWrapper} = (await import(
     pathToFileURL(process.argv[2] as string).href
 )) as typeof import("node-llama-cpp");
 const warnings: string[] = [];
@@ -48,6 +48,8 @@ process.on("warning", (warning) => void (warning.name === "MaraWarning" && warni
 const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
 const model = await llama.loadModel({modelPath: demoModelPath});
 const agent = await MaraAgent.load(demoAgentPath);
+// Once: it tries out the model's template in many ways.
+const chatWrapper = resolveChatWrapper(model);
 
 const context = await model.createContext(options);
 const plain = await answers(context);
@@ -98,7 +100,7 @@ async function answers(context: LlamaContext): Promise<string[]> {
     const texts: string[] = [];
     for (const question of questions) {
         const contextSequence = context.getSequence();
-        const session = new LlamaChatSession({contextSequence});
+        const session = new LlamaChatSession({contextSequence, chatWrapper});
         texts.push(await session.prompt(question, {maxTokens: 48}));
         session.dispose({disposeSequence: false});
         await contextSequence.dispose();
