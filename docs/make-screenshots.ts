@@ -1,28 +1,35 @@
 /**
  * Makes docs/evaluation.png and docs/tokens.png, looks at the page of an evaluation in the demo world:
- * `npx tsx docs/make-screenshots.ts`, after `npm run build`, with Chromium as test/support/browser.ts finds it.
+ * `npx tsx docs/make-screenshots.ts [RUN_FOLDER]`, after `npm run build`, with Chromium as test/support/browser.ts finds it. A folder
+ * is kept, and what is in it is not done again.
  */
 import {mkdtempSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {demoAgentPath, demoModelPath, demoThreads} from "../lib/demo/files.js";
+import {heldOutPrompts, type Prompt, score} from "../lib/demo/world.js";
 import {evaluate} from "../lib/evaluate/evaluate.js";
-import {loadPrompts} from "../lib/prompts/prompts.js";
 import {withBrowser} from "../test/support/browser.js";
 
 const docs = fileURLToPath(new URL(".", import.meta.url));
-const demo = join(docs, "..", "demo");
-const runDirectory = mkdtempSync(join(tmpdir(), "mara-screenshots-"));
+const requests = heldOutPrompts(24, 5);
+const byText = new Map(requests.map((request) => [request.text, request]));
+const [given] = process.argv.slice(2);
+const runDirectory = given ?? mkdtempSync(join(tmpdir(), "mara-screenshots-"));
+
+function courtesy(prompt: string, response: string): number {
+    return score(byText.get(prompt) as Prompt, response).value;
+}
+
 await evaluate({
     model: demoModelPath,
     agent: demoAgentPath,
-    prompts: (await loadPrompts(join(demo, "prompts", "held-out.jsonl"))).slice(0, 100),
-    rewards: ["world", "readability"],
-    rewardOptions: {rewards: {world: `module:${join(demo, "reward.mjs")}`}},
-    against: ["raw", "bon:4"],
-    thresholds: [0.1, 0.3, 0.5, 0.7, 0.9, 0.99],
-    maxTokens: 96,
+    prompts: requests.map(({text}) => ({prompt: text})),
+    rewards: [courtesy, "readability"],
+    against: ["raw", "bon:3"],
+    thresholds: [0.1, 0.3, 0.5, 0.7, 0.9],
+    maxTokens: 80,
     threads: demoThreads,
     runDirectory
 });
@@ -36,4 +43,4 @@ await withBrowser(async (open) => {
     await page.locator(".answer .k2, .answer .k5").first().hover();
     await page.screenshot({path: join(docs, "tokens.png")});
 });
-rmSync(runDirectory, {recursive: true});
+if (given === undefined) rmSync(runDirectory, {recursive: true});
