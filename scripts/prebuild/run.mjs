@@ -1,6 +1,6 @@
 // Runs test/pack/run-addon.mjs with a finished file, under an emulator where the file is for another system.
 import {spawnSync} from "node:child_process";
-import {existsSync, readFileSync} from "node:fs";
+import {existsSync, readFileSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
 import path from "node:path";
 import {root} from "./build.mjs";
@@ -12,18 +12,20 @@ export function run(file, target) {
     const script = path.join(root, "test", "pack", "run-addon.mjs");
     const found = isHost(target) ? {command: [process.execPath]} : emulator(target);
     if (found.missing !== undefined) return {skipped: found.missing};
-    // Wine's console is no pipe: its output goes to a file.
+    // Node under wine cannot write to pipes: its output goes to a file.
     const output = path.join(tmpdir(), `mara-${process.pid}-${target.name}.txt`);
     const [command, ...args] = found.command;
     const line = [...args, script, path.resolve(file)].map((word) => `'${word}'`).join(" ");
-    const {status, stderr} = spawnSync("sh", ["-c", `exec '${command}' ${line} > '${output}'`], {
+    const {status} = spawnSync("sh", ["-c", `exec '${command}' ${line} > '${output}' 2>&1`], {
         env: {...process.env, ...found.env},
-        encoding: "utf8",
         timeout: 300_000
     });
     const text = existsSync(output) ? readFileSync(output, "utf8").trim() : "";
-    if (status !== 0 || !text.startsWith("{")) throw new Error(`run-addon.mjs failed (${status}):\n${text}\n${stderr}`);
-    return {kernels: Object.keys(JSON.parse(text).errors), node: JSON.parse(text).node};
+    rmSync(output, {force: true});
+    const last = text.split("\n").at(-1);
+    if (status !== 0 || !last.startsWith("{")) throw new Error(`run-addon.mjs failed (${status}):\n${text}`);
+    const {errors, node} = JSON.parse(last);
+    return {kernels: Object.keys(errors), node};
 }
 
 function isHost({platform, arch, libc}) {
