@@ -7,7 +7,8 @@ if ! command -v nvcc >/dev/null; then
     echo "CUDA: not compiled, there is no nvcc here"
     exit 0
 fi
-include=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/include
+# Asked of nvcc itself: what stands on the PATH may be a link or a script.
+include=$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^#\$ INCLUDES="-I\([^"]*\)".*/\1/p')
 folder=build/cuda-tests
 mkdir -p "$folder"
 
