@@ -1,7 +1,11 @@
-// CommonJS gets the ES module itself.
+// node-llama-cpp awaits at its top level, so nothing that stands on it can be required: Node must say so and name import(), which works.
 const assert = require("node:assert/strict");
-const mara = require("node-llama-mara");
 
-assert.equal(typeof mara.MaraAgent.load, "function");
-assert.equal(typeof mara.createAlignedContext, "function");
-import("node-llama-mara").then((module) => assert.equal(module.MaraAgent, mara.MaraAgent));
+assert.throws(() => require("node-llama-mara"), {
+    code: /^ERR_REQUIRE_(ASYNC_MODULE|ESM)$/,
+    message: /import\(\)/
+});
+import("node-llama-mara").then((mara) => {
+    assert.equal(typeof mara.MaraAgent.load, "function");
+    assert.equal(typeof mara.createAlignedContext, "function");
+});
