@@ -1,6 +1,7 @@
 import {join} from "node:path";
 import {describe, expect, it} from "vitest";
 import type {ContestResult} from "../../lib/demo/contest.js";
+import type {EvaluationResult} from "../../lib/evaluate/evaluate.js";
 import {hasDemo, mara, needsDemo, succeed, temporaryFolder} from "../cli/helpers.js";
 
 describe.skipIf(!hasDemo)(`an agent for the demo's model, made by mara train${needsDemo}`, () => {
@@ -31,5 +32,14 @@ describe.skipIf(!hasDemo)(`an agent for the demo's model, made by mara train${ne
         expect(contest.alignedPreferred.rate).toBeGreaterThanOrEqual(0.7);
         expect(contest.rawPreferred.rate).toBeLessThanOrEqual(0.05);
         expect(contest.aligned.meanScore - contest.raw.meanScore).toBeGreaterThan(2);
+
+        // The same from files only, as for any other model.
+        const evaluated = ["--agent", agent, "--prompts", "demo/prompts/held-out.jsonl", "--limit", "60"];
+        const scored = ["--reward", "module:demo/reward.mjs", "--max-tokens", "96", "--threads", "1", "--gpu", "off"];
+        const {pairs}: EvaluationResult = JSON.parse(await succeed(["eval", "--json", ...evaluated, ...scored]));
+        expect(pairs).toHaveLength(1);
+        expect(pairs[0]).toMatchObject({other: "raw", prompts: 60});
+        expect(pairs[0]?.wins).toBeGreaterThanOrEqual(0.7 * 60);
+        expect(pairs[0]?.losses).toBeLessThanOrEqual(0.05 * 60);
     });
 });
