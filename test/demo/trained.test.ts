@@ -24,11 +24,11 @@ describe.skipIf(!hasDemo)(`an agent for the demo's model, made by mara train${ne
         expect(code, stderr).toBe(0);
         const agent = join(out, "agent.safetensors");
 
-        // 150 of the prompts in demo/prompts/held-out.jsonl, which the pairs share no request of one guest with.
+        // 100 of the prompts in demo/prompts/held-out.jsonl, which the pairs share no request of one guest with.
         const contest: ContestResult = JSON.parse(
-            await succeed(["demo", "--json", "--prompts", "150", "--agent", agent])
+            await succeed(["demo", "--json", "--prompts", "100", "--agent", agent])
         );
-        expect(contest.prompts).toBe(150);
+        expect(contest.prompts).toBe(100);
         expect(contest.alignedPreferred.rate).toBeGreaterThanOrEqual(0.7);
         expect(contest.rawPreferred.rate).toBeLessThanOrEqual(0.05);
         expect(contest.aligned.meanScore - contest.raw.meanScore).toBeGreaterThan(2);
