@@ -68,11 +68,12 @@ describe.each(Object.entries(penalties))("with %s, the logits of the last wave g
     it.each(draws)("the candidates that node-llama-cpp's chain gives, for %j", async (candidates) => {
         const ahead = await decide(candidates, penalty);
         const chain = await decide(candidates, (text) => ({...penalty(text), ...noBias()}));
-        expect(chain.chainCalls).toBe(steps);
+        expect(chain.chainCalls).toBeGreaterThanOrEqual(steps);
         expect(ahead.text).toEqual(chain.text);
         expect(ahead.events).toEqual(chain.events);
         // At the first token the penalties are not known yet; where nothing was accepted, no row was looked at.
-        expect(ahead.chainCalls).toBeLessThanOrEqual(1 + chain.events.filter(({fallback}) => fallback).length);
+        const without = steps - 1 - chain.events.filter(({fallback}) => fallback).length;
+        expect(chain.chainCalls - ahead.chainCalls).toBeGreaterThanOrEqual(without);
     });
 });
 
