@@ -17,6 +17,15 @@ import {
 } from "./backend.js";
 import type {TopLogits} from "./top-logits.js";
 
+/**
+ * `process.exit` runs none of the environment's cleanup hooks, but the destructors of llama.cpp's static objects: by then no decode may run.
+ * Weakly held, so that a forgotten context can still be collected.
+ */
+const open = new Set<WeakRef<NativeLaneContext>>();
+process.on("exit", () => {
+    for (const reference of open) reference.deref()?.close();
+});
+
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
 export class LanesBackend implements Backend {
     readonly mode = "lanes";
@@ -24,10 +33,13 @@ export class LanesBackend implements Backend {
     readonly lanes: number;
     readonly batchSize: number;
     readonly #native: NativeLaneContext;
+    readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
 
     constructor(native: NativeLaneContext, options: {sequences: number; lanes: number; batchSize: number}) {
         this.#native = native;
+        this.#reference = new WeakRef(native);
+        open.add(this.#reference);
         this.#sequences = options.sequences;
         this.lanes = options.lanes;
         this.batchSize = options.batchSize;
@@ -93,6 +105,7 @@ export class LanesBackend implements Backend {
     }
 
     close(): void {
+        open.delete(this.#reference);
         this.#native.close();
     }
 }

@@ -55,16 +55,19 @@ export class Project {
 
     run(command, ...args) {
         const start = performance.now();
-        const output = execFileSync(path.join(this.#folder, "bin", command), args, {
+        const {status, signal, stdout, stderr} = spawnSync(path.join(this.#folder, "bin", command), args, {
             cwd: this.#folder,
             env: this.#env,
             encoding: "utf8",
-            stdio: ["ignore", "pipe", "inherit"],
             timeout: 900_000
         });
         const words = [command, ...args].join(" ").replaceAll(this.#folder, ".");
         console.log(`  ${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${words}`);
-        return output;
+        process.stderr.write(stderr);
+        expect(status === 0, `${words} ended with ${status ?? signal}`);
+        // llama.cpp's abort at the very end can come too late for the exit code.
+        expect(!stderr.includes("libggml"), `${words} was aborted by llama.cpp`);
+        return stdout;
     }
 
     remove() {
