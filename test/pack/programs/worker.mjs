@@ -1,4 +1,5 @@
-// A worker thread beside the main thread, each with the addon in its own environment; then a worker that is ended in mid-decision.
+// A worker thread beside the main thread, each with the addon in its own environment; then a worker that is stopped in mid-reply. Not by
+// `terminate()`: node-llama-cpp aborts the process when a worker is terminated while it generates, with this package and without.
 import assert from "node:assert/strict";
 import {once} from "node:events";
 import {isMainThread, parentPort, Worker, workerData} from "node:worker_threads";
@@ -6,8 +7,12 @@ import {openReply} from "./reply.mjs";
 
 const reply = await openReply();
 if (!isMainThread) {
-    if (workerData === "endless") await reply({maxTokens: 200, onTextChunk: () => parentPort.postMessage("begun")});
-    else parentPort.postMessage(await reply());
+    if (workerData === "endless") {
+        const stop = new AbortController();
+        parentPort.once("message", () => stop.abort());
+        const onTextChunk = () => parentPort.postMessage("begun");
+        await reply({maxTokens: 100_000, onTextChunk, signal: stop.signal, stopOnAbortSignal: true});
+    } else parentPort.postMessage(await reply());
 } else {
     const alone = await reply();
     assert.ok(alone.length > 0);
@@ -16,6 +21,7 @@ if (!isMainThread) {
     assert.equal(text, alone);
     const endless = new Worker(new URL(import.meta.url), {workerData: "endless"});
     await once(endless, "message");
-    await endless.terminate();
+    endless.postMessage("stop");
+    assert.deepEqual(await once(endless, "exit"), [0]);
     assert.equal(await reply(), alone);
 }
