@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "learner_arguments.h"
 #include "learner_core.h"
 #include "worker_thread.h"
 
@@ -17,72 +18,6 @@ using train::Status;
 using CorePointer = std::shared_ptr<LearnerCore>;
 
 constexpr size_t scalar_count = sizeof(train::Scalars) / sizeof(double);
-
-double number(const Napi::Object& object, const char* name) {
-    const Napi::Value value = object.Get(name);
-    if (!value.IsNumber() || std::isnan(value.As<Napi::Number>().DoubleValue())) invalid_argument(object.Env(), name, "a number", value);
-    return value.As<Napi::Number>().DoubleValue();
-}
-
-int32_t count_of(Napi::Env env, const char* name, const Napi::Value& value) {
-    if (value.IsNumber()) {
-        const double given = value.As<Napi::Number>().DoubleValue();
-        if (given >= 1 && given <= INT32_MAX && given == std::floor(given)) return static_cast<int32_t>(given);
-    }
-    invalid_argument(env, name, "an integer from 1 to 2147483647", value);
-}
-
-template <class Array>
-Array typed_array(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) invalid_argument(value.Env(), name, expected, value);
-    return value.As<Array>();
-}
-
-Napi::Float32Array floats(const Napi::Value& value, const char* name) { return typed_array<Napi::Float32Array>(value, napi_float32_array, name, "Float32Array"); }
-Napi::Int32Array integers(const Napi::Value& value, const char* name) { return typed_array<Napi::Int32Array>(value, napi_int32_array, name, "Int32Array"); }
-Napi::Uint8Array bytes(const Napi::Value& value, const char* name) { return typed_array<Napi::Uint8Array>(value, napi_uint8_array, name, "Uint8Array"); }
-
-template <class Array>
-void check_length(const Array& array, const char* name, size_t length) {
-    if (array.ElementLength() != length)
-        invalid_argument(array.Env(), name, std::to_string(length) + " items", Napi::Number::New(array.Env(), static_cast<double>(array.ElementLength())));
-}
-
-// Every item must pass; the first that does not is named.
-template <class Array, class Passes>
-void check_items(const Array& array, const char* name, const char* expected, Passes passes) {
-    const auto* const end = array.Data() + array.ElementLength();
-    const auto* const found = std::find_if_not(array.Data(), end, passes);
-    if (found == end) return;
-    invalid_argument(array.Env(), std::string(name) + '[' + std::to_string(found - array.Data()) + ']', expected,
-                     Napi::Number::New(array.Env(), static_cast<double>(*found)));
-}
-
-bool is_finite(float value) { return std::isfinite(value); }
-bool is_bit(uint8_t value) { return value <= 1; }
-
-train::Options read_options(const Napi::Value& value) {
-    if (!value.IsObject()) invalid_argument(value.Env(), "options", "an object", value);
-    const auto object = value.As<Napi::Object>();
-    train::Options options{};
-    options.shape = {positive_integer(object, "width"), positive_integer(object, "hidden1"), positive_integer(object, "hidden2")};
-    const double seed = number(object, "seed");
-    if (seed < 0 || seed > 9007199254740991.0) invalid_argument(value.Env(), "seed", "a number from 0 to 2^53 - 1", object.Get("seed"));
-    options.seed = static_cast<uint64_t>(seed);
-    options.gamma = number(object, "gamma");
-    options.tau = number(object, "tau");
-    options.actor_learning_rate = number(object, "actorLearningRate");
-    options.critic_learning_rate = number(object, "criticLearningRate");
-    options.alpha_learning_rate = number(object, "alphaLearningRate");
-    options.initial_alpha = number(object, "initialAlpha");
-    options.target_entropy = number(object, "targetEntropy");
-    options.automatic_alpha = object.Get("automaticAlpha").ToBoolean();
-    options.gradient_clip = number(object, "gradientClip");
-    options.batch_size = count_of(value.Env(), "batchSize", object.Get("batchSize"));
-    options.replay_capacity = count_of(value.Env(), "replayCapacity", object.Get("replayCapacity"));
-    options.threads = std::min(positive_integer(object, "threads"), 256);
-    return options;
-}
 
 [[noreturn]] void fail_with(Napi::Env env, Status status) {
     switch (status) {
@@ -120,7 +55,7 @@ public:
 
     explicit Learner(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const Napi::Env env = info.Env();
-        options_ = read_options(info[0]);
+        options_ = read_learner_options(info[0]);
         train::Learner* created = nullptr;
         if (train::learner_create(options_, &created) != Status::ok) throw Napi::Error::New(env, "Out of memory while creating a learner");
         core_ = std::make_shared<LearnerCore>(created);
