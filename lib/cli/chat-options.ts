@@ -1,22 +1,16 @@
 import type {Aligner} from "../align/aligner.js";
-import type {Mode, Order, Strategy} from "../align/options.js";
+import type {AlignmentOptions} from "./alignment-options.js";
 import type {PairOptions} from "./pair.js";
 import type {Speaker} from "./speaker.js";
 
 /** What `mara chat` was asked for. */
-export interface ChatOptions extends PairOptions {
+export interface ChatOptions extends PairOptions, AlignmentOptions {
     prompt?: string;
     system?: string;
     compare?: boolean;
     showDecisions?: boolean;
-    threshold: number;
     maxTokens: number;
     seed: number;
-    mode: "auto" | Mode;
-    strategy: Strategy;
-    order: Order;
-    topK: number;
-    topP: number;
     contextSize: number;
     json?: boolean;
     trace?: string;

@@ -1,12 +1,13 @@
 /** `mara chat`: options, and what becomes of them. */
-import {Command, Option} from "commander";
+import {Command} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
+import {addAlignmentOptions} from "./alignment-options.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
 import {ChatTrace, describePair} from "./chat-trace.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
 import {addPairOptions, openPair, type Pair} from "./pair.js";
-import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
+import {integer, largestSeed} from "./parse.js";
 import {converse} from "./repl.js";
 import type {Piece} from "./trace.js";
 
@@ -32,20 +33,10 @@ export function chatCommand(): Command {
         .option("-s, --system <text>", "system prompt")
         .option("--compare", "answer each question raw as well")
         .option("--show-decisions", "show rejected tokens and the ranks of accepted ones")
-        .addOption(number("--threshold <p>", "accept probability that a token must exceed", 0, 1, 0.5))
-        .addOption(integer("--max-tokens <n>", "longest answer", 1, 1_000_000, 512))
-        .addOption(integer("--seed <n>", "seed of the random strategy", 0, largestSeed, 0));
-    return addPairOptions(command, "auto")
-        .addOption(choice("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto"))
-        .addOption(
-            choice("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
-        )
-        .addOption(
-            choice("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], "best-first")
-        )
-        .addOption(integer("--top-k <n>", "most candidates for a token", 1, 256, 40))
-        .addOption(number("--top-p <p>", "nucleus of the candidates, above 0", 0, 1, 0.95))
-        .addOption(integer("--context-size <n>", "largest context, in tokens", 64, 10_000_000, 4096))
+        .addOption(integer("--max-tokens <n>", "longest answer", 1, 1_000_000).default(512))
+        .addOption(integer("--seed <n>", "seed of the random strategy", 0, largestSeed).default(0));
+    return addAlignmentOptions(addPairOptions(command, "auto"))
+        .addOption(integer("--context-size <n>", "largest context, in tokens", 64, 10_000_000).default(4096))
         .option("--trace <file.html>", "write the conversation as a page, token by token with what was rejected")
         .option("--json", "one JSON object a line for each answer")
         .addHelpText("after", examples)
@@ -92,16 +83,4 @@ async function openSides({model, agent, threads}: Pair, options: ChatOptions): P
     const sequence = context.getSequence();
     aligner.configure({enabled: false}, sequence);
     return {aligned, raw: new Speaker(sequence, {systemPrompt, onBegin: onBegin("raw")}), aligner};
-}
-
-function number(flags: string, description: string, least: number, most: number, byDefault: number): Option {
-    return new Option(flags, description).argParser(numberIn(nameOf(flags), least, most)).default(byDefault);
-}
-
-function integer(flags: string, description: string, least: number, most: number, byDefault: number): Option {
-    return new Option(flags, description).argParser(integerIn(nameOf(flags), least, most)).default(byDefault);
-}
-
-function nameOf(flags: string): string {
-    return flags.split(" ")[0] as string;
 }

@@ -1,15 +1,16 @@
 /** `mara demo`: what the package does, on a model small enough to ship with it. */
-import {Command, Option} from "commander";
+import {Command} from "commander";
 import type {LlamaModel} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
 import type {ContestResult, Share} from "../demo/contest.js";
 import {heldOutPrompts, type Prompt} from "../demo/world.js";
+import {modeOption, thresholdOption} from "./alignment-options.js";
 import {facts, type Paint, painter, percent, plural, short, sideBySide, table, terminal} from "./format.js";
 import {Progress, printJson, printLines} from "./output.js";
 import {addPairOptions, openPair, type PairOptions} from "./pair.js";
-import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
+import {integer, largestSeed} from "./parse.js";
 import {legend, render} from "./trace.js";
 
 interface DemoOptions extends PairOptions {
@@ -49,23 +50,11 @@ Examples:
 export function demoCommand(): Command {
     const command = new Command("demo")
         .description("Watch a small model being aligned, and see the score over held-out prompts")
-        .addOption(
-            new Option("--prompts <n>", "held-out prompts to score")
-                .argParser(integerIn("--prompts", 1, 2000))
-                .default(200)
-        )
-        .addOption(
-            new Option("--show <n>", "prompts to show side by side").argParser(integerIn("--show", 0, 100)).default(5)
-        )
-        .addOption(
-            new Option("--seed <n>", "which held-out prompts").argParser(integerIn("--seed", 0, largestSeed)).default(1)
-        )
-        .addOption(
-            new Option("--threshold <p>", "accept probability that a token must exceed")
-                .argParser(numberIn("--threshold", 0, 1))
-                .default(0.5)
-        )
-        .addOption(choice("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto"));
+        .addOption(integer("--prompts <n>", "held-out prompts to score", 1, 2000).default(200))
+        .addOption(integer("--show <n>", "prompts to show side by side", 0, 100).default(5))
+        .addOption(integer("--seed <n>", "which held-out prompts", 0, largestSeed).default(1))
+        .addOption(thresholdOption())
+        .addOption(modeOption());
     return addPairOptions(command, "off")
         .option("--json", "print the figures as one JSON object")
         .addHelpText("after", help)

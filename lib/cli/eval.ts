@@ -1,35 +1,29 @@
 /** `mara eval`: what an agent does to a model's answers, in numbers and as a page. */
 import {join} from "node:path";
 import {Command, Option} from "commander";
-import type {Mode, Order, Strategy} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import type {EvaluationResult} from "../evaluate/evaluate.js";
 import type {EvaluationProgress} from "../evaluate/options.js";
 import type {PairResult, SideResult} from "../evaluate/result.js";
 import {loadPrompts} from "../prompts/prompts.js";
+import {type AlignmentOptions, addAlignmentOptions} from "./alignment-options.js";
 import {interrupted} from "./failure.js";
 import {facts, type Paint, painter, percent, plural, short, table, terminal} from "./format.js";
 import {Progress, printJson, printLines} from "./output.js";
 import {addPairOptions, openPair, type PairOptions} from "./pair.js";
-import {choice, integerIn, largestSeed, numberIn} from "./parse.js";
+import {integer, largestSeed, number, numberIn} from "./parse.js";
 
-interface EvalOptions extends PairOptions {
+interface EvalOptions extends PairOptions, AlignmentOptions {
     prompts: string;
     reward: string[];
     against?: string[];
     run?: string;
     limit?: number;
     maxTokens: number;
-    threshold: number;
     thresholds?: number[];
     sequences: number;
     contextSize?: number;
     seed: number;
-    mode: "auto" | Mode;
-    strategy: Strategy;
-    order: Order;
-    topK: number;
-    topP: number;
     tieMargin: number;
     fluency: boolean;
     judgeQuestion?: string;
@@ -62,11 +56,6 @@ export function evalCommand(): Command {
         .addOption(integer("--limit <n>", "use the first n prompts only", 1, 10_000_000))
         .addOption(integer("--max-tokens <n>", "longest answer", 1, 1_000_000).default(256))
         .addOption(
-            new Option("--threshold <p>", "accept probability that a token must exceed")
-                .argParser(numberIn("--threshold", 0, 1))
-                .default(0.5)
-        )
-        .addOption(
             new Option("--thresholds <list>", "also at each of these, separated by commas").argParser((text) =>
                 text.split(",").map(numberIn("--thresholds", 0, 1))
             )
@@ -74,25 +63,8 @@ export function evalCommand(): Command {
         .addOption(integer("--sequences <n>", "prompts answered at a time", 1, 256).default(4))
         .addOption(integer("--context-size <n>", "tokens of a sequence (default: what is needed)", 8, 10_000_000))
         .addOption(integer("--seed <n>", "of everything sampled", 0, largestSeed).default(0));
-    return addPairOptions(command, "auto")
-        .addOption(choice("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto"))
-        .addOption(
-            choice("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
-        )
-        .addOption(
-            choice("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], "best-first")
-        )
-        .addOption(integer("--top-k <n>", "most candidates for a token", 1, 256).default(40))
-        .addOption(
-            new Option("--top-p <p>", "nucleus of the candidates, above 0")
-                .argParser(numberIn("--top-p", 0, 1))
-                .default(0.95)
-        )
-        .addOption(
-            new Option("--tie-margin <x>", "scores that differ by no more are ties")
-                .argParser(numberIn("--tie-margin", 0, Number.MAX_VALUE))
-                .default(0)
-        )
+    return addAlignmentOptions(addPairOptions(command, "auto"))
+        .addOption(number("--tie-margin <x>", "scores that differ by no more are ties", 0, Number.MAX_VALUE).default(0))
         .option("--no-fluency", "leave out the answers' perplexity")
         .option("--judge-question <text>", "what judge: asks about an answer")
         .option("--aligner-template <text>", "what aligner: is asked, with {question} and {answer}")
@@ -223,10 +195,6 @@ function dialTable({dial, config}: EvaluationResult, paint: Paint): string[] {
 /** A difference of shares, in percentage points. */
 function points(value: number | null): string {
     return value === null ? "–" : `${value < 0 ? "" : "+"}${(100 * value).toFixed(1)}`;
-}
-
-function integer(flags: string, description: string, least: number, most: number): Option {
-    return new Option(flags, description).argParser(integerIn(flags.split(" ")[0] as string, least, most));
 }
 
 function collect(value: string, previous: string[] = []): string[] {

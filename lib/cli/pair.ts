@@ -1,14 +1,14 @@
 /** A language model and an agent, from what the command line names. */
 import {existsSync, statSync} from "node:fs";
 import {resolve} from "node:path";
-import {type Command, Option} from "commander";
+import type {Command} from "commander";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {demoAgentPath, demoModelPath, demoThreads} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {bytes, percent} from "./format.js";
 import {Progress} from "./output.js";
-import {choice, integerIn} from "./parse.js";
+import {choice, integer} from "./parse.js";
 
 export interface PairOptions {
     model?: string;
@@ -38,10 +38,12 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
             choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], gpuByDefault)
         )
         .addOption(
-            new Option(
+            integer(
                 "--threads <n>",
-                "threads of the model on the CPU (default: node-llama-cpp's choice; 1 for the demo's)"
-            ).argParser(integerIn("--threads", 1, 256))
+                "threads of the model on the CPU (default: node-llama-cpp's choice; 1 for the demo's)",
+                1,
+                256
+            )
         );
 }
 

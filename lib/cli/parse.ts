@@ -1,4 +1,4 @@
-/** Values of options. Each fails with the package's one wording, before anything is loaded. */
+/** Options and their values. Each fails with the package's one wording, before anything is loaded. */
 import {Option} from "commander";
 import {invalidArgument} from "../errors.js";
 
@@ -20,14 +20,28 @@ export function integerIn(option: string, least: number, most: number): (text: s
     };
 }
 
+/** An option that takes a number. */
+export function number(flags: string, description: string, least: number, most: number): Option {
+    return new Option(flags, description).argParser(numberIn(nameOf(flags), least, most));
+}
+
+/** An option that takes an integer. */
+export function integer(flags: string, description: string, least: number, most: number): Option {
+    return new Option(flags, description).argParser(integerIn(nameOf(flags), least, most));
+}
+
 /** An option that takes one of a few words. */
 export function choice(flags: string, description: string, words: readonly string[], byDefault?: string): Option {
-    const name = flags.split(" ")[0] ?? flags;
     const option = new Option(flags, `${description} (${words.join(", ")})`).argParser((text) => {
         if (words.includes(text)) return text;
-        throw invalidArgument(name, `one of ${words.map((word) => JSON.stringify(word)).join(", ")}`, text);
+        throw invalidArgument(nameOf(flags), `one of ${words.map((word) => JSON.stringify(word)).join(", ")}`, text);
     });
     return byDefault === undefined ? option : option.default(byDefault);
+}
+
+/** `--name` of `--name <value>`. */
+function nameOf(flags: string): string {
+    return flags.split(" ")[0] as string;
 }
 
 export const largestSeed = 2 ** 32 - 1;

@@ -1,13 +1,13 @@
 /** `mara train`: options, and what becomes of them. */
 import {resolve} from "node:path";
-import {Command, Option} from "commander";
+import {Command, type Option} from "commander";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
 import {baselines, methods, penalties, presets, type TrainOptions} from "../train/options.js";
 import {interrupted} from "./failure.js";
 import {facts, painter, percent, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel} from "./pair.js";
-import {choice, integerIn, numberIn} from "./parse.js";
+import {choice, integer, number} from "./parse.js";
 import {TrainView} from "./train-view.js";
 
 type Flags = Partial<Record<ConstantName, number>> & {
@@ -92,9 +92,7 @@ function constantOption(name: ConstantName, group: string): Option {
     const value = Math.round(byDefault * 1e4) / 1e4;
     const defaults = small === undefined ? `default: ${value}` : `default: ${value}; small: ${small}`;
     const of = group === "general" ? "" : `${group}: `;
-    return new Option(`${flag} <n>`, `${of}${help} (${defaults})`).argParser(
-        whole ? integerIn(flag, least, most) : numberIn(flag, least, most)
-    );
+    return (whole ? integer : number)(`${flag} <n>`, `${of}${help} (${defaults})`, least, most);
 }
 
 async function train(flags: Flags): Promise<void> {
@@ -184,12 +182,4 @@ function optionsOf(flags: Flags): TrainOptions {
 
 function given<T extends object>(values: T): {[K in keyof T]?: Exclude<T[K], undefined>} {
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
-}
-
-function integer(flags: string, description: string, least: number, most: number): Option {
-    return new Option(flags, description).argParser(integerIn(flags.split(" ")[0] as string, least, most));
-}
-
-function number(flags: string, description: string, least: number, most: number): Option {
-    return new Option(flags, description).argParser(numberIn(flags.split(" ")[0] as string, least, most));
 }
