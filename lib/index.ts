@@ -24,5 +24,5 @@ export type {Reward, RewardFunction, RewardResult, RewardSpan, ScoredResponse} f
 export type {TrainConfig, TrainOptions} from "./train/options.js";
 export type {FitMetrics} from "./train/preference.js";
 export type {TrainPhase, TrainProgress} from "./train/progress.js";
-export type {SacMetrics} from "./train/sac.js";
+export type {SacMetrics} from "./train/sac-batch.js";
 export {type TrainResult, trainAgent} from "./train/train.js";

@@ -19,13 +19,31 @@ export const tensorNames = [
 
 export type TensorName = (typeof tensorNames)[number];
 
-/** A checked state dict: every tensor once, shapes that fit, finite values. */
-export interface StateDict {
-    /** In the precision of the file (F64: narrowed to F32), in bytes of their own: the file's buffer is not kept alive. */
-    tensors: ReadonlyMap<TensorName, Tensor & {dtype: FloatDtype}>;
+/** Embedding size, and outputs of the two hidden layers. */
+export interface NetworkSizes {
     width: number;
     hidden1: number;
     hidden2: number;
+}
+
+/** A checked state dict: every tensor once, shapes that fit, finite values. */
+export interface StateDict extends NetworkSizes {
+    /** In the precision of the file (F64: narrowed to F32), in bytes of their own: the file's buffer is not kept alive. */
+    tensors: ReadonlyMap<TensorName, Tensor & {dtype: FloatDtype}>;
+}
+
+/** Of every tensor, row-major. */
+export function shapesOf({width, hidden1, hidden2}: NetworkSizes): Record<TensorName, number[]> {
+    return {
+        "ln.weight": [width],
+        "ln.bias": [width],
+        "linear1.weight": [hidden1, width],
+        "linear1.bias": [hidden1],
+        "linear2.weight": [hidden2, hidden1],
+        "linear2.bias": [hidden2],
+        "output_linear.weight": [2, hidden2],
+        "output_linear.bias": [2]
+    };
 }
 
 /**
@@ -38,16 +56,7 @@ export function readStateDict(tensors: ReadonlyMap<string, Tensor>): {dict: Stat
     const width = sizeOf(named, "ln.weight", 1);
     const hidden1 = sizeOf(named, "linear1.weight", 2);
     const hidden2 = sizeOf(named, "linear2.weight", 2);
-    const shapes: Record<TensorName, number[]> = {
-        "ln.weight": [width],
-        "ln.bias": [width],
-        "linear1.weight": [hidden1, width],
-        "linear1.bias": [hidden1],
-        "linear2.weight": [hidden2, hidden1],
-        "linear2.bias": [hidden2],
-        "output_linear.weight": [2, hidden2],
-        "output_linear.bias": [2]
-    };
+    const shapes = shapesOf({width, hidden1, hidden2});
     const kept = new Map<TensorName, Tensor & {dtype: FloatDtype}>();
     const values = {} as Record<TensorName, Float32Array>;
     for (const name of tensorNames) {

@@ -3,16 +3,10 @@
  * an agent file (`actor.ln.weight`, `critic1.linear1.bias`, `target2.…`, `critic1.moment1.…`), `scalars` (F64) and `random` (U64).
  */
 import {readSafetensors, writeSafetensors} from "../agent/safetensors.js";
-import {type TensorName, tensorNames} from "../agent/state-dict.js";
+import {type NetworkSizes, shapesOf, type TensorName, tensorNames} from "../agent/state-dict.js";
 import {countItems, type Tensor, tensorOf} from "../agent/tensor.js";
 import {MaraError} from "../errors.js";
 import type {NativeLearner} from "../native.js";
-
-export interface LearnerSizes {
-    width: number;
-    hidden1: number;
-    hidden2: number;
-}
 
 /** By the index of the native array. */
 const arrayNames = [
@@ -28,7 +22,7 @@ const randomCount = 4;
 /** Cuts a flat array of parameters into the tensors of an agent file. */
 export function splitParameters(
     values: Float32Array,
-    sizes: LearnerSizes
+    sizes: NetworkSizes
 ): Record<TensorName, {shape: number[]; data: Float32Array}> {
     const shapes = shapesOf(sizes);
     let at = 0;
@@ -41,7 +35,7 @@ export function splitParameters(
 }
 
 /** The inverse of `splitParameters`; `read` gives each tensor's items. */
-export function joinParameters(sizes: LearnerSizes, read: (name: TensorName, shape: number[]) => Float32Array) {
+export function joinParameters(sizes: NetworkSizes, read: (name: TensorName, shape: number[]) => Float32Array) {
     const shapes = shapesOf(sizes);
     const values = new Float32Array(tensorNames.reduce((sum, name) => sum + countItems(shapes[name]), 0));
     let at = 0;
@@ -53,7 +47,7 @@ export function joinParameters(sizes: LearnerSizes, read: (name: TensorName, sha
 }
 
 /** @throws MaraError LEARNER_BUSY, LEARNER_DISPOSED (through `fromNative`) */
-export function writeLearnerState(native: NativeLearner, sizes: LearnerSizes): Uint8Array {
+export function writeLearnerState(native: NativeLearner, sizes: NetworkSizes): Uint8Array {
     const tensors = new Map<string, Tensor>();
     arrayNames.forEach((network, index) => {
         const parts = splitParameters(native.array(index), sizes);
@@ -67,7 +61,7 @@ export function writeLearnerState(native: NativeLearner, sizes: LearnerSizes): U
 
 /** What a saved state holds, checked. */
 export class LearnerState {
-    readonly sizes: LearnerSizes;
+    readonly sizes: NetworkSizes;
     readonly #tensors: ReadonlyMap<string, Tensor>;
 
     /** @throws MaraError LEARNER_STATE */
@@ -118,19 +112,6 @@ export class LearnerState {
         }
         return new Uint8Array(tensor.bytes);
     }
-}
-
-function shapesOf({width, hidden1, hidden2}: LearnerSizes): Record<TensorName, number[]> {
-    return {
-        "ln.weight": [width],
-        "ln.bias": [width],
-        "linear1.weight": [hidden1, width],
-        "linear1.bias": [hidden1],
-        "linear2.weight": [hidden2, hidden1],
-        "linear2.bias": [hidden2],
-        "output_linear.weight": [2, hidden2],
-        "output_linear.bias": [2]
-    };
 }
 
 function bytesOf(values: Float64Array | BigUint64Array): Uint8Array {

@@ -3,7 +3,7 @@ import {writeWhole} from "../agent/agent-file.js";
 import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../report/page.js";
 import type {Job} from "./job.js";
 import type {ResponseRow} from "./responses.js";
-import type {SampleRow} from "./sac.js";
+import type {SampleRow} from "./sac-batch.js";
 
 type Row = Record<string, unknown>;
 

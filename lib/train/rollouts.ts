@@ -6,17 +6,18 @@ import {requireAgent} from "../align/aligner.js";
 import {LanesBackend} from "../align/lanes-backend.js";
 import {type CandidateOptions, type Mode, requireInteger, requireOneOf, resolveSettings} from "../align/options.js";
 import {invalidArgument, MaraError} from "../errors.js";
-import {promptTokens, stopTriggers} from "../generation/prompt-tokens.js";
+import {promptTokens} from "../generation/prompt-tokens.js";
 import {fromNative} from "../native.js";
 import type {Prompt} from "../prompts/prompts.js";
-import type {RolloutEngine, Step, Strand} from "./rollout/engine.js";
-import {uniformStream} from "./rollout/exploration.js";
+import type {RolloutEngine} from "./rollout/engine.js";
 import {RolloutHost} from "./rollout/host.js";
 import {LanesEngine, lanesKept} from "./rollout/lanes-engine.js";
-import {concatenate} from "./rollout/rows.js";
+import {type ResponseStates, readStates} from "./rollout/read-states.js";
+import {respond} from "./rollout/respond.js";
 import {SerialEngine} from "./rollout/serial-engine.js";
-import {Episode, type Trajectory} from "./trajectory.js";
+import type {Trajectory} from "./trajectory.js";
 
+export type {ResponseStates} from "./rollout/read-states.js";
 export type {Trajectory, TrajectoryDecision} from "./trajectory.js";
 
 export interface RolloutOptions extends Pick<LlamaContextOptions, "flashAttention" | "threads" | "swaFullCache"> {
@@ -59,18 +60,18 @@ export class Rollouts {
     readonly contextSize: number;
     readonly #host: RolloutHost;
     readonly #engine: RolloutEngine;
-    readonly #limits: {maxTokens: number; fallbackRank: number};
+    readonly #limits: {maxTokens: number; fallbackRank: number; contextSize: number};
     #last: Promise<unknown> = Promise.resolve();
 
     private constructor(
         host: RolloutHost,
         engine: RolloutEngine,
-        {contextSize, ...limits}: {maxTokens: number; fallbackRank: number; contextSize: number}
+        limits: {maxTokens: number; fallbackRank: number; contextSize: number}
     ) {
         this.model = host.context.model;
         this.mode = engine.mode;
         this.sequences = engine.sequences;
-        this.contextSize = contextSize;
+        this.contextSize = limits.contextSize;
         this.#host = host;
         this.#engine = engine;
         this.#limits = limits;
@@ -140,58 +141,12 @@ export class Rollouts {
         for (const [i, seed] of seeds.entries())
             requireInteger(`seeds[${i}]`, seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
         const texts = prompts.map((prompt, i) => this.#promptTokens(prompt, i));
-        await this.#exclusively(() => this.#run(agent, prompts, texts, seeds, onTrajectory, signal));
-    }
-
-    async #run(
-        agent: MaraAgent,
-        prompts: readonly Prompt[],
-        texts: readonly (readonly Token[])[],
-        seeds: readonly number[],
-        onTrajectory: (trajectory: Trajectory, index: number) => void,
-        signal: AbortSignal | undefined
-    ): Promise<void> {
-        const engine = this.#engine;
-        const stop = stopTriggers(this.model);
-        let next = 0;
-        let open: Running[] = [];
-        for (;;) {
-            while (open.length < engine.sequences && next < prompts.length) {
-                this.#requireOpen(signal);
-                const index = next++;
-                const tokens = texts[index] as readonly Token[];
-                const maxTokens = Math.min(this.#limits.maxTokens, this.contextSize - tokens.length);
-                const uniform = uniformStream(seeds[index] as number);
-                const limits = {...this.#limits, maxTokens};
-                const episode = new Episode(this.model, prompts[index] as Prompt, uniform, stop, limits);
-                const {strand, candidates} = await engine.begin(tokens);
-                open.push(new Running(index, episode, strand, candidates));
-            }
-            if (open.length === 0) return;
-            this.#requireOpen(signal);
-            // The first has waited longest. Whoever took part goes to the end of the queue.
-            const group: Running[] = [];
-            let places = engine.places;
-            for (const running of open) {
-                const wanted = engine.placesOf(running.step);
-                if (wanted > places && group.length > 0) continue;
-                group.push(running);
-                places -= wanted;
-            }
-            const outcomes = await engine.step(
-                group.map(({step}) => step),
-                agent._native
-            );
-            open = open.filter((running) => !group.includes(running));
-            for (const [i, running] of group.entries()) {
-                const trajectory = running.enter(outcomes[i] as (typeof outcomes)[number]);
-                if (trajectory === undefined) open.push(running);
-                else {
-                    engine.end(running.step.strand);
-                    onTrajectory(trajectory, running.index);
-                }
-            }
-        }
+        const requireOpen = () => this.#requireOpen(signal);
+        const {model} = this;
+        const limits = this.#limits;
+        await this.#exclusively(() =>
+            respond(this.#engine, {model, agent, prompts, texts, seeds, limits, onTrajectory, requireOpen})
+        );
     }
 
     /**
@@ -229,45 +184,8 @@ export class Rollouts {
                 );
             return {before, tokens};
         });
-        await this.#exclusively(() => this.#readStates(texts, onStates, signal));
-    }
-
-    async #readStates(
-        texts: readonly {before: readonly Token[]; tokens: Token[]}[],
-        onStates: (states: ResponseStates, index: number) => void,
-        signal: AbortSignal | undefined
-    ): Promise<void> {
-        const engine = this.#engine;
-        const open: {index: number; strand: Strand; rest: Token[]; parts: Float32Array[]}[] = [];
-        let waiting = 0;
-        /** Decodes one batch: the oldest responses first. */
-        const decode = async () => {
-            this.#requireOpen(signal);
-            let places = engine.places;
-            const group = open
-                .map((text) => {
-                    const tokens = text.rest.splice(0, places);
-                    places -= tokens.length;
-                    return {text, strand: text.strand, tokens};
-                })
-                .filter(({tokens}) => tokens.length > 0);
-            waiting -= engine.places - places;
-            const states = await engine.run(group);
-            for (const [i, {text}] of group.entries()) text.parts.push(states[i] as Float32Array);
-            while (open[0]?.rest.length === 0) {
-                const {index, strand, parts} = open.shift() as (typeof open)[number];
-                engine.end(strand);
-                onStates({tokens: (texts[index] as {tokens: Token[]}).tokens, states: concatenate(parts)}, index);
-            }
-        };
-        for (const [index, {before, tokens}] of texts.entries()) {
-            this.#requireOpen(signal);
-            const {strand} = await engine.begin(before);
-            open.push({index, strand, rest: [...tokens], parts: []});
-            waiting += tokens.length;
-            while (waiting >= engine.places || open.length === engine.sequences) await decode();
-        }
-        while (open.length > 0) await decode();
+        const requireOpen = () => this.#requireOpen(signal);
+        await this.#exclusively(() => readStates(this.#engine, {texts, onStates, requireOpen}));
     }
 
     /** Ends what is running and frees the context. */
@@ -311,42 +229,5 @@ export class Rollouts {
             `more than the ${tokens.length} tokens of prompt ${index + 1}`,
             this.contextSize
         );
-    }
-}
-
-/** Tokens of a response and their hidden states, [tokens][width]. */
-export interface ResponseStates {
-    tokens: Token[];
-    states: Float32Array;
-}
-
-/** A response under way, with its place in the cache. */
-class Running {
-    readonly index: number;
-    readonly #episode: Episode;
-    readonly #strand: Strand;
-    step: Step;
-
-    constructor(index: number, episode: Episode, strand: Strand, candidates: Step["candidates"]) {
-        this.index = index;
-        this.#episode = episode;
-        this.#strand = strand;
-        this.step = this.#stepWith(candidates);
-    }
-
-    /** The trajectory, if it is complete. */
-    enter(outcome: Awaited<ReturnType<RolloutEngine["step"]>>[number]): Trajectory | undefined {
-        this.#episode.enter(this.step.candidates, this.step.exploration, outcome);
-        if (outcome.next !== undefined) this.step = this.#stepWith(outcome.next);
-        return this.#episode.trajectory;
-    }
-
-    #stepWith(candidates: Step["candidates"]): Step {
-        return {
-            strand: this.#strand,
-            candidates,
-            exploration: this.#episode.explore(candidates),
-            goesOn: (token) => this.#episode.goesOn(token)
-        };
     }
 }

@@ -11,7 +11,8 @@ import {promptOfEpisode} from "./random.js";
 import {writeReport} from "./report.js";
 import {sampleResponses} from "./responses.js";
 import type {RunDirectory} from "./run-directory.js";
-import {type Baselines, Sac, type SacMetrics, type SacState} from "./sac.js";
+import {Sac, type SacState} from "./sac.js";
+import type {Baselines, SacMetrics} from "./sac-batch.js";
 import {prepare} from "./setup.js";
 
 export interface TrainResult {

@@ -1,0 +1,96 @@
+/** The loop of a run: responses take turns in batches, and the next prompt takes the place of one that is finished. */
+import type {LlamaModel, Token} from "node-llama-cpp";
+import type {MaraAgent} from "../../agent/agent.js";
+import {stopTriggers} from "../../generation/prompt-tokens.js";
+import type {Prompt} from "../../prompts/prompts.js";
+import {Episode, type Trajectory} from "../trajectory.js";
+import type {RolloutEngine, Step, Strand} from "./engine.js";
+import {uniformStream} from "./exploration.js";
+
+export interface Respond {
+    model: LlamaModel;
+    agent: MaraAgent;
+    prompts: readonly Prompt[];
+    /** The tokens of each prompt. */
+    texts: readonly (readonly Token[])[];
+    seeds: readonly number[];
+    limits: {maxTokens: number; fallbackRank: number; contextSize: number};
+    onTrajectory: (trajectory: Trajectory, index: number) => void;
+    /** Called before every decode; throws to end the run. */
+    requireOpen: () => void;
+}
+
+export async function respond(engine: RolloutEngine, work: Respond): Promise<void> {
+    const {model, agent, prompts, texts, seeds, limits, onTrajectory, requireOpen} = work;
+    const stop = stopTriggers(model);
+    let next = 0;
+    let open: Running[] = [];
+    for (;;) {
+        while (open.length < engine.sequences && next < prompts.length) {
+            requireOpen();
+            const index = next++;
+            const tokens = texts[index] as readonly Token[];
+            const maxTokens = Math.min(limits.maxTokens, limits.contextSize - tokens.length);
+            const uniform = uniformStream(seeds[index] as number);
+            const {fallbackRank} = limits;
+            const episode = new Episode(model, prompts[index] as Prompt, uniform, stop, {maxTokens, fallbackRank});
+            const {strand, candidates} = await engine.begin(tokens);
+            open.push(new Running(index, episode, strand, candidates));
+        }
+        if (open.length === 0) return;
+        requireOpen();
+        // The first has waited longest. Whoever took part goes to the end of the queue.
+        const group: Running[] = [];
+        let places = engine.places;
+        for (const running of open) {
+            const wanted = engine.placesOf(running.step);
+            if (wanted > places && group.length > 0) continue;
+            group.push(running);
+            places -= wanted;
+        }
+        const outcomes = await engine.step(
+            group.map(({step}) => step),
+            agent._native
+        );
+        open = open.filter((running) => !group.includes(running));
+        for (const [i, running] of group.entries()) {
+            const trajectory = running.enter(outcomes[i] as (typeof outcomes)[number]);
+            if (trajectory === undefined) open.push(running);
+            else {
+                engine.end(running.step.strand);
+                onTrajectory(trajectory, running.index);
+            }
+        }
+    }
+}
+
+/** A response under way, with its place in the cache. */
+class Running {
+    readonly index: number;
+    readonly #episode: Episode;
+    readonly #strand: Strand;
+    step: Step;
+
+    constructor(index: number, episode: Episode, strand: Strand, candidates: Step["candidates"]) {
+        this.index = index;
+        this.#episode = episode;
+        this.#strand = strand;
+        this.step = this.#stepWith(candidates);
+    }
+
+    /** The trajectory, if it is complete. */
+    enter(outcome: Awaited<ReturnType<RolloutEngine["step"]>>[number]): Trajectory | undefined {
+        this.#episode.enter(this.step.candidates, this.step.exploration, outcome);
+        if (outcome.next !== undefined) this.step = this.#stepWith(outcome.next);
+        return this.#episode.trajectory;
+    }
+
+    #stepWith(candidates: Step["candidates"]): Step {
+        return {
+            strand: this.#strand,
+            candidates,
+            exploration: this.#episode.explore(candidates),
+            goesOn: (token) => this.#episode.goesOn(token)
+        };
+    }
+}
