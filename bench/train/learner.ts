@@ -13,16 +13,18 @@ export interface LearnerWork {
     rows: number;
     threads: number;
     seconds: number;
+    /** Updates before the timed ones. */
+    warmUp: number;
 }
 
 export interface UpdatesResult {
     updatesPerSecond: number;
-    /** Of the policy after the last update, nats. */
+    /** Of the policy after the last update of the warm-up, nats. */
     entropy: number;
     detail: string;
 }
 
-/** An untrained policy is near even. What is far from it has not learnt on the same task; parameters are compared by the tests. */
+/** A policy that has hardly learnt is near even. What is far from it has not worked on the same task; parameters are compared by the tests. */
 function problem({entropy}: UpdatesResult): string | undefined {
     return entropy > 0.3 && entropy <= 0.6932 ? undefined : `its policy has an entropy of ${entropy}`;
 }
@@ -34,7 +36,7 @@ export async function measureLearner(options: BenchOptions, result: SuiteResult)
     const rows: string[][] = [];
     const data: Record<string, unknown> = {};
     for (const width of [576, 2048]) {
-        const work: LearnerWork = {width, batch: 1024, rows: 8192, threads, seconds: quick ? 1 : 10};
+        const work: LearnerWork = {width, batch: 1024, rows: 8192, threads, seconds: quick ? 1 : 10, warmUp: 5};
         const contenders = [
             {
                 name: "ours",

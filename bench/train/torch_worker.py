@@ -73,10 +73,10 @@ def update():
     return entropy
 
 
-for _ in range(2):
-    update()
+for _ in range(work["warmUp"]):
+    entropy = update()
 count, start = 0, time.perf_counter()
 while count < 3 or time.perf_counter() - start < work["seconds"]:
-    entropy = update()
+    update()
     count += 1
 print(json.dumps({"updatesPerSecond": count / (time.perf_counter() - start), "entropy": entropy.item(), "detail": f"torch {torch.__version__}"}))

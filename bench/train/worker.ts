@@ -4,7 +4,7 @@ import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
 import {Learner} from "../../lib/train/learner.js";
 import type {LearnerWork, UpdatesResult} from "./learner.js";
 
-const {width, batch, rows, threads, seconds} = JSON.parse(process.argv[2] as string) as LearnerWork;
+const {width, batch, rows, threads, seconds, warmUp} = JSON.parse(process.argv[2] as string) as LearnerWork;
 const random = xoroshiro128plus(1);
 const number = () => uniformFloat64(random) * 2 - 1;
 
@@ -16,12 +16,12 @@ learner.addTransitions({
     reward: Float32Array.from({length: rows}, number),
     nextState: Int32Array.from({length: rows}, (_, i) => (i % 100 === 99 ? -1 : i + 1))
 });
-await learner.update(2);
+let entropy = 0;
+for (let i = 0; i < warmUp; i++) ({entropy} = await learner.update(1));
 const start = performance.now();
 let count = 0;
-let entropy = 0;
 while (count < 3 || performance.now() - start < seconds * 1000) {
-    ({entropy} = await learner.update(1));
+    await learner.update(1);
     count++;
 }
 const updatesPerSecond = (count / (performance.now() - start)) * 1000;
