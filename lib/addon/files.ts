@@ -27,7 +27,7 @@ export function thisPlatform(): Platform {
 }
 
 /**
- * The files to try in `root`, the package's folder: what was compiled there, then what it came with; each time CUDA's first.
+ * The files to try in `root`, the package's folder: with CUDA, then without; each time what was compiled there, then what it came with.
  * `override` (NODE_LLAMA_MARA_PREBUILD), a `.node` file or a folder laid out like the package, replaces them all.
  */
 export function addonFiles(root: string, {os, arch, libc}: Platform, override?: string): AddonFile[] {
@@ -42,8 +42,8 @@ export function addonFiles(root: string, {os, arch, libc}: Platform, override?: 
     });
     return [
         file(join(folder, "build-cuda", "Release", "mara.node"), "built", true),
-        file(join(folder, "build", "Release", "mara.node"), "built", false),
         file(join(prebuilds, "cuda", name), "prebuilt", true),
+        file(join(folder, "build", "Release", "mara.node"), "built", false),
         file(join(prebuilds, name), "prebuilt", false)
-    ].sort((a, b) => Number(b.cuda) - Number(a.cuda));
+    ];
 }
