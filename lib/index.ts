@@ -11,9 +11,9 @@ export type {
 } from "./align/options.js";
 export type {AlignerStats} from "./align/stats.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
-export {type Evaluation, type EvaluationResult, evaluate} from "./evaluate/evaluate.js";
+export {type Evaluation, evaluate} from "./evaluate/evaluate.js";
 export type {EvaluateOptions, EvaluationProgress} from "./evaluate/options.js";
-export type {DialPoint, Estimate, PairResult, SideResult} from "./evaluate/result.js";
+export type {DialPoint, Estimate, EvaluationResult, PairResult, SideResult} from "./evaluate/result.js";
 export type {Side} from "./evaluate/sides.js";
 export {type Answer, type AnswerOptions, answerAll} from "./generation/answers.js";
 export {promptTokens} from "./generation/prompt-tokens.js";

@@ -1,6 +1,6 @@
 import {createRequire} from "node:module";
 import {fileURLToPath} from "node:url";
-import type {Tensors} from "./worker.js";
+import type {Tensors} from "./plain.js";
 
 /** The part of onnxruntime-node that is used here; the package is installed by the bench only. */
 interface OnnxRuntime {

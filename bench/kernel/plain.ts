@@ -1,4 +1,5 @@
-import type {Tensors} from "./worker.js";
+/** Of an agent, by name. */
+export type Tensors = Record<string, {shape: number[]; data: Float32Array}>;
 
 /** The network as one would write it in TypeScript with typed arrays: loops over rows, four sums at a time. */
 export function scorePlainly(tensors: Tensors): (states: Float32Array, count: number) => Float32Array {

@@ -14,9 +14,7 @@ import {
     shapesOf
 } from "./cases.js";
 import {onnxScorer} from "./onnx.js";
-import {scorePlainly} from "./plain.js";
-
-export type Tensors = Record<string, {shape: number[]; data: Float32Array}>;
+import {scorePlainly, type Tensors} from "./plain.js";
 
 interface Scorer {
     score(states: Float32Array, count: number): ArrayLike<number> | Promise<ArrayLike<number>>;

@@ -1,7 +1,6 @@
 /** One evaluation as Markdown. */
 import {renderTable} from "../../bench/harness/table.js";
-import type {EvaluationResult} from "../../lib/evaluate/evaluate.js";
-import type {Estimate, PairResult, SideResult} from "../../lib/evaluate/result.js";
+import type {Estimate, EvaluationResult, PairResult, SideResult} from "../../lib/evaluate/result.js";
 import type {Side} from "../../lib/evaluate/sides.js";
 import type {Prompt} from "../../lib/prompts/prompts.js";
 

@@ -1,7 +1,6 @@
 /** What to do about an addon that could not be loaded, by what the system's loader said. */
 import {readFileSync} from "node:fs";
-import type {Platform} from "./files.js";
-import {type AddonFailure, missing} from "./load.js";
+import {type AddonFailure, missing, type Platform} from "./files.js";
 
 const rebuild = "Then run: npm rebuild node-llama-mara";
 

@@ -9,6 +9,13 @@ export interface AddonFile {
     cuda: boolean;
 }
 
+export interface AddonFailure extends AddonFile {
+    reason: string;
+}
+
+/** Nothing to complain about once another file works. */
+export const missing = "there is no such file";
+
 export interface Platform {
     os: string;
     arch: string;

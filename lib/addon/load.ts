@@ -2,11 +2,7 @@
 import {closeSync, existsSync, fstatSync, openSync, readSync} from "node:fs";
 import {createRequire} from "node:module";
 import {explain} from "./advice.js";
-import {type AddonFile, addonFiles, type Platform, thisPlatform} from "./files.js";
-
-export interface AddonFailure extends AddonFile {
-    reason: string;
-}
+import {type AddonFailure, type AddonFile, addonFiles, missing, type Platform, thisPlatform} from "./files.js";
 
 export interface LoadedAddon<Addon> extends AddonFile {
     addon: Addon;
@@ -14,8 +10,6 @@ export interface LoadedAddon<Addon> extends AddonFile {
     failures: AddonFailure[];
 }
 
-/** Nothing to complain about once another file works. */
-export const missing = "there is no such file";
 /** Why a CUDA file stays unused on most machines: nothing to complain about either. */
 export const noDevice = "no CUDA device answers";
 const require = createRequire(import.meta.url);

@@ -2,9 +2,8 @@
 import {join} from "node:path";
 import {Command, Option} from "commander";
 import {invalidArgument} from "../errors.js";
-import type {EvaluationResult} from "../evaluate/evaluate.js";
 import type {EvaluationProgress} from "../evaluate/options.js";
-import type {PairResult, SideResult} from "../evaluate/result.js";
+import type {EvaluationResult, PairResult, SideResult} from "../evaluate/result.js";
 import {loadPrompts} from "../prompts/prompts.js";
 import {type AlignmentOptions, addAlignmentOptions} from "./alignment-options.js";
 import {interrupted} from "./failure.js";

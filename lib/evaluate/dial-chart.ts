@@ -1,5 +1,5 @@
 import {svgLines} from "../report/svg.js";
-import type {EvaluationResult} from "./evaluate.js";
+import type {EvaluationResult} from "./result.js";
 
 /** The threshold dial as an SVG file: what it buys, and, where it was measured, what it costs. */
 export function dialSvg({dial, others, config}: EvaluationResult): string {

@@ -11,28 +11,8 @@ import {dialSvg} from "./dial-chart.js";
 import {type EvaluateOptions, type EvaluationProgress, resolveOptions, type Settings} from "./options.js";
 import {describeModel, hashOfAgent, loadModel} from "./plans.js";
 import {evaluationReport} from "./report.js";
-import {type DialPoint, type PairResult, pairResult, type SideResult, sideResult} from "./result.js";
+import {type DialPoint, type EvaluationResult, pairResult, sideResult} from "./result.js";
 import {type Setting, type Side, Sides} from "./sides.js";
-
-export interface EvaluationResult {
-    version: 1;
-    /** What was compared, and all that the answers depend on. */
-    config: {
-        model: object;
-        agent: {sha256: string};
-        rewards: string[];
-        against: string[];
-        prompts: number;
-    } & Omit<Settings, "against">;
-    aligned: SideResult;
-    others: SideResult[];
-    /** Every opponent by every reward. */
-    pairs: PairResult[];
-    /** Empty unless thresholds were given. */
-    dial: DialPoint[];
-    /** What the clock said, by side; the only part that another run would not repeat. Reading prompts is not in it. */
-    timing: Record<string, {seconds: number; tokensPerSecond: number}>;
-}
 
 export interface Evaluation {
     result: EvaluationResult;

@@ -1,6 +1,5 @@
 import type {ChartSpec} from "../report/page.js";
-import type {EvaluationResult} from "./evaluate.js";
-import type {Estimate} from "./result.js";
+import type {Estimate, EvaluationResult} from "./result.js";
 import type {Side} from "./sides.js";
 
 /** A chart and what stands below it; `caption` is HTML. */

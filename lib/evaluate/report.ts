@@ -2,9 +2,9 @@
 import type {Prompt} from "../prompts/prompts.js";
 import {chartFigure, escapeHtml, htmlPage} from "../report/page.js";
 import {pageTokens, tokenLegend, tokenScript, tokenStyle} from "../report/token-script.js";
-import type {EvaluationResult} from "./evaluate.js";
 import {evaluationCharts} from "./report-charts.js";
 import {promptScript, promptStyle} from "./report-script.js";
+import type {EvaluationResult} from "./result.js";
 import {type Estimate, outcomes, type PairResult, type SideResult} from "./result.js";
 import type {Side} from "./sides.js";
 

@@ -1,6 +1,7 @@
 /** What an evaluation found: plain data, the same for the same answers and scores. */
 import {mean} from "simple-statistics";
 import {bootstrapInterval, type Interval, pairedDifferenceInterval, wilsonInterval} from "../statistics/intervals.js";
+import type {Settings} from "./options.js";
 import type {Counts, Score} from "./side-store.js";
 import type {Side} from "./sides.js";
 import {distinct, repetition, wordsOf} from "./text-metrics.js";
@@ -59,6 +60,26 @@ export interface DialPoint {
     /** Against the first opponent, by the first reward. */
     pair: PairResult;
     side: SideResult;
+}
+
+export interface EvaluationResult {
+    version: 1;
+    /** What was compared, and all that the answers depend on. */
+    config: {
+        model: object;
+        agent: {sha256: string};
+        rewards: string[];
+        against: string[];
+        prompts: number;
+    } & Omit<Settings, "against">;
+    aligned: SideResult;
+    others: SideResult[];
+    /** Every opponent by every reward. */
+    pairs: PairResult[];
+    /** Empty unless thresholds were given. */
+    dial: DialPoint[];
+    /** What the clock said, by side; the only part that another run would not repeat. Reading prompts is not in it. */
+    timing: Record<string, {seconds: number; tokensPerSecond: number}>;
 }
 
 export function sideResult(side: Side): SideResult {

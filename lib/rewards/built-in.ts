@@ -3,13 +3,17 @@ import {specError, type Term} from "./expression.js";
 import {headReward} from "./head.js";
 import {defaultQuestion, judgeReward} from "./judge.js";
 import {moduleReward} from "./module.js";
-import type {RewardOptions} from "./open.js";
 import {rankReward} from "./rank.js";
 import type {Resources} from "./resources.js";
 import type {Reward} from "./reward.js";
 import {type LengthUnit, length, profanity, readability, regex, sentiment} from "./text.js";
 
-type Open = (argument: string, options: RewardOptions, resources: Resources, name: string) => Promise<Reward> | Reward;
+/** The options of `openReward` that a reward here reads. */
+interface Options {
+    judgeQuestion?: string;
+}
+
+type Open = (argument: string, options: Options, resources: Resources, name: string) => Promise<Reward> | Reward;
 
 /** Says what is wrong with an argument; the place is added by `openBuiltIn`. */
 class Unfit extends Error {}
@@ -59,7 +63,7 @@ export const builtInNames: readonly string[] = [...new Set([...Object.keys(plain
 export async function openBuiltIn(
     {name, argument, offset}: Term,
     spec: string,
-    options: RewardOptions,
+    options: Options,
     resources: Resources
 ): Promise<Reward> {
     if (argument === undefined) {

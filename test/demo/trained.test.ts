@@ -1,7 +1,7 @@
 import {join} from "node:path";
 import {describe, expect, it} from "vitest";
 import type {ContestResult} from "../../lib/demo/contest.js";
-import type {EvaluationResult} from "../../lib/evaluate/evaluate.js";
+import type {EvaluationResult} from "../../lib/evaluate/result.js";
 import {hasDemo, mara, needsDemo, succeed, temporaryFolder} from "../cli/helpers.js";
 
 describe.skipIf(!hasDemo)(`an agent for the demo's model, made by mara train${needsDemo}`, () => {
