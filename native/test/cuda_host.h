@@ -1,5 +1,6 @@
 // The names of native/kernel/cuda/device.cuh on the host: every thread of every block is a fiber, run in random order from one
-// meeting point (barrier, shuffle, mma, spin) to the next. Asynchronous copies happen only when they are waited for.
+// meeting point (barrier, shuffle, mma, spin) to the next, and whole blocks pause at random. Asynchronous copies happen only
+// when they are waited for.
 #pragma once
 
 #include <setjmp.h>
@@ -147,13 +148,17 @@ inline void launch(int32_t blocks, size_t shared_bytes, uint32_t seed, std::func
         }, 0);
     }
     std::mt19937 random(seed);
+    std::vector<bool> paused(static_cast<size_t>(blocks));  // for a while, so that no block can count on another's pace
     std::vector<Fiber*> running;
     for (Fiber& fiber : here.fibers) running.push_back(&fiber);
-    while (!running.empty()) {
+    for (int32_t sweep = 0; !running.empty(); ++sweep) {
+        if (sweep % 64 == 0)
+            for (size_t b = 0; b < paused.size(); ++b) paused[b] = random() % 2 != 0;
         std::swap(running[random() % running.size()], running[random() % running.size()]);
         const bool backwards = random() % 2 != 0;
         for (size_t i = 0; i < running.size(); ++i) {
             current = running[backwards ? running.size() - 1 - i : i];
+            if (paused[static_cast<size_t>(current->block_number)]) continue;
             if (current->waits_for != nullptr && current->waits_for->round == current->round) continue;
             current->waits_for = nullptr;
             change(here.scheduler, current->place);
