@@ -1,6 +1,6 @@
 import {createRequire} from "node:module";
 import {fileURLToPath} from "node:url";
-import type {Tensors} from "./plain.js";
+import type {AgentTensor} from "../../lib/agent/agent.js";
 
 /** The part of onnxruntime-node that is used here; the package is installed by the bench only. */
 interface OnnxRuntime {
@@ -15,7 +15,7 @@ interface OnnxRuntime {
 
 const peers = fileURLToPath(new URL("../peers/package.json", import.meta.url));
 
-export async function onnxScorer(tensors: Tensors, threads: number) {
+export async function onnxScorer(tensors: Record<string, AgentTensor>, threads: number) {
     const require = createRequire(peers);
     const {InferenceSession, Tensor} = require("onnxruntime-node") as OnnxRuntime;
     const {version} = require("onnxruntime-node/package.json") as {version: string};
@@ -36,7 +36,7 @@ export async function onnxScorer(tensors: Tensors, threads: number) {
 const float = 1;
 
 /** The network as an ONNX model: protobuf by hand, since its fields are few (onnx.proto, IR version 8, opset 17). */
-function encodeModel(tensors: Tensors, width: number): Uint8Array {
+function encodeModel(tensors: Record<string, AgentTensor>, width: number): Uint8Array {
     const node = (type: string, inputs: string[], output: string, attributes: Buffer[] = []) =>
         message(1, [...inputs.map((name) => text(1, name)), text(2, output), text(4, type)].concat(attributes));
     const integer = (name: string, value: number) => message(5, [text(1, name), varint(3, value), varint(20, 2)]);

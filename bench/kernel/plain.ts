@@ -1,8 +1,9 @@
-/** Of an agent, by name. */
-export type Tensors = Record<string, {shape: number[]; data: Float32Array}>;
+import type {AgentTensor} from "../../lib/agent/agent.js";
 
 /** The network as one would write it in TypeScript with typed arrays: loops over rows, four sums at a time. */
-export function scorePlainly(tensors: Tensors): (states: Float32Array, count: number) => Float32Array {
+export function scorePlainly(
+    tensors: Record<string, AgentTensor>
+): (states: Float32Array, count: number) => Float32Array {
     const data = (name: string) => tensors[name]?.data as Float32Array;
     const [scale, shift] = [data("ln.weight"), data("ln.bias")];
     const layers = ["linear1", "linear2", "output_linear"].map((name) => ({

@@ -1,6 +1,6 @@
 /** Contenders of the kernel suite that run in Node: ours, plain TypeScript, ONNX Runtime. */
 
-import {MaraAgent} from "../../lib/agent/agent.js";
+import {type AgentTensor, MaraAgent} from "../../lib/agent/agent.js";
 import {tensorNames} from "../../lib/agent/state-dict.js";
 import type {NativeWeightType} from "../../lib/native.js";
 import {medianOf} from "../harness/statistics.js";
@@ -14,7 +14,7 @@ import {
     shapesOf
 } from "./cases.js";
 import {onnxScorer} from "./onnx.js";
-import {scorePlainly, type Tensors} from "./plain.js";
+import {scorePlainly} from "./plain.js";
 
 interface Scorer {
     score(states: Float32Array, count: number): ArrayLike<number> | Promise<ArrayLike<number>>;
@@ -23,7 +23,7 @@ interface Scorer {
 
 const work = JSON.parse(process.argv[2] as string) as KernelWork;
 
-function readTensors(width: number): Tensors {
+function readTensors(width: number): Record<string, AgentTensor> {
     const weights = readFloats(work.folder, `${width}.weights`);
     let at = 0;
     return Object.fromEntries(
