@@ -4,8 +4,7 @@ import {chartFigure, escapeHtml, htmlPage} from "../report/page.js";
 import {pageTokens, tokenLegend, tokenScript, tokenStyle} from "../report/token-script.js";
 import {evaluationCharts} from "./report-charts.js";
 import {promptScript, promptStyle} from "./report-script.js";
-import type {EvaluationResult} from "./result.js";
-import {type Estimate, outcomes, type PairResult, type SideResult} from "./result.js";
+import {type Estimate, type EvaluationResult, outcomes, type PairResult, type SideResult} from "./result.js";
 import type {Side} from "./sides.js";
 
 /** Beyond this many prompts, only the first ones are shown token by token: pages grow by some 15 kB a prompt. */

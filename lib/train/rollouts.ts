@@ -13,7 +13,7 @@ import type {RolloutEngine} from "./rollout/engine.js";
 import {RolloutHost} from "./rollout/host.js";
 import {LanesEngine, lanesKept} from "./rollout/lanes-engine.js";
 import {type ResponseStates, readStates} from "./rollout/read-states.js";
-import {respond} from "./rollout/respond.js";
+import {type ResponseLimits, respond} from "./rollout/respond.js";
 import {SerialEngine} from "./rollout/serial-engine.js";
 import type {Trajectory} from "./trajectory.js";
 
@@ -60,14 +60,10 @@ export class Rollouts {
     readonly contextSize: number;
     readonly #host: RolloutHost;
     readonly #engine: RolloutEngine;
-    readonly #limits: {maxTokens: number; fallbackRank: number; contextSize: number};
+    readonly #limits: ResponseLimits;
     #last: Promise<unknown> = Promise.resolve();
 
-    private constructor(
-        host: RolloutHost,
-        engine: RolloutEngine,
-        limits: {maxTokens: number; fallbackRank: number; contextSize: number}
-    ) {
+    private constructor(host: RolloutHost, engine: RolloutEngine, limits: ResponseLimits) {
         this.model = host.context.model;
         this.mode = engine.mode;
         this.sequences = engine.sequences;

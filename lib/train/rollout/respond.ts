@@ -7,6 +7,16 @@ import {Episode, type Trajectory} from "../trajectory.js";
 import type {RolloutEngine, Step, Strand} from "./engine.js";
 import {uniformStream} from "./exploration.js";
 
+/** Of every response of these rollouts. */
+export interface ResponseLimits {
+    /** Tokens of a response. */
+    maxTokens: number;
+    /** Rank of what is emitted when nothing is accepted. */
+    fallbackRank: number;
+    /** Tokens of prompt and response together. */
+    contextSize: number;
+}
+
 export interface Respond {
     model: LlamaModel;
     agent: MaraAgent;
@@ -14,7 +24,7 @@ export interface Respond {
     /** The tokens of each prompt. */
     texts: readonly (readonly Token[])[];
     seeds: readonly number[];
-    limits: {maxTokens: number; fallbackRank: number; contextSize: number};
+    limits: ResponseLimits;
     onTrajectory: (trajectory: Trajectory, index: number) => void;
     /** Called before every decode; throws to end the run. */
     requireOpen: () => void;
