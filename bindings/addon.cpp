@@ -15,7 +15,8 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
     const char* names[32];
     const int32_t count = mara::kernel::variants(names, 32);
     Napi::Array array = Napi::Array::New(info.Env());
-    for (int32_t i = 0; i < count && i < 32; ++i) array.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), names[i]));
+    for (int32_t i = 0; i < count && i < 32; ++i)
+        array.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), names[i]));
     return array;
 }
 

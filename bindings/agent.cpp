@@ -63,14 +63,18 @@ kernel::NetworkWeights read_weights(const Napi::Value& value) {
 std::string read_kernel(const Napi::Object& options) {
     const Napi::Value value = options.Get("kernel");
     const std::vector<std::string> known = kernel_names();
-    const auto unknown = [&](const std::string& name) { return std::find(known.begin(), known.end(), name) == known.end(); };
+    const auto unknown = [&](const std::string& name) {
+        return std::find(known.begin(), known.end(), name) == known.end();
+    };
     if (!value.IsUndefined()) {
-        if (!value.IsString() || unknown(value.As<Napi::String>())) invalid_argument(options.Env(), "kernel", quoted_kernels(), value);
+        if (!value.IsString() || unknown(value.As<Napi::String>()))
+            invalid_argument(options.Env(), "kernel", quoted_kernels(), value);
         return value.As<Napi::String>();
     }
     const char* forced = std::getenv("MARA_KERNEL");
     if (forced == nullptr || *forced == '\0') return "";
-    if (unknown(forced)) invalid_argument(options.Env(), "MARA_KERNEL", quoted_kernels(), Napi::String::New(options.Env(), forced));
+    if (unknown(forced))
+        invalid_argument(options.Env(), "MARA_KERNEL", quoted_kernels(), Napi::String::New(options.Env(), forced));
     return forced;
 }
 
@@ -102,9 +106,10 @@ struct Call {
         if (pool == nullptr) return kernel::Status::out_of_memory;
         const kernel::Network* networks[] = {network.get()};
         const int32_t width = kernel::network_width(network.get());
-        const kernel::Status status =
-            may_wait ? kernel::score_on_device(network.get(), states, width, nullptr, count, probabilities, pool.get(), pools->threads())
-                     : kernel::score(networks, 1, states, width, nullptr, count, probabilities, pool.get(), pools->threads());
+        const kernel::Status status = may_wait ? kernel::score_on_device(network.get(), states, width, nullptr, count,
+                                                                         probabilities, pool.get(), pools->threads())
+                                               : kernel::score(networks, 1, states, width, nullptr, count,
+                                                               probabilities, pool.get(), pools->threads());
         pools->give_back(std::move(pool));
         return status;
     }
@@ -145,11 +150,12 @@ private:
 class Agent : public Napi::ObjectWrap<Agent> {
 public:
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(env, "Agent",
-                           {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
-                            InstanceMethod<&Agent::dispose>("dispose"), InstanceMethod<&Agent::use_cuda>("useCuda"),
-                            InstanceAccessor<&Agent::kernel>("kernel"), InstanceAccessor<&Agent::dtype>("dtype"),
-                            InstanceAccessor<&Agent::bytes>("bytes"), InstanceAccessor<&Agent::device_failure>("deviceFailure")});
+        return DefineClass(
+            env, "Agent",
+            {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
+             InstanceMethod<&Agent::dispose>("dispose"), InstanceMethod<&Agent::use_cuda>("useCuda"),
+             InstanceAccessor<&Agent::kernel>("kernel"), InstanceAccessor<&Agent::dtype>("dtype"),
+             InstanceAccessor<&Agent::bytes>("bytes"), InstanceAccessor<&Agent::device_failure>("deviceFailure")});
     }
 
     explicit Agent(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -158,8 +164,10 @@ public:
         kernel::Network* network = nullptr;
         const char* kernel = options.kernel.empty() ? nullptr : options.kernel.c_str();
         const kernel::Status status = kernel::network_create(options.weights, options.type, kernel, &network);
-        if (status != kernel::Status::ok) throw Napi::Error::New(env, "Out of memory while packing the agent's weights");
-        network_ = NetworkPointer(network, [](const kernel::Network* held) { kernel::network_free(const_cast<kernel::Network*>(held)); });
+        if (status != kernel::Status::ok)
+            throw Napi::Error::New(env, "Out of memory while packing the agent's weights");
+        network_ = NetworkPointer(
+            network, [](const kernel::Network* held) { kernel::network_free(const_cast<kernel::Network*>(held)); });
         pools_ = std::make_shared<PoolShelf>(options.threads);
         kernel_ = kernel::network_variant(network);
         dtype_ = type_names[static_cast<int32_t>(options.type)];
@@ -188,8 +196,9 @@ private:
         const auto states = info[0].As<Napi::Float32Array>();
         const auto width = static_cast<size_t>(kernel::network_width(network_.get()));
         if (states.ElementLength() % width != 0 || states.ElementLength() / width > INT32_MAX)
-            fail(env, "AGENT_WIDTH", "Expected a multiple of the agent's width " + std::to_string(width) +
-                                         " for the length of states but received " + std::to_string(states.ElementLength()));
+            fail(env, "AGENT_WIDTH",
+                 "Expected a multiple of the agent's width " + std::to_string(width) +
+                     " for the length of states but received " + std::to_string(states.ElementLength()));
         return states;
     }
 
@@ -226,7 +235,8 @@ private:
         const auto* const known = std::find(std::begin(type_names), std::end(type_names), dtype);
         std::optional<kernel::WeightType> type;
         if (known != std::end(type_names)) type = static_cast<kernel::WeightType>(known - std::begin(type_names));
-        kernel::network_set_device(const_cast<kernel::Network*>(network_.get()), create_cuda_device(env, weights, type).release());
+        kernel::network_set_device(const_cast<kernel::Network*>(network_.get()),
+                                   create_cuda_device(env, weights, type).release());
     }
 
     // The device while it works.
@@ -247,9 +257,12 @@ private:
     }
     Napi::Value dtype(const Napi::CallbackInfo& info) {
         const kernel::Device* const device = working_device();
-        return Napi::String::New(info.Env(), device == nullptr ? dtype_ : type_names[static_cast<int32_t>(device->type())]);
+        return Napi::String::New(info.Env(),
+                                 device == nullptr ? dtype_ : type_names[static_cast<int32_t>(device->type())]);
     }
-    Napi::Value bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(bytes_)); }
+    Napi::Value bytes(const Napi::CallbackInfo& info) {
+        return Napi::Number::New(info.Env(), static_cast<double>(bytes_));
+    }
 
     void dispose(const Napi::CallbackInfo&) { release(); }
 

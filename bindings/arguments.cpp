@@ -19,9 +19,12 @@ std::string describe(const Napi::Value& value) {
 
 }  // namespace
 
-void fail(Napi::Env env, const char* code, const std::string& text) { throw Napi::Error::New(env, std::string(code) + ": " + text); }
+void fail(Napi::Env env, const char* code, const std::string& text) {
+    throw Napi::Error::New(env, std::string(code) + ": " + text);
+}
 
-void invalid_argument(Napi::Env env, const std::string& name, const std::string& expected, const Napi::Value& received) {
+void invalid_argument(Napi::Env env, const std::string& name, const std::string& expected,
+                      const Napi::Value& received) {
     fail(env, "INVALID_ARGUMENT", "Expected " + expected + " for " + name + " but received " + describe(received));
 }
 

@@ -46,12 +46,14 @@ void init_cuda(Napi::Env env, Napi::Object exports) {
 #endif
 }
 
-std::unique_ptr<kernel::Device> create_cuda_device(Napi::Env env, [[maybe_unused]] const kernel::NetworkWeights& weights,
+std::unique_ptr<kernel::Device> create_cuda_device(Napi::Env env,
+                                                   [[maybe_unused]] const kernel::NetworkWeights& weights,
                                                    [[maybe_unused]] std::optional<kernel::WeightType> type) {
 #if defined(MARA_CUDA)
     std::string problem;
     const std::vector<kernel::cuda::DeviceInfo> found = find_devices(problem);
-    if (found.empty()) fail(env, "CUDA_UNAVAILABLE", "No CUDA device answers" + (problem.empty() ? "" : ": " + problem));
+    if (found.empty())
+        fail(env, "CUDA_UNAVAILABLE", "No CUDA device answers" + (problem.empty() ? "" : ": " + problem));
     std::unique_ptr<kernel::Device> device =
         kernel::cuda::create(weights, type.value_or(kernel::cuda::preferred_type(found[0].limits)), 0, problem);
     if (device == nullptr) fail(env, "CUDA_FAILED", problem);

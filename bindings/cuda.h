@@ -1,4 +1,5 @@
-// The CUDA kernel behind N-API, in builds that have it (MARA_CUDA, CMakeLists.txt). In the others there simply is no device.
+// The CUDA kernel behind N-API, in builds that have it (MARA_CUDA, CMakeLists.txt). In the others there simply is no
+// device.
 #pragma once
 
 #include <napi.h>
@@ -14,6 +15,7 @@ namespace mara::bindings {
 void init_cuda(Napi::Env env, Napi::Object exports);
 
 // Without a type: the one that suits the device. Throws CUDA_UNAVAILABLE or CUDA_FAILED.
-std::unique_ptr<kernel::Device> create_cuda_device(Napi::Env env, const kernel::NetworkWeights& weights, std::optional<kernel::WeightType> type);
+std::unique_ptr<kernel::Device> create_cuda_device(Napi::Env env, const kernel::NetworkWeights& weights,
+                                                   std::optional<kernel::WeightType> type);
 
 }  // namespace mara::bindings

@@ -24,7 +24,9 @@ void* unwrap(Napi::Env env, const Napi::Value& value, const char* what) {
     return pointer;
 }
 
-uint32_t field(const Napi::Object& object, const char* name) { return object.Get(name).As<Napi::Number>().Uint32Value(); }
+uint32_t field(const Napi::Object& object, const char* name) {
+    return object.Get(name).As<Napi::Number>().Uint32Value();
+}
 
 struct PoolDeleter {
     void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
@@ -77,15 +79,17 @@ Napi::Object outcome_of(Napi::Env env, const llama::WaveResult& wave) {
 class LaneContext : public Napi::ObjectWrap<LaneContext> {
 public:
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(env, "LaneContext",
-                           {InstanceMethod("attach", &LaneContext::attach), InstanceMethod("decode", &LaneContext::decode),
-                            InstanceMethod("wave", &LaneContext::wave), InstanceMethod("takeBack", &LaneContext::take_back),
-                            InstanceMethod("adopt", &LaneContext::adopt), InstanceMethod("release", &LaneContext::release),
-                            InstanceMethod("share", &LaneContext::share), InstanceMethod("states", &LaneContext::states),
-                            InstanceMethod("close", &LaneContext::close)});
+        return DefineClass(
+            env, "LaneContext",
+            {InstanceMethod("attach", &LaneContext::attach), InstanceMethod("decode", &LaneContext::decode),
+             InstanceMethod("wave", &LaneContext::wave), InstanceMethod("takeBack", &LaneContext::take_back),
+             InstanceMethod("adopt", &LaneContext::adopt), InstanceMethod("release", &LaneContext::release),
+             InstanceMethod("share", &LaneContext::share), InstanceMethod("states", &LaneContext::states),
+             InstanceMethod("close", &LaneContext::close)});
     }
 
-    // (addonContext, addonModel, expected, lanes, extraCells): verifies the layout and patches the parameters, before init().
+    // (addonContext, addonModel, expected, lanes, extraCells): verifies the layout and patches the parameters, before
+    // init().
     explicit LaneContext(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LaneContext>(info) {
         const Napi::Env env = info.Env();
         void* const addon_context = unwrap(env, info[0], "context");
@@ -99,8 +103,10 @@ public:
         const llama::ExpectedParams params{field(expected, "contextSize"), field(expected, "batchSize"), sequences_,
                                            expected.Get("swaFull").ToBoolean(), expected.Get("noPerf").ToBoolean()};
         const llama::Defaults defaults = llama::read_defaults(api_);
-        if (!llama::find_layout(addon_context, addon_model_, defaults, params, layout_, problem)) unavailable(env, problem);
-        llama::patch_params(layout_, sequences_ + static_cast<uint32_t>(lane_count_), info[4].As<Napi::Number>().Uint32Value());
+        if (!llama::find_layout(addon_context, addon_model_, defaults, params, layout_, problem))
+            unavailable(env, problem);
+        llama::patch_params(layout_, sequences_ + static_cast<uint32_t>(lane_count_),
+                            info[4].As<Napi::Number>().Uint32Value());
     }
 
     ~LaneContext() override { worker_.reset(); }
@@ -110,7 +116,8 @@ private:
     Napi::Value attach(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
         std::string problem;
-        if (!llama::verify_context(api_, layout_, addon_model_, sequences_ + static_cast<uint32_t>(lane_count_), problem))
+        if (!llama::verify_context(api_, layout_, addon_model_, sequences_ + static_cast<uint32_t>(lane_count_),
+                                   problem))
             unavailable(env, problem);
         llama_context* const context = *layout_.context;
         kernel::Pool* pool = nullptr;
@@ -137,7 +144,8 @@ private:
                                [work](Napi::Env env) -> Napi::Value { return outcome_of(env, work->result); }});
     }
 
-    // (entries, thresholds, agents, threads): resolves with {status, probabilities, topCounts, topTokens, topLogits, decodeMs, kernelMs}.
+    // (entries, thresholds, agents, threads): resolves with {status, probabilities, topCounts, topTokens, topLogits,
+    // decodeMs, kernelMs}.
     Napi::Value wave(const Napi::CallbackInfo& info) {
         struct Work {
             std::vector<llama::Entry> entries;
@@ -152,7 +160,8 @@ private:
         const auto agents = info[2].As<Napi::Array>();
         for (uint32_t i = 0; i < agents.Length(); i++) {
             work->networks.push_back(network_of(agents.Get(i)));
-            if (work->networks.back() == nullptr) throw Napi::Error::New(info.Env(), "AGENT_DISPOSED: The agent was disposed");
+            if (work->networks.back() == nullptr)
+                throw Napi::Error::New(info.Env(), "AGENT_DISPOSED: The agent was disposed");
         }
         work->threads = std::min(info[3].As<Napi::Number>().Int32Value(), kernel_threads_max);
         return open(info).run({[work, state = state_] {
@@ -160,7 +169,8 @@ private:
                                },
                                [work](Napi::Env env) -> Napi::Value {
                                    Napi::Object result = outcome_of(env, work->result);
-                                   result.Set("probabilities", copy_of<Napi::Float32Array>(env, work->result.probabilities));
+                                   result.Set("probabilities",
+                                              copy_of<Napi::Float32Array>(env, work->result.probabilities));
                                    result.Set("kernelMs", work->result.kernel_ms);
                                    return result;
                                }});
@@ -190,7 +200,8 @@ private:
     Napi::Value states(const Napi::CallbackInfo& info) {
         open(info);
         const int32_t count = number(info[0]);
-        auto values = Napi::Float32Array::New(info.Env(), static_cast<size_t>(count) * static_cast<size_t>(state_->lanes->width()));
+        auto values = Napi::Float32Array::New(info.Env(),
+                                              static_cast<size_t>(count) * static_cast<size_t>(state_->lanes->width()));
         state_->lanes->read_states(count, values.Data());
         return values;
     }
@@ -206,8 +217,8 @@ private:
     static int32_t number(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }
 
     llama::Api api_{};
-    // Into node-llama-cpp's objects. They are alive whenever a method is called: the hook that calls it hangs on the context,
-    // which holds the model. References from here would keep a forgotten context from ever being collected.
+    // Into node-llama-cpp's objects. They are alive whenever a method is called: the hook that calls it hangs on the
+    // context, which holds the model. References from here would keep a forgotten context from ever being collected.
     llama::Layout layout_;
     const void* addon_model_ = nullptr;
     uint32_t sequences_ = 0;

@@ -21,11 +21,16 @@ constexpr size_t scalar_count = sizeof(train::Scalars) / sizeof(double);
 
 [[noreturn]] void fail_with(Napi::Env env, Status status) {
     switch (status) {
-        case Status::stopped: fail(env, "LEARNER_DISPOSED", "The learner was disposed");
-        case Status::empty_replay: fail(env, "LEARNER_EMPTY", "The replay holds no transitions; call addTransitions first");
+        case Status::stopped:
+            fail(env, "LEARNER_DISPOSED", "The learner was disposed");
+        case Status::empty_replay:
+            fail(env, "LEARNER_EMPTY", "The replay holds no transitions; call addTransitions first");
         case Status::not_finite:
-            fail(env, "LEARNER_DIVERGED", "A gradient is not finite. The learning rate or the rewards may be too large; go on from the last saved state");
-        default: throw Napi::Error::New(env, "Out of memory while learning");
+            fail(env, "LEARNER_DIVERGED",
+                 "A gradient is not finite. The learning rate or the rewards may be too large; go on from the last "
+                 "saved state");
+        default:
+            throw Napi::Error::New(env, "Out of memory while learning");
     }
 }
 
@@ -44,20 +49,23 @@ Napi::Object metrics_object(Napi::Env env, const train::Metrics& metrics) {
 class Learner : public Napi::ObjectWrap<Learner> {
 public:
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(env, "Learner",
-                           {InstanceMethod<&Learner::add>("add"), InstanceMethod<&Learner::update>("update"), InstanceMethod<&Learner::update_on>("updateOn"),
-                            InstanceMethod<&Learner::fit>("fit"), InstanceMethod<&Learner::array>("array"), InstanceMethod<&Learner::set_array>("setArray"),
-                            InstanceMethod<&Learner::scalars>("scalars"), InstanceMethod<&Learner::set_scalars>("setScalars"),
-                            InstanceMethod<&Learner::random>("random"), InstanceMethod<&Learner::set_random>("setRandom"),
-                            InstanceMethod<&Learner::dispose>("dispose"), InstanceAccessor<&Learner::replay_size>("replaySize"),
-                            InstanceAccessor<&Learner::operations>("operations")});
+        return DefineClass(
+            env, "Learner",
+            {InstanceMethod<&Learner::add>("add"), InstanceMethod<&Learner::update>("update"),
+             InstanceMethod<&Learner::update_on>("updateOn"), InstanceMethod<&Learner::fit>("fit"),
+             InstanceMethod<&Learner::array>("array"), InstanceMethod<&Learner::set_array>("setArray"),
+             InstanceMethod<&Learner::scalars>("scalars"), InstanceMethod<&Learner::set_scalars>("setScalars"),
+             InstanceMethod<&Learner::random>("random"), InstanceMethod<&Learner::set_random>("setRandom"),
+             InstanceMethod<&Learner::dispose>("dispose"), InstanceAccessor<&Learner::replay_size>("replaySize"),
+             InstanceAccessor<&Learner::operations>("operations")});
     }
 
     explicit Learner(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const Napi::Env env = info.Env();
         options_ = read_learner_options(info[0]);
         train::Learner* created = nullptr;
-        if (train::learner_create(options_, &created) != Status::ok) throw Napi::Error::New(env, "Out of memory while creating a learner");
+        if (train::learner_create(options_, &created) != Status::ok)
+            throw Napi::Error::New(env, "Out of memory while creating a learner");
         core_ = std::make_shared<LearnerCore>(created);
         operations_ = train::learner_operations(created);
         worker_ = std::make_unique<WorkerThread>(env);
@@ -94,9 +102,11 @@ private:
         const auto next_state = integers(object.Get("nextState"), "nextState");
         const size_t rows = states.ElementLength() / static_cast<size_t>(options_.shape.width);
         const size_t count = state.ElementLength();
-        if (states.ElementLength() % static_cast<size_t>(options_.shape.width) != 0 || rows > INT32_MAX || count > INT32_MAX)
-            fail(env, "AGENT_WIDTH", "Expected a multiple of the learner's width " + std::to_string(options_.shape.width) +
-                                         " for the length of states but received " + std::to_string(states.ElementLength()));
+        if (states.ElementLength() % static_cast<size_t>(options_.shape.width) != 0 || rows > INT32_MAX ||
+            count > INT32_MAX)
+            fail(env, "AGENT_WIDTH",
+                 "Expected a multiple of the learner's width " + std::to_string(options_.shape.width) +
+                     " for the length of states but received " + std::to_string(states.ElementLength()));
         check_length(action, "the length of action", count);
         check_length(reward, "the length of reward", count);
         check_length(next_state, "the length of nextState", count);
@@ -105,17 +115,27 @@ private:
         check_items(state, "state", "a row of states", [&](int32_t row) { return row >= 0 && row <= last; });
         check_items(action, "action", "0 or 1", is_bit);
         check_items(reward, "reward", "a finite number", is_finite);
-        check_items(next_state, "nextState", "a row of states or -1", [&](int32_t row) { return row >= -1 && row <= last; });
-        const train::Transitions transitions{states.Data(), last + 1, state.Data(), action.Data(), reward.Data(), next_state.Data(), static_cast<int32_t>(count)};
+        check_items(next_state, "nextState", "a row of states or -1",
+                    [&](int32_t row) { return row >= -1 && row <= last; });
+        const train::Transitions transitions{states.Data(),
+                                             last + 1,
+                                             state.Data(),
+                                             action.Data(),
+                                             reward.Data(),
+                                             next_state.Data(),
+                                             static_cast<int32_t>(count)};
         train::Block* block = nullptr;
-        if (train::block_create(transitions, options_.shape.width, &block) != Status::ok) throw Napi::Error::New(env, "Out of memory while adding transitions");
+        if (train::block_create(transitions, options_.shape.width, &block) != Status::ok)
+            throw Napi::Error::New(env, "Out of memory while adding transitions");
         core_->hand_over(block);
-        held_ = static_cast<int32_t>(std::min<int64_t>(options_.replay_capacity, int64_t{held_} + static_cast<int64_t>(count)));
+        held_ = static_cast<int32_t>(
+            std::min<int64_t>(options_.replay_capacity, int64_t{held_} + static_cast<int64_t>(count)));
     }
 
     // Queues `body` behind what was called before; `complete` makes the value that the promise resolves with.
     template <class Metrics>
-    Napi::Value queue(const Napi::CallbackInfo& info, std::function<Status(train::Learner*, LearnerCore&, Metrics&)> body,
+    Napi::Value queue(const Napi::CallbackInfo& info,
+                      std::function<Status(train::Learner*, LearnerCore&, Metrics&)> body,
                       Napi::Object (*describe)(Napi::Env, const Metrics&)) {
         struct Result {
             Status status = Status::out_of_memory;
@@ -132,7 +152,8 @@ private:
                                      return;
                                  }
                                  result->status = held->take_in(handed);
-                                 if (result->status == Status::ok) result->status = body(held->get(), *held, result->metrics);
+                                 if (result->status == Status::ok)
+                                     result->status = body(held->get(), *held, result->metrics);
                              },
                              [=, this](Napi::Env env) -> Napi::Value {
                                  const bool last = --jobs_ == 0;
@@ -146,7 +167,10 @@ private:
     Napi::Value update(const Napi::CallbackInfo& info) {
         const int32_t count = count_of(info.Env(), "count", info[0]);
         return queue<train::Metrics>(
-            info, [count](train::Learner* learner, LearnerCore& core, train::Metrics& metrics) { return train::learner_update(learner, count, core.stop, &metrics); },
+            info,
+            [count](train::Learner* learner, LearnerCore& core, train::Metrics& metrics) {
+                return train::learner_update(learner, count, core.stop, &metrics);
+            },
             metrics_object);
     }
 
@@ -157,7 +181,10 @@ private:
         check_items(ages, "ages", "a transition of the replay", [&](int32_t age) { return age >= 0 && age < held_; });
         const std::vector<int32_t> copy(ages.Data(), ages.Data() + ages.ElementLength());
         return queue<train::Metrics>(
-            info, [copy](train::Learner* learner, LearnerCore&, train::Metrics& metrics) { return train::learner_update_on(learner, copy.data(), &metrics); },
+            info,
+            [copy](train::Learner* learner, LearnerCore&, train::Metrics& metrics) {
+                return train::learner_update_on(learner, copy.data(), &metrics);
+            },
             metrics_object);
     }
 
@@ -174,7 +201,8 @@ private:
         check_length(weights, "the length of weights", count);
         check_items(states, "states", "a finite number", is_finite);
         check_items(labels, "labels", "0 or 1", is_bit);
-        check_items(weights, "weights", "a finite number that is not negative", [](float weight) { return std::isfinite(weight) && weight >= 0; });
+        check_items(weights, "weights", "a finite number that is not negative",
+                    [](float weight) { return std::isfinite(weight) && weight >= 0; });
         if (std::all_of(weights.Data(), weights.Data() + count, [](float weight) { return weight == 0; }))
             invalid_argument(env, "weights", "at least one weight above 0", info[2]);
         struct Batch {
@@ -202,7 +230,8 @@ private:
 
     float* array_at(const Napi::CallbackInfo& info) const {
         const int32_t index = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
-        if (index < 0 || index >= train::array_count) invalid_argument(info.Env(), "index", "the index of an array", info[0]);
+        if (index < 0 || index >= train::array_count)
+            invalid_argument(info.Env(), "index", "the index of an array", info[0]);
         return train::learner_array(idle(info.Env()), static_cast<train::Array>(index));
     }
 
@@ -243,7 +272,8 @@ private:
 
     void set_random(const Napi::CallbackInfo& info) {
         uint64_t* const to = train::learner_random(idle(info.Env()));
-        const auto values = typed_array<Napi::BigUint64Array>(info[0], napi_biguint64_array, "values", "BigUint64Array");
+        const auto values =
+            typed_array<Napi::BigUint64Array>(info[0], napi_biguint64_array, "values", "BigUint64Array");
         check_length(values, "the length of values", 4);
         std::copy_n(values.Data(), 4, to);
     }

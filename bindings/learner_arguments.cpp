@@ -5,7 +5,8 @@ namespace {
 
 double number(const Napi::Object& object, const char* name) {
     const Napi::Value value = object.Get(name);
-    if (!value.IsNumber() || std::isnan(value.As<Napi::Number>().DoubleValue())) invalid_argument(object.Env(), name, "a number", value);
+    if (!value.IsNumber() || std::isnan(value.As<Napi::Number>().DoubleValue()))
+        invalid_argument(object.Env(), name, "a number", value);
     return value.As<Napi::Number>().DoubleValue();
 }
 
@@ -23,9 +24,11 @@ train::Options read_learner_options(const Napi::Value& value) {
     if (!value.IsObject()) invalid_argument(value.Env(), "options", "an object", value);
     const auto object = value.As<Napi::Object>();
     train::Options options{};
-    options.shape = {positive_integer(object, "width"), positive_integer(object, "hidden1"), positive_integer(object, "hidden2")};
+    options.shape = {positive_integer(object, "width"), positive_integer(object, "hidden1"),
+                     positive_integer(object, "hidden2")};
     const double seed = number(object, "seed");
-    if (seed < 0 || seed > 9007199254740991.0) invalid_argument(value.Env(), "seed", "a number from 0 to 2^53 - 1", object.Get("seed"));
+    if (seed < 0 || seed > 9007199254740991.0)
+        invalid_argument(value.Env(), "seed", "a number from 0 to 2^53 - 1", object.Get("seed"));
     options.seed = static_cast<uint64_t>(seed);
     options.gamma = number(object, "gamma");
     options.tau = number(object, "tau");

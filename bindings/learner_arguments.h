@@ -20,18 +20,26 @@ int32_t count_of(Napi::Env env, const char* name, const Napi::Value& value);
 
 template <class Array>
 Array typed_array(const Napi::Value& value, napi_typedarray_type type, const char* name, const char* expected) {
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) invalid_argument(value.Env(), name, expected, value);
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+        invalid_argument(value.Env(), name, expected, value);
     return value.As<Array>();
 }
 
-inline Napi::Float32Array floats(const Napi::Value& value, const char* name) { return typed_array<Napi::Float32Array>(value, napi_float32_array, name, "Float32Array"); }
-inline Napi::Int32Array integers(const Napi::Value& value, const char* name) { return typed_array<Napi::Int32Array>(value, napi_int32_array, name, "Int32Array"); }
-inline Napi::Uint8Array bytes(const Napi::Value& value, const char* name) { return typed_array<Napi::Uint8Array>(value, napi_uint8_array, name, "Uint8Array"); }
+inline Napi::Float32Array floats(const Napi::Value& value, const char* name) {
+    return typed_array<Napi::Float32Array>(value, napi_float32_array, name, "Float32Array");
+}
+inline Napi::Int32Array integers(const Napi::Value& value, const char* name) {
+    return typed_array<Napi::Int32Array>(value, napi_int32_array, name, "Int32Array");
+}
+inline Napi::Uint8Array bytes(const Napi::Value& value, const char* name) {
+    return typed_array<Napi::Uint8Array>(value, napi_uint8_array, name, "Uint8Array");
+}
 
 template <class Array>
 void check_length(const Array& array, const char* name, size_t length) {
     if (array.ElementLength() != length)
-        invalid_argument(array.Env(), name, std::to_string(length) + " items", Napi::Number::New(array.Env(), static_cast<double>(array.ElementLength())));
+        invalid_argument(array.Env(), name, std::to_string(length) + " items",
+                         Napi::Number::New(array.Env(), static_cast<double>(array.ElementLength())));
 }
 
 // Every item must pass; the first that does not is named.

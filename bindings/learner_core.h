@@ -11,8 +11,8 @@
 
 namespace mara::bindings {
 
-// Transitions are handed over at once, also while an update runs, and join the replay before the next job that was queued
-// after them: what an update sees depends on the order of the calls alone.
+// Transitions are handed over at once, also while an update runs, and join the replay before the next job that was
+// queued after them: what an update sees depends on the order of the calls alone.
 class LearnerCore {
 public:
     explicit LearnerCore(train::Learner* learner) : learner_(learner) {}

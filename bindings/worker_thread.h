@@ -1,7 +1,7 @@
 // One thread that runs jobs in order and settles their promises on the Node thread that queued them.
 //
-// llama.cpp's decodes of a context run here, always on the same thread: hopping between libuv's pool threads costs a third
-// of the speed (docs/design.md).
+// llama.cpp's decodes of a context run here, always on the same thread: hopping between libuv's pool threads costs a
+// third of the speed (docs/design.md).
 #pragma once
 
 #include <napi.h>
@@ -41,7 +41,8 @@ private:
     Napi::Env env_;
     std::shared_ptr<Settling> settling_;  // outlives this object while finished jobs wait for the event loop
     std::mutex mutex_;
-    std::counting_semaphore<> wake_{0};  // one for each job, one for closing; no condition variable, to run with older libstdc++
+    std::counting_semaphore<> wake_{
+        0};  // one for each job, one for closing; no condition variable, to run with older libstdc++
     std::queue<Pending*> queue_;
     bool closing_ = false;
     std::thread thread_;

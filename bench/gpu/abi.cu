@@ -1,5 +1,5 @@
-// The launch path and the kernel behind a C interface, for bench.py through ctypes; and what is timed besides: reading memory.
-// Every function that can fail returns 0 on success; mara_problem() says what failed.
+// The launch path and the kernel behind a C interface, for bench.py through ctypes; and what is timed besides: reading
+// memory. Every function that can fail returns 0 on success; mara_problem() says what failed.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -35,9 +35,11 @@ __global__ void read_all(const uint4* from, size_t count, uint32_t* out) {
     if (sum == 0x12345678u) *out = sum;  // never optimised away, hardly ever written
 }
 
-// Median time in µs of `launch` in a graph of `count`, with a memset of `evict_bytes` (if any) before each, less the memsets alone.
+// Median time in µs of `launch` in a graph of `count`, with a memset of `evict_bytes` (if any) before each, less the
+// memsets alone.
 template <class Launch>
-int time_graph(cudaStream_t stream, int32_t count, int32_t repeats, void* evict, size_t evict_bytes, const Launch& launch, float* microseconds) {
+int time_graph(cudaStream_t stream, int32_t count, int32_t repeats, void* evict, size_t evict_bytes,
+               const Launch& launch, float* microseconds) {
     cudaEvent_t start, end;
     if (!ok(cudaEventCreate(&start), "cudaEventCreate") || !ok(cudaEventCreate(&end), "cudaEventCreate")) return 1;
     float medians[2] = {};
@@ -55,8 +57,10 @@ int time_graph(cudaStream_t stream, int32_t count, int32_t repeats, void* evict,
         std::vector<float> times;
         for (int32_t r = 0; r < repeats + 2; ++r) {
             float milliseconds = 0;
-            if (!ok(cudaEventRecord(start, stream), "cudaEventRecord") || !ok(cudaGraphLaunch(executable, stream), "cudaGraphLaunch") ||
-                !ok(cudaEventRecord(end, stream), "cudaEventRecord") || !ok(cudaEventSynchronize(end), "cudaEventSynchronize") ||
+            if (!ok(cudaEventRecord(start, stream), "cudaEventRecord") ||
+                !ok(cudaGraphLaunch(executable, stream), "cudaGraphLaunch") ||
+                !ok(cudaEventRecord(end, stream), "cudaEventRecord") ||
+                !ok(cudaEventSynchronize(end), "cudaEventSynchronize") ||
                 !ok(cudaEventElapsedTime(&milliseconds, start, end), "cudaEventElapsedTime"))
                 return 1;
             if (r >= 2) times.push_back(milliseconds * 1000 / static_cast<float>(count));
@@ -78,7 +82,8 @@ extern "C" {
 
 const char* mara_problem() { return problem.c_str(); }
 
-// `tensors`: ln weight, ln bias, w1, b1, w2, b2, w3, b3 as row-major float32 in host memory. `type`: 0 f32, 1 f16, 2 bf16.
+// `tensors`: ln weight, ln bias, w1, b1, w2, b2, w3, b3 as row-major float32 in host memory. `type`: 0 f32, 1 f16, 2
+// bf16.
 void* mara_create(int32_t width, int32_t hidden1, int32_t hidden2, const float* const* tensors, int32_t type) {
     const mara::kernel::NetworkWeights weights{width,      hidden1,    hidden2,    tensors[0], tensors[1], tensors[2],
                                                tensors[3], tensors[4], tensors[5], tensors[6], tensors[7]};
@@ -90,30 +95,35 @@ void* mara_create(int32_t width, int32_t hidden1, int32_t hidden2, const float* 
 
 void mara_destroy(void* session) { delete static_cast<Session*>(session); }
 
-int mara_poison(void* session) { return static_cast<Session*>(session)->poison() ? 0 : fail(static_cast<Session*>(session)->problem()); }
+int mara_poison(void* session) {
+    return static_cast<Session*>(session)->poison() ? 0 : fail(static_cast<Session*>(session)->problem());
+}
 
 // `base` may lie in device, pinned or pageable memory.
-int mara_score(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count, double threshold, float* probabilities, int32_t* first) {
+int mara_score(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count, double threshold,
+               float* probabilities, int32_t* first) {
     auto* const session = static_cast<Session*>(handle);
     return session->score(base, stride, rows, count, threshold, probabilities, first) ? 0 : fail(session->problem());
 }
 
 // How many of `launches` give other bits than the first.
-int mara_repeat(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count, int32_t launches, int32_t* differing) {
+int mara_repeat(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count, int32_t launches,
+                int32_t* differing) {
     std::vector<float> wanted(static_cast<size_t>(count)), got(wanted.size());
     int32_t wanted_first = 0, first = 0;
     if (mara_score(handle, base, stride, rows, count, 0.5, wanted.data(), &wanted_first) != 0) return 1;
     *differing = 0;
     for (int32_t i = 1; i < launches; ++i) {
         if (mara_score(handle, base, stride, rows, count, 0.5, got.data(), &first) != 0) return 1;
-        if (first != wanted_first || std::memcmp(wanted.data(), got.data(), got.size() * sizeof(float)) != 0) ++*differing;
+        if (first != wanted_first || std::memcmp(wanted.data(), got.data(), got.size() * sizeof(float)) != 0)
+            ++*differing;
     }
     return 0;
 }
 
 // `base` in device memory, or (`host_memory`) a device pointer to mapped pinned memory.
-int mara_time(void* handle, const float* base, int32_t host_memory, int64_t stride, const int32_t* rows, int32_t count, int32_t launches, int32_t repeats,
-              void* evict, size_t evict_bytes, float* microseconds) {
+int mara_time(void* handle, const float* base, int32_t host_memory, int64_t stride, const int32_t* rows, int32_t count,
+              int32_t launches, int32_t repeats, void* evict, size_t evict_bytes, float* microseconds) {
     auto* const session = static_cast<Session*>(handle);
     const auto launch = [&] {
         if (session->launch(base, host_memory != 0, stride, rows, count, 0.5, session->stream())) return true;
@@ -124,7 +134,8 @@ int mara_time(void* handle, const float* base, int32_t host_memory, int64_t stri
 }
 
 // Time to read `bytes` at `from` once.
-int mara_time_read(const void* from, size_t bytes, int32_t blocks, uint32_t* out, int32_t launches, int32_t repeats, float* microseconds) {
+int mara_time_read(const void* from, size_t bytes, int32_t blocks, uint32_t* out, int32_t launches, int32_t repeats,
+                   float* microseconds) {
     cudaStream_t stream;
     if (!ok(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags")) return 1;
     const auto launch = [&] {

@@ -1,4 +1,5 @@
-// Runs every variant of the kernel once or twice, from pageable, pinned and device memory, and compares with float64. Small: for compute-sanitizer.
+// Runs every variant of the kernel once or twice, from pageable, pinned and device memory, and compares with float64.
+// Small: for compute-sanitizer.
 #include <cstdio>
 
 #include "kernel/cuda/session.h"
@@ -21,14 +22,17 @@ int main() {
     for (const WeightType type : {WeightType::f32, WeightType::f16, WeightType::bf16}) {
         mara::kernel::cuda::Session session;
         if (!session.open(model.weights(), type, 0)) return std::printf("%s\n", session.problem().c_str()), 1;
-        for (const float* const base : {states.data(), static_cast<const float*>(pinned), static_cast<const float*>(device)})
+        for (const float* const base :
+             {states.data(), static_cast<const float*>(pinned), static_cast<const float*>(device)})
             for (const int32_t count : {1, 3, 4, 5, 16, 17, 40, 64}) {
                 int32_t rows[64], first = 0;
                 float out[64];
                 for (int32_t i = 0; i < count; ++i) rows[i] = (i * 7 + 3) % row_count;
-                if (!session.poison() || !session.score(base, width, rows, count, 0.5, out, &first)) return std::printf("%s\n", session.problem().c_str()), 1;
+                if (!session.poison() || !session.score(base, width, rows, count, 0.5, out, &first))
+                    return std::printf("%s\n", session.problem().c_str()), 1;
                 for (int32_t i = 0; i < count; ++i)
-                    wrong += !(std::fabs(out[i] - model.probability(states.data() + rows[i] * width)) <= tolerances[static_cast<int>(type)]);
+                    wrong += !(std::fabs(out[i] - model.probability(states.data() + rows[i] * width)) <=
+                               tolerances[static_cast<int>(type)]);
             }
     }
     cudaFreeHost(pinned);

@@ -1,5 +1,5 @@
-// Bounds of this machine: how fast memory of a given size can be read over and over, and peak arithmetic per weight type.
-// usage: floor THREADS SECONDS BYTES...
+// Bounds of this machine: how fast memory of a given size can be read over and over, and peak arithmetic per weight
+// type. usage: floor THREADS SECONDS BYTES...
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +24,8 @@ typedef uint64_t Words __attribute__((vector_size(64)));
 
 static volatile uint64_t sink;
 
-// Runs `work` (which does `units` of work) for about `seconds` on every thread; units per second of the best tenth of a sample.
+// Runs `work` (which does `units` of work) for about `seconds` on every thread; units per second of the best tenth of a
+// sample.
 template <class Work>
 static double rate(int threads, double seconds, double units, Work work) {
     std::vector<double> rates(static_cast<size_t>(threads));
@@ -67,7 +68,8 @@ constexpr int steps = 20000;
 static void multiply_floats(int) {
     Floats factor, sums[12];
     for (int i = 0; i < 16; i++) factor[i] = 1e-9f * static_cast<float>(i);
-    for (int i = 0; i < 12; i++) sums[i] = factor * static_cast<float>(i);  // all different, or they would be computed once
+    for (int i = 0; i < 12; i++)
+        sums[i] = factor * static_cast<float>(i);  // all different, or they would be computed once
     for (int step = 0; step < steps; step++)
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++) sums[i] = sums[i] * factor + factor;
@@ -92,14 +94,14 @@ static void load_tiles() {
     asm volatile("" : : "r"(&config) : "memory");  // GCC believes that only the first bytes are read
     _tile_loadconfig(&config);
 }
-#define TILE_STEPS(instruction)                       \
-    load_tiles();                                     \
-    for (int step = 0; step < steps; step++) {        \
-        instruction(0, 4, 6);                         \
-        instruction(1, 4, 7);                         \
-        instruction(2, 5, 6);                         \
-        instruction(3, 5, 7);                         \
-    }                                                 \
+#define TILE_STEPS(instruction)                \
+    load_tiles();                              \
+    for (int step = 0; step < steps; step++) { \
+        instruction(0, 4, 6);                  \
+        instruction(1, 4, 7);                  \
+        instruction(2, 5, 6);                  \
+        instruction(3, 5, 7);                  \
+    }                                          \
     _tile_release();
 static void multiply_int8(int) { TILE_STEPS(_tile_dpbssd) }
 static void multiply_bf16(int) { TILE_STEPS(_tile_dpbf16ps) }
@@ -119,7 +121,8 @@ int main(int argc, char** argv) {
 #elif defined(__AVX512VNNI__)
     int8 = 4 * floats;
 #endif
-    std::printf("{\"peak\":{\"f32\":%.6g,\"f16\":%.6g,\"bf16\":%.6g,\"int8\":%.6g},\"bandwidth\":{", floats, floats, bf16, int8);
+    std::printf("{\"peak\":{\"f32\":%.6g,\"f16\":%.6g,\"bf16\":%.6g,\"int8\":%.6g},\"bandwidth\":{", floats, floats,
+                bf16, int8);
     for (int i = 3; i < argc; i++) {
         const size_t bytes = std::strtoull(argv[i], nullptr, 10);
         const size_t share = bytes / static_cast<size_t>(threads) / 256 * 4;  // words of 64 bytes per thread
@@ -128,9 +131,8 @@ int main(int argc, char** argv) {
             buffer.resize(share);
             for (size_t word = 0; word < share; word++) buffer[word] = Words{} + word;
         }
-        const double speed = rate(threads, seconds, static_cast<double>(share) * 64, [&](int t) {
-            read_all(buffers[static_cast<size_t>(t)].data(), share);
-        });
+        const double speed = rate(threads, seconds, static_cast<double>(share) * 64,
+                                  [&](int t) { read_all(buffers[static_cast<size_t>(t)].data(), share); });
         std::printf("%s\"%zu\":%.6g", i > 3 ? "," : "", bytes, speed);
     }
     std::printf("}}\n");

@@ -144,7 +144,8 @@ private:
         auto* allocate = find<Handle(Handle, Handle)>(base, "ggml_backend_alloc_ctx_tensors_from_buft");
         std::vector<Handle> types;
         if (rows > 1)
-            for (Handle* extra = extra_types_(device_); extra != nullptr && *extra != nullptr; extra++) types.push_back(*extra);
+            for (Handle* extra = extra_types_(device_); extra != nullptr && *extra != nullptr; extra++)
+                types.push_back(*extra);
         types.push_back(find<Handle(Handle)>(base, "ggml_backend_dev_buffer_type")(device_));
         for (Handle buffer_type : types) {
             Handle context = new_context();
@@ -153,7 +154,9 @@ private:
             Handle scratch = new_context();
             Tensor* x = tensor_2d(scratch, 0, columns, 1);
             Tensor* y = find<Tensor*(Handle, Tensor*, Tensor*)>(base, "ggml_mul_mat")(scratch, tensor, x);
-            if (buffer_type != types.back() && !find<bool(Handle, Tensor*)>(base, "ggml_backend_dev_supports_op")(device_, y)) continue;
+            if (buffer_type != types.back() &&
+                !find<bool(Handle, Tensor*)>(base, "ggml_backend_dev_supports_op")(device_, y))
+                continue;
             fill(tensor, next, columns, rows, type);
             if (rows > 2) placed = find<const char*(Handle)>(base, "ggml_backend_buft_name")(buffer_type);
             next += columns * rows;
@@ -168,7 +171,8 @@ private:
         std::vector<char> data(bytes);
         find<size_t(int, const float*, void*, int64_t, int64_t, int64_t, const float*)>(base, "ggml_quantize_chunk")(
             type, values, data.data(), 0, rows, columns, nullptr);
-        find<void(Tensor*, const void*, size_t, size_t)>(base, "ggml_backend_tensor_set")(tensor, data.data(), 0, bytes);
+        find<void(Tensor*, const void*, size_t, size_t)>(base, "ggml_backend_tensor_set")(tensor, data.data(), 0,
+                                                                                          bytes);
     }
 
     int type_;
@@ -192,7 +196,8 @@ static std::vector<Value> read(const std::string& path) {
 
 static std::vector<int64_t> numbers(const std::string& list) {
     std::vector<int64_t> out;
-    for (size_t at = 0; at < list.size(); at = std::min(list.find(',', at), list.size() - 1) + 1) out.push_back(std::stoll(list.substr(at)));
+    for (size_t at = 0; at < list.size(); at = std::min(list.find(',', at), list.size() - 1) + 1)
+        out.push_back(std::stoll(list.substr(at)));
     return out;
 }
 

@@ -14,7 +14,10 @@
 #include <immintrin.h>
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(                                                                                          \
+    __attribute__((                                                                                                    \
+        target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c"))), \
+    apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")
 #endif
@@ -33,8 +36,9 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {};
 };
 
-// Tiles of this kernel's shapes for as long as it lives; sums and activations have `rows` rows, weights 16. Then the thread has
-// its own shapes back: on the thread that decodes, llama.cpp loads its shapes once and relies on them ever after.
+// Tiles of this kernel's shapes for as long as it lives; sums and activations have `rows` rows, weights 16. Then the
+// thread has its own shapes back: on the thread that decodes, llama.cpp loads its shapes once and relies on them ever
+// after.
 class TileScope {
 public:
     explicit TileScope(int32_t rows) {
@@ -70,14 +74,16 @@ struct alignas(64) Block {
 };
 
 // Registers are part of the instruction's name, hence a macro: sums += activations · weights.
-#define MARA_DOT(sums, activations, weights)                                         \
-    do {                                                                             \
-        if constexpr (Type::planes == 1) _tile_dpbf16ps(sums, activations, weights); \
-        else _tile_dpbusd(sums, activations, weights);                               \
+#define MARA_DOT(sums, activations, weights)            \
+    do {                                                \
+        if constexpr (Type::planes == 1)                \
+            _tile_dpbf16ps(sums, activations, weights); \
+        else                                            \
+            _tile_dpbusd(sums, activations, weights);   \
     } while (false)
 
-// `tiles` tiles of activations, `next` bytes apart, × `panels` panels, in one pass over both. Each sum is one chain over the steps.
-// Registers: 0–3 the sums, 4 and 5 the activations, 6 and 7 the weights.
+// `tiles` tiles of activations, `next` bytes apart, × `panels` panels, in one pass over both. Each sum is one chain
+// over the steps. Registers: 0–3 the sums, 4 and 5 the activations, 6 and 7 the weights.
 template <class Type, int32_t tiles, int32_t panels>
 void multiply_tiles(const std::byte* x, size_t next, int32_t steps, const std::byte* weights, size_t panel_bytes,
                     int32_t (*to)[chunk_panels][tile_rows][panel_channels], int32_t panel) {
@@ -92,8 +98,10 @@ void multiply_tiles(const std::byte* x, size_t next, int32_t steps, const std::b
         MARA_DOT(0, 4, 6);
         if constexpr (tiles > 1) {
             _tile_loadd(5, x + next, tile_bytes);
-            if constexpr (panels == 1) MARA_DOT(1, 5, 6);
-            else MARA_DOT(2, 5, 6);
+            if constexpr (panels == 1)
+                MARA_DOT(1, 5, 6);
+            else
+                MARA_DOT(2, 5, 6);
         }
         if constexpr (panels > 1) {
             _tile_loadd(7, weights + panel_bytes, 64);
@@ -124,28 +132,34 @@ void multiply_tiles(const std::byte* x, size_t next, int32_t steps, const std::b
 
 // Tiles of activations two by two; a last single one meets four panels at once.
 template <class Type>
-void multiply_chunk(const std::byte* x, size_t next, int32_t tiles, int32_t steps, const std::byte* weights, size_t panel_bytes, int32_t panel_count,
-                    Block& block) {
+void multiply_chunk(const std::byte* x, size_t next, int32_t tiles, int32_t steps, const std::byte* weights,
+                    size_t panel_bytes, int32_t panel_count, Block& block) {
     const int32_t paired = tiles / 2 * 2;
     const int32_t pairs = panel_count / 2 * 2;
     for (int32_t t = 0; t < paired; t += 2) {
         const std::byte* at = x + static_cast<size_t>(t) * next;
         for (int32_t p = 0; p < pairs; p += 2)
-            multiply_tiles<Type, 2, 2>(at, next, steps, weights + static_cast<size_t>(p) * panel_bytes, panel_bytes, block.sums + t, p);
+            multiply_tiles<Type, 2, 2>(at, next, steps, weights + static_cast<size_t>(p) * panel_bytes, panel_bytes,
+                                       block.sums + t, p);
         if (pairs < panel_count)
-            multiply_tiles<Type, 2, 1>(at, next, steps, weights + static_cast<size_t>(pairs) * panel_bytes, panel_bytes, block.sums + t, pairs);
+            multiply_tiles<Type, 2, 1>(at, next, steps, weights + static_cast<size_t>(pairs) * panel_bytes, panel_bytes,
+                                       block.sums + t, pairs);
     }
     if (paired == tiles) return;
     const std::byte* at = x + static_cast<size_t>(paired) * next;
-    if (panel_count == 4) return multiply_tiles<Type, 1, 4>(at, next, steps, weights, panel_bytes, block.sums + paired, 0);
+    if (panel_count == 4)
+        return multiply_tiles<Type, 1, 4>(at, next, steps, weights, panel_bytes, block.sums + paired, 0);
     for (int32_t p = 0; p < panel_count; ++p)
-        multiply_tiles<Type, 1, 1>(at, next, steps, weights + static_cast<size_t>(p) * panel_bytes, panel_bytes, block.sums + paired, p);
+        multiply_tiles<Type, 1, 1>(at, next, steps, weights + static_cast<size_t>(p) * panel_bytes, panel_bytes,
+                                   block.sums + paired, p);
 }
 
 template <class Type>
-void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride) {
+void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+                   ptrdiff_t out_stride) {
     // A single row leaves the tile unit nearly idle, and integer sums are exact: the same result sooner.
-    if (Type::planes == 2 && input.count == 1) return avx512_dot_i8.multiply(layer, input, first, panel_count, out, out_stride);
+    if (Type::planes == 2 && input.count == 1)
+        return avx512_dot_i8.multiply(layer, input, first, panel_count, out, out_stride);
     Block block;
     const int32_t tiles = (input.count + tile_rows - 1) / tile_rows * Type::planes;
     const int32_t steps = layer.depth * (Type::planes == 1 ? 2 : 1) / tile_bytes;

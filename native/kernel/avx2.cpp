@@ -22,7 +22,8 @@ namespace {
 
 struct Isa : Avx2 {
     static constexpr int32_t max_rows = 6;
-    static constexpr int32_t depth_block = 256;  // 1 panel × 256 inputs × f32 = 16 KiB: stays in the nearest cache while the rows pass
+    static constexpr int32_t depth_block =
+        256;  // 1 panel × 256 inputs × f32 = 16 KiB: stays in the nearest cache while the rows pass
     static constexpr int32_t panels_for(int32_t rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
     static void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1); }
 };
@@ -30,16 +31,21 @@ struct Isa : Avx2 {
 struct F32 {
     static constexpr int32_t group = 1;
     static constexpr int32_t bytes = 64;
-    static void load(const std::byte* at, int32_t v, __m256* out) { out[0] = _mm256_load_ps(reinterpret_cast<const float*>(at) + v * 8); }
+    static void load(const std::byte* at, int32_t v, __m256* out) {
+        out[0] = _mm256_load_ps(reinterpret_cast<const float*>(at) + v * 8);
+    }
 };
 
 struct F16 {
     static constexpr int32_t group = 1;
     static constexpr int32_t bytes = 32;
-    static void load(const std::byte* at, int32_t v, __m256* out) { out[0] = _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + v)); }
+    static void load(const std::byte* at, int32_t v, __m256* out) {
+        out[0] = _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + v));
+    }
 };
 
-// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half moved up.
+// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half
+// moved up.
 struct Bf16 {
     static constexpr int32_t group = 2;
     static constexpr int32_t bytes = 64;
@@ -58,13 +64,19 @@ struct Int8 : Isa {
     static void quantise(const float* from, int32_t n, V center, V factor, int16_t* to) {
         const V x = n == width ? load(from) : load_first_or(from, n, center);
         const __m256i code = _mm256_cvtps_epi32(mul(sub(x, center), factor));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packs_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1)));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm_packs_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1)));
     }
     static I zero_int() { return _mm256_setzero_si256(); }
-    static I codes(const std::byte* at, int32_t s) { return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + s)); }
-    static I four(const int16_t* from) { return _mm256_castpd_si256(_mm256_broadcast_sd(reinterpret_cast<const double*>(from))); }
+    static I codes(const std::byte* at, int32_t s) {
+        return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(at) + s));
+    }
+    static I four(const int16_t* from) {
+        return _mm256_castpd_si256(_mm256_broadcast_sd(reinterpret_cast<const double*>(from)));
+    }
     static I dot(I sum, I a, I b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
-    // Lanes hold (channel 0, channel 0, channel 1, …): adds neighbours; hadd interleaves 128-bit halves, the permutation puts them back.
+    // Lanes hold (channel 0, channel 0, channel 1, …): adds neighbours; hadd interleaves 128-bit halves, the
+    // permutation puts them back.
     static void collect(const I* sums, float* to) {
         for (int32_t half = 0; half < 2; ++half) {
             const I mixed = _mm256_hadd_epi32(sums[2 * half], sums[2 * half + 1]);

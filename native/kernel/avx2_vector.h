@@ -11,12 +11,16 @@ namespace {
 struct Avx2 {
     using V = __m256;
     static constexpr int32_t width = 8;
-    static __m256i first(int32_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+    static __m256i first(int32_t n) {
+        return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    }
     static V zero() { return _mm256_setzero_ps(); }
     static V set1(float x) { return _mm256_set1_ps(x); }
     static V load(const float* from) { return _mm256_loadu_ps(from); }
     static V load_first(const float* from, int32_t n) { return _mm256_maskload_ps(from, first(n)); }
-    static V load_first_or(const float* from, int32_t n, V rest) { return _mm256_blendv_ps(rest, load_first(from, n), _mm256_castsi256_ps(first(n))); }
+    static V load_first_or(const float* from, int32_t n, V rest) {
+        return _mm256_blendv_ps(rest, load_first(from, n), _mm256_castsi256_ps(first(n)));
+    }
     static void store(float* to, V a) { _mm256_storeu_ps(to, a); }
     static V add(V a, V b) { return _mm256_add_ps(a, b); }
     static V sub(V a, V b) { return _mm256_sub_ps(a, b); }

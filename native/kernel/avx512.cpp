@@ -13,7 +13,8 @@
 #include <immintrin.h>
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
+                             apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #endif
@@ -27,7 +28,8 @@ namespace {
 
 struct Isa : Avx512 {
     static constexpr int32_t max_rows = 6;
-    static constexpr int32_t depth_block = 128;  // 4 panels × 128 inputs × f32 = 32 KiB: stays in the nearest cache while the rows pass
+    static constexpr int32_t depth_block =
+        128;  // 4 panels × 128 inputs × f32 = 32 KiB: stays in the nearest cache while the rows pass
     static constexpr int32_t panels_for(int32_t) { return 4; }
     static void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1); }
 };
@@ -46,7 +48,8 @@ struct F16 {
     }
 };
 
-// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half moved up.
+// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half
+// moved up.
 struct Bf16 {
     static constexpr int32_t group = 2;
     static constexpr int32_t bytes = 64;
@@ -68,7 +71,9 @@ struct Int8 : Isa {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtsepi32_epi16(code));
     }
     static I zero_int() { return _mm512_setzero_si512(); }
-    static I codes(const std::byte* at, int32_t s) { return _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(at) + s)); }
+    static I codes(const std::byte* at, int32_t s) {
+        return _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(at) + s));
+    }
     static I four(const int16_t* from) {
         int64_t bits;
         std::memcpy(&bits, from, 8);
@@ -94,7 +99,8 @@ const Operations avx512_f16{moments<Avx512>, nullptr, 0, float_multiply<Isa, F16
 const Operations avx512_bf16{moments<Avx512>, nullptr, 0, float_multiply<Isa, Bf16>};
 const Operations avx512_i8{moments<Avx512>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
 
-extern const Variant avx512_variant{"avx512", available, WeightType::f16, {&avx512_f32, &avx512_f16, &avx512_bf16, &avx512_i8}};
+extern const Variant avx512_variant{
+    "avx512", available, WeightType::f16, {&avx512_f32, &avx512_f16, &avx512_bf16, &avx512_i8}};
 
 }  // namespace mara::kernel
 

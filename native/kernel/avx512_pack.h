@@ -1,5 +1,5 @@
-// Activations in tiles of 16 rows × 64 bytes, the shape that AMX loads and that byte and bf16 dot products broadcast from.
-// Same linkage rule as vector.h; the #pragma target includes avx512bf16.
+// Activations in tiles of 16 rows × 64 bytes, the shape that AMX loads and that byte and bf16 dot products broadcast
+// from. Same linkage rule as vector.h; the #pragma target includes avx512bf16.
 //
 //   bf16: [tile of rows][depth / 32][16 rows][32 inputs]
 //   i8:   [tile of rows][plane: high, low bytes][depth / 64][16 rows][64 inputs]
@@ -16,11 +16,13 @@ constexpr size_t tile_size = static_cast<size_t>(tile_rows) * tile_bytes;
 inline size_t plane_size(int32_t depth) { return static_cast<size_t>(depth / 64) * tile_size; }
 
 inline std::byte* bf16_row(std::byte* packed, int32_t row, int32_t depth) {
-    return packed + static_cast<size_t>(row / tile_rows) * static_cast<size_t>(depth / 32) * tile_size + static_cast<size_t>(row % tile_rows) * tile_bytes;
+    return packed + static_cast<size_t>(row / tile_rows) * static_cast<size_t>(depth / 32) * tile_size +
+           static_cast<size_t>(row % tile_rows) * tile_bytes;
 }
 
 inline std::byte* i8_row(std::byte* packed, int32_t row, int32_t depth) {
-    return packed + static_cast<size_t>(row / tile_rows) * 2 * plane_size(depth) + static_cast<size_t>(row % tile_rows) * tile_bytes;
+    return packed + static_cast<size_t>(row / tile_rows) * 2 * plane_size(depth) +
+           static_cast<size_t>(row % tile_rows) * tile_bytes;
 }
 
 // Inputs i … i + 15 of a row, the mean where the row has ended.
@@ -44,8 +46,8 @@ void pack_bf16(const Input& input, int32_t index, int32_t inputs, int32_t depth)
     input.mul[index] = 1;
 }
 
-// A row becomes 16-bit codes of ±32639 moved up by 32768, cut into two unsigned bytes: Σ code·w = 256·Σ high·w + Σ low·w − 32768·Σ w,
-// all in exact 32-bit integers. Activations then add no error worth counting to that of the weights.
+// A row becomes 16-bit codes of ±32639 moved up by 32768, cut into two unsigned bytes: Σ code·w = 256·Σ high·w + Σ
+// low·w − 32768·Σ w, all in exact 32-bit integers. Activations then add no error worth counting to that of the weights.
 void pack_i8(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
     constexpr float largest_code = 32639.0f;
     const float* row = input.rows[index];
@@ -57,8 +59,10 @@ void pack_i8(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
     for (int32_t i = 0; i < depth; i += 16) {
         const __m512 x = Avx512::mul(Avx512::sub(row_part(row, inputs, i, center), center), factor);
         const __m512i code = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(32768));
-        auto* at = reinterpret_cast<__m128i*>(to + static_cast<size_t>(i / 64) * tile_size + static_cast<size_t>(i % 64));
-        _mm_store_si128(reinterpret_cast<__m128i*>(reinterpret_cast<std::byte*>(at) + plane), _mm512_cvtepi32_epi8(code));
+        auto* at =
+            reinterpret_cast<__m128i*>(to + static_cast<size_t>(i / 64) * tile_size + static_cast<size_t>(i % 64));
+        _mm_store_si128(reinterpret_cast<__m128i*>(reinterpret_cast<std::byte*>(at) + plane),
+                        _mm512_cvtepi32_epi8(code));
         _mm_store_si128(at, _mm512_cvtepi32_epi8(_mm512_srli_epi32(code, 8)));
     }
     input.mean[index] = 0;

@@ -1,4 +1,5 @@
-// vector.h's operations in AVX-512 (F, BW, DQ, VL). Included by the AVX-512 and AMX variants, inside their #pragma target.
+// vector.h's operations in AVX-512 (F, BW, DQ, VL). Included by the AVX-512 and AMX variants, inside their #pragma
+// target.
 #pragma once
 
 #include <immintrin.h>

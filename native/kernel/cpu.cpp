@@ -31,7 +31,8 @@ Registers cpuid(uint32_t leaf, uint32_t subleaf) {
 #if defined(_MSC_VER)
     int32_t r[4];
     __cpuidex(r, static_cast<int32_t>(leaf), static_cast<int32_t>(subleaf));
-    return {static_cast<uint32_t>(r[0]), static_cast<uint32_t>(r[1]), static_cast<uint32_t>(r[2]), static_cast<uint32_t>(r[3])};
+    return {static_cast<uint32_t>(r[0]), static_cast<uint32_t>(r[1]), static_cast<uint32_t>(r[2]),
+            static_cast<uint32_t>(r[3])};
 #else
     Registers r{};
     __get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
@@ -70,11 +71,12 @@ Cpu detect() {
     const auto saves = [&](uint64_t mask) { return (saved & mask) == mask; };
     const Registers extended = cpuid(7, 0);
     found.avx2 = saves(0x6) && bit(basic.c, 12) && bit(basic.c, 28) && bit(basic.c, 29) && bit(extended.b, 5);
-    found.avx512 = found.avx2 && saves(0xe6) && bit(extended.b, 16) && bit(extended.b, 17) && bit(extended.b, 30) && bit(extended.b, 31);
+    found.avx512 = found.avx2 && saves(0xe6) && bit(extended.b, 16) && bit(extended.b, 17) && bit(extended.b, 30) &&
+                   bit(extended.b, 31);
     found.avx512_vnni = found.avx512 && bit(extended.c, 11);
     found.avx512_bf16 = found.avx512 && extended.a >= 1 && bit(cpuid(7, 1).a, 5);
-    found.amx = found.avx512_vnni && found.avx512_bf16 && saves(0x60000) && bit(extended.d, 22) && bit(extended.d, 24) &&
-                bit(extended.d, 25) && tiles_permitted();
+    found.amx = found.avx512_vnni && found.avx512_bf16 && saves(0x60000) && bit(extended.d, 22) &&
+                bit(extended.d, 24) && bit(extended.d, 25) && tiles_permitted();
     return found;
 }
 

@@ -8,8 +8,8 @@ void network_set_device(Network* network, Device* device) { network->device.stor
 
 Device* network_device(const Network* network) { return network->device.load(std::memory_order_acquire); }
 
-Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* probabilities,
-                       Pool* pool, int32_t threads) {
+Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows,
+                       int32_t count, float* probabilities, Pool* pool, int32_t threads) {
     Device* const device = network_device(network);
     if (device != nullptr && device->score(base, row_stride, rows, count, probabilities)) return Status::ok;
     return score(&network, 1, base, row_stride, rows, count, probabilities, pool, threads);

@@ -13,9 +13,10 @@ class Device {
 public:
     virtual ~Device() = default;
 
-    // As kernel::score of one network. False: the device has failed, now or before, and nothing useful was written. Waits for the device: not
-    // to be called on Node's main thread.
-    virtual bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* probabilities) = 0;
+    // As kernel::score of one network. False: the device has failed, now or before, and nothing useful was written.
+    // Waits for the device: not to be called on Node's main thread.
+    virtual bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count,
+                       float* probabilities) = 0;
 
     virtual const char* name() const = 0;
     virtual WeightType type() const = 0;
@@ -28,7 +29,7 @@ void network_set_device(Network* network, Device* device);
 Device* network_device(const Network* network);  // nullptr: none
 
 // On the network's device as long as it works, otherwise on the CPU. Arguments and result as kernel::score.
-Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* probabilities,
-                       Pool* pool, int32_t threads);
+Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows,
+                       int32_t count, float* probabilities, Pool* pool, int32_t threads);
 
 }  // namespace mara::kernel

@@ -29,10 +29,7 @@ const Variant* const all[] = {
     &amx_variant,
 #endif
 #if defined(__x86_64__) || defined(_M_X64)
-    &avx512_bf16_variant,
-    &avx512_vnni_variant,
-    &avx512_variant,
-    &avx2_variant,
+    &avx512_bf16_variant, &avx512_vnni_variant, &avx512_variant, &avx2_variant,
 #elif defined(__aarch64__)
     &neon_bf16_variant,
     &neon_dot_variant,

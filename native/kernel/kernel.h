@@ -14,9 +14,9 @@ enum class WeightType : int { f32 = 0, f16 = 1, bf16 = 2, i8 = 3 };
 
 // Row-major float32 weights as they stand in the agent file. Linear weights are [out][in] (PyTorch's layout).
 struct NetworkWeights {
-    int32_t width;    // D, the LLM's embedding size
-    int32_t hidden1;  // H
-    int32_t hidden2;  // H/4 in published agents
+    int32_t width;           // D, the LLM's embedding size
+    int32_t hidden1;         // H
+    int32_t hidden2;         // H/4 in published agents
     const float* ln_weight;  // [D]
     const float* ln_bias;    // [D]
     const float* w1;         // [H][D]
@@ -43,11 +43,11 @@ struct Pool;  // worker threads asleep between calls, plus scratch; one call at 
 Status pool_create(int32_t max_threads, Pool** out);
 void pool_free(Pool* pool);
 
-// probabilities[a * count + i] = accept probability of network a for the state at `base + rows[i] * row_stride` (in floats).
-// All networks have the same width. `rows` may be nullptr (then row i is i). A row holding a NaN gets probability 0.
-// Reads rows in place; allocates nothing once `pool` has seen a call of this size. `threads` <= the pool's maximum.
-// A row's probability depends on neither the other rows, nor its place among them, nor the number of threads.
-// On failure (out_of_memory, bad_shape: networks of different widths) all probabilities are 0.
+// probabilities[a * count + i] = accept probability of network a for the state at `base + rows[i] * row_stride` (in
+// floats). All networks have the same width. `rows` may be nullptr (then row i is i). A row holding a NaN gets
+// probability 0. Reads rows in place; allocates nothing once `pool` has seen a call of this size. `threads` <= the
+// pool's maximum. A row's probability depends on neither the other rows, nor its place among them, nor the number of
+// threads. On failure (out_of_memory, bad_shape: networks of different widths) all probabilities are 0.
 Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
              const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads);
 

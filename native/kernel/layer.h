@@ -1,4 +1,5 @@
-// What every variant shares: how weights are packed, how activations are handed over, and the table of functions a variant offers.
+// What every variant shares: how weights are packed, how activations are handed over, and the table of functions a
+// variant offers.
 #pragma once
 
 #include <atomic>
@@ -20,15 +21,12 @@ constexpr int32_t depth_block = 512;    // inputs summed in one run before the p
 constexpr int32_t weight_type_count = 4;
 
 // Inputs that lie side by side within one channel of a panel: what one dot-product instruction consumes.
-constexpr int32_t group_of(WeightType type) {
-    return type == WeightType::bf16 ? 2 : type == WeightType::i8 ? 4 : 1;
-}
+constexpr int32_t group_of(WeightType type) { return type == WeightType::bf16 ? 2 : type == WeightType::i8 ? 4 : 1; }
 
-constexpr int32_t size_of(WeightType type) {
-    return type == WeightType::f32 ? 4 : type == WeightType::i8 ? 1 : 2;
-}
+constexpr int32_t size_of(WeightType type) { return type == WeightType::f32 ? 4 : type == WeightType::i8 ? 1 : 2; }
 
-// `inputs` rounded up to whole activation tiles for the types that are multiplied tile by tile; the excess weights are 0.
+// `inputs` rounded up to whole activation tiles for the types that are multiplied tile by tile; the excess weights are
+// 0.
 constexpr int32_t depth_of(WeightType type, int32_t inputs) {
     const int32_t unit = type == WeightType::bf16 ? 32 : type == WeightType::i8 ? 64 : 1;
     return (inputs + unit - 1) / unit * unit;
@@ -43,8 +41,8 @@ struct Layer {
     int32_t depth;
     size_t panel_bytes;
     const std::byte* weights;
-    const float* scale;      // value of one weight unit: 1 except for i8
-    const float* sum;        // Σ over the inputs of the stored weights, in weight units
+    const float* scale;       // value of one weight unit: 1 except for i8
+    const float* sum;         // Σ over the inputs of the stored weights, in weight units
     const int32_t* code_sum;  // the same, exact, for i8; nullptr otherwise
     const float* bias;
 };
@@ -63,14 +61,16 @@ struct Input {
 struct Operations {
     // Mean and reciprocal deviation (eps 1e-5) of one row. Not finite if the row holds a NaN or an infinity.
     void (*moments)(const float* row, int32_t inputs, float* mean, float* deviation_reciprocal);
-    // Normalises row `index` of `input` as (x − mean)·mul, packs it into `input.packed` and sets mean and mul to what is
-    // left to undo. nullptr: rows are read in place. Different rows may be prepared at the same time.
+    // Normalises row `index` of `input` as (x − mean)·mul, packs it into `input.packed` and sets mean and mul to what
+    // is left to undo. nullptr: rows are read in place. Different rows may be prepared at the same time.
     void (*prepare)(const Input& input, int32_t index, int32_t inputs, int32_t depth);
     // Bytes of `packed` per padded input and row.
     int32_t packed_bytes;
-    // out[r · out_stride + c] = max(0, y) for all rows and the channels of panels [first, first + panel_count), panel_count <= chunk_panels.
-    // The sum of one (row, channel) is taken in the same order whatever the other rows and panels are.
-    void (*multiply)(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride);
+    // out[r · out_stride + c] = max(0, y) for all rows and the channels of panels [first, first + panel_count),
+    // panel_count <= chunk_panels. The sum of one (row, channel) is taken in the same order whatever the other rows and
+    // panels are.
+    void (*multiply)(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+                     ptrdiff_t out_stride);
 };
 
 struct Variant {
@@ -88,7 +88,8 @@ struct Network {
     Layer layer1;
     Layer layer2;
     int32_t hidden2;
-    const float* head;  // [hidden2] weights of accept minus those of reject: all that the softmax of two classes depends on
+    const float*
+        head;  // [hidden2] weights of accept minus those of reject: all that the softmax of two classes depends on
     double head_bias;
     size_t bytes;
     void* memory;

@@ -1,4 +1,5 @@
-// Arm NEON (the baseline of 64-bit Arm): f32, f16 and bf16 weights are widened to f32; int8 weights meet 16-bit activations.
+// Arm NEON (the baseline of 64-bit Arm): f32, f16 and bf16 weights are widened to f32; int8 weights meet 16-bit
+// activations.
 #include <cmath>
 
 #include "kernel/neon_operations.h"
@@ -13,7 +14,8 @@ namespace {
 
 struct Isa : Neon {
     static constexpr int32_t max_rows = 6;
-    static constexpr int32_t depth_block = 256;  // 1 panel × 256 inputs × f32 = 16 KiB: stays in the nearest cache while the rows pass
+    static constexpr int32_t depth_block =
+        256;  // 1 panel × 256 inputs × f32 = 16 KiB: stays in the nearest cache while the rows pass
     static constexpr int32_t panels_for(int32_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
     static void prefetch(const std::byte* at) { __builtin_prefetch(at, 0, 2); }
 };
@@ -21,7 +23,9 @@ struct Isa : Neon {
 struct F32 {
     static constexpr int32_t group = 1;
     static constexpr int32_t bytes = 64;
-    static void load(const std::byte* at, int32_t v, float32x4_t* out) { out[0] = vld1q_f32(reinterpret_cast<const float*>(at) + 4 * v); }
+    static void load(const std::byte* at, int32_t v, float32x4_t* out) {
+        out[0] = vld1q_f32(reinterpret_cast<const float*>(at) + 4 * v);
+    }
 };
 
 struct F16 {
@@ -32,7 +36,8 @@ struct F16 {
     }
 };
 
-// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half moved up.
+// A pair of inputs per 32-bit lane: the second one is the lane's upper half as it stands, the first one the lower half
+// moved up.
 struct Bf16 {
     static constexpr int32_t group = 2;
     static constexpr int32_t bytes = 64;
@@ -53,7 +58,9 @@ struct Int8 : Isa {
         vst1_s16(to, vqmovn_s32(vcvtnq_s32_f32(mul(sub(x, center), factor))));
     }
     static I zero_int() { return vdupq_n_s32(0); }
-    static Codes codes(const std::byte* at, int32_t s) { return vmovl_s8(vld1_s8(reinterpret_cast<const int8_t*>(at) + 8 * s)); }
+    static Codes codes(const std::byte* at, int32_t s) {
+        return vmovl_s8(vld1_s8(reinterpret_cast<const int8_t*>(at) + 8 * s));
+    }
     static Codes four(const int16_t* from) {
         const int16x4_t values = vld1_s16(from);
         return vcombine_s16(values, values);

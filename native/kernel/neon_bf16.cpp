@@ -58,14 +58,16 @@ void dot_rows(int32_t left, const bfloat16_t* x, int32_t depth, const std::byte*
     }
 }
 
-void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride) {
+void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+              ptrdiff_t out_stride) {
     constexpr int32_t max_rows = 6;
     Partial partial;
     const auto* x = reinterpret_cast<const bfloat16_t*>(input.packed);
     for (int32_t p = 0; p < panel_count; ++p) {
         const std::byte* panel = layer.weights + static_cast<size_t>(first + p) * layer.panel_bytes;
         for (int32_t r = 0; r < input.count; r += max_rows)
-            dot_rows<max_rows>(input.count - r, x + static_cast<ptrdiff_t>(r) * layer.depth, layer.depth, panel, &partial.values[r][p * panel_channels]);
+            dot_rows<max_rows>(input.count - r, x + static_cast<ptrdiff_t>(r) * layer.depth, layer.depth, panel,
+                               &partial.values[r][p * panel_channels]);
     }
     finish<Neon>(layer, input, first, panel_count, partial, out, out_stride);
 }
@@ -76,7 +78,8 @@ bool available() { return cpu().dot_product && cpu().arm_bf16; }
 
 }  // namespace
 
-extern const Variant neon_bf16_variant{"neon-bf16", available, WeightType::bf16, {&neon_f32, &neon_f16, &bf16, &neon_dot_i8}};
+extern const Variant neon_bf16_variant{
+    "neon-bf16", available, WeightType::bf16, {&neon_f32, &neon_f16, &bf16, &neon_dot_i8}};
 
 }  // namespace mara::kernel
 

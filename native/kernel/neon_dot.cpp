@@ -28,7 +28,9 @@ void pack(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
     const float largest = largest_deviation<Neon>(row, inputs, input.mean[index]);
     const float32x4_t center = Neon::set1(input.mean[index]);
     const float32x4_t factor = Neon::set1(largest > 0 ? largest_code / largest : 0.0f);
-    const auto codes = [&](int32_t i) { return vqmovn_s32(vcvtnq_s32_f32(Neon::mul(Neon::sub(row_part(row, inputs, i, center), center), factor))); };
+    const auto codes = [&](int32_t i) {
+        return vqmovn_s32(vcvtnq_s32_f32(Neon::mul(Neon::sub(row_part(row, inputs, i, center), center), factor)));
+    };
     for (int32_t i = 0; i < depth; i += 8) {
         const int16x8_t code = vcombine_s16(codes(i), codes(i + 4));
         vst1_s8(low + i, vmovn_s16(code));
@@ -51,7 +53,9 @@ void dot_tile(const int8_t* x, int32_t depth, const std::byte* panel, float* to)
         for (int32_t v = 0; v < 4; ++v) w[v] = vld1q_s8(weights + 16 * v);
         for (int32_t r = 0; r < rows; ++r) {
             const int8_t* from = x + static_cast<ptrdiff_t>(r) * 2 * depth + i;
-            const auto spread = [](const int8_t* at) { return vreinterpretq_s8_s32(vld1q_dup_s32(reinterpret_cast<const int32_t*>(at))); };
+            const auto spread = [](const int8_t* at) {
+                return vreinterpretq_s8_s32(vld1q_dup_s32(reinterpret_cast<const int32_t*>(at)));
+            };
             const int8x16_t upper = spread(from);
             const int8x16_t lower = spread(from + depth);
             for (int32_t v = 0; v < 4; ++v) {
@@ -62,10 +66,12 @@ void dot_tile(const int8_t* x, int32_t depth, const std::byte* panel, float* to)
     }
     for (int32_t r = 0; r < rows; ++r)
         for (int32_t v = 0; v < 4; ++v)
-            Neon::store(to + r * partial_stride + 4 * v, Neon::fma(vcvtq_f32_s32(high[r][v]), Neon::set1(256.0f), vcvtq_f32_s32(low[r][v])));
+            Neon::store(to + r * partial_stride + 4 * v,
+                        Neon::fma(vcvtq_f32_s32(high[r][v]), Neon::set1(256.0f), vcvtq_f32_s32(low[r][v])));
 }
 
-void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride) {
+void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+              ptrdiff_t out_stride) {
     Partial partial;
     const auto* x = reinterpret_cast<const int8_t*>(input.packed);
     for (int32_t p = 0; p < panel_count; ++p) {
@@ -73,8 +79,10 @@ void multiply(const Layer& layer, const Input& input, int32_t first, int32_t pan
         for (int32_t r = 0; r < input.count; r += 2) {
             const int8_t* from = x + static_cast<ptrdiff_t>(r) * 2 * layer.depth;
             float* to = &partial.values[r][p * panel_channels];
-            if (r + 1 < input.count) dot_tile<2>(from, layer.depth, panel, to);
-            else dot_tile<1>(from, layer.depth, panel, to);
+            if (r + 1 < input.count)
+                dot_tile<2>(from, layer.depth, panel, to);
+            else
+                dot_tile<1>(from, layer.depth, panel, to);
         }
     }
     finish<Neon>(layer, input, first, panel_count, partial, out, out_stride);
@@ -86,7 +94,8 @@ bool available() { return cpu().dot_product; }
 
 const Operations neon_dot_i8{moments<Neon>, pack, 2, multiply};
 
-extern const Variant neon_dot_variant{"neon-dot", available, WeightType::f16, {&neon_f32, &neon_f16, &neon_bf16, &neon_dot_i8}};
+extern const Variant neon_dot_variant{
+    "neon-dot", available, WeightType::f16, {&neon_f32, &neon_f16, &neon_bf16, &neon_dot_i8}};
 
 }  // namespace mara::kernel
 

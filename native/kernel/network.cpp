@@ -26,7 +26,9 @@ struct Source {
 
 void store(std::byte* where, WeightType type, float value) {
     switch (type) {
-        case WeightType::f32: std::memcpy(where, &value, 4); break;
+        case WeightType::f32:
+            std::memcpy(where, &value, 4);
+            break;
         case WeightType::f16: {
             const uint16_t bits = float_to_f16(value);
             std::memcpy(where, &bits, 2);
@@ -93,7 +95,8 @@ Layer pack(Arena& arena, WeightType type, int32_t inputs, int32_t outputs, const
         double offset = source.bias[c];
         std::byte* panel = weights + static_cast<size_t>(c / panel_channels) * layer.panel_bytes;
         for (int32_t i = 0; i < inputs; ++i) {
-            const ptrdiff_t element = (static_cast<ptrdiff_t>(i / group) * panel_channels + c % panel_channels) * group + i % group;
+            const ptrdiff_t element =
+                (static_cast<ptrdiff_t>(i / group) * panel_channels + c % panel_channels) * group + i % group;
             std::byte* where = panel + element * size;
             store(where, type, type == WeightType::i8 ? folded(i) / unit : folded(i));
             total += stored(where, type);
@@ -127,7 +130,8 @@ Status network_create(const NetworkWeights& weights, WeightType type, const char
     const int32_t largest = 1 << 16;  // keeps every 32-bit integer sum of the i8 kernels exact
     const auto fits = [&](int32_t size) { return size >= 1 && size <= largest; };
     if (!fits(weights.width) || !fits(weights.hidden1) || !fits(weights.hidden2)) return Status::bad_shape;
-    if (static_cast<int32_t>(type) < 0 || static_cast<int32_t>(type) >= weight_type_count) return Status::unsupported_type;
+    if (static_cast<int32_t>(type) < 0 || static_cast<int32_t>(type) >= weight_type_count)
+        return Status::unsupported_type;
     const Variant* chosen = find_variant(variant);
     if (chosen == nullptr) return Status::unsupported_variant;
 
@@ -146,7 +150,8 @@ Status network_create(const NetworkWeights& weights, WeightType type, const char
         return Status::out_of_memory;
     }
 #if defined(__linux__)
-    // Every call streams through all of it: with 4 KiB pages that is a TLB miss every 64 lines. Only advice, so ignored on failure.
+    // Every call streams through all of it: with 4 KiB pages that is a TLB miss every 64 lines. Only advice, so ignored
+    // on failure.
     if (network->bytes >= huge_page) madvise(network->memory, network->bytes, MADV_HUGEPAGE);
 #endif
     std::memset(network->memory, 0, network->bytes);

@@ -21,8 +21,10 @@ void relax() {
 template <class Condition>
 void wait_until(Condition&& condition) {
     for (int32_t i = 0; !condition(); ++i) {
-        if (i < 512) relax();
-        else std::this_thread::yield();
+        if (i < 512)
+            relax();
+        else
+            std::this_thread::yield();
     }
 }
 

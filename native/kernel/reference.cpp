@@ -1,4 +1,5 @@
-// The portable variant: plain loops over the packed weights, float32 throughout. Every other variant is measured against it.
+// The portable variant: plain loops over the packed weights, float32 throughout. Every other variant is measured
+// against it.
 #include <cmath>
 #include <cstring>
 
@@ -36,9 +37,11 @@ struct I8 {
 };
 
 template <class Type, int32_t group>
-void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride) {
+void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+              ptrdiff_t out_stride) {
     for (int32_t p = 0; p < panel_count; ++p) {
-        const auto* panel = reinterpret_cast<const typename Type::Element*>(layer.weights + static_cast<size_t>(first + p) * layer.panel_bytes);
+        const auto* panel = reinterpret_cast<const typename Type::Element*>(
+            layer.weights + static_cast<size_t>(first + p) * layer.panel_bytes);
         const int32_t channel0 = (first + p) * panel_channels;
         for (int32_t r = 0; r < input.count; ++r) {
             const float* x = input.rows[r];
@@ -47,13 +50,16 @@ void multiply(const Layer& layer, const Input& input, int32_t first, int32_t pan
                 const int32_t end = start + depth_block < layer.inputs ? start + depth_block : layer.inputs;
                 float dot[panel_channels] = {};
                 for (int32_t i = start; i < end; ++i) {
-                    const typename Type::Element* weights = panel + (static_cast<ptrdiff_t>(i / group) * panel_channels) * group + i % group;
+                    const typename Type::Element* weights =
+                        panel + (static_cast<ptrdiff_t>(i / group) * panel_channels) * group + i % group;
                     for (int32_t c = 0; c < panel_channels; ++c) dot[c] += x[i] * Type::value(weights[c * group]);
                 }
                 for (int32_t c = 0; c < panel_channels; ++c) total[c] += dot[c];
             }
             for (int32_t c = 0; c < panel_channels; ++c) {
-                const float y = (total[c] - input.mean[r] * layer.sum[channel0 + c]) * (input.mul[r] * layer.scale[channel0 + c]) + layer.bias[channel0 + c];
+                const float y =
+                    (total[c] - input.mean[r] * layer.sum[channel0 + c]) * (input.mul[r] * layer.scale[channel0 + c]) +
+                    layer.bias[channel0 + c];
                 out[r * out_stride + p * panel_channels + c] = y > 0 ? y : 0;
             }
         }

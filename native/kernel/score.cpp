@@ -1,6 +1,7 @@
 // One call: all networks over all rows, in blocks of rows. Within a block the phases are
 //   0 moments (and packing) of each state   1 first layers   2 packing of the hidden states   3 second layers   4 heads
-// Phases 1 and 3 are split by output channels, the others by rows: a sum is never split, so the number of threads changes nothing.
+// Phases 1 and 3 are split by output channels, the others by rows: a sum is never split, so the number of threads
+// changes nothing.
 #include <algorithm>
 #include <cmath>
 
@@ -25,7 +26,7 @@ struct Pass {
     const States* states;
     float* hidden1;  // [rows][stride1]
     Input input2;
-    float* hidden2;  // [rows][stride2]
+    float* hidden2;        // [rows][stride2]
     float* probabilities;  // of this network's first row of the block
 };
 
@@ -44,15 +45,18 @@ int32_t chunks_of(const Layer& layer) { return (layer.panels + chunk_panels - 1)
 
 int32_t padded_rows(int32_t rows) { return (rows + tile_rows - 1) / tile_rows * tile_rows; }
 
-Input take_input(Arena& arena, const Operations& operations, int32_t rows, const float* const* pointers, int32_t depth) {
-    const size_t packed = static_cast<size_t>(padded_rows(rows)) * static_cast<size_t>(depth) * static_cast<size_t>(operations.packed_bytes);
+Input take_input(Arena& arena, const Operations& operations, int32_t rows, const float* const* pointers,
+                 int32_t depth) {
+    const size_t packed = static_cast<size_t>(padded_rows(rows)) * static_cast<size_t>(depth) *
+                          static_cast<size_t>(operations.packed_bytes);
     auto* mean = arena.take<float>(static_cast<size_t>(rows));
     auto* mul = arena.take<float>(static_cast<size_t>(rows));
     return {rows, pointers, arena.take<std::byte>(packed), mean, mul};
 }
 
 // Cuts the scratch for up to `rows` rows. Writes nothing through a null base.
-size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, int32_t rows, Call& call, const float*** pointers) {
+size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, int32_t rows, Call& call,
+               const float*** pointers) {
     Arena arena{base};
     const auto row_count = static_cast<size_t>(rows);
     call.states = arena.take<States>(static_cast<size_t>(count));
@@ -67,7 +71,8 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
         if (shared == a) {
             const Input input = take_input(arena, *network.operations, rows, *pointers, network.layer1.depth);
             auto* valid = arena.take<bool>(row_count);
-            if (base != nullptr) call.states[call.state_count] = {network.operations, network.width, network.layer1.depth, input, valid};
+            if (base != nullptr)
+                call.states[call.state_count] = {network.operations, network.width, network.layer1.depth, input, valid};
             ++call.state_count;
         }
         auto* hidden1 = arena.take<float>(row_count * static_cast<size_t>(stride_of(network.layer1)));
@@ -102,7 +107,8 @@ void prepare_hidden(const Pass& pass, int32_t row) {
 void multiply_chunk(const Pass& pass, const Layer& layer, const Input& input, int32_t chunk, float* out) {
     const int32_t first = chunk * chunk_panels;
     const int32_t count = std::min(chunk_panels, layer.panels - first);
-    pass.network->operations->multiply(layer, input, first, count, out + static_cast<ptrdiff_t>(first) * panel_channels, stride_of(layer));
+    pass.network->operations->multiply(layer, input, first, count, out + static_cast<ptrdiff_t>(first) * panel_channels,
+                                       stride_of(layer));
 }
 
 // The last layer and the softmax, written as a logistic of the difference. Partial sums in a fixed order.
@@ -133,12 +139,14 @@ void run_item(void* context, int32_t phase, int32_t item) {
     const Pass* pass = call.passes;
     const auto layer = [&]() -> const Layer& { return phase == 1 ? pass->network->layer1 : pass->network->layer2; };
     for (; item >= chunks_of(layer()); ++pass) item -= chunks_of(layer());
-    if (phase == 1) multiply_chunk(*pass, layer(), pass->states->input, item, pass->hidden1);
-    else multiply_chunk(*pass, layer(), pass->input2, item, pass->hidden2);
+    if (phase == 1)
+        multiply_chunk(*pass, layer(), pass->states->input, item, pass->hidden1);
+    else
+        multiply_chunk(*pass, layer(), pass->input2, item, pass->hidden2);
 }
 
-// A further thread has to be woken (some 30 µs) and pays only with enough to do: 2 MiB of weights take about 75 µs to read. Each row counts
-// as an eighth of reading the weights.
+// A further thread has to be woken (some 30 µs) and pays only with enough to do: 2 MiB of weights take about 75 µs to
+// read. Each row counts as an eighth of reading the weights.
 int32_t useful_threads(const Network* const* networks, int32_t count, int32_t rows) {
     size_t bytes = 0;
     for (int32_t a = 0; a < count; ++a) bytes += networks[a]->bytes;
@@ -148,8 +156,8 @@ int32_t useful_threads(const Network* const* networks, int32_t count, int32_t ro
 
 }  // namespace
 
-Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride, const int32_t* rows,
-             int32_t count, float* probabilities, Pool* pool, int32_t threads) {
+Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
+             const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads) {
     if (network_count <= 0 || count <= 0) return Status::ok;
     std::fill_n(probabilities, static_cast<size_t>(network_count) * static_cast<size_t>(count), 0.0f);
     for (int32_t a = 1; a < network_count; ++a)
@@ -170,7 +178,8 @@ Status score(const Network* const* networks, int32_t network_count, const float*
     }
     for (int32_t first = 0; first < count; first += block_rows) {
         call.rows = std::min(block_rows, count - first);
-        for (int32_t r = 0; r < call.rows; ++r) pointers[r] = base + (rows == nullptr ? first + r : rows[first + r]) * row_stride;
+        for (int32_t r = 0; r < call.rows; ++r)
+            pointers[r] = base + (rows == nullptr ? first + r : rows[first + r]) * row_stride;
         for (int32_t s = 0; s < call.state_count; ++s) call.states[s].input.count = call.rows;
         for (int32_t a = 0; a < network_count; ++a) {
             call.passes[a].input2.count = call.rows;

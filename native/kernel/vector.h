@@ -26,10 +26,13 @@ void moments(const float* row, int32_t inputs, float* mean, float* deviation_rec
         int32_t i = 0;
         for (; i + unroll * Isa::width <= inputs; i += unroll * Isa::width)
             for (int32_t u = 0; u < unroll; ++u) part[u] = term(part[u], i + u * Isa::width, Isa::width);
-        for (; i < inputs; i += Isa::width) part[0] = term(part[0], i, inputs - i < Isa::width ? inputs - i : Isa::width);
+        for (; i < inputs; i += Isa::width)
+            part[0] = term(part[0], i, inputs - i < Isa::width ? inputs - i : Isa::width);
         return Isa::sum(Isa::add(Isa::add(part[0], part[1]), Isa::add(part[2], part[3])));
     };
-    const float average = total([&](V part, int32_t i, int32_t n) { return Isa::add(part, n == Isa::width ? Isa::load(row + i) : Isa::load_first(row + i, n)); }) /
+    const float average = total([&](V part, int32_t i, int32_t n) {
+                              return Isa::add(part, n == Isa::width ? Isa::load(row + i) : Isa::load_first(row + i, n));
+                          }) /
                           static_cast<float>(inputs);
     const V center = Isa::set1(average);
     const float squares = total([&](V part, int32_t i, int32_t n) {
@@ -49,7 +52,8 @@ float largest_deviation(const float* row, int32_t inputs, float mean) {
     const V center = Isa::set1(mean);
     V largest = Isa::zero();
     int32_t i = 0;
-    for (; i + Isa::width <= inputs; i += Isa::width) largest = Isa::abs_max(largest, Isa::sub(Isa::load(row + i), center));
+    for (; i + Isa::width <= inputs; i += Isa::width)
+        largest = Isa::abs_max(largest, Isa::sub(Isa::load(row + i), center));
     if (i < inputs) largest = Isa::abs_max(largest, Isa::sub(Isa::load_first_or(row + i, inputs - i, center), center));
     return Isa::largest(largest);
 }
@@ -63,7 +67,8 @@ struct alignas(64) Partial {
 
 // What follows the dot products of one chunk: undo the moments, scale, bias, ReLU.
 template <class Isa>
-void finish(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, const Partial& partial, float* out, ptrdiff_t out_stride) {
+void finish(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, const Partial& partial,
+            float* out, ptrdiff_t out_stride) {
     using V = typename Isa::V;
     for (int32_t c = 0; c < panel_count * panel_channels; c += Isa::width) {
         const int32_t channel = first * panel_channels + c;

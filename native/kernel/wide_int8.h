@@ -1,8 +1,9 @@
 // int8 weights × 16-bit activations, for instruction sets without a byte dot product. Same linkage rule as vector.h.
 //
-// A row is quantised to ±32639 (as in the byte-pair variants, so that all int8 variants compute the same thing) and multiplied
-// exactly in 32-bit integers: blocks of 512 inputs cannot overflow. Activations then add no error worth counting to that of the weights.
-// `Isa`: I (32-bit sums), Codes (16-bit), sums_per_panel, int_rows, quantise, codes, four (4 activations in every 64-bit lane), dot, collect.
+// A row is quantised to ±32639 (as in the byte-pair variants, so that all int8 variants compute the same thing) and
+// multiplied exactly in 32-bit integers: blocks of 512 inputs cannot overflow. Activations then add no error worth
+// counting to that of the weights. `Isa`: I (32-bit sums), Codes (16-bit), sums_per_panel, int_rows, quantise, codes,
+// four (4 activations in every 64-bit lane), dot, collect.
 #pragma once
 
 #include "kernel/float_tile.h"
@@ -22,7 +23,11 @@ void wide_prepare(const Input& input, int32_t index, int32_t inputs, int32_t dep
     const auto factor = Isa::set1(largest > 0 ? largest_code / largest : 0.0f);
     for (int32_t i = 0; i < depth; i += Isa::width) {
         const int32_t left = inputs - i;
-        Isa::quantise(row + (left > 0 ? i : 0), left < 0 ? 0 : left < Isa::width ? left : Isa::width, center, factor, to + i);
+        Isa::quantise(row + (left > 0 ? i : 0),
+                      left < 0            ? 0
+                      : left < Isa::width ? left
+                                          : Isa::width,
+                      center, factor, to + i);
     }
     input.mean[index] = 0;
     input.mul[index] *= largest / largest_code;
@@ -54,7 +59,8 @@ void wide_tile(const int16_t* x, int32_t depth, int32_t start, int32_t end, cons
 }
 
 template <class Isa, int32_t rows>
-void wide_remainder(int32_t left, const int16_t* x, int32_t depth, int32_t start, int32_t end, const std::byte* panel, float* to) {
+void wide_remainder(int32_t left, const int16_t* x, int32_t depth, int32_t start, int32_t end, const std::byte* panel,
+                    float* to) {
     if constexpr (rows > 0) {
         if (left == rows) return wide_tile<Isa, rows>(x, depth, start, end, panel, to);
         wide_remainder<Isa, rows - 1>(left, x, depth, start, end, panel, to);
@@ -62,7 +68,8 @@ void wide_remainder(int32_t left, const int16_t* x, int32_t depth, int32_t start
 }
 
 template <class Isa>
-void wide_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out, ptrdiff_t out_stride) {
+void wide_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+                   ptrdiff_t out_stride) {
     Partial partial;
     const auto* x = reinterpret_cast<const int16_t*>(input.packed);
     for (int32_t start = 0; start < layer.depth; start += depth_block) {

@@ -5,8 +5,8 @@
 
 #ifdef _WIN32
 #define NOMINMAX
-#include <windows.h>
 #include <psapi.h>
+#include <windows.h>
 #else
 #include <dlfcn.h>
 #endif
@@ -39,7 +39,8 @@ void* find_library(const void* address, std::string& problem) {
     if (!K32EnumProcessModules(GetCurrentProcess(), modules, sizeof modules, &bytes)) bytes = 0;
     const std::wstring directory = directory_of(addon);
     for (size_t i = 0; i < bytes / sizeof(HMODULE) && i < 1024; i++) {
-        if (GetProcAddress(modules[i], "llama_decode") != nullptr && directory_of(modules[i]) == directory) return modules[i];
+        if (GetProcAddress(modules[i], "llama_decode") != nullptr && directory_of(modules[i]) == directory)
+            return modules[i];
     }
     problem = "no loaded llama.cpp library was found beside node-llama-cpp's addon";
     return nullptr;
@@ -106,8 +107,8 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
 }
 
 Defaults read_defaults(const Api& api) {
-    // Filled with one pattern and then with another: what keeps its pattern both times was not written. A compiler that returns
-    // into a temporary first leaves the rest unknown, which counts as written.
+    // Filled with one pattern and then with another: what keeps its pattern both times was not written. A compiler that
+    // returns into a temporary first leaves the rest unknown, which counts as written.
     constexpr unsigned char patterns[] = {0xa5, 0x5a};
     alignas(16) static thread_local unsigned char rooms[2][sizeof(ParamsRoom)];
     for (size_t i = 0; i < 2; i++) {

@@ -1,6 +1,7 @@
 // The part of llama.cpp's C interface that the lanes use, found at run time in the library that node-llama-cpp loaded.
 //
-// Declarations are the same in llama.h from b8352 to v0.5.0 (node-llama-cpp 3.18 to 3.22). Nothing is linked: a machine without llama.cpp still loads the addon.
+// Declarations are the same in llama.h from b8352 to v0.5.0 (node-llama-cpp 3.18 to 3.22). Nothing is linked: a machine
+// without llama.cpp still loads the addon.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +38,8 @@ struct ParamsRoom {
 };
 
 struct Api {
-    // Returns a smaller struct. Every platform's calling convention returns a struct of more than 16 bytes through a pointer that
-    // the caller passes, so the larger room does no harm.
+    // Returns a smaller struct. Every platform's calling convention returns a struct of more than 16 bytes through a
+    // pointer that the caller passes, so the larger room does no harm.
     ParamsRoom (*context_default_params)();
     int32_t (*decode)(llama_context*, Batch);
     void (*synchronize)(llama_context*);
@@ -62,8 +63,8 @@ struct Api {
     size_t (*max_parallel_sequences)();
 };
 
-// Fills `api` from the llama.cpp library used by the module that contains `address` (a vtable of node-llama-cpp's addon).
-// Returns false and says in `problem` what is missing.
+// Fills `api` from the llama.cpp library used by the module that contains `address` (a vtable of node-llama-cpp's
+// addon). Returns false and says in `problem` what is missing.
 bool resolve_api(const void* address, Api& api, std::string& problem);
 
 Defaults read_defaults(const Api& api);

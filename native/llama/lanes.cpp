@@ -56,8 +56,8 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     }
     SequenceId* next = sequences_.data();
     for (size_t i = 0; i < count; next += sequence_counts_[i++]) sequence_pointers_[i] = next;
-    const Batch batch{static_cast<int32_t>(count), tokens_.data(),            nullptr,        positions_.data(),
-                      sequence_counts_.data(),     sequence_pointers_.data(), outputs_.data()};
+    const Batch batch{static_cast<int32_t>(count), tokens_.data(), nullptr, positions_.data(), sequence_counts_.data(),
+                      sequence_pointers_.data(),   outputs_.data()};
     const auto start = std::chrono::steady_clock::now();
     const int32_t status = api_.decode(context_, batch);
     if (status == 0) api_.synchronize(context_);
@@ -66,8 +66,10 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
 }
 
 WaveResult Lanes::decode(const std::vector<Entry>& entries) {
-    // With hidden states every token is an output. Where that is wanted anyway they stay on: switching costs a new graph.
-    const bool every_output = std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
+    // With hidden states every token is an output. Where that is wanted anyway they stay on: switching costs a new
+    // graph.
+    const bool every_output =
+        std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
     if (!every_output) set_hidden_states(false);
     WaveResult result;
     result.status = run(entries, false, result.decode_ms);
@@ -104,7 +106,8 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
         judged_.clear();
         for (size_t i = 0; i < entries.size(); i++) {
             if (entries[i].network != static_cast<int32_t>(n)) continue;
-            const float* const row = base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
+            const float* const row =
+                base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
             if (row == nullptr) {
                 result.probabilities[i] = 0;  // no state, no acceptance: what a NaN state gets
                 continue;
@@ -115,8 +118,8 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
         if (rows_.empty()) continue;
         scratch_.resize(rows_.size());
         const kernel::Network* const network = networks[n].get();
-        kernel::score_on_device(network, base, width_, rows_.data(), static_cast<int32_t>(rows_.size()), scratch_.data(), pool_,
-                      threads);
+        kernel::score_on_device(network, base, width_, rows_.data(), static_cast<int32_t>(rows_.size()),
+                                scratch_.data(), pool_, threads);
         for (size_t i = 0; i < judged_.size(); i++) result.probabilities[static_cast<size_t>(judged_[i])] = scratch_[i];
     }
     result.kernel_ms = elapsed_ms(start);
@@ -128,7 +131,8 @@ void Lanes::look_ahead(const std::vector<Entry>& entries, WaveResult& result) {
     result.top_counts.assign(entries.size(), 0);
     for (size_t i = 0; i < entries.size(); i++) {
         const Entry& entry = entries[i];
-        if (entry.top <= 0 || !entry.output || (entry.network >= 0 && !(result.probabilities[i] > entry.threshold))) continue;
+        if (entry.top <= 0 || !entry.output || (entry.network >= 0 && !(result.probabilities[i] > entry.threshold)))
+            continue;
         const SequenceId sequence = entry.fork_from >= 0 ? entry.fork_from : entry.sequence;
         if (std::find(continued_.begin(), continued_.end(), sequence) != continued_.end()) continue;
         continued_.push_back(sequence);

@@ -1,7 +1,9 @@
-// Candidate lanes: spare sequences of a unified KV cache in which the candidates of a decision are decoded as one batch.
+// Candidate lanes: spare sequences of a unified KV cache in which the candidates of a decision are decoded as one
+// batch.
 //
-// A lane is forked from the main sequence (metadata only), decodes one candidate, and is either adopted (its one new cell
-// joins the main sequence) or released. Not thread-safe: the owner runs one call at a time, decodes always on one thread.
+// A lane is forked from the main sequence (metadata only), decodes one candidate, and is either adopted (its one new
+// cell joins the main sequence) or released. Not thread-safe: the owner runs one call at a time, decodes always on one
+// thread.
 #pragma once
 
 #include <memory>
@@ -24,10 +26,10 @@ struct Entry {
     // no_fork: decode into `sequence` as it is. shared_with_forks: into it and every lane that this wave forks from it.
     // Otherwise `sequence` is a lane, first forked from this one.
     SequenceId fork_from;
-    int32_t network;       // index of the network that judges the state, or -1
-    bool output;           // logits wanted (waves always produce them)
-    int32_t top = 0;       // how many of its largest logits are to be given, if the token is not rejected
-    float threshold = 0;   // rejected: judged, and not above this
+    int32_t network;      // index of the network that judges the state, or -1
+    bool output;          // logits wanted (waves always produce them)
+    int32_t top = 0;      // how many of its largest logits are to be given, if the token is not rejected
+    float threshold = 0;  // rejected: judged, and not above this
 };
 
 using NetworkRef = std::shared_ptr<const kernel::Network>;
@@ -48,7 +50,8 @@ public:
     // A batch of which nothing is judged: prompts, and tokens of sequences that are not aligned.
     WaveResult decode(const std::vector<Entry>& entries);
 
-    // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as before.
+    // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as
+    // before.
     WaveResult wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads);
 
     // Removes the cells of `sequence` from `position` on.
@@ -62,8 +65,8 @@ public:
     // Gives the cells of `source` in [start, end) to `target` as well. Metadata only.
     void share(SequenceId source, SequenceId target, Position start, Position end);
 
-    // Hidden states of the first `count` entries of the last wave, [count][width]; NaN where llama.cpp has none. Valid until
-    // the next decode. `states` has room for count * width values.
+    // Hidden states of the first `count` entries of the last wave, [count][width]; NaN where llama.cpp has none. Valid
+    // until the next decode. `states` has room for count * width values.
     void read_states(int32_t count, float* states) const;
 
     int32_t width() const { return width_; }
@@ -72,7 +75,8 @@ public:
 
 private:
     int32_t run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
-    void judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads, WaveResult& result);
+    void judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads,
+               WaveResult& result);
     void look_ahead(const std::vector<Entry>& entries, WaveResult& result);
 
     Api api_;

@@ -5,7 +5,8 @@
 namespace mara::llama {
 namespace {
 
-// The Napi::ObjectWrap base in front of `model` takes 5 to 8 words in the builds seen; AddonContext itself is far larger.
+// The Napi::ObjectWrap base in front of `model` takes 5 to 8 words in the builds seen; AddonContext itself is far
+// larger.
 constexpr size_t searched_words = 24;
 // AddonModel keeps its llama_model* behind model_params and kv_overrides, within its first words.
 constexpr size_t model_words = 40;
@@ -21,17 +22,23 @@ std::string mismatch(const char* field, uint64_t expected, uint64_t found) {
            std::to_string(expected) + " was expected";
 }
 
-// What node-llama-cpp was asked for, by field; the fields that only the user's options decide (threads, cache types, flash
-// attention) are not among them.
-bool has_expected_values(const ParamsLayout& table, const char* params, const ExpectedParams& expected, std::string& problem) {
+// What node-llama-cpp was asked for, by field; the fields that only the user's options decide (threads, cache types,
+// flash attention) are not among them.
+bool has_expected_values(const ParamsLayout& table, const char* params, const ExpectedParams& expected,
+                         std::string& problem) {
     struct Check {
         const char* field;
         uint64_t value;
     };
     const Check checks[] = {
-        {"n_ctx", expected.context_size}, {"n_batch", expected.batch_size}, {"n_ubatch", expected.batch_size},
-        {"n_seq_max", expected.sequences}, {"embeddings", 0},               {"no_perf", expected.no_perf},
-        {"swa_full", expected.swa_full},  {"kv_unified", 0},
+        {"n_ctx", expected.context_size},
+        {"n_batch", expected.batch_size},
+        {"n_ubatch", expected.batch_size},
+        {"n_seq_max", expected.sequences},
+        {"embeddings", 0},
+        {"no_perf", expected.no_perf},
+        {"swa_full", expected.swa_full},
+        {"kv_unified", 0},
     };
     for (const Check& check : checks) {
         const uint64_t found = read_field(*find_field(table, check.field), params);
@@ -72,8 +79,8 @@ bool find_layout(void* addon_context, const void* addon_model, const Defaults& d
     char* const params = static_cast<char*>(addon_context) + (index + 1) * sizeof(void*);
     if (!has_expected_values(*table, params, expected, problem)) return false;
 
-    // Releases up to 3.20 do not set the pointer before init(), so anything may stand there. Where the struct's size could not be
-    // told, only a null is taken for the pointer.
+    // Releases up to 3.20 do not set the pointer before init(), so anything may stand there. Where the struct's size
+    // could not be told, only a null is taken for the pointer.
     auto** const context = reinterpret_cast<llama_context**>(params + table->size);
     const bool is_size_known = defaults.written < Defaults::room;
     if (is_size_known ? defaults.written != table->size : *context != nullptr) {
@@ -91,7 +98,8 @@ void patch_params(const Layout& layout, uint32_t n_seq_max, uint32_t extra_cells
     write_field(layout, "n_ctx", read_field(*find_field(*layout.table, "n_ctx"), layout.params) + extra_cells);
 }
 
-bool verify_context(const Api& api, const Layout& layout, const void* addon_model, uint32_t n_seq_max, std::string& problem) {
+bool verify_context(const Api& api, const Layout& layout, const void* addon_model, uint32_t n_seq_max,
+                    std::string& problem) {
     llama_context* const context = *layout.context;
     if (context == nullptr || reinterpret_cast<uintptr_t>(context) % alignof(void*) != 0) {
         problem = "node-llama-cpp's context was not created where it was expected";

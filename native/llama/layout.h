@@ -2,9 +2,9 @@
 //
 // AddonContext (node-llama-cpp, llama/addon/AddonContext.h) holds, one after the other:
 //     AddonModel* model;  llama_context_params context_params;  llama_context* ctx;
-// The position of `model` is found by value. llama_context_params grew between releases; which of its known layouts this
-// library has is told by its values alone (layout_table.h), never by a version number, and everything is compared before
-// anything is read as a pointer or written.
+// The position of `model` is found by value. llama_context_params grew between releases; which of its known layouts
+// this library has is told by its values alone (layout_table.h), never by a version number, and everything is compared
+// before anything is read as a pointer or written.
 #pragma once
 
 #include "llama/api.h"
@@ -35,6 +35,7 @@ bool find_layout(void* addon_context, const void* addon_model, const Defaults& d
 void patch_params(const Layout& layout, uint32_t n_seq_max, uint32_t extra_cells);
 
 // After AddonContext.init(): the context must belong to the model object and have taken the patched parameters.
-bool verify_context(const Api& api, const Layout& layout, const void* addon_model, uint32_t n_seq_max, std::string& problem);
+bool verify_context(const Api& api, const Layout& layout, const void* addon_model, uint32_t n_seq_max,
+                    std::string& problem);
 
 }  // namespace mara::llama

@@ -1,5 +1,5 @@
-// The layouts of struct llama_context_params (llama.h) in the releases of llama.cpp that node-llama-cpp has shipped, and the
-// value that each field has in llama_context_default_params().
+// The layouts of struct llama_context_params (llama.h) in the releases of llama.cpp that node-llama-cpp has shipped,
+// and the value that each field has in llama_context_default_params().
 #pragma once
 
 #include <cstddef>

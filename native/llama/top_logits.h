@@ -11,8 +11,8 @@ struct TokenLogit {
     float logit;
 };
 
-// Appends the `count` largest of `logits[0 … vocabulary)` to `out`, largest first, the smaller token first among equals. Fewer
-// where there are not so many: NaN and −∞ are left out.
+// Appends the `count` largest of `logits[0 … vocabulary)` to `out`, largest first, the smaller token first among
+// equals. Fewer where there are not so many: NaN and −∞ are left out.
 void append_top_logits(const float* logits, int32_t vocabulary, int32_t count, std::vector<TokenLogit>& out);
 
 }  // namespace mara::llama

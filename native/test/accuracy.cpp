@@ -1,5 +1,5 @@
-// Every variant of this machine × every weight type × awkward shapes × K = 1…67, against float64. Rows are gathered (shuffled, repeated),
-// misaligned and followed by a forbidden page; outputs and scratch are poisoned before each call.
+// Every variant of this machine × every weight type × awkward shapes × K = 1…67, against float64. Rows are gathered
+// (shuffled, repeated), misaligned and followed by a forbidden page; outputs and scratch are poisoned before each call.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -29,7 +29,8 @@ struct Rows {
     ptrdiff_t stride;
     GuardedFloats memory;
 
-    Rows(int32_t w, uint32_t seed) : width(w), stride(w + 3), memory(static_cast<size_t>((row_count - 1) * stride + w + 1)) {
+    Rows(int32_t w, uint32_t seed)
+        : width(w), stride(w + 3), memory(static_cast<size_t>((row_count - 1) * stride + w + 1)) {
         const Floats states = random_states(memory.count, seed);
         std::copy(states.begin(), states.end(), memory.data);
     }
@@ -71,24 +72,29 @@ void run(const Case& test, uint32_t seed) {
                 out.front() = out.back() = 7;
                 poison(pool.get());
                 const int32_t threads = 1 + count % 3;
-                const kernel::Status status =
-                    kernel::score(networks, 1, rows.base(), rows.stride, indices.data(), count, out.data() + 1, pool.get(), threads);
+                const kernel::Status status = kernel::score(networks, 1, rows.base(), rows.stride, indices.data(),
+                                                            count, out.data() + 1, pool.get(), threads);
                 CHECK(status == kernel::Status::ok, "status %d", static_cast<int>(status));
-                CHECK(out.front() == 7 && out.back() == 7, "%s %s wrote beside its output, seed %u", variant, type_name, seed);
+                CHECK(out.front() == 7 && out.back() == 7, "%s %s wrote beside its output, seed %u", variant, type_name,
+                      seed);
                 for (int32_t i = 0; i < count; ++i) {
                     const auto row = static_cast<size_t>(indices[static_cast<size_t>(i)]);
                     const float p = out[static_cast<size_t>(i) + 1];
                     const double error = std::fabs(p - expected[row]);
                     worst = std::max(worst, error);
-                    CHECK(error <= tolerance, "%s %s D=%d H=%d/%d K=%d row %d: %.7f instead of %.7f, seed %u", variant, type_name, test.shape.width,
-                          test.shape.hidden1, test.shape.hidden2, count, i, static_cast<double>(p), expected[row], seed);
-                    CHECK(expected[row] != 0 || p == 0, "%s %s: a row with NaN or infinity got %g, seed %u", variant, type_name, static_cast<double>(p), seed);
+                    CHECK(error <= tolerance, "%s %s D=%d H=%d/%d K=%d row %d: %.7f instead of %.7f, seed %u", variant,
+                          type_name, test.shape.width, test.shape.hidden1, test.shape.hidden2, count, i,
+                          static_cast<double>(p), expected[row], seed);
+                    CHECK(expected[row] != 0 || p == 0, "%s %s: a row with NaN or infinity got %g, seed %u", variant,
+                          type_name, static_cast<double>(p), seed);
                     if (alone[row] < 0) alone[row] = p;
-                    CHECK(alone[row] == p, "%s %s K=%d threads=%d: row %zu changed from %.9g to %.9g, seed %u", variant, type_name, count, threads, row,
-                          static_cast<double>(alone[row]), static_cast<double>(p), seed);
+                    CHECK(alone[row] == p, "%s %s K=%d threads=%d: row %zu changed from %.9g to %.9g, seed %u", variant,
+                          type_name, count, threads, row, static_cast<double>(alone[row]), static_cast<double>(p),
+                          seed);
                 }
             }
-            std::printf("  %-12s %-5s D=%-5d H=%d/%d  worst %.1e\n", variant, type_name, test.shape.width, test.shape.hidden1, test.shape.hidden2, worst);
+            std::printf("  %-12s %-5s D=%-5d H=%d/%d  worst %.1e\n", variant, type_name, test.shape.width,
+                        test.shape.hidden1, test.shape.hidden2, worst);
         }
 }
 
@@ -101,8 +107,9 @@ int main(int argc, char** argv) {
     std::iota(every.begin(), every.end(), 1);
     const std::vector<int32_t> some = {1, 2, 7, 16, 17, 40, 65};
     const Case cases[] = {
-        {{1, 1, 1}, {1, 2, 67}},  {{3, 5, 2}, every},        {{17, 64, 16}, every},     {{64, 64, 16}, every},   {{65, 33, 9}, every},
-        {{100, 129, 31}, every},  {{1031, 67, 70}, some},    {{576, 1024, 256}, some},  {{2048, 256, 64}, some}, {{4099, 65, 17}, {1, 6, 33}},
+        {{1, 1, 1}, {1, 2, 67}}, {{3, 5, 2}, every},           {{17, 64, 16}, every},  {{64, 64, 16}, every},
+        {{65, 33, 9}, every},    {{100, 129, 31}, every},      {{1031, 67, 70}, some}, {{576, 1024, 256}, some},
+        {{2048, 256, 64}, some}, {{4099, 65, 17}, {1, 6, 33}},
     };
     uint32_t offset = 0;
     for (const Case& test : cases) run(test, seed + 1000 * offset++);

@@ -1,5 +1,5 @@
-// What does not depend on the instruction set: conversions, several networks at once, arguments, choice of the variant, and pools used from
-// many threads.
+// What does not depend on the instruction set: conversions, several networks at once, arguments, choice of the variant,
+// and pools used from many threads.
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -45,16 +45,19 @@ void several_networks() {
         std::vector<NetworkPointer> networks;
         std::vector<const kernel::Network*> pointers;
         uint32_t seed = 1;
-        for (const kernel::WeightType type : {kernel::WeightType::i8, kernel::WeightType::f32, kernel::WeightType::bf16, kernel::WeightType::i8}) {
+        for (const kernel::WeightType type :
+             {kernel::WeightType::i8, kernel::WeightType::f32, kernel::WeightType::bf16, kernel::WeightType::i8}) {
             networks.push_back(make_network(Model({width, 40 + static_cast<int32_t>(seed), 12}, seed), type, variant));
             pointers.push_back(networks.back().get());
             ++seed;
         }
         Floats together(pointers.size() * count), alone(count);
-        kernel::score(pointers.data(), static_cast<int32_t>(pointers.size()), states.data(), width, nullptr, count, together.data(), pool.get(), 4);
+        kernel::score(pointers.data(), static_cast<int32_t>(pointers.size()), states.data(), width, nullptr, count,
+                      together.data(), pool.get(), 4);
         for (size_t a = 0; a < pointers.size(); ++a) {
             kernel::score(&pointers[a], 1, states.data(), width, nullptr, count, alone.data(), pool.get(), 1);
-            CHECK(std::memcmp(alone.data(), together.data() + a * count, count * sizeof(float)) == 0, "%s, network %zu", variant, a);
+            CHECK(std::memcmp(alone.data(), together.data() + a * count, count * sizeof(float)) == 0, "%s, network %zu",
+                  variant, a);
         }
     }
 }
@@ -62,11 +65,17 @@ void several_networks() {
 void arguments() {
     const Model model({20, 16, 4}, 1);
     kernel::Network* network = nullptr;
-    CHECK(kernel::network_create(model.weights(), kernel::WeightType::f32, "none", &network) == kernel::Status::unsupported_variant && network == nullptr, "name");
-    CHECK(kernel::network_create(model.weights(), static_cast<kernel::WeightType>(9), nullptr, &network) == kernel::Status::unsupported_type, "type");
+    CHECK(kernel::network_create(model.weights(), kernel::WeightType::f32, "none", &network) ==
+                  kernel::Status::unsupported_variant &&
+              network == nullptr,
+          "name");
+    CHECK(kernel::network_create(model.weights(), static_cast<kernel::WeightType>(9), nullptr, &network) ==
+              kernel::Status::unsupported_type,
+          "type");
     kernel::NetworkWeights empty = model.weights();
     empty.hidden2 = 0;
-    CHECK(kernel::network_create(empty, kernel::WeightType::f32, nullptr, &network) == kernel::Status::bad_shape, "shape");
+    CHECK(kernel::network_create(empty, kernel::WeightType::f32, nullptr, &network) == kernel::Status::bad_shape,
+          "shape");
 
     const NetworkPointer a = make_network(model, kernel::WeightType::f32, nullptr);
     const NetworkPointer b = make_network(Model({21, 16, 4}, 1), kernel::WeightType::f32, nullptr);
@@ -74,10 +83,13 @@ void arguments() {
     const Floats states = random_states(42, 1);
     Floats out(4, 9.0f);
     const PoolPointer pool = make_pool(1);
-    CHECK(kernel::score(both, 2, states.data(), 21, nullptr, 2, out.data(), pool.get(), 1) == kernel::Status::bad_shape, "widths");
+    CHECK(kernel::score(both, 2, states.data(), 21, nullptr, 2, out.data(), pool.get(), 1) == kernel::Status::bad_shape,
+          "widths");
     CHECK(std::all_of(out.begin(), out.end(), [](float p) { return p == 0; }), "a failed call rejects everything");
-    CHECK(kernel::score(both, 1, states.data(), 21, nullptr, 0, nullptr, pool.get(), 1) == kernel::Status::ok, "no rows");
-    CHECK(kernel::network_width(a.get()) == 20 && kernel::network_type(a.get()) == kernel::WeightType::f32, "accessors");
+    CHECK(kernel::score(both, 1, states.data(), 21, nullptr, 0, nullptr, pool.get(), 1) == kernel::Status::ok,
+          "no rows");
+    CHECK(kernel::network_width(a.get()) == 20 && kernel::network_type(a.get()) == kernel::WeightType::f32,
+          "accessors");
     CHECK(kernel::network_bytes(a.get()) >= (20 * 16 + 16 * 16 + 4) * 4, "bytes %zu", kernel::network_bytes(a.get()));
 }
 
@@ -115,7 +127,8 @@ void threads() {
             const PoolPointer pool = make_pool(2 + c);
             Floats out(count);
             for (int32_t i = 0; i < 30; ++i) {
-                kernel::score(networks, 1, states.data(), width, nullptr, count, out.data(), pool.get(), 1 + (i + c) % 6);
+                kernel::score(networks, 1, states.data(), width, nullptr, count, out.data(), pool.get(),
+                              1 + (i + c) % 6);
                 if (out != expected) ++differences;
             }
         });
@@ -151,7 +164,8 @@ void scratch_is_kept() {
     Floats out(70);
     kernel::score(networks, 1, states.data(), 96, nullptr, 70, out.data(), pool.get(), 1);
     const std::byte* scratch = pool->scratch;
-    for (int32_t count = 1; count <= 70; ++count) kernel::score(networks, 1, states.data(), 96, nullptr, count, out.data(), pool.get(), 1);
+    for (int32_t count = 1; count <= 70; ++count)
+        kernel::score(networks, 1, states.data(), 96, nullptr, count, out.data(), pool.get(), 1);
     CHECK(pool->scratch == scratch, "a smaller call allocated again");
 }
 

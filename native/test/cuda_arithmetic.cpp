@@ -1,5 +1,6 @@
-// The CUDA kernel's own source on the host (cuda_host.h), over types × shapes × K × devices, against float64: probabilities, the hidden layer
-// block by block, the first accepted state, and that nothing depends on how threads happen to be scheduled.
+// The CUDA kernel's own source on the host (cuda_host.h), over types × shapes × K × devices, against float64:
+// probabilities, the hidden layer block by block, the first accepted state, and that nothing depends on how threads
+// happen to be scheduled.
 #include "cuda_host.h"
 // After the names they use.
 #include "check.h"
@@ -18,17 +19,23 @@ template <class Type>
 void run_kernel(const Plan& plan, const Arguments& a) {
     if (plan.path == Path::simt) return plan.rows == 1 ? fused_simt<Type, 1>(a) : fused_simt<Type, 4>(a);
     if constexpr (!std::is_same_v<Type, F32>) {
-        if (plan.rows == 2) fused_mma<Type, 2>(a);
-        else if (plan.rows == 5) fused_mma<Type, 5>(a);
-        else fused_mma<Type, 8>(a);
+        if (plan.rows == 2)
+            fused_mma<Type, 2>(a);
+        else if (plan.rows == 5)
+            fused_mma<Type, 5>(a);
+        else
+            fused_mma<Type, 8>(a);
     }
 }
 
 void launch(const Plan& plan, WeightType type, const Arguments& a, uint32_t seed) {
     host::launch(plan.grid, plan.shared_bytes, seed, [&] {
-        if (type == WeightType::f32) run_kernel<F32>(plan, a);
-        else if (type == WeightType::f16) run_kernel<F16>(plan, a);
-        else run_kernel<Bf16>(plan, a);
+        if (type == WeightType::f32)
+            run_kernel<F32>(plan, a);
+        else if (type == WeightType::f16)
+            run_kernel<F16>(plan, a);
+        else
+            run_kernel<Bf16>(plan, a);
     });
 }
 
@@ -50,7 +57,8 @@ std::vector<double> hidden_layer(const Model& model, const float* x) {
     std::vector<double> hidden(static_cast<size_t>(model.shape.hidden1));
     for (size_t c = 0; c < hidden.size(); ++c) {
         double sum = model.b1[c];
-        for (size_t i = 0; i < d; ++i) sum += model.w1[c * d + i] * ((x[i] - mean) / deviation * model.ln_weight[i] + model.ln_bias[i]);
+        for (size_t i = 0; i < d; ++i)
+            sum += model.w1[c * d + i] * ((x[i] - mean) / deviation * model.ln_weight[i] + model.ln_bias[i]);
         hidden[c] = sum > 0 ? sum : 0;
     }
     return hidden;
@@ -68,7 +76,9 @@ void run(const Case& test, uint32_t seed) {
     states[static_cast<size_t>(with_nan * stride + 1 + test.shape.width - 1)] = NAN;
     states[static_cast<size_t>(with_infinity * stride + 1)] = INFINITY;
     std::vector<double> expected(row_count);
-    for (int32_t r = 0; r < row_count; ++r) expected[static_cast<size_t>(r)] = r == with_nan || r == with_infinity ? 0 : model.probability(base + r * stride);
+    for (int32_t r = 0; r < row_count; ++r)
+        expected[static_cast<size_t>(r)] =
+            r == with_nan || r == with_infinity ? 0 : model.probability(base + r * stride);
 
     for (const WeightType type : {WeightType::f32, WeightType::f16, WeightType::bf16}) {
         const auto t = static_cast<size_t>(type);
@@ -81,7 +91,8 @@ void run(const Case& test, uint32_t seed) {
             if (count > 2) rows.back() = with_nan;
             if (count > 3) rows[1] = with_infinity;
             session.poison();
-            const double threshold = expected[static_cast<size_t>(rows[rows.size() / 2])];  // about half of the states lie above
+            const double threshold =
+                expected[static_cast<size_t>(rows[rows.size() / 2])];  // about half of the states lie above
             Arguments& a = session.arguments(base, stride, rows, threshold, test.staged);
             launch(session.plan, type, a, seed);
             std::vector<float> first_run(session.probabilities.begin(), session.probabilities.begin() + count);
@@ -89,16 +100,21 @@ void run(const Case& test, uint32_t seed) {
             int32_t accepted = -1;
             for (int32_t i = count - 1; i >= 0; --i)
                 if (static_cast<double>(first_run[static_cast<size_t>(i)]) > threshold) accepted = i;
-            CHECK(first_index == accepted, "%s K=%d: first accepted %d instead of %d, seed %u", type_names[t], count, first_index, accepted, seed);
+            CHECK(first_index == accepted, "%s K=%d: first accepted %d instead of %d, seed %u", type_names[t], count,
+                  first_index, accepted, seed);
             for (int32_t i = 0; i < count; ++i) {
                 const auto row = static_cast<size_t>(rows[static_cast<size_t>(i)]);
                 const auto p = static_cast<double>(first_run[static_cast<size_t>(i)]);
                 worst = std::max(worst, std::fabs(p - expected[row]));
-                CHECK(std::fabs(p - expected[row]) <= tolerances[t], "%s sm_%d%d D=%d H=%d/%d K=%d state %d: %.7f instead of %.7f, seed %u", type_names[t],
-                      test.limits.major, test.limits.minor, test.shape.width, test.shape.hidden1, test.shape.hidden2, count, i, p, expected[row], seed);
-                CHECK(expected[row] != 0 || p == 0, "%s K=%d: a state with NaN or infinity got %g, seed %u", type_names[t], count, p, seed);
+                CHECK(std::fabs(p - expected[row]) <= tolerances[t],
+                      "%s sm_%d%d D=%d H=%d/%d K=%d state %d: %.7f instead of %.7f, seed %u", type_names[t],
+                      test.limits.major, test.limits.minor, test.shape.width, test.shape.hidden1, test.shape.hidden2,
+                      count, i, p, expected[row], seed);
+                CHECK(expected[row] != 0 || p == 0, "%s K=%d: a state with NaN or infinity got %g, seed %u",
+                      type_names[t], count, p, seed);
             }
-            for (int32_t i = count; i < max_rows; ++i) CHECK(std::isnan(session.probabilities[static_cast<size_t>(i)]), "wrote past its output");
+            for (int32_t i = count; i < max_rows; ++i)
+                CHECK(std::isnan(session.probabilities[static_cast<size_t>(i)]), "wrote past its output");
             for (const unsigned counter : session.counters) CHECK(counter == 0, "a counter was left at %u", counter);
 
             for (int32_t i = 0; i < count; i += row_tile) {  // the first hidden layer of one state of each tile
@@ -107,18 +123,21 @@ void run(const Case& test, uint32_t seed) {
                 const std::vector<double> wanted = hidden_layer(model, base + row * stride);
                 for (int32_t c = 0; c < test.shape.hidden1; ++c) {
                     const double want = wanted[static_cast<size_t>(c)], got = session.hidden_value(i, c);
-                    CHECK(std::fabs(got - want) <= hidden_tolerances[t] * (1 + want), "%s K=%d state %d: hidden %d is %.6f instead of %.6f, seed %u",
-                          type_names[t], count, i, c, got, want, seed);
+                    CHECK(std::fabs(got - want) <= hidden_tolerances[t] * (1 + want),
+                          "%s K=%d state %d: hidden %d is %.6f instead of %.6f, seed %u", type_names[t], count, i, c,
+                          got, want, seed);
                 }
             }
 
             session.poison();
             launch(session.plan, type, session.arguments(base, stride, rows, threshold, test.staged), seed + 77);
-            CHECK(std::equal(first_run.begin(), first_run.end(), session.probabilities.begin()) && session.first == first_index,
+            CHECK(std::equal(first_run.begin(), first_run.end(), session.probabilities.begin()) &&
+                      session.first == first_index,
                   "%s K=%d: another schedule, other results, seed %u", type_names[t], count, seed);
         }
-        std::printf("  sm_%d%d %2d blocks %-4s D=%-5d H=%d/%d  worst %.1e\n", test.limits.major, test.limits.minor, test.limits.multiprocessors,
-                    type_names[t], test.shape.width, test.shape.hidden1, test.shape.hidden2, worst);
+        std::printf("  sm_%d%d %2d blocks %-4s D=%-5d H=%d/%d  worst %.1e\n", test.limits.major, test.limits.minor,
+                    test.limits.multiprocessors, type_names[t], test.shape.width, test.shape.hidden1,
+                    test.shape.hidden2, worst);
     }
 }
 
@@ -127,7 +146,8 @@ void run(const Case& test, uint32_t seed) {
 int main(int argc, char** argv) {
     const auto seed = argc > 1 ? static_cast<uint32_t>(std::strtoul(argv[1], nullptr, 10)) : std::random_device{}();
     std::printf("seed %u (pass it as the argument to repeat)\n", seed);
-    // Few multiprocessors, so that blocks also take several items, and little shared memory, so that slices come in several chunks.
+    // Few multiprocessors, so that blocks also take several items, and little shared memory, so that slices come in
+    // several chunks.
     const Limits turing{7, 5, 3, size_t{64} << 10}, ada{8, 9, 5, size_t{99} << 10}, hopper{9, 0, 9, size_t{227} << 10};
     const Case cases[] = {
         {hopper, {1, 1, 1}, {1, 2, 5}, false},

@@ -1,6 +1,6 @@
-// The names of native/kernel/cuda/device.cuh on the host: every thread of every block is a fiber, run in random order from one
-// meeting point (barrier, shuffle, mma, spin) to the next, and whole blocks pause at random. Asynchronous copies happen only
-// when they are waited for.
+// The names of native/kernel/cuda/device.cuh on the host: every thread of every block is a fiber, run in random order
+// from one meeting point (barrier, shuffle, mma, spin) to the next, and whole blocks pause at random. Asynchronous
+// copies happen only when they are waited for.
 #pragma once
 
 #include <setjmp.h>
@@ -40,8 +40,8 @@ struct Meeting {
     uint64_t round = 0;
 };
 
-// A place to go on from. Between fibers that have begun, setjmp is ten times faster than swapcontext, which asks the operating
-// system for the signal mask each time; the address sanitizer takes only the latter for a change of stacks.
+// A place to go on from. Between fibers that have begun, setjmp is ten times faster than swapcontext, which asks the
+// operating system for the signal mask each time; the address sanitizer takes only the latter for a change of stacks.
 struct Place {
     ucontext_t context;
 #if !defined(__SANITIZE_ADDRESS__)
@@ -141,11 +141,14 @@ inline void launch(int32_t blocks, size_t shared_bytes, uint32_t seed, std::func
         getcontext(&fiber.place.context);
         fiber.place.context.uc_stack.ss_sp = fiber.stack.get();
         fiber.place.context.uc_stack.ss_size = stack_bytes;
-        makecontext(&fiber.place.context, +[] {
-            machine->program();
-            current->finished = true;
-            yield();
-        }, 0);
+        makecontext(
+            &fiber.place.context,
+            +[] {
+                machine->program();
+                current->finished = true;
+                yield();
+            },
+            0);
     }
     std::mt19937 random(seed);
     std::vector<bool> paused(static_cast<size_t>(blocks));  // for a while, so that no block can count on another's pace
@@ -219,7 +222,9 @@ inline void copy_commit() {
     host::current->open.clear();
 }
 template <int pending>
-inline void copy_wait() { host::run_copies(pending); }
+inline void copy_wait() {
+    host::run_copies(pending);
+}
 inline void prefetch(const void*) {}
 
 struct F16;

@@ -1,5 +1,6 @@
-// The launch path (native/kernel/cuda/session.cpp, device.cpp) on a CUDA runtime made of malloc and of the kernel's own source on the
-// host. Every runtime call is made to fail once: nothing may leak, and the CPU must answer in the device's place. Needs CUDA's headers.
+// The launch path (native/kernel/cuda/session.cpp, device.cpp) on a CUDA runtime made of malloc and of the kernel's own
+// source on the host. Every runtime call is made to fail once: nothing may leak, and the CPU must answer in the
+// device's place. Needs CUDA's headers.
 #include "cuda_host.h"
 // After the names they use.
 #include <cuda_runtime_api.h>
@@ -79,11 +80,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     return called("cudaGetDeviceProperties");
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-    *value = attribute == cudaDevAttrComputeCapabilityMajor      ? 9
-             : attribute == cudaDevAttrComputeCapabilityMinor    ? 0
-             : attribute == cudaDevAttrMultiProcessorCount       ? 4
+    *value = attribute == cudaDevAttrComputeCapabilityMajor         ? 9
+             : attribute == cudaDevAttrComputeCapabilityMinor       ? 0
+             : attribute == cudaDevAttrMultiProcessorCount          ? 4
              : attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin ? 227 << 10
-                                                                 : 1;
+                                                                    : 1;
     return called("cudaDeviceGetAttribute");
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
@@ -126,7 +127,8 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
 }
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
     const auto* const value = static_cast<const float*>(pointer);
-    const bool is_known = runtime.known != nullptr && value >= runtime.known && value < runtime.known + runtime.known_count;
+    const bool is_known =
+        runtime.known != nullptr && value >= runtime.known && value < runtime.known + runtime.known_count;
     attributes->type = is_known ? runtime.known_type : cudaMemoryTypeUnregistered;
     attributes->device = runtime.known_device;
     attributes->devicePointer = is_known ? const_cast<void*>(pointer) : nullptr;
@@ -136,17 +138,23 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* ke
     const cudaError_t code = called("cudaLaunchKernelExC");
     if (code != cudaSuccess) return code;
     const Variant& variant = *static_cast<const Variant*>(kernel);
-    CHECK(config->numAttrs == 1 && config->attrs[0].id == cudaLaunchAttributeCooperative && config->attrs[0].val.cooperative == 1, "not cooperative");
+    CHECK(config->numAttrs == 1 && config->attrs[0].id == cudaLaunchAttributeCooperative &&
+              config->attrs[0].val.cooperative == 1,
+          "not cooperative");
     CHECK(config->stream != nullptr, "not on a stream of its own");
     const auto& a = *static_cast<const Arguments*>(parameters[0]);
     ++runtime.launches;
     runtime.last_staged = a.staged;
     runtime.last_plan = variant.plan;
     host::launch(static_cast<int32_t>(config->gridDim.x), config->dynamicSmemBytes, 1, [&] {
-        if (variant.plan.path == Path::simt) return variant.plan.rows == 1 ? fused_simt<F16, 1>(a) : fused_simt<F16, 4>(a);
-        if (variant.plan.rows == 2) fused_mma<F16, 2>(a);
-        else if (variant.plan.rows == 5) fused_mma<F16, 5>(a);
-        else fused_mma<F16, 8>(a);
+        if (variant.plan.path == Path::simt)
+            return variant.plan.rows == 1 ? fused_simt<F16, 1>(a) : fused_simt<F16, 4>(a);
+        if (variant.plan.rows == 2)
+            fused_mma<F16, 2>(a);
+        else if (variant.plan.rows == 5)
+            fused_mma<F16, 5>(a);
+        else
+            fused_mma<F16, 8>(a);
     });
     return cudaSuccess;
 }
@@ -180,12 +188,14 @@ struct Setting {
         std::vector<int32_t> rows(static_cast<size_t>(count));
         for (int32_t i = 0; i < count; ++i) rows[static_cast<size_t>(i)] = row_count - 1 - i;
         Floats out(static_cast<size_t>(count), NAN);
-        const auto status = score_on_device(network.get(), states.data(), width, rows.data(), count, out.data(), pool.get(), 1);
+        const auto status =
+            score_on_device(network.get(), states.data(), width, rows.data(), count, out.data(), pool.get(), 1);
         CHECK(status == mara::kernel::Status::ok, "%s: status %d", what, static_cast<int>(status));
         for (int32_t i = 0; i < count; ++i) {
             const double want = model.probability(states.data() + rows[static_cast<size_t>(i)] * width);
-            CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(i)]) - want) <= tolerance, "%s: state %d of %d: %g, not %g", what, i, count,
-                  static_cast<double>(out[static_cast<size_t>(i)]), want);
+            CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(i)]) - want) <= tolerance,
+                  "%s: state %d of %d: %g, not %g", what, i, count, static_cast<double>(out[static_cast<size_t>(i)]),
+                  want);
         }
     }
     const mara::kernel::Device& device() const { return *network_device(network.get()); }
@@ -196,7 +206,9 @@ void check_memory_kinds() {
     {
         Setting setting;
         CHECK(setting.move(), "%s", setting.problem.c_str());
-        CHECK(std::string(setting.device().name()) == "cuda" && setting.device().type() == WeightType::f16 && setting.device().failure() == nullptr, "device");
+        CHECK(std::string(setting.device().name()) == "cuda" && setting.device().type() == WeightType::f16 &&
+                  setting.device().failure() == nullptr,
+              "device");
         CHECK(setting.device().bytes() > static_cast<size_t>(width * 64 * 2), "bytes");
         setting.score(3, "pageable");  // through the staging buffer
         CHECK(runtime.last_staged == 1 && runtime.launches == 1, "pageable rows are host memory");
@@ -205,7 +217,8 @@ void check_memory_kinds() {
         setting.score(1, "pinned");
         CHECK(runtime.last_staged == 1, "rows in host memory cross the bus once");
         setting.score(40, "pinned");
-        CHECK(runtime.last_plan.path == Path::mma && runtime.last_staged == 0, "the tensor-core path reads each row once anyway");
+        CHECK(runtime.last_plan.path == Path::mma && runtime.last_staged == 0,
+              "the tensor-core path reads each row once anyway");
         runtime.known_type = cudaMemoryTypeDevice;
         setting.score(4, "device");
         CHECK(runtime.last_staged == 0, "device memory is read in place");
@@ -214,7 +227,9 @@ void check_memory_kinds() {
         CHECK(runtime.launches == before + 2, "%d launches", runtime.launches - before);
         runtime.known_device = 1;
         setting.score(5, "another device's memory");
-        CHECK(setting.device().failure() != nullptr && std::string(setting.device().failure()).find("another CUDA device") != std::string::npos, "not told");
+        CHECK(setting.device().failure() != nullptr &&
+                  std::string(setting.device().failure()).find("another CUDA device") != std::string::npos,
+              "not told");
     }
     CHECK(runtime.allocations.empty(), "%zu allocations leaked", runtime.allocations.size());
 }
@@ -228,7 +243,8 @@ void check_failures_at_creation() {
             Setting setting;
             failed = !setting.move();
             if (failed) {
-                CHECK(setting.problem.find(runtime.failed) == 0 && setting.problem.find("it was told to fail (cudaErrorTest)") != std::string::npos,
+                CHECK(setting.problem.find(runtime.failed) == 0 &&
+                          setting.problem.find("it was told to fail (cudaErrorTest)") != std::string::npos,
                       "call %d (%s) told as: %s", call, runtime.failed, setting.problem.c_str());
                 setting.score(2, "without a device");
             }
@@ -248,9 +264,11 @@ void check_failures_while_scoring() {
             setting.score(6, "while the device fails");
             const bool happened = runtime.calls > runtime.fail_at;
             CHECK(happened == (setting.device().failure() != nullptr), "call %d: failure not told", later);
-            CHECK(happened == (later < 4), "call %d of a score", later);  // set device, ask about the rows, launch, wait
+            CHECK(happened == (later < 4), "call %d of a score",
+                  later);  // set device, ask about the rows, launch, wait
             if (!happened) continue;
-            CHECK(std::string(setting.device().failure()).find(runtime.failed) == 0, "%s told as %s", runtime.failed, setting.device().failure());
+            CHECK(std::string(setting.device().failure()).find(runtime.failed) == 0, "%s told as %s", runtime.failed,
+                  setting.device().failure());
             const int32_t before = runtime.calls;
             setting.score(7, "after the device has failed");
             CHECK(runtime.calls == before, "a dead device was asked again");
@@ -263,12 +281,17 @@ void check_devices() {
     runtime = {};
     std::vector<DeviceInfo> found(4);
     std::string problem;
-    CHECK(devices(found.data(), 4, problem) == 1 && found[0].name == "Malloc 9000" && found[0].limits.multiprocessors == 4, "devices");
+    CHECK(devices(found.data(), 4, problem) == 1 && found[0].name == "Malloc 9000" &&
+              found[0].limits.multiprocessors == 4,
+          "devices");
     runtime.devices = 0;
-    CHECK(devices(found.data(), 4, problem) == 0 && problem == "it was told to fail (cudaErrorTest)", "%s", problem.c_str());
+    CHECK(devices(found.data(), 4, problem) == 0 && problem == "it was told to fail (cudaErrorTest)", "%s",
+          problem.c_str());
     runtime = {};
     const Model wide({8193, 8, 8}, 1);
-    CHECK(create(wide.weights(), WeightType::f16, 0, problem) == nullptr && problem.find("widths up to 8192") != std::string::npos, "%s", problem.c_str());
+    CHECK(create(wide.weights(), WeightType::f16, 0, problem) == nullptr &&
+              problem.find("widths up to 8192") != std::string::npos,
+          "%s", problem.c_str());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What the launch code keeps on the device, in host memory: packed weights, scratch and results, poisoned before each run.
+// What the launch code keeps on the device, in host memory: packed weights, scratch and results, poisoned before each
+// run.
 #pragma once
 
 #include <cmath>
@@ -25,7 +26,8 @@ struct HostSession {
     std::vector<unsigned> counters;
     int32_t first = -2;
 
-    HostSession(const kernel::cuda::Limits& l, const Model& model, kernel::WeightType type) : limits(l), packed(kernel::cuda::pack(model.weights(), type)) {
+    HostSession(const kernel::cuda::Limits& l, const Model& model, kernel::WeightType type)
+        : limits(l), packed(kernel::cuda::pack(model.weights(), type)) {
         const kernel::cuda::Scratch scratch = scratch_for(limits, packed.shape, type);
         states.resize(scratch.states / 4);
         partials.resize(scratch.partials / 4);
@@ -37,12 +39,14 @@ struct HostSession {
     }
 
     void poison() {
-        for (Floats* array : {&states, &partials, &hidden, &logits, &probabilities}) std::fill(array->begin(), array->end(), NAN);
+        for (Floats* array : {&states, &partials, &hidden, &logits, &probabilities})
+            std::fill(array->begin(), array->end(), NAN);
         std::fill(valid.begin(), valid.end(), -1);
         first = -2;
     }
 
-    kernel::cuda::Arguments& arguments(const float* base, int64_t stride, const std::vector<int32_t>& rows, double threshold, bool staged) {
+    kernel::cuda::Arguments& arguments(const float* base, int64_t stride, const std::vector<int32_t>& rows,
+                                       double threshold, bool staged) {
         plan = make_plan(limits, packed.shape, packed.type, static_cast<int32_t>(rows.size()));
         describe(packed, packed.memory.data(), a);
         a.base = base;
@@ -70,12 +74,14 @@ struct HostSession {
     // The first hidden layer as the last run left it.
     double hidden_value(int32_t state, int32_t channel) const {
         using namespace kernel::cuda;
-        if (plan.path == Path::simt) return hidden[static_cast<size_t>(state) * packed.shape.units2() * depth_unit + channel];
+        if (plan.path == Path::simt)
+            return hidden[static_cast<size_t>(state) * packed.shape.units2() * depth_unit + channel];
         const size_t tile = static_cast<size_t>(state / row_tile) * packed.shape.units2() + channel / depth_unit;
         const size_t element = (tile * row_tile + state % row_tile) * depth_unit + channel % depth_unit;
         uint16_t bits;
         std::memcpy(&bits, reinterpret_cast<const char*>(hidden.data()) + element * 2, 2);
-        return (packed.type == kernel::WeightType::f16 ? kernel::f16_to_float(bits) : kernel::bf16_to_float(bits)) / packed.hidden_scale;
+        return (packed.type == kernel::WeightType::f16 ? kernel::f16_to_float(bits) : kernel::bf16_to_float(bits)) /
+               packed.hidden_scale;
     }
 };
 

@@ -32,7 +32,8 @@ private:
         const size_t used = (n * sizeof(float) + page - 1) / page * page;
         bytes = used + page;
         void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (mapped == MAP_FAILED || mprotect(static_cast<std::byte*>(mapped) + used, page, PROT_NONE) != 0) std::abort();
+        if (mapped == MAP_FAILED || mprotect(static_cast<std::byte*>(mapped) + used, page, PROT_NONE) != 0)
+            std::abort();
         memory = static_cast<std::byte*>(mapped);
         data = reinterpret_cast<float*>(memory + used) - n;
     }

@@ -1,4 +1,5 @@
-// The search for llama.cpp's parameters in objects made up here: every known layout is found, and whatever differs is refused.
+// The search for llama.cpp's parameters in objects made up here: every known layout is found, and whatever differs is
+// refused.
 #include "llama/layout.h"
 
 #include <cstring>
@@ -17,9 +18,13 @@ const int model = 0;
 
 using Bytes = std::vector<unsigned char>;
 
-void set(Bytes& params, const Field& field, uint64_t bits) { std::memcpy(params.data() + field.offset, &bits, field.size); }
+void set(Bytes& params, const Field& field, uint64_t bits) {
+    std::memcpy(params.data() + field.offset, &bits, field.size);
+}
 
-void set(Bytes& params, const ParamsLayout& table, const char* name, uint64_t bits) { set(params, *find_field(table, name), bits); }
+void set(Bytes& params, const ParamsLayout& table, const char* name, uint64_t bits) {
+    set(params, *find_field(table, name), bits);
+}
 
 Bytes standard_params(const ParamsLayout& table) {
     Bytes params(table.size);
@@ -50,7 +55,8 @@ Defaults defaults_of(const Bytes& params) {
 
 // An AddonContext: junk, `model`, parameters, `ctx`, junk.
 struct Object {
-    explicit Object(const Bytes& params, uint64_t context = 0xdeadbeef) : words(words_before + 1 + params.size() / 8 + 24, 0x11) {
+    explicit Object(const Bytes& params, uint64_t context = 0xdeadbeef)
+        : words(words_before + 1 + params.size() / 8 + 24, 0x11) {
         const void* const pointer = &model;
         std::memcpy(&words[words_before], &pointer, sizeof pointer);
         std::memcpy(&words[words_before + 1], params.data(), params.size());
@@ -69,7 +75,8 @@ void known(const ParamsLayout& table) {
     Object object(addon_params(table));
     CHECK(object.find(defaults), "%s: %s", table.releases, object.problem.c_str());
     const size_t context = words_before + 1 + table.size / 8;
-    CHECK(object.layout.context == reinterpret_cast<llama_context**>(&object.words[context]) && object.words[context] == 0,
+    CHECK(object.layout.context == reinterpret_cast<llama_context**>(&object.words[context]) &&
+              object.words[context] == 0,
           "%s: the context's place", table.releases);
 
     Bytes patched = addon_params(table);
@@ -89,8 +96,8 @@ void altered(const ParamsLayout& table) {
         CHECK(recognise(defaults_of(changed)) == nullptr, "%s: another default of %s", table.releases, field.name);
 
         const std::string name = field.name;
-        const bool is_free = name == "n_threads" || name == "n_threads_batch" || name == "flash_attn_type" || name == "type_k" ||
-                             name == "type_v";
+        const bool is_free = name == "n_threads" || name == "n_threads_batch" || name == "flash_attn_type" ||
+                             name == "type_k" || name == "type_v";
         Bytes params = addon_params(table);
         set(params, field, read_field(field, params.data()) ^ 1);
         Object object(params);
@@ -112,7 +119,8 @@ void grown(const ParamsLayout& table) {
             Object object(params, 0);
             const Object before = object;
             CHECK(!object.find(defaults_of(standard)), "%s: 8 bytes more at %zu", table.releases, at);
-            CHECK(object.words == before.words, "%s: 8 bytes more at %zu, and something was written", table.releases, at);
+            CHECK(object.words == before.words, "%s: 8 bytes more at %zu, and something was written", table.releases,
+                  at);
         }
     }
 }
@@ -147,10 +155,12 @@ Returned<index == 2 ? 136 : 160> library_defaults() {
 template <size_t index>
 void returned() {
     Api api{};
-    api.context_default_params = reinterpret_cast<ParamsRoom (*)()>(reinterpret_cast<void (*)()>(&library_defaults<index>));
+    api.context_default_params =
+        reinterpret_cast<ParamsRoom (*)()>(reinterpret_cast<void (*)()>(&library_defaults<index>));
     const Defaults defaults = read_defaults(api);
     CHECK(recognise(defaults) == &known_layouts[index], "%s: as returned", known_layouts[index].releases);
-    CHECK(defaults.written == known_layouts[index].size, "%s: %zu bytes", known_layouts[index].releases, defaults.written);
+    CHECK(defaults.written == known_layouts[index].size, "%s: %zu bytes", known_layouts[index].releases,
+          defaults.written);
 }
 
 struct FakeContext {

@@ -1,5 +1,5 @@
-// The learner: products against float64, gradients of every loss against finite differences of a float64 evaluation, the replay's ring, and
-// that neither threads nor the cut of the work show in any bit.
+// The learner: products against float64, gradients of every loss against finite differences of a float64 evaluation,
+// the replay's ring, and that neither threads nor the cut of the work show in any bit.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -43,7 +43,8 @@ struct Side {
     bool depth_major;
     GuardedFloats data;  // ends where nothing may be read
 
-    Side(int32_t n, int32_t k, bool major, uint32_t seed) : count(n), depth(k), depth_major(major), data(static_cast<size_t>(n * k)) {
+    Side(int32_t n, int32_t k, bool major, uint32_t seed)
+        : count(n), depth(k), depth_major(major), data(static_cast<size_t>(n * k)) {
         const Floats values = random_floats(data.count, seed);
         std::copy(values.begin(), values.end(), data.data);
     }
@@ -53,7 +54,8 @@ struct Side {
 
 void products() {
     for (const char* name : all_operations())
-        for (const auto& [rows, columns, depth] : {std::array{1, 1, 1}, {2, 70, 300}, {15, 33, 17}, {127, 2, 513}, {129, 259, 40}})
+        for (const auto& [rows, columns, depth] :
+             {std::array{1, 1, 1}, {2, 70, 300}, {15, 33, 17}, {127, 2, 513}, {129, 259, 40}})
             for (int32_t kind = 0; kind < 4; ++kind) {
                 Workspace work;
                 kernel::Pool* pool = nullptr;
@@ -63,7 +65,8 @@ void products() {
                 work.pool = pool;
                 work.threads = 2;
                 const Side left(rows, depth, (kind & 1) != 0, 1), right(columns, depth, (kind & 2) != 0, 2);
-                const Floats scale = random_floats(static_cast<size_t>(depth), 3), bias = random_floats(static_cast<size_t>(columns), 4);
+                const Floats scale = random_floats(static_cast<size_t>(depth), 3),
+                             bias = random_floats(static_cast<size_t>(columns), 4);
                 const Floats mask = random_floats(static_cast<size_t>(rows * columns), 5);
                 Floats sums(static_cast<size_t>(rows), NAN);
                 Operand a = left.operand(), b = right.operand();
@@ -77,14 +80,17 @@ void products() {
                     for (int32_t r = 0; r < rows; ++r)
                         for (int32_t c = 0; c < columns; ++c) {
                             double sum = 0;
-                            for (int32_t k = 0; k < depth; ++k) sum += left.at(r, k) * right.at(c, k) * (b.scale == nullptr ? 1 : scale[static_cast<size_t>(k)]);
+                            for (int32_t k = 0; k < depth; ++k)
+                                sum += left.at(r, k) * right.at(c, k) *
+                                       (b.scale == nullptr ? 1 : scale[static_cast<size_t>(k)]);
                             const auto place = static_cast<size_t>(r * columns + c);
                             if (finish == Finish::bias_relu) sum = std::max(0.0, sum + bias[static_cast<size_t>(c)]);
                             if (finish == Finish::mask && !(mask[place] > 0)) sum = 0;
                             const double error = std::abs(out.data[place] - sum);
                             worst = std::isnan(error) ? INFINITY : std::max(worst, error);
                         }
-                    CHECK(worst < 1e-5 * std::sqrt(depth) * 4, "%s %dx%dx%d kind %d: off by %g", name, rows, columns, depth, kind, worst);
+                    CHECK(worst < 1e-5 * std::sqrt(depth) * 4, "%s %dx%dx%d kind %d: off by %g", name, rows, columns,
+                          depth, kind, worst);
                 }
                 for (int32_t r = 0; left.depth_major && r < rows; ++r) {
                     double sum = 0;
@@ -119,7 +125,8 @@ LearnerPointer make_learner(const Options& options) {
         for (size_t i = 0; i < noise.size(); ++i) parameters[i] += noise[i];
     }
     const int32_t rows = 41;
-    const Floats states = random_floats(static_cast<size_t>(rows * options.shape.width), 7, 2), reward = random_floats(static_cast<size_t>(rows), 8);
+    const Floats states = random_floats(static_cast<size_t>(rows * options.shape.width), 7, 2),
+                 reward = random_floats(static_cast<size_t>(rows), 8);
     std::vector<int32_t> state, next_state;
     std::vector<uint8_t> action;
     for (int32_t i = 0; i < rows; ++i) {
@@ -128,7 +135,8 @@ LearnerPointer make_learner(const Options& options) {
         action.push_back(static_cast<uint8_t>(i * 7 % 3 == 1));
     }
     Block* block = nullptr;
-    block_create({states.data(), rows, state.data(), action.data(), reward.data(), next_state.data(), rows}, options.shape.width, &block);
+    block_create({states.data(), rows, state.data(), action.data(), reward.data(), next_state.data(), rows},
+                 options.shape.width, &block);
     CHECK(learner_add(created, block) == Status::ok && learner_replay_size(created) == rows, "add");
     for (int32_t i = 0; i < batch; ++i) learner->batch.push_back(&learner->replay.at(i * 3));
     return learner;
@@ -145,7 +153,9 @@ std::array<double, 2> evaluate(const Doubles& p, const float* x) {
     for (int32_t i = 0; i < shape.width; ++i) mean += x[i] / static_cast<double>(shape.width);
     for (int32_t i = 0; i < shape.width; ++i) variance += (x[i] - mean) * (x[i] - mean) / shape.width;
     Doubles h;
-    for (int32_t i = 0; i < shape.width; ++i) h.push_back((x[i] - mean) / std::sqrt(variance + 1e-5) * p[at.gain + static_cast<size_t>(i)] + p[at.shift + static_cast<size_t>(i)]);
+    for (int32_t i = 0; i < shape.width; ++i)
+        h.push_back((x[i] - mean) / std::sqrt(variance + 1e-5) * p[at.gain + static_cast<size_t>(i)] +
+                    p[at.shift + static_cast<size_t>(i)]);
     const auto linear = [&](size_t w, size_t b, size_t count, bool relu) {
         Doubles out;
         for (size_t o = 0; o < count; ++o) {
@@ -174,14 +184,18 @@ Choice choice(const Doubles& p, const float* x) {
 double wanted(const Learner& learner, const Transition& t) {
     if (t.next_state == nullptr) return t.reward;
     const Choice next = choice(parameters_of(learner, actor), t.next_state);
-    const auto q1 = evaluate(parameters_of(learner, target1), t.next_state), q2 = evaluate(parameters_of(learner, target2), t.next_state);
+    const auto q1 = evaluate(parameters_of(learner, target1), t.next_state),
+               q2 = evaluate(parameters_of(learner, target2), t.next_state);
     double value = 0;
-    for (size_t a = 0; a < 2; ++a) value += next.p[a] * (std::min(q1[a], q2[a]) - std::exp(learner.scalars.log_alpha) * next.log_p[a]);
+    for (size_t a = 0; a < 2; ++a)
+        value += next.p[a] * (std::min(q1[a], q2[a]) - std::exp(learner.scalars.log_alpha) * next.log_p[a]);
     return t.reward + learner.options.gamma * value;
 }
 
-// Every parameter of every tensor, unless the step crosses a ReLU's kink, which shows as one-sided differences that disagree.
-void check_gradient(const char* operations, const char* what, const Learner& learner, Doubles parameters, const std::function<double(const Doubles&)>& loss) {
+// Every parameter of every tensor, unless the step crosses a ReLU's kink, which shows as one-sided differences that
+// disagree.
+void check_gradient(const char* operations, const char* what, const Learner& learner, Doubles parameters,
+                    const std::function<double(const Doubles&)>& loss) {
     const Layout& at = learner.layout;
     const size_t starts[] = {at.gain, at.shift, at.w1, at.b1, at.w2, at.b2, at.w3, at.b3, at.count};
     const double here = loss(parameters);
@@ -197,11 +211,15 @@ void check_gradient(const char* operations, const char* what, const Learner& lea
             parameters[i] = kept;
             const double expected = (above + below) / 2;
             largest = std::max(largest, std::abs(expected));
-            if (std::abs(above - below) > 1e-2 * std::abs(expected) + 1e-3) ++kinks;
-            else worst = std::max(worst, std::abs(learner.gradient.data()[i] - expected));
+            if (std::abs(above - below) > 1e-2 * std::abs(expected) + 1e-3)
+                ++kinks;
+            else
+                worst = std::max(worst, std::abs(learner.gradient.data()[i] - expected));
         }
-        CHECK(largest > 1e-4 && kinks * 10 <= starts[tensor + 1] - starts[tensor], "%s, %s, tensor %zu: largest %g, %zu kinks", operations, what, tensor, largest, kinks);
-        CHECK(worst < 2e-4 * largest + 1e-7, "%s, %s, tensor %zu: off by %g of %g", operations, what, tensor, worst, largest);
+        CHECK(largest > 1e-4 && kinks * 10 <= starts[tensor + 1] - starts[tensor],
+              "%s, %s, tensor %zu: largest %g, %zu kinks", operations, what, tensor, largest, kinks);
+        CHECK(worst < 2e-4 * largest + 1e-7, "%s, %s, tensor %zu: off by %g of %g", operations, what, tensor, worst,
+              largest);
     }
 }
 
@@ -211,7 +229,8 @@ void gradients() {
         Learner& l = *learner;
         load_batch(l);
         set_wanted(l);
-        for (size_t i = 0; i < batch; ++i) CHECK(std::abs(l.wanted[i] - wanted(l, *l.batch[i])) < 1e-5, "%s: wanted %zu", name, i);
+        for (size_t i = 0; i < batch; ++i)
+            CHECK(std::abs(l.wanted[i] - wanted(l, *l.batch[i])) < 1e-5, "%s: wanted %zu", name, i);
 
         const double alpha = std::exp(l.scalars.log_alpha);
         for (const Array critic : {critic1, critic2}) {
@@ -272,7 +291,8 @@ void gradients() {
     }
 }
 
-// The first step of Adam is the learning rate in the direction of −∂/∂log α of log α·(entropy − target), which finite differences give.
+// The first step of Adam is the learning rate in the direction of −∂/∂log α of log α·(entropy − target), which finite
+// differences give.
 void temperature() {
     for (const double entropy : {0.1, 0.39, 0.41, 0.69}) {
         const LearnerPointer learner = make_learner(options_for(nullptr));
@@ -281,7 +301,8 @@ void temperature() {
         const double slope = (loss(before + 1e-4) - loss(before - 1e-4)) / 2e-4;
         step_alpha(*learner, entropy);
         CHECK(std::abs(learner->scalars.alpha_m - 0.1 * slope) < 1e-9, "gradient at entropy %g", entropy);
-        CHECK(std::abs(learner->scalars.log_alpha - (before - 3e-3 * (slope > 0 ? 1 : -1))) < 1e-8, "step at entropy %g", entropy);
+        CHECK(std::abs(learner->scalars.log_alpha - (before - 3e-3 * (slope > 0 ? 1 : -1))) < 1e-8,
+              "step at entropy %g", entropy);
     }
 }
 
@@ -297,7 +318,8 @@ void clipping() {
     CHECK(std::abs(learner->arrays[critic2_m].data()[3] - 0.1 * 30 * 0.5 / 50) < 1e-7, "clipped to 0.5");
     gradient[3] = 0.03f;
     gradient[count - 1] = 0;
-    CHECK(step(*learner, critic1, 1e-3, norm) && std::abs(learner->arrays[critic1_m].data()[3] - 0.1 * 0.03) < 1e-8, "short ones are left alone");
+    CHECK(step(*learner, critic1, 1e-3, norm) && std::abs(learner->arrays[critic1_m].data()[3] - 0.1 * 0.03) < 1e-8,
+          "short ones are left alone");
 
     const Doubles before = parameters_of(*learner, actor);
     gradient[5] = std::numeric_limits<float>::infinity();
@@ -316,7 +338,8 @@ std::vector<Floats> run_updates(const char* operations, int32_t threads) {
     const std::atomic<bool> stop = false;
     CHECK(learner_update(learner.get(), 3, stop, &metrics) == Status::ok && metrics.critic_gradient_norm > 0, "update");
     std::vector<Floats> arrays;
-    for (int32_t i = 0; i < array_count; ++i) arrays.emplace_back(learner->arrays[i].data(), learner->arrays[i].data() + learner->layout.count);
+    for (int32_t i = 0; i < array_count; ++i)
+        arrays.emplace_back(learner->arrays[i].data(), learner->arrays[i].data() + learner->layout.count);
     return arrays;
 }
 
@@ -326,7 +349,8 @@ void threads() {
         for (const int32_t count : {2, 3}) {
             const std::vector<Floats> several = run_updates(name, count);
             for (size_t i = 0; i < alone.size(); ++i)
-                CHECK(std::memcmp(alone[i].data(), several[i].data(), alone[i].size() * sizeof(float)) == 0, "%s, %d threads, array %zu", name, count, i);
+                CHECK(std::memcmp(alone[i].data(), several[i].data(), alone[i].size() * sizeof(float)) == 0,
+                      "%s, %d threads, array %zu", name, count, i);
         }
     }
 }
@@ -371,14 +395,19 @@ void replay() {
             action.push_back(static_cast<uint8_t>(total % 2));
             reward.push_back(static_cast<float>(total) / 2);
         }
-        ring.add(copy_block({states.data(), size, state.data(), action.data(), reward.data(), next_state.data(), size}, width));
+        ring.add(copy_block({states.data(), size, state.data(), action.data(), reward.data(), next_state.data(), size},
+                            width));
         CHECK(ring.size() == std::min(total, capacity), "size after %d", total);
         for (int32_t age = 0; age < ring.size(); ++age) {
             const Transition& t = ring.at(age);
             const int32_t number = total - ring.size() + age;
-            CHECK(t.state[width - 1] == static_cast<float>(number) && t.reward == static_cast<float>(number) / 2 && t.action == number % 2, "transition %d", number);
-            CHECK(t.next_state == nullptr ? age == ring.size() - 1 || ring.at(age + 1).state[0] == static_cast<float>(number + 1)
-                                          : t.next_state[0] == static_cast<float>(number + 1), "next of %d", number);
+            CHECK(t.state[width - 1] == static_cast<float>(number) && t.reward == static_cast<float>(number) / 2 &&
+                      t.action == number % 2,
+                  "transition %d", number);
+            CHECK(t.next_state == nullptr
+                      ? age == ring.size() - 1 || ring.at(age + 1).state[0] == static_cast<float>(number + 1)
+                      : t.next_state[0] == static_cast<float>(number + 1),
+                  "next of %d", number);
         }
     }
 }
@@ -400,9 +429,12 @@ void randomness() {
             largest = std::max(largest, std::abs(static_cast<double>(parameters[i])));
         }
         CHECK(largest <= bound && largest > 0.9 * bound, "bound %g, largest %g", bound, largest);
-        CHECK(std::abs(squares / static_cast<double>(to - from) / (bound * bound / 3) - 1) < 0.25, "uniform within %g", bound);
+        CHECK(std::abs(squares / static_cast<double>(to - from) / (bound * bound / 3) - 1) < 0.25, "uniform within %g",
+              bound);
     };
-    CHECK(parameters[at.gain] == 1 && parameters[at.shift - 1] == 1 && parameters[at.shift] == 0 && parameters[at.w1 - 1] == 0, "LayerNorm");
+    CHECK(parameters[at.gain] == 1 && parameters[at.shift - 1] == 1 && parameters[at.shift] == 0 &&
+              parameters[at.w1 - 1] == 0,
+          "LayerNorm");
     spread(at.w1, at.b1, 0.05);
     spread(at.b1, at.w2, 0.05);
     spread(at.w2, at.b2, 1 / std::sqrt(300.0));
@@ -420,6 +452,7 @@ int main() {
     statuses();
     replay();
     randomness();
-    if (mara::test::failures == 0) std::printf("ok: %zu sets of operations, the best is %s\n", all_operations().size(), all_operations()[0]);
+    if (mara::test::failures == 0)
+        std::printf("ok: %zu sets of operations, the best is %s\n", all_operations().size(), all_operations()[0]);
     return mara::test::failures == 0 ? 0 : 1;
 }

@@ -30,7 +30,8 @@ struct Model {
             for (float& value : values) value = distribution(random);
             return values;
         };
-        const auto d = static_cast<size_t>(s.width), h1 = static_cast<size_t>(s.hidden1), h2 = static_cast<size_t>(s.hidden2);
+        const auto d = static_cast<size_t>(s.width), h1 = static_cast<size_t>(s.hidden1),
+                   h2 = static_cast<size_t>(s.hidden2);
         const auto gain = [](float fan, size_t in) { return std::sqrt(fan / static_cast<float>(in)); };
         ln_weight = normal(d, 0.2f, 1);
         ln_bias = normal(d, 0.2f);
@@ -43,7 +44,8 @@ struct Model {
     }
 
     kernel::NetworkWeights weights() const {
-        return {shape.width, shape.hidden1, shape.hidden2, ln_weight.data(), ln_bias.data(), w1.data(), b1.data(), w2.data(), b2.data(), w3.data(), b3.data()};
+        return {shape.width, shape.hidden1, shape.hidden2, ln_weight.data(), ln_bias.data(), w1.data(),
+                b1.data(),   w2.data(),     b2.data(),     w3.data(),        b3.data()};
     }
 
     double probability(const float* x) const {
@@ -54,7 +56,8 @@ struct Model {
         for (int32_t i = 0; i < shape.width; ++i) variance += (x[i] - mean) * (x[i] - mean);
         variance /= shape.width;
         Doubles h(static_cast<size_t>(shape.width));
-        for (size_t i = 0; i < h.size(); ++i) h[i] = (x[i] - mean) / std::sqrt(variance + 1e-5) * ln_weight[i] + ln_bias[i];
+        for (size_t i = 0; i < h.size(); ++i)
+            h[i] = (x[i] - mean) / std::sqrt(variance + 1e-5) * ln_weight[i] + ln_bias[i];
         const auto linear = [](const Floats& w, const Floats& b, const Doubles& in, bool relu) {
             Doubles out(b.size());
             for (size_t o = 0; o < out.size(); ++o) {
@@ -90,7 +93,9 @@ using PoolPointer = std::unique_ptr<kernel::Pool, PoolDeleter>;
 
 inline NetworkPointer make_network(const Model& model, kernel::WeightType type, const char* variant) {
     kernel::Network* network = nullptr;
-    return kernel::network_create(model.weights(), type, variant, &network) == kernel::Status::ok ? NetworkPointer(network) : nullptr;
+    return kernel::network_create(model.weights(), type, variant, &network) == kernel::Status::ok
+               ? NetworkPointer(network)
+               : nullptr;
 }
 
 inline PoolPointer make_pool(int32_t threads) {
@@ -104,7 +109,8 @@ inline std::vector<const char*> variant_names() {
     return names;
 }
 
-constexpr kernel::WeightType all_types[] = {kernel::WeightType::f32, kernel::WeightType::f16, kernel::WeightType::bf16, kernel::WeightType::i8};
+constexpr kernel::WeightType all_types[] = {kernel::WeightType::f32, kernel::WeightType::f16, kernel::WeightType::bf16,
+                                            kernel::WeightType::i8};
 constexpr const char* type_names[] = {"f32", "f16", "bf16", "int8"};
 constexpr double tolerances[] = {1e-5, 4e-3, 4e-3, 2e-2};
 

@@ -47,8 +47,8 @@ Status update_batch(Learner& learner, Metrics& sum) {
 
 void finish(const Learner& learner, const Metrics& sum, int32_t count, Metrics* metrics) {
     const double n = count;
-    *metrics = {sum.critic_loss / n, sum.actor_loss / n, std::exp(learner.scalars.log_alpha), sum.entropy / n, sum.q / (2 * n),
-                sum.actor_gradient_norm / n, sum.critic_gradient_norm / n};
+    *metrics = {sum.critic_loss / n, sum.actor_loss / n,          std::exp(learner.scalars.log_alpha), sum.entropy / n,
+                sum.q / (2 * n),     sum.actor_gradient_norm / n, sum.critic_gradient_norm / n};
 }
 
 }  // namespace
@@ -71,7 +71,8 @@ Learner::Learner(const Options& given)
 Status learner_create(const Options& options, Learner** out) {
     *out = nullptr;
     const Shape& shape = options.shape;
-    if (!fits(shape.width) || !fits(shape.hidden1) || !fits(shape.hidden2) || options.batch_size < 1 || options.replay_capacity < 1)
+    if (!fits(shape.width) || !fits(shape.hidden1) || !fits(shape.hidden2) || options.batch_size < 1 ||
+        options.replay_capacity < 1)
         return Status::bad_shape;
     if (find_operations(options.operations) == nullptr) return Status::unknown_operations;
     return guarded([&] {
@@ -125,15 +126,16 @@ Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics
     return guarded([&] {
         Metrics sum{};
         learner->batch.clear();
-        for (int32_t b = 0; b < learner->options.batch_size; ++b) learner->batch.push_back(&learner->replay.at(ages[b]));
+        for (int32_t b = 0; b < learner->options.batch_size; ++b)
+            learner->batch.push_back(&learner->replay.at(ages[b]));
         const Status status = update_batch(*learner, sum);
         if (status == Status::ok) finish(*learner, sum, 1, metrics);
         return status;
     });
 }
 
-Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count, double learning_rate,
-                   FitMetrics* metrics) {
+Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count,
+                   double learning_rate, FitMetrics* metrics) {
     return guarded([&] {
         *metrics = fit_gradient(*learner, states, labels, weights, count);
         return step(*learner, actor, learning_rate, metrics->gradient_norm) ? Status::ok : Status::not_finite;

@@ -1,7 +1,8 @@
-// The learner of an agent: discrete soft actor-critic (Christodoulou 2019, arXiv:1910.07207) from a replay, and supervised steps.
+// The learner of an agent: discrete soft actor-critic (Christodoulou 2019, arXiv:1910.07207) from a replay, and
+// supervised steps.
 //
-// No Node headers and no exceptions across this boundary: plain structs, raw pointers, status codes. One call at a time per learner.
-// Results depend on the calls, the seed and the operations in use, not on the number of threads.
+// No Node headers and no exceptions across this boundary: plain structs, raw pointers, status codes. One call at a time
+// per learner. Results depend on the calls, the seed and the operations in use, not on the number of threads.
 #pragma once
 
 #include <atomic>
@@ -27,7 +28,7 @@ struct Options {
     double initial_alpha;
     double target_entropy;  // nats
     bool automatic_alpha;
-    double gradient_clip;   // of each network's norm; infinity: none
+    double gradient_clip;  // of each network's norm; infinity: none
     int32_t batch_size;
     int32_t replay_capacity;
     int32_t threads;
@@ -36,7 +37,7 @@ struct Options {
 
 // Means over the updates of a call; alpha is the one after the last.
 struct Metrics {
-    double critic_loss;           // of both critics, averaged
+    double critic_loss;  // of both critics, averaged
     double actor_loss;
     double alpha;
     double entropy;               // of the policy over the batch, nats
@@ -70,14 +71,22 @@ Status learner_update(Learner* learner, int32_t count, const std::atomic<bool>& 
 Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics);
 
 // One Adam step of the actor on Σ w·CE(label) / Σ w. states[count][width], labels 1 accept, 0 reject; Σ w > 0.
-Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count, double learning_rate,
-                   FitMetrics* metrics);
+Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count,
+                   double learning_rate, FitMetrics* metrics);
 
 // Everything that a learner knows but for its options and its replay, to be read and written in place.
 enum Array : int32_t {
-    actor, critic1, critic2, target1, target2,
-    actor_m, critic1_m, critic2_m,  // Adam's first moments
-    actor_v, critic1_v, critic2_v,  // and second ones
+    actor,
+    critic1,
+    critic2,
+    target1,
+    target2,
+    actor_m,
+    critic1_m,
+    critic2_m,  // Adam's first moments
+    actor_v,
+    critic1_v,
+    critic2_v,  // and second ones
     array_count
 };
 struct Scalars {

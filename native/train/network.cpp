@@ -21,8 +21,12 @@ void in_chunks(Workspace& work, int32_t count, F&& body) {
 size_t area(int32_t rows, int32_t columns) { return static_cast<size_t>(rows) * static_cast<size_t>(columns); }
 
 // A matrix [count][depth] as it stands in memory, and one whose lines are its columns.
-Operand lines(const float* data, int32_t count, int32_t depth, const float* scale = nullptr) { return {data, count, depth, depth, false, scale}; }
-Operand columns(const float* data, int32_t count, int32_t depth, float* sums = nullptr) { return {data, count, depth, count, true, nullptr, sums}; }
+Operand lines(const float* data, int32_t count, int32_t depth, const float* scale = nullptr) {
+    return {data, count, depth, depth, false, scale};
+}
+Operand columns(const float* data, int32_t count, int32_t depth, float* sums = nullptr) {
+    return {data, count, depth, count, true, nullptr, sums};
+}
 
 }  // namespace
 
@@ -53,8 +57,10 @@ void load(Workspace& work, const float* const* rows, int32_t count, int32_t widt
     in_chunks(work, count, [&](int32_t first, int32_t used) {
         for (int32_t r = first; r < first + used; ++r) {
             float* const to = plain + area(r, width);
-            if (rows[r] == nullptr) std::fill(to, to + width, 0.0f);
-            else work.operations->normalise(rows[r], width, to);
+            if (rows[r] == nullptr)
+                std::fill(to, to + width, 0.0f);
+            else
+                work.operations->normalise(rows[r], width, to);
         }
     });
     pack_left(work, lines(plain, count, width), input.left);
@@ -72,20 +78,24 @@ void forward(Workspace& work, const Shape& shape, const float* parameters, const
     float* const bias = h1 + area(rows, hidden1);
     in_chunks(work, hidden1, [&](int32_t first, int32_t used) {
         for (int32_t o = first; o < first + used; ++o)
-            bias[o] = parameters[at.b1 + static_cast<size_t>(o)] + operations.dot(parameters + at.w1 + area(o, width), parameters + at.shift, width);
+            bias[o] = parameters[at.b1 + static_cast<size_t>(o)] +
+                      operations.dot(parameters + at.w1 + area(o, width), parameters + at.shift, width);
     });
-    multiply(work, {lines(input.plain.data(), rows, width), input.left}, lines(parameters + at.w1, hidden1, width, parameters + at.gain), h1,
-             Finish::bias_relu, bias);
-    multiply(work, lines(h1, rows, hidden1), lines(parameters + at.w2, hidden2, hidden1), h2, Finish::bias_relu, parameters + at.b2);
+    multiply(work, {lines(input.plain.data(), rows, width), input.left},
+             lines(parameters + at.w1, hidden1, width, parameters + at.gain), h1, Finish::bias_relu, bias);
+    multiply(work, lines(h1, rows, hidden1), lines(parameters + at.w2, hidden2, hidden1), h2, Finish::bias_relu,
+             parameters + at.b2);
     in_chunks(work, rows, [&](int32_t first, int32_t used) {
         for (int32_t r = first; r < first + used; ++r)
             for (int32_t o = 0; o < outputs; ++o)
-                out[r * outputs + o] = parameters[at.b3 + static_cast<size_t>(o)] + operations.dot(h2 + area(r, hidden2), parameters + at.w3 + area(o, hidden2), hidden2);
+                out[r * outputs + o] =
+                    parameters[at.b3 + static_cast<size_t>(o)] +
+                    operations.dot(h2 + area(r, hidden2), parameters + at.w3 + area(o, hidden2), hidden2);
     });
 }
 
-void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass, const float* out_gradient,
-              float* gradient) {
+void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass,
+              const float* out_gradient, float* gradient) {
     const int32_t width = shape.width, hidden1 = shape.hidden1, hidden2 = shape.hidden2;
     const Layout at(shape);
     const int32_t rows = input.rows;
@@ -95,22 +105,24 @@ void backward(Workspace& work, const Shape& shape, const float* parameters, cons
     float* const z2 = work.gradient2.need(area(rows, hidden2));
     float* const z1 = work.gradient1.need(area(rows, hidden1));
 
-    multiply(work, columns(out_gradient, outputs, rows, gradient + at.b3), columns(h2, hidden2, rows), gradient + at.w3);
+    multiply(work, columns(out_gradient, outputs, rows, gradient + at.b3), columns(h2, hidden2, rows),
+             gradient + at.w3);
     in_chunks(work, rows, [&](int32_t first, int32_t used) {
         const float* const w3 = parameters + at.w3;
         for (int32_t r = first; r < first + used; ++r)
-            operations.head_backward(out_gradient[r * outputs], out_gradient[r * outputs + 1], w3, w3 + hidden2, h2 + area(r, hidden2), hidden2,
-                                     z2 + area(r, hidden2));
+            operations.head_backward(out_gradient[r * outputs], out_gradient[r * outputs + 1], w3, w3 + hidden2,
+                                     h2 + area(r, hidden2), hidden2, z2 + area(r, hidden2));
     });
     multiply(work, columns(z2, hidden2, rows, gradient + at.b2), columns(h1, hidden1, rows), gradient + at.w2);
     multiply(work, lines(z2, rows, hidden2), columns(parameters + at.w2, hidden1, hidden2), z1, Finish::mask, h1);
 
     // By the normalised input first; from that product weights and affine follow without another one over the batch.
-    multiply(work, columns(z1, hidden1, rows, gradient + at.b1), {columns(input.plain.data(), width, rows), input.right}, gradient + at.w1);
+    multiply(work, columns(z1, hidden1, rows, gradient + at.b1),
+             {columns(input.plain.data(), width, rows), input.right}, gradient + at.w1);
     in_chunks(work, width, [&](int32_t first, int32_t used) {
         const auto c = static_cast<size_t>(first);
-        operations.unfold(parameters + at.w1 + c, gradient + at.w1 + c, width, hidden1, used, parameters + at.gain + c, parameters + at.shift + c,
-                          gradient + at.b1, gradient + at.gain + c, gradient + at.shift + c);
+        operations.unfold(parameters + at.w1 + c, gradient + at.w1 + c, width, hidden1, used, parameters + at.gain + c,
+                          parameters + at.shift + c, gradient + at.b1, gradient + at.gain + c, gradient + at.shift + c);
     });
 }
 

@@ -1,5 +1,5 @@
-// The trunk that actor and critics share, LayerNorm → Linear → ReLU → Linear → ReLU → Linear to two outputs: forward over a batch, and
-// gradients. Parameters of a network stand in one array, in the order of an agent file.
+// The trunk that actor and critics share, LayerNorm → Linear → ReLU → Linear → ReLU → Linear to two outputs: forward
+// over a batch, and gradients. Parameters of a network stand in one array, in the order of an agent file.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ struct Layout {
     size_t gain, shift, w1, b1, w2, b2, w3, b3, count;
 };
 
-// A batch of states after LayerNorm's moments, before any affine, packed for forward passes and, if asked for, for gradients.
+// A batch of states after LayerNorm's moments, before any affine, packed for forward passes and, if asked for, for
+// gradients.
 struct Input {
     int32_t rows = 0;
     Buffer plain, left, right;
@@ -40,11 +41,13 @@ struct Pass {
 // out[rows][2]
 void forward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, Pass& pass, float* out);
 
-// gradient[layout.count] of a loss whose derivative by the outputs is `out_gradient` [rows][2], after a forward pass that left `pass`.
-void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass, const float* out_gradient,
-              float* gradient);
+// gradient[layout.count] of a loss whose derivative by the outputs is `out_gradient` [rows][2], after a forward pass
+// that left `pass`.
+void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass,
+              const float* out_gradient, float* gradient);
 
-// PyTorch's default: LayerNorm 1 and 0, weights and biases of a layer uniform within ±1/√inputs (kaiming_uniform with a = √5).
+// PyTorch's default: LayerNorm 1 and 0, weights and biases of a layer uniform within ±1/√inputs (kaiming_uniform with a
+// = √5).
 void initialise(const Shape& shape, Random& random, float* parameters);
 
 }  // namespace mara::train

@@ -24,7 +24,8 @@ double gradient_norm(Learner& learner) {
     // Summed chunk by chunk, in order, so that the number of threads does not show.
     std::vector<double> parts((learner.layout.count + chunk - 1) / chunk);
     in_chunks(learner, [&](int32_t item, size_t first, int32_t count) {
-        parts[static_cast<size_t>(item)] = learner.work.operations->sum_of_squares(learner.gradient.data() + first, count);
+        parts[static_cast<size_t>(item)] =
+            learner.work.operations->sum_of_squares(learner.gradient.data() + first, count);
     });
     double sum = 0;
     for (const double part : parts) sum += part;
@@ -44,7 +45,8 @@ bool step(Learner& learner, Array network, double learning_rate, double& norm) {
     float* const m = learner.arrays[actor_m + network].data();
     float* const v = learner.arrays[actor_v + network].data();
     in_chunks(learner, [&](int32_t, size_t first, int32_t count) {
-        learner.work.operations->adam(adam, learner.gradient.data() + first, count, m + first, v + first, parameters + first);
+        learner.work.operations->adam(adam, learner.gradient.data() + first, count, m + first, v + first,
+                                      parameters + first);
     });
     return true;
 }
@@ -57,13 +59,14 @@ void step_alpha(Learner& learner, double entropy) {
     s.alpha_m += (1 - beta1) * (gradient - s.alpha_m);
     s.alpha_v = beta2 * s.alpha_v + (1 - beta2) * gradient * gradient;
     const double root = std::sqrt(1 - std::pow(beta2, s.alpha_steps));
-    s.log_alpha -= learner.options.alpha_learning_rate / (1 - std::pow(beta1, s.alpha_steps)) * s.alpha_m / (std::sqrt(s.alpha_v) / root + 1e-8);
+    s.log_alpha -= learner.options.alpha_learning_rate / (1 - std::pow(beta1, s.alpha_steps)) * s.alpha_m /
+                   (std::sqrt(s.alpha_v) / root + 1e-8);
 }
 
 void move_target(Learner& learner, Array target, Array source) {
     in_chunks(learner, [&](int32_t, size_t first, int32_t count) {
-        learner.work.operations->polyak(static_cast<float>(learner.options.tau), learner.arrays[source].data() + first, count,
-                                        learner.arrays[target].data() + first);
+        learner.work.operations->polyak(static_cast<float>(learner.options.tau), learner.arrays[source].data() + first,
+                                        count, learner.arrays[target].data() + first);
     });
 }
 

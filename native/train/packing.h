@@ -1,6 +1,7 @@
 // Packing of a product's operands. Same linkage rule as kernel/vector.h.
 //
-// A packed operand holds, per block of `block` depths, its panels one after the other, each [depths of the block][R lines].
+// A packed operand holds, per block of `block` depths, its panels one after the other, each [depths of the block][R
+// lines].
 #pragma once
 
 #include "kernel/vector.h"
@@ -13,14 +14,16 @@ inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 template <int32_t R, bool scaled>
 void transpose_lines(const Operand& from, int32_t first, int32_t lines, int32_t start, int32_t steps, float* to) {
-    constexpr int32_t strip = 16;  // a line of the source's cache at a time, so that the strided stores stay in the nearest one
+    constexpr int32_t strip =
+        16;  // a line of the source's cache at a time, so that the strided stores stay in the nearest one
     for (int32_t k = 0; k < steps; k += strip) {
         const int32_t run = least(strip, steps - k);
         for (int32_t r = 0; r < lines; ++r) {
             const float* line = from.data + static_cast<ptrdiff_t>(first + r) * from.stride + start + k;
             const float* scale = scaled ? from.scale + start + k : nullptr;
             float* out = to + static_cast<ptrdiff_t>(k) * R + r;
-            for (int32_t i = 0; i < run; ++i) out[static_cast<ptrdiff_t>(i) * R] = scaled ? line[i] * scale[i] : line[i];
+            for (int32_t i = 0; i < run; ++i)
+                out[static_cast<ptrdiff_t>(i) * R] = scaled ? line[i] * scale[i] : line[i];
         }
         for (int32_t r = lines; r < R; ++r)
             for (int32_t i = 0; i < run; ++i) to[static_cast<ptrdiff_t>(k + i) * R + r] = 0;
@@ -28,7 +31,8 @@ void transpose_lines(const Operand& from, int32_t first, int32_t lines, int32_t 
 }
 
 template <int32_t R>
-void copy_lines(const Operand& from, int32_t first, int32_t lines, int32_t start, int32_t steps, float* to, float* sums) {
+void copy_lines(const Operand& from, int32_t first, int32_t lines, int32_t start, int32_t steps, float* to,
+                float* sums) {
     float part[R] = {};
     for (int32_t k = 0; k < steps; ++k) {
         const float* line = from.data + static_cast<ptrdiff_t>(start + k) * from.stride + first;
@@ -57,9 +61,12 @@ void pack(const Operand& from, int32_t panel, float* packed) {
     for (int32_t start = 0; start < from.depth; start += block) {
         const int32_t steps = least(block, from.depth - start);
         float* to = packed + start * padded + static_cast<ptrdiff_t>(first) * steps;
-        if (from.depth_major) copy_lines<R>(from, first, lines, start, steps, to, sums);
-        else if (from.scale != nullptr) transpose_lines<R, true>(from, first, lines, start, steps, to);
-        else transpose_lines<R, false>(from, first, lines, start, steps, to);
+        if (from.depth_major)
+            copy_lines<R>(from, first, lines, start, steps, to, sums);
+        else if (from.scale != nullptr)
+            transpose_lines<R, true>(from, first, lines, start, steps, to);
+        else
+            transpose_lines<R, false>(from, first, lines, start, steps, to);
     }
     for (int32_t r = 0; from.sums != nullptr && r < lines; ++r) from.sums[first + r] = sums[r];
 }

@@ -8,9 +8,12 @@ Block copy_block(const Transitions& from, int32_t width) {
     const size_t floats = static_cast<size_t>(from.rows) * static_cast<size_t>(width);
     Block block{std::make_unique_for_overwrite<float[]>(floats), {}};
     std::copy(from.states, from.states + floats, block.states.get());
-    const auto row = [&](int32_t index) { return index < 0 ? nullptr : block.states.get() + static_cast<size_t>(index) * static_cast<size_t>(width); };
+    const auto row = [&](int32_t index) {
+        return index < 0 ? nullptr : block.states.get() + static_cast<size_t>(index) * static_cast<size_t>(width);
+    };
     block.transitions.reserve(static_cast<size_t>(from.count));
-    for (int32_t i = 0; i < from.count; ++i) block.transitions.push_back({row(from.state[i]), row(from.next_state[i]), from.reward[i], from.action[i]});
+    for (int32_t i = 0; i < from.count; ++i)
+        block.transitions.push_back({row(from.state[i]), row(from.next_state[i]), from.reward[i], from.action[i]});
     return block;
 }
 

@@ -1,5 +1,6 @@
-// The transitions last seen: a ring of at most `capacity`, each pointing at rows of the block it came in. A block's states are
-// stored once and freed when the ring has overwritten the last of its transitions. Memory grows with what is held.
+// The transitions last seen: a ring of at most `capacity`, each pointing at rows of the block it came in. A block's
+// states are stored once and freed when the ring has overwritten the last of its transitions. Memory grows with what is
+// held.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@ namespace mara::train {
 struct Transitions {
     const float* states;
     int32_t rows;
-    const int32_t* state;       // row of each transition
-    const uint8_t* action;      // 1 accept, 0 reject
+    const int32_t* state;   // row of each transition
+    const uint8_t* action;  // 1 accept, 0 reject
     const float* reward;
     const int32_t* next_state;  // row, or −1
     int32_t count;

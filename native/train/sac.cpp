@@ -31,7 +31,8 @@ void run(Learner& learner, Array network, const Input& input, std::vector<float>
 
 void run_back(Learner& learner, Array network, const Input& input) {
     float* const gradient = learner.gradient.need(learner.layout.count);
-    backward(learner.work, learner.options.shape, learner.arrays[network].data(), input, learner.pass, learner.out_gradient.data(), gradient);
+    backward(learner.work, learner.options.shape, learner.arrays[network].data(), input, learner.pass,
+             learner.out_gradient.data(), gradient);
 }
 
 double lower(const std::vector<float>& a, const std::vector<float>& b, size_t i) { return std::min(a[i], b[i]); }
@@ -61,7 +62,8 @@ void set_wanted(Learner& learner) {
         double value = 0;
         if (transition.next_state != nullptr) {
             const Policy policy = policy_of(&logits[outputs * i]);
-            for (size_t a = 0; a < outputs; ++a) value += policy.p[a] * (lower(q1, q2, outputs * i + a) - alpha * policy.log_p[a]);
+            for (size_t a = 0; a < outputs; ++a)
+                value += policy.p[a] * (lower(q1, q2, outputs * i + a) - alpha * policy.log_p[a]);
         }
         learner.wanted.push_back(static_cast<float>(transition.reward + learner.options.gamma * value));
     }
@@ -102,7 +104,8 @@ ActorLoss actor_gradient(Learner& learner) {
             mean += policy.p[a] * cost[a];
         }
         // The derivative through log π vanishes: Σ_a π·∂log π = 0.
-        for (size_t a = 0; a < outputs; ++a) learner.out_gradient[outputs * i + a] = static_cast<float>(policy.p[a] * (cost[a] - mean) / count);
+        for (size_t a = 0; a < outputs; ++a)
+            learner.out_gradient[outputs * i + a] = static_cast<float>(policy.p[a] * (cost[a] - mean) / count);
         total.loss += mean;
         total.entropy += policy.entropy();
     }
@@ -110,9 +113,11 @@ ActorLoss actor_gradient(Learner& learner) {
     return {total.loss / count, total.entropy / count};
 }
 
-FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* labels, const float* weights, int32_t count) {
+FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* labels, const float* weights,
+                        int32_t count) {
     learner.rows.clear();
-    for (int32_t i = 0; i < count; ++i) learner.rows.push_back(states + static_cast<size_t>(i) * static_cast<size_t>(learner.options.shape.width));
+    for (int32_t i = 0; i < count; ++i)
+        learner.rows.push_back(states + static_cast<size_t>(i) * static_cast<size_t>(learner.options.shape.width));
     load(learner.work, learner.rows.data(), count, learner.options.shape.width, true, learner.now);
     std::vector<float>& logits = learner.out[0];
     run(learner, actor, learner.now, logits);
@@ -126,7 +131,8 @@ FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* la
         const double share = weights[i] / total;
         metrics.loss -= share * policy.log_p[labels[i]];
         metrics.accuracy += (logits[at + 1] > logits[at]) == (labels[i] == 1) ? share : 0;
-        for (size_t a = 0; a < outputs; ++a) learner.out_gradient[at + a] = static_cast<float>(share * (policy.p[a] - (a == labels[i] ? 1 : 0)));
+        for (size_t a = 0; a < outputs; ++a)
+            learner.out_gradient[at + a] = static_cast<float>(share * (policy.p[a] - (a == labels[i] ? 1 : 0)));
     }
     run_back(learner, actor, learner.now);
     return metrics;

@@ -49,10 +49,12 @@ struct ActorLoss {
 ActorLoss actor_gradient(Learner& learner);
 
 // Leaves in `gradient` that of Σ w·CE / Σ w.
-FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* labels, const float* weights, int32_t count);
+FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* labels, const float* weights,
+                        int32_t count);
 
 double gradient_norm(Learner& learner);
-// Clips and takes a step of `network` (actor, critic1 or critic2). False if the norm is not finite: nothing is changed then.
+// Clips and takes a step of `network` (actor, critic1 or critic2). False if the norm is not finite: nothing is changed
+// then.
 bool step(Learner& learner, Array network, double learning_rate, double& norm);
 void step_alpha(Learner& learner, double entropy);
 void move_target(Learner& learner, Array target, Array source);

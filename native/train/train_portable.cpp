@@ -1,4 +1,5 @@
-// The learner's operations in plain C++, four numbers at a time, which compilers turn into whatever vectors their baseline has.
+// The learner's operations in plain C++, four numbers at a time, which compilers turn into whatever vectors their
+// baseline has.
 #include "train/vector_operations.h"
 
 namespace mara::train {

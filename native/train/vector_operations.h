@@ -40,8 +40,8 @@ struct Tile {
     }
 
     // The same at the edge of a product, where only some rows and columns exist.
-    static void run_part(const float* left, const float* right, int32_t depth, bool add, float* out, ptrdiff_t stride, int32_t used_rows,
-                         int32_t used_columns) {
+    static void run_part(const float* left, const float* right, int32_t depth, bool add, float* out, ptrdiff_t stride,
+                         int32_t used_rows, int32_t used_columns) {
         float whole[rows * columns];
         run(left, right, depth, false, whole, columns);
         for (int32_t r = 0; r < used_rows; ++r)
@@ -85,11 +85,15 @@ struct Vector {
             for (int32_t c = 0; c < columns; c += T::columns)
                 for (int32_t r = 0; r < rows; r += T::rows) {
                     const float* left = p.left + start * padded_rows + static_cast<ptrdiff_t>(first_row + r) * steps;
-                    const float* right = p.right + start * padded_columns + static_cast<ptrdiff_t>(first_column + c) * steps;
+                    const float* right =
+                        p.right + start * padded_columns + static_cast<ptrdiff_t>(first_column + c) * steps;
                     float* out = p.out + (first_row + r) * p.out_stride + first_column + c;
                     const int32_t used_rows = rows - r, used_columns = columns - c;
-                    if (used_rows >= T::rows && used_columns >= T::columns) T::run(left, right, steps, start > 0, out, p.out_stride);
-                    else T::run_part(left, right, steps, start > 0, out, p.out_stride, least(used_rows, T::rows), least(used_columns, T::columns));
+                    if (used_rows >= T::rows && used_columns >= T::columns)
+                        T::run(left, right, steps, start > 0, out, p.out_stride);
+                    else
+                        T::run_part(left, right, steps, start > 0, out, p.out_stride, least(used_rows, T::rows),
+                                    least(used_columns, T::columns));
                 }
         }
         if (p.finish != Finish::none) finish(p, first_row, rows, first_column, columns);
@@ -105,21 +109,23 @@ struct Vector {
         V part[4] = {Isa::zero(), Isa::zero(), Isa::zero(), Isa::zero()};
         int32_t i = 0;
         for (; i + 4 * Isa::width <= count; i += 4 * Isa::width)
-            for (int32_t u = 0; u < 4; ++u) part[u] = Isa::fma(Isa::load(a + i + u * Isa::width), Isa::load(b + i + u * Isa::width), part[u]);
+            for (int32_t u = 0; u < 4; ++u)
+                part[u] = Isa::fma(Isa::load(a + i + u * Isa::width), Isa::load(b + i + u * Isa::width), part[u]);
         float sum = Isa::sum(Isa::add(Isa::add(part[0], part[1]), Isa::add(part[2], part[3])));
         for (; i < count; ++i) sum += a[i] * b[i];
         return sum;
     }
 
-    static void head_backward(float x0, float x1, const float* w0, const float* w1, const float* h, int32_t count, float* out) {
+    static void head_backward(float x0, float x1, const float* w0, const float* w1, const float* h, int32_t count,
+                              float* out) {
         for (int32_t j = 0; j < count; ++j) {
             const float value = x0 * w0[j] + x1 * w1[j];
             out[j] = h[j] > 0 ? value : 0;
         }
     }
 
-    static void unfold(const float* w, float* g, ptrdiff_t stride, int32_t rows, int32_t count, const float* gain, const float* shift,
-                       const float* bias_gradient, float* gain_gradient, float* shift_gradient) {
+    static void unfold(const float* w, float* g, ptrdiff_t stride, int32_t rows, int32_t count, const float* gain,
+                       const float* shift, const float* bias_gradient, float* gain_gradient, float* shift_gradient) {
         float gains[unfold_columns] = {}, shifts[unfold_columns] = {};
         for (int32_t r = 0; r < rows; ++r, w += stride, g += stride) {
             const float b = bias_gradient[r];
@@ -144,8 +150,8 @@ struct Vector {
         return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
     }
 
-    static void adam(const AdamStep& step, const float* gradient, int32_t count, float* __restrict first_moment, float* __restrict second_moment,
-                     float* __restrict parameters) {
+    static void adam(const AdamStep& step, const float* gradient, int32_t count, float* __restrict first_moment,
+                     float* __restrict second_moment, float* __restrict parameters) {
         constexpr float beta2 = 0.999f, rest1 = 0.1f, rest2 = 0.001f, epsilon = 1e-8f;  // rest = 1 − β, rounded once
         const AdamStep s = step;
         for (int32_t i = 0; i < count; ++i) {
@@ -163,8 +169,22 @@ struct Vector {
     }
 
     static constexpr Operations operations(const char* name, bool (*available)()) {
-        return {name,         available, T::rows, T::columns,    pack<T::rows, Isa::depth_block>, pack<T::columns, Isa::depth_block>, block_rows, block_columns,
-                multiply,     normalise, dot,     head_backward, unfold,                          sum_of_squares,                     adam,       polyak};
+        return {name,
+                available,
+                T::rows,
+                T::columns,
+                pack<T::rows, Isa::depth_block>,
+                pack<T::columns, Isa::depth_block>,
+                block_rows,
+                block_columns,
+                multiply,
+                normalise,
+                dot,
+                head_backward,
+                unfold,
+                sum_of_squares,
+                adam,
+                polyak};
     }
 };
 

@@ -18,9 +18,13 @@ struct Multiplication {
     static void run(void* context, int32_t phase, int32_t item) {
         const auto& self = *static_cast<const Multiplication*>(context);
         const Operations& operations = self.operations;
-        if (phase == 1) return operations.multiply(self.product, item / self.across * operations.block_rows, item % self.across * operations.block_columns);
-        if (item < self.left_panels) operations.pack_left(*self.left, item, self.packed_left);
-        else operations.pack_right(*self.right, item - self.left_panels, self.packed_right);
+        if (phase == 1)
+            return operations.multiply(self.product, item / self.across * operations.block_rows,
+                                       item % self.across * operations.block_columns);
+        if (item < self.left_panels)
+            operations.pack_left(*self.left, item, self.packed_left);
+        else
+            operations.pack_right(*self.right, item - self.left_panels, self.packed_right);
     }
 };
 
@@ -56,14 +60,17 @@ void multiply(Workspace& work, Factor left, Factor right, float* out, Finish fin
     float* packed_left = nullptr;
     float* packed_right = nullptr;
     if (left.packed == nullptr) left.packed = packed_left = work.left.need(packed_floats(rows, operations.rows, depth));
-    if (right.packed == nullptr) right.packed = packed_right = work.right.need(packed_floats(columns, operations.columns, depth));
+    if (right.packed == nullptr)
+        right.packed = packed_right = work.right.need(packed_floats(columns, operations.columns, depth));
     Product product{left.packed, right.packed, rows, columns, depth, out, columns, finish};
     (finish == Finish::bias_relu ? product.bias : product.mask) = argument;
     const int32_t left_panels = packed_left == nullptr ? 0 : panels(rows, operations.rows);
     const int32_t right_panels = packed_right == nullptr ? 0 : panels(columns, operations.columns);
     const int32_t down = panels(rows, operations.block_rows), across = panels(columns, operations.block_columns);
     Multiplication whole{operations, &left.from, &right.from, left_panels, packed_left, packed_right, product, across};
-    kernel::pool_run(*work.pool, kernel::Job{Multiplication::run, &whole, 2, {left_panels + right_panels, down * across}}, work.threads);
+    kernel::pool_run(*work.pool,
+                     kernel::Job{Multiplication::run, &whole, 2, {left_panels + right_panels, down * across}},
+                     work.threads);
 }
 
 }  // namespace mara::train

@@ -43,8 +43,8 @@ struct Workspace {
     const Operations* operations = nullptr;
     kernel::Pool* pool = nullptr;
     int32_t threads = 1;
-    Buffer left, right;            // packed operands of the product under way
-    Buffer gradient1, gradient2;   // of the two hidden layers before their ReLU, [rows][hidden]
+    Buffer left, right;           // packed operands of the product under way
+    Buffer gradient1, gradient2;  // of the two hidden layers before their ReLU, [rows][hidden]
 };
 
 // run(i) for i in [0, count), in parallel. `run` must not throw.
@@ -53,7 +53,8 @@ void parallel(Workspace& work, int32_t count, void (*run)(void* context, int32_t
 template <class F>
 void parallel(Workspace& work, int32_t count, F&& body) {
     parallel(
-        work, count, [](void* context, int32_t item) { (*static_cast<std::remove_reference_t<F>*>(context))(item); }, &body);
+        work, count, [](void* context, int32_t item) { (*static_cast<std::remove_reference_t<F>*>(context))(item); },
+        &body);
 }
 
 // Packs an operand that several products share.
@@ -69,6 +70,7 @@ struct Factor {
 };
 
 // out[left.count][right.count] = finish(left · rightᵀ). `argument` is the bias or the mask.
-void multiply(Workspace& work, Factor left, Factor right, float* out, Finish finish = Finish::none, const float* argument = nullptr);
+void multiply(Workspace& work, Factor left, Factor right, float* out, Finish finish = Finish::none,
+              const float* argument = nullptr);
 
 }  // namespace mara::train

@@ -1,4 +1,5 @@
-// Number formats, sums over a block, and waiting for other blocks. Compiled for the device and, by the tests, for the host.
+// Number formats, sums over a block, and waiting for other blocks. Compiled for the device and, by the tests, for the
+// host.
 #pragma once
 
 #include "kernel/cuda/arguments.h"
@@ -56,7 +57,8 @@ MARA_DEVICE float warp_sum(float value) {
     return value;
 }
 
-// The sum of all threads' values, in every thread. `scratch` holds block_warps floats; free again after the next block_sync.
+// The sum of all threads' values, in every thread. `scratch` holds block_warps floats; free again after the next
+// block_sync.
 MARA_DEVICE float block_sum(float value, float* scratch) {
     value = warp_sum(value);
     if (thread_index() % 32 == 0) scratch[thread_index() / 32] = value;
@@ -67,9 +69,9 @@ MARA_DEVICE float block_sum(float value, float* scratch) {
     return sum;
 }
 
-// Blocks hand results to each other as follows: all threads of the writer have written when `arrive` is called; what they wrote is
-// visible to all threads of a block once its `await` returns. Waiting needs every block of the grid to be resident: a
-// cooperative launch.
+// Blocks hand results to each other as follows: all threads of the writer have written when `arrive` is called; what
+// they wrote is visible to all threads of a block once its `await` returns. Waiting needs every block of the grid to be
+// resident: a cooperative launch.
 MARA_DEVICE void arrive(unsigned* counter) {
     block_sync();
     if (thread_index() == 0) {
@@ -90,7 +92,8 @@ MARA_DEVICE void await(const unsigned* counter, int32_t arrivals) {
 template <class Type>
 MARA_DEVICE void prefetch_second_layer(const Arguments& a) {
     constexpr int32_t line = 128;
-    const int64_t bytes = static_cast<int64_t>(a.tiles2) * a.units2 * tile_channels * depth_unit * static_cast<int32_t>(sizeof(typename Type::Element));
+    const int64_t bytes = static_cast<int64_t>(a.tiles2) * a.units2 * tile_channels * depth_unit *
+                          static_cast<int32_t>(sizeof(typename Type::Element));
     const int64_t step = static_cast<int64_t>(block_count()) * block_threads * line;
     for (int64_t i = static_cast<int64_t>(block_index() * block_threads + thread_index()) * line; i < bytes; i += step)
         prefetch(static_cast<const char*>(a.weights2) + i);

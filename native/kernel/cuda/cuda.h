@@ -17,10 +17,12 @@ struct DeviceInfo {
     size_t memory;  // bytes
 };
 
-// Devices that answer. 0 without a driver, or with one too old; `problem` then says what CUDA said. May throw std::bad_alloc only.
+// Devices that answer. 0 without a driver, or with one too old; `problem` then says what CUDA said. May throw
+// std::bad_alloc only.
 int32_t devices(DeviceInfo* out, int32_t capacity, std::string& problem);
 
-// A network on CUDA device `index`. nullptr: `problem` names the call that failed, or why the network does not fit. Waits for the upload.
+// A network on CUDA device `index`. nullptr: `problem` names the call that failed, or why the network does not fit.
+// Waits for the upload.
 std::unique_ptr<Device> create(const NetworkWeights& weights, WeightType type, int32_t index, std::string& problem);
 
 }  // namespace mara::kernel::cuda

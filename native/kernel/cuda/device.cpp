@@ -15,7 +15,8 @@ class CudaDevice : public Device {
 public:
     Session session;
 
-    bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* probabilities) override {
+    bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count,
+               float* probabilities) override {
         const std::lock_guard lock(mutex_);
         if (failed_.load(std::memory_order_relaxed)) return false;
         for (int32_t start = 0; start < count; start += max_rows) {
@@ -23,7 +24,9 @@ public:
             int32_t plain[max_rows];
             if (rows == nullptr) std::iota(plain, plain + some, start);
             int32_t first = -1;
-            if (session.score(base, row_stride, rows == nullptr ? plain : rows + start, some, even_odds, probabilities + start, &first)) continue;
+            if (session.score(base, row_stride, rows == nullptr ? plain : rows + start, some, even_odds,
+                              probabilities + start, &first))
+                continue;
             failed_.store(true, std::memory_order_release);
             return false;
         }
@@ -33,7 +36,9 @@ public:
     const char* name() const override { return "cuda"; }
     WeightType type() const override { return session.type(); }
     size_t bytes() const override { return session.bytes(); }
-    const char* failure() const override { return failed_.load(std::memory_order_acquire) ? session.problem().c_str() : nullptr; }
+    const char* failure() const override {
+        return failed_.load(std::memory_order_acquire) ? session.problem().c_str() : nullptr;
+    }
 
 private:
     std::mutex mutex_;

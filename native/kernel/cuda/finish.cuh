@@ -29,7 +29,7 @@ MARA_DEVICE void finish(const Arguments& a, int32_t parts) {
             if (!(probability >= 0)) probability = 0;  // NaN: the agent's weights overflowed
         }
         if (t < a.count) a.probabilities[t] = probability;
-        const uint32_t accepted = warp_ballot(t < a.count && static_cast<double>(probability) > a.threshold);
+        const uint32_t accepted = warp_ballot(t<a.count&& static_cast<double>(probability)> a.threshold);
         if (t % 32 == 0) shared[1 + t / 32] = accepted;
     }
     block_sync();

@@ -1,15 +1,20 @@
 // The fused kernel on the GPU: gather, LayerNorm, three layers, softmax and the first accepted state in one launch.
 //
-// How the layers are separated inside one launch. The launch is cooperative (every block resident), one block per multiprocessor, and blocks
-// wait on counters in device memory (block.cuh: arrive, await), each only for the blocks whose results it reads: the states, the slices of its own
-// 64 channels, the hidden layer. The end is a last-block scheme, in which nobody waits. Considered and not taken:
-//   - cooperative_groups' grid.sync(): the same round trip through L2, but always of all blocks; it would be needed three times.
-//   - thread-block clusters: the slices of a group could be added through distributed shared memory, which saves one of the three waits, but
+// How the layers are separated inside one launch. The launch is cooperative (every block resident), one block per
+// multiprocessor, and blocks wait on counters in device memory (block.cuh: arrive, await), each only for the blocks
+// whose results it reads: the states, the slices of its own 64 channels, the hidden layer. The end is a last-block
+// scheme, in which nobody waits. Considered and not taken:
+//   - cooperative_groups' grid.sync(): the same round trip through L2, but always of all blocks; it would be needed
+//   three times.
+//   - thread-block clusters: the slices of a group could be added through distributed shared memory, which saves one of
+//   the three waits, but
 //     only on 9.0 and later, with a second version of the code to keep right without a device at hand.
-//   - last-block only: the last block of a group would add up its slices alone (80 KiB through one multiprocessor, about 0.8 µs, while the
+//   - last-block only: the last block of a group would add up its slices alone (80 KiB through one multiprocessor,
+//   about 0.8 µs, while the
 //     others idle), and that of the second layer likewise.
-// Per wait about 1 µs on an H100. D = 4096, K = 40: normalise (16 KiB per block, beside the stream of 64 KiB of weights) 2–3 µs, multiply 1–2 µs,
-// reduce ½ µs, second layer and finish 1½ µs. An estimate: docs/cuda.md says what has been measured.
+// Per wait about 1 µs on an H100. D = 4096, K = 40: normalise (16 KiB per block, beside the stream of 64 KiB of
+// weights) 2–3 µs, multiply 1–2 µs, reduce ½ µs, second layer and finish 1½ µs. An estimate: docs/cuda.md says what has
+// been measured.
 #include "kernel/cuda/device.cuh"
 // After device.cuh, whose names they use.
 #include "kernel/cuda/kernels.h"
@@ -38,10 +43,14 @@ const void* simt(const Plan& plan) {
 template <class Type>
 const void* mma(const Plan& plan) {
     switch (plan.rows) {
-        case 2: return reinterpret_cast<const void*>(mara_mma<Type, 2>);
-        case 5: return reinterpret_cast<const void*>(mara_mma<Type, 5>);
-        case 8: return reinterpret_cast<const void*>(mara_mma<Type, 8>);
-        default: return nullptr;
+        case 2:
+            return reinterpret_cast<const void*>(mara_mma<Type, 2>);
+        case 5:
+            return reinterpret_cast<const void*>(mara_mma<Type, 5>);
+        case 8:
+            return reinterpret_cast<const void*>(mara_mma<Type, 8>);
+        default:
+            return nullptr;
     }
 }
 

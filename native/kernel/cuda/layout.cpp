@@ -58,7 +58,8 @@ Packed pack(const NetworkWeights& from, WeightType type) {
         const float* const row = from.w1 + static_cast<ptrdiff_t>(c) * shape.width;
         double sum = 0, squares = 0, bias = from.b1[c];
         for (int32_t i = 0; i < shape.width; ++i) {
-            const double stored = store(memory + packed.layout.weights1, element_at(shape.units1(), c, i), type, row[i] * from.ln_weight[i]);
+            const double stored = store(memory + packed.layout.weights1, element_at(shape.units1(), c, i), type,
+                                        row[i] * from.ln_weight[i]);
             sum += stored;
             squares += stored * stored;
             bias += static_cast<double>(row[i]) * from.ln_bias[i];
@@ -68,11 +69,13 @@ Packed pack(const NetworkWeights& from, WeightType type) {
         largest = std::max(largest, std::sqrt(squares * shape.width) + std::fabs(bias));
     }
     constexpr double f16_room = 60000;  // below 65504 by more than the sums' rounding
-    if (type == WeightType::f16 && largest > f16_room) packed.hidden_scale = static_cast<float>(std::exp2(-std::ceil(std::log2(largest / f16_room))));
+    if (type == WeightType::f16 && largest > f16_room)
+        packed.hidden_scale = static_cast<float>(std::exp2(-std::ceil(std::log2(largest / f16_room))));
 
     for (int32_t c = 0; c < shape.hidden2; ++c) {
         for (int32_t i = 0; i < shape.hidden1; ++i)
-            store(memory + packed.layout.weights2, element_at(shape.units2(), c, i), type, from.w2[static_cast<ptrdiff_t>(c) * shape.hidden1 + i]);
+            store(memory + packed.layout.weights2, element_at(shape.units2(), c, i), type,
+                  from.w2[static_cast<ptrdiff_t>(c) * shape.hidden1 + i]);
         floats(packed.layout.bias2)[c] = from.b2[c];
         floats(packed.layout.head)[c] = from.w3[shape.hidden2 + c] - from.w3[c];
     }

@@ -1,16 +1,20 @@
 // The tensor-core path: 5 to 64 states, f16 or bf16.
 //
-//   1. normalise   a block per state: moments in two passes over registers, x̂ = (x − μ)/σ stored in the weights' type. Meanwhile the
+//   1. normalise   a block per state: moments in two passes over registers, x̂ = (x − μ)/σ stored in the weights' type.
+//   Meanwhile the
 //                  block's weights of the first layer stream into shared memory.
-//   2. multiply    a block per (64 channels, slice of the inputs): all states at once. Partial sums go to device memory.
-//   3. reduce      the blocks of one group of 64 channels wait for each other and add the slices up, in order; bias, ReLU.
+//   2. multiply    a block per (64 channels, slice of the inputs): all states at once. Partial sums go to device
+//   memory.
+//   3. reduce      the blocks of one group of 64 channels wait for each other and add the slices up, in order; bias,
+//   ReLU.
 //   4. second      a block per (16 channels, 8 states) with the head's product at the end.
 //   5. finish      the last block to arrive.
 //
 // Sums are taken in a fixed order, without atomics on floats: a launch gives the same bits every time.
 //
-// Operand order. An mma's 16 inputs may be any 16, if both operands agree. Lane 4·g + q of a warp holds inputs 8q … 8q+7 of a unit of 32 for channel g
-// (and g + 8) or state g: one 16-byte load per operand feeds two mma instructions, and tiles lie plainly as [16 or 8][32].
+// Operand order. An mma's 16 inputs may be any 16, if both operands agree. Lane 4·g + q of a warp holds inputs 8q …
+// 8q+7 of a unit of 32 for channel g (and g + 8) or state g: one 16-byte load per operand feeds two mma instructions,
+// and tiles lie plainly as [16 or 8][32].
 #pragma once
 
 #include "kernel/cuda/finish.cuh"
@@ -48,7 +52,8 @@ MARA_DEVICE void normalise_row(const Arguments& a, int32_t row) {
     const float deviation_reciprocal = 1.0f / sqrtf(squares / static_cast<float>(a.width) + 1e-5f);
     if (t == 0) a.valid[row] = is_finite(sum) && is_finite(squares) ? 1 : 0;
 
-    auto* const out = static_cast<typename Type::Element*>(a.states) + static_cast<int64_t>(row / row_tile) * a.units1 * row_tile * depth_unit +
+    auto* const out = static_cast<typename Type::Element*>(a.states) +
+                      static_cast<int64_t>(row / row_tile) * a.units1 * row_tile * depth_unit +
                       row % row_tile * depth_unit;
     MARA_UNROLL
     for (int j = 0; j < per_thread; ++j) {
@@ -88,13 +93,16 @@ struct Stages {
         const int32_t bytes = a.chunk_units * (group_tiles * weight_tile_bytes + RowTiles * state_tile_bytes);
         return shared_memory() + shared_head_bytes + (a.stages == 2 ? chunk % 2 : 0) * bytes;
     }
-    MARA_DEVICE char* states(int32_t chunk) const { return weights(chunk) + a.chunk_units * group_tiles * weight_tile_bytes; }
+    MARA_DEVICE char* states(int32_t chunk) const {
+        return weights(chunk) + a.chunk_units * group_tiles * weight_tile_bytes;
+    }
 
     MARA_DEVICE void fetch_weights(int32_t chunk) const {
         const int32_t bytes = units_of(chunk) * weight_tile_bytes;
         MARA_UNROLL
         for (int32_t tile = 0; tile < group_tiles; ++tile) {
-            const int64_t unit = static_cast<int64_t>(work.group * group_tiles + tile) * a.units1 + work.first_unit + chunk * a.chunk_units;
+            const int64_t unit = static_cast<int64_t>(work.group * group_tiles + tile) * a.units1 + work.first_unit +
+                                 chunk * a.chunk_units;
             const char* const from = static_cast<const char*>(a.weights1) + unit * weight_tile_bytes;
             char* const to = weights(chunk) + tile * a.chunk_units * weight_tile_bytes;
             for (int32_t i = thread_index() * 16; i < bytes; i += block_threads * 16) copy_async(to + i, from + i);
@@ -116,7 +124,8 @@ struct Stages {
 template <class Type, int RowTiles>
 MARA_DEVICE void multiply_chunk(const Stages<RowTiles>& stages, int32_t chunk, float (&sums)[2][RowTiles][4]) {
     const int32_t lane = thread_index() % 32, warp = thread_index() / 32;
-    const char* const weights = stages.weights(chunk) + warp % 2 * 2 * stages.a.chunk_units * weight_tile_bytes + lane * 16;
+    const char* const weights =
+        stages.weights(chunk) + warp % 2 * 2 * stages.a.chunk_units * weight_tile_bytes + lane * 16;
     const char* const states = stages.states(chunk) + lane * 16;
     const int32_t units = stages.units_of(chunk);
     for (int32_t unit = warp / 2; unit < units; unit += 4) {
@@ -129,7 +138,8 @@ MARA_DEVICE void multiply_chunk(const Stages<RowTiles>& stages, int32_t chunk, f
         }
         MARA_UNROLL
         for (int n = 0; n < RowTiles; ++n) {
-            const Words x = *reinterpret_cast<const Words*>(states + (n * stages.a.chunk_units + unit) * state_tile_bytes);
+            const Words x =
+                *reinterpret_cast<const Words*>(states + (n * stages.a.chunk_units + unit) * state_tile_bytes);
             MARA_UNROLL
             for (int m = 0; m < 2; ++m) {
                 multiply_add<Type>(sums[m][n], low[m].x, high[m].x, low[m].y, high[m].y, x.x, x.y);
@@ -139,7 +149,8 @@ MARA_DEVICE void multiply_chunk(const Stages<RowTiles>& stages, int32_t chunk, f
     }
 }
 
-// Adds the four warps of each half of the channels, and stores the sums as they lie in registers: [half][m, n, register][lane].
+// Adds the four warps of each half of the channels, and stores the sums as they lie in registers: [half][m, n,
+// register][lane].
 template <int RowTiles>
 MARA_DEVICE void store_partials(const Arguments& a, const Work& work, float (&sums)[2][RowTiles][4]) {
     constexpr int per_lane = 8 * RowTiles;
@@ -151,13 +162,15 @@ MARA_DEVICE void store_partials(const Arguments& a, const Work& work, float (&su
         block_sync();
         MARA_UNROLL
         for (int i = 0; i < per_lane; ++i)
-            if (quarter >= step && quarter < 2 * step) slot(quarter - step)[i * 32] = sums[i / (4 * RowTiles)][i / 4 % RowTiles][i % 4];
+            if (quarter >= step && quarter < 2 * step)
+                slot(quarter - step)[i * 32] = sums[i / (4 * RowTiles)][i / 4 % RowTiles][i % 4];
         block_sync();
         MARA_UNROLL
         for (int i = 0; i < per_lane; ++i)
             if (quarter < step) sums[i / (4 * RowTiles)][i / 4 % RowTiles][i % 4] += slot(quarter)[i * 32];
     }
-    float* const out = a.partials + (static_cast<int64_t>(work.slice * a.groups1 + work.group) * 2 + half) * per_lane * 32 + lane;
+    float* const out =
+        a.partials + (static_cast<int64_t>(work.slice * a.groups1 + work.group) * 2 + half) * per_lane * 32 + lane;
     MARA_UNROLL
     for (int i = 0; i < per_lane; ++i)
         if (quarter == 0) out[i * 32] = sums[i / (4 * RowTiles)][i / 4 % RowTiles][i % 4];
@@ -174,8 +187,10 @@ MARA_DEVICE void multiply(const Arguments& a, const Work& work, bool fetched) {
         copy_commit();
     }
     for (int32_t chunk = 0; stages.units_of(chunk) > 0; ++chunk) {
-        if (a.stages == 2) copy_wait<1>();
-        else copy_wait<0>();
+        if (a.stages == 2)
+            copy_wait<1>();
+        else
+            copy_wait<0>();
         block_sync();
         multiply_chunk<Type, RowTiles>(stages, chunk, sums);
         block_sync();
@@ -193,13 +208,15 @@ MARA_DEVICE void reduce(const Arguments& a, const Work& work) {
     constexpr int per_lane = 8 * RowTiles;
     const int64_t stride = static_cast<int64_t>(a.groups1) * group_channels * RowTiles * row_tile;
     auto* const hidden = static_cast<typename Type::Element*>(a.hidden);
-    for (int32_t e = work.slice * block_threads + thread_index(); e < 2 * per_lane * 32; e += a.slices * block_threads) {
+    for (int32_t e = work.slice * block_threads + thread_index(); e < 2 * per_lane * 32;
+         e += a.slices * block_threads) {
         const float* const from = a.partials + static_cast<int64_t>(work.group) * 2 * per_lane * 32 + e;
         float sum = 0;
         MARA_UNROLL_8
         for (int32_t s = 0; s < a.slices; ++s) sum += from[s * stride];
         const int32_t lane = e % 32, i = e / 32 % per_lane, half = e / 32 / per_lane;
-        const int32_t in_half = i / (4 * RowTiles) * tile_channels + i % 4 / 2 * 8 + lane / 4;  // 0 … 31: a unit of the second layer
+        const int32_t in_half =
+            i / (4 * RowTiles) * tile_channels + i % 4 / 2 * 8 + lane / 4;  // 0 … 31: a unit of the second layer
         const int32_t state_tile = i / 4 % RowTiles, state = lane % 4 * 2 + i % 2;
         const float y = sum + a.bias1[work.group * group_channels + half * depth_unit + in_half];
         const int64_t tile = static_cast<int64_t>(state_tile) * a.units2 + work.group * 2 + half;
@@ -211,8 +228,10 @@ MARA_DEVICE void reduce(const Arguments& a, const Work& work) {
 template <class Type>
 MARA_DEVICE void second_layer(const Arguments& a, int32_t tile, int32_t state_tile) {
     const int32_t t = thread_index(), lane = t % 32, warp = t / 32;
-    const char* const weights = static_cast<const char*>(a.weights2) + static_cast<int64_t>(tile) * a.units2 * weight_tile_bytes + lane * 16;
-    const char* const states = static_cast<const char*>(a.hidden) + static_cast<int64_t>(state_tile) * a.units2 * state_tile_bytes + lane * 16;
+    const char* const weights =
+        static_cast<const char*>(a.weights2) + static_cast<int64_t>(tile) * a.units2 * weight_tile_bytes + lane * 16;
+    const char* const states =
+        static_cast<const char*>(a.hidden) + static_cast<int64_t>(state_tile) * a.units2 * state_tile_bytes + lane * 16;
     float sums[4] = {};
     MARA_UNROLL_4
     for (int32_t unit = warp; unit < a.units2; unit += block_warps) {
@@ -231,7 +250,8 @@ MARA_DEVICE void second_layer(const Arguments& a, int32_t tile, int32_t state_ti
         float sum = 0;
         MARA_UNROLL
         for (int32_t w = 0; w < block_warps; ++w) sum += parts[w * 128 + t];
-        const int32_t channel = warp / 2 * 8 + lane / 4, state = lane % 4 * 2 + warp % 2;  // register `warp` of the accumulator
+        const int32_t channel = warp / 2 * 8 + lane / 4,
+                      state = lane % 4 * 2 + warp % 2;  // register `warp` of the accumulator
         const float y = sum * a.hidden_unscale + a.bias2[tile * tile_channels + channel];
         products[state * tile_channels + channel] = y > 0 ? y * a.head[tile * tile_channels + channel] : 0.0f;
     }

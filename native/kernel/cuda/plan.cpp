@@ -45,8 +45,9 @@ WeightType preferred_type(const Limits& limits) {
 
 bool supports(const Limits& limits, const Shape& shape, WeightType type) {
     const auto fits = [](int32_t size, int32_t most) { return size >= 1 && size <= most; };
-    return limits.major * 10 + limits.minor >= 75 && limits.multiprocessors >= 1 && limits.shared_bytes >= (size_t{48} << 10) &&
-           fits(shape.width, max_width) && fits(shape.hidden1, max_hidden) && fits(shape.hidden2, max_hidden) && type != WeightType::i8;
+    return limits.major * 10 + limits.minor >= 75 && limits.multiprocessors >= 1 &&
+           limits.shared_bytes >= (size_t{48} << 10) && fits(shape.width, max_width) &&
+           fits(shape.hidden1, max_hidden) && fits(shape.hidden2, max_hidden) && type != WeightType::i8;
 }
 
 Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_t count) {
@@ -63,8 +64,8 @@ Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_
     const Slices slices = slice(limits, shape);
     plan.slices = slices.count;
     plan.slice_units = slices.units;
-    // The whole slice at once if it fits: its weights then stream in while the states are being normalised. Else two stages,
-    // and one where even two of the smallest are too large (7.5, more than 40 states).
+    // The whole slice at once if it fits: its weights then stream in while the states are being normalised. Else two
+    // stages, and one where even two of the smallest are too large (7.5, more than 40 states).
     const auto available = static_cast<int32_t>((limits.shared_bytes - shared_head_bytes) / unit_bytes(plan.rows));
     const int32_t whole = divide_up(slices.units, 4) * 4;
     plan.stages = whole <= available || available < 2 * least_slice_units ? 1 : 2;
@@ -76,9 +77,11 @@ Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_
 
 Scratch scratch_for(const Limits& limits, const Shape& shape, WeightType type) {
     const auto rows = static_cast<size_t>(max_rows);
-    const size_t partials = has_mma(limits, type) ? static_cast<size_t>(slice(limits, shape).count) * shape.groups1() * group_channels * rows : 0;
-    return {rows * shape.units1() * depth_unit * sizeof(float), partials * sizeof(float), rows * shape.units2() * depth_unit * sizeof(float),
-            rows * shape.tiles2() * 2 * sizeof(float)};
+    const size_t partials = has_mma(limits, type) ? static_cast<size_t>(slice(limits, shape).count) * shape.groups1() *
+                                                        group_channels * rows
+                                                  : 0;
+    return {rows * shape.units1() * depth_unit * sizeof(float), partials * sizeof(float),
+            rows * shape.units2() * depth_unit * sizeof(float), rows * shape.tiles2() * 2 * sizeof(float)};
 }
 
 }  // namespace mara::kernel::cuda

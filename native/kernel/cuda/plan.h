@@ -1,4 +1,5 @@
-// Launch parameters of the fused kernel: pure arithmetic, so that every (K, D, architecture) can be checked without a GPU.
+// Launch parameters of the fused kernel: pure arithmetic, so that every (K, D, architecture) can be checked without a
+// GPU.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +33,8 @@ enum class Path : int32_t { simt, mma };
 
 struct Plan {
     Path path;
-    int32_t rows;   // simt: states per pass over the weights (1 or 4). mma: row tiles compiled for (2, 5 or 8)
-    int32_t grid;   // blocks of 256 threads, one per multiprocessor: all of them are resident at once
+    int32_t rows;  // simt: states per pass over the weights (1 or 4). mma: row tiles compiled for (2, 5 or 8)
+    int32_t grid;  // blocks of 256 threads, one per multiprocessor: all of them are resident at once
     size_t shared_bytes;
     int32_t slices;
     int32_t slice_units;
@@ -58,7 +59,8 @@ bool has_mma(const Limits& limits, WeightType type);
 // The type that "auto" means: bf16, or f16 where only that has tensor cores.
 WeightType preferred_type(const Limits& limits);
 
-// 1 <= count <= max_rows. The slices, and so the order of every sum, depend on the device and the network, not on `count`.
+// 1 <= count <= max_rows. The slices, and so the order of every sum, depend on the device and the network, not on
+// `count`.
 Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_t count);
 
 Scratch scratch_for(const Limits& limits, const Shape& shape, WeightType type);

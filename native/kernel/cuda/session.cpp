@@ -50,7 +50,8 @@ int32_t devices(DeviceInfo* out, int32_t capacity, std::string& problem) {
 bool Session::check(cudaError_t code, const char* call) {
     if (code == cudaSuccess) return true;
     cudaGetLastError();
-    if (problem_.empty()) problem_ = std::string(call) + ": " + cudaGetErrorString(code) + " (" + cudaGetErrorName(code) + ")";
+    if (problem_.empty())
+        problem_ = std::string(call) + ": " + cudaGetErrorString(code) + " (" + cudaGetErrorName(code) + ")";
     return false;
 }
 
@@ -61,12 +62,14 @@ bool Session::open(const NetworkWeights& weights, WeightType type, int32_t index
     cudaError_t code = cudaSuccess;
     if (!limits_of(index, limits_, code)) return check(code, "cudaDeviceGetAttribute");
     if (!supports(limits_, {weights.width, weights.hidden1, weights.hidden2}, type)) {
-        problem_ = "the CUDA kernel takes widths up to " + std::to_string(max_width) + " and hidden layers up to " + std::to_string(max_hidden) +
+        problem_ = "the CUDA kernel takes widths up to " + std::to_string(max_width) + " and hidden layers up to " +
+                   std::to_string(max_hidden) +
                    " with f32, f16 or bf16 weights, on devices of compute capability 7.5 and later";
         return false;
     }
     packed_ = pack(weights, type);
-    return MARA_CUDA(cudaSetDevice, index) && MARA_CUDA(cudaStreamCreateWithFlags, &stream_, cudaStreamNonBlocking) && upload() && prepare_kernels();
+    return MARA_CUDA(cudaSetDevice, index) && MARA_CUDA(cudaStreamCreateWithFlags, &stream_, cudaStreamNonBlocking) &&
+           upload() && prepare_kernels();
 }
 
 bool Session::upload() {
@@ -95,7 +98,8 @@ bool Session::upload() {
     first_ = reinterpret_cast<int32_t*>(probabilities_ + max_rows);
     void* results = nullptr;
     if (!MARA_CUDA(cudaHostGetDevicePointer, &results, pinned, 0) ||
-        !MARA_CUDA(cudaMemcpyAsync, weights_, packed_.memory.data(), packed_.layout.bytes, cudaMemcpyHostToDevice, stream_) ||
+        !MARA_CUDA(cudaMemcpyAsync, weights_, packed_.memory.data(), packed_.layout.bytes, cudaMemcpyHostToDevice,
+                   stream_) ||
         !MARA_CUDA(cudaMemsetAsync, scratch_, 0, scratch_bytes_, stream_) || !MARA_CUDA(cudaStreamSynchronize, stream_))
         return false;
     lay_out(scratch_);
@@ -115,8 +119,10 @@ bool Session::prepare_kernels() {
         const Plan plan = make_plan(limits_, packed_.shape, packed_.type, count);
         const void* const kernel = kernel_for(plan, packed_.type);
         int resident = 0;
-        if (!MARA_CUDA(cudaFuncSetAttribute, kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(plan.shared_bytes)) ||
-            !MARA_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor, &resident, kernel, block_threads, plan.shared_bytes))
+        if (!MARA_CUDA(cudaFuncSetAttribute, kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       static_cast<int>(plan.shared_bytes)) ||
+            !MARA_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor, &resident, kernel, block_threads,
+                       plan.shared_bytes))
             return false;
         if (resident < 1) return problem_ = "no block of the kernel fits a multiprocessor of this device", false;
     }
@@ -133,10 +139,11 @@ Session::~Session() {
     cudaGetLastError();
 }
 
-// Asked on every call, which costs less than a microsecond: llama.cpp may free its buffer, and a remembered answer about an address that
-// has become pageable would fault on the device, which ends the context that llama.cpp uses as well.
-bool Session::locate(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, const float*& device_base, bool& host_memory,
-                     bool& pageable) {
+// Asked on every call, which costs less than a microsecond: llama.cpp may free its buffer, and a remembered answer
+// about an address that has become pageable would fault on the device, which ends the context that llama.cpp uses as
+// well.
+bool Session::locate(const float* base, int64_t row_stride, const int32_t* rows, int32_t count,
+                     const float*& device_base, bool& host_memory, bool& pageable) {
     int32_t lowest = rows[0], highest = rows[0];
     for (int32_t i = 1; i < count; ++i) {
         lowest = std::min(lowest, rows[i]);
@@ -146,7 +153,8 @@ bool Session::locate(const float* base, int64_t row_stride, const int32_t* rows,
     for (const float* const end : ends) {
         cudaPointerAttributes attributes{};
         if (!MARA_CUDA(cudaPointerGetAttributes, &attributes, end)) return false;
-        if (attributes.type == cudaMemoryTypeDevice && attributes.device != index_) return problem_ = "the states lie on another CUDA device", false;
+        if (attributes.type == cudaMemoryTypeDevice && attributes.device != index_)
+            return problem_ = "the states lie on another CUDA device", false;
         pageable = attributes.type == cudaMemoryTypeUnregistered || attributes.devicePointer == nullptr;
         if (pageable) return true;
         host_memory = attributes.type == cudaMemoryTypeHost;
@@ -155,8 +163,8 @@ bool Session::locate(const float* base, int64_t row_stride, const int32_t* rows,
     return true;
 }
 
-bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, double threshold, float* probabilities,
-                    int32_t* first) {
+bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, double threshold,
+                    float* probabilities, int32_t* first) {
     if (!problem_.empty() || !MARA_CUDA(cudaSetDevice, index_)) return false;
     const float* device_base = nullptr;
     bool host_memory = false, pageable = false;
@@ -165,7 +173,8 @@ bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, 
     if (pageable) {
         const int32_t width = packed_.shape.width;
         for (int32_t i = 0; i < count; ++i) {
-            std::memcpy(staging_ + static_cast<ptrdiff_t>(i) * width, base + rows[i] * row_stride, static_cast<size_t>(width) * sizeof(float));
+            std::memcpy(staging_ + static_cast<ptrdiff_t>(i) * width, base + rows[i] * row_stride,
+                        static_cast<size_t>(width) * sizeof(float));
             staged_rows[i] = i;
         }
         rows = staged_rows;
@@ -179,8 +188,8 @@ bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, 
     return true;
 }
 
-bool Session::launch(const float* device_base, bool host_memory, int64_t row_stride, const int32_t* rows, int32_t count, double threshold,
-                     cudaStream_t stream) {
+bool Session::launch(const float* device_base, bool host_memory, int64_t row_stride, const int32_t* rows, int32_t count,
+                     double threshold, cudaStream_t stream) {
     const Plan plan = make_plan(limits_, packed_.shape, packed_.type, count);
     Arguments& a = arguments_;
     a.base = device_base;

@@ -1,4 +1,5 @@
-// A network in device memory with one stream, its scratch and its results. For launch.cpp, the tests and bench/gpu; needs CUDA's headers.
+// A network in device memory with one stream, its scratch and its results. For launch.cpp, the tests and bench/gpu;
+// needs CUDA's headers.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,7 +11,8 @@
 
 namespace mara::kernel::cuda {
 
-// Not thread-safe. After an error of any call the session is dead: `problem` says why, and nothing further is asked of CUDA.
+// Not thread-safe. After an error of any call the session is dead: `problem` says why, and nothing further is asked of
+// CUDA.
 class Session {
 public:
     Session() = default;
@@ -20,11 +22,14 @@ public:
 
     bool open(const NetworkWeights& weights, WeightType type, int32_t index);
 
-    // Scores up to max_rows states: launches and waits. `first` is the index of the first with a probability above `threshold`, or -1.
-    bool score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, double threshold, float* probabilities, int32_t* first);
+    // Scores up to max_rows states: launches and waits. `first` is the index of the first with a probability above
+    // `threshold`, or -1.
+    bool score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, double threshold,
+               float* probabilities, int32_t* first);
 
     // The two halves, for timing. The states must be where the kernel can read them: no copy is made.
-    bool launch(const float* device_base, bool host_memory, int64_t row_stride, const int32_t* rows, int32_t count, double threshold, cudaStream_t stream);
+    bool launch(const float* device_base, bool host_memory, int64_t row_stride, const int32_t* rows, int32_t count,
+                double threshold, cudaStream_t stream);
     bool wait();
 
     cudaStream_t stream() const { return stream_; }
@@ -40,7 +45,8 @@ private:
     bool check(cudaError_t code, const char* call);
     bool upload();
     bool prepare_kernels();
-    bool locate(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, const float*& device_base, bool& host_memory, bool& pageable);
+    bool locate(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, const float*& device_base,
+                bool& host_memory, bool& pageable);
 
     int32_t index_ = 0;
     Limits limits_{};
@@ -49,8 +55,8 @@ private:
     std::byte* weights_ = nullptr;
     std::byte* scratch_ = nullptr;
     size_t scratch_bytes_ = 0;
-    size_t counters_at_ = 0;  // offset of the counters in the scratch: they come last, and stay 0
-    float* staging_ = nullptr;        // pinned, [max_rows][width]: for states that the device cannot reach
+    size_t counters_at_ = 0;    // offset of the counters in the scratch: they come last, and stay 0
+    float* staging_ = nullptr;  // pinned, [max_rows][width]: for states that the device cannot reach
     float* staging_device_ = nullptr;
     float* probabilities_ = nullptr;  // pinned, [max_rows]
     int32_t* first_ = nullptr;        // pinned

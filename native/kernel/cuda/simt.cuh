@@ -1,9 +1,10 @@
-// The bandwidth-bound path: up to four states, or weights without tensor cores (f32; bf16 on 7.5), four states at a time.
+// The bandwidth-bound path: up to four states, or weights without tensor cores (f32; bf16 on 7.5), four states at a
+// time.
 //
-// A block multiplies 8 channels by all inputs, so nothing of the first layer has to be added up between blocks, and the weights are
-// read once per group of states. A warp reads 512 contiguous bytes: 8 channels × 32 inputs of two bytes. LayerNorm is folded as in
-// the CPU kernel, y = (x·W' − μ·ΣW')/σ + b', with moments and product from one read of x; to lose no digits where |μ| is far
-// above σ, x is taken relative to the mean of its first inputs.
+// A block multiplies 8 channels by all inputs, so nothing of the first layer has to be added up between blocks, and the
+// weights are read once per group of states. A warp reads 512 contiguous bytes: 8 channels × 32 inputs of two bytes.
+// LayerNorm is folded as in the CPU kernel, y = (x·W' − μ·ΣW')/σ + b', with moments and product from one read of x; to
+// lose no digits where |μ| is far above σ, x is taken relative to the mean of its first inputs.
 #pragma once
 
 #include "kernel/cuda/finish.cuh"
@@ -42,7 +43,8 @@ MARA_DEVICE void add(Sums<Rows>& sums, int r, const float (&x)[8], const float (
 
 // This warp's units of 32 inputs. Loops without branches, so that many loads are under way.
 template <class Type, int Rows, bool Normalise, bool Vectors>
-MARA_DEVICE void accumulate(const SimtItem<Rows>& item, const typename Type::Element* weights, int32_t inputs, Sums<Rows>& sums) {
+MARA_DEVICE void accumulate(const SimtItem<Rows>& item, const typename Type::Element* weights, int32_t inputs,
+                            Sums<Rows>& sums) {
     constexpr int32_t step = tile_channels * depth_unit;
     const int32_t lane_input = thread_index() % 4 * 8, warp = thread_index() / 32, whole_units = inputs / depth_unit;
     const auto unit_sums = [&](int32_t unit) {
@@ -80,25 +82,31 @@ MARA_DEVICE void accumulate(const SimtItem<Rows>& item, const typename Type::Ele
     }
 }
 
-// Products of one item, complete, in thread 8·row + channel. With `Normalise`, `mean` (relative to the shift) and `deviation` of that row as well,
-// and whether it is finite.
+// Products of one item, complete, in thread 8·row + channel. With `Normalise`, `mean` (relative to the shift) and
+// `deviation` of that row as well, and whether it is finite.
 template <class Type, int Rows, bool Normalise>
-MARA_DEVICE float multiply_item(const SimtItem<Rows>& item, const void* layer, int32_t units, int32_t inputs, bool vectors, float& mean,
-                                float& deviation_reciprocal, bool& valid) {
+MARA_DEVICE float multiply_item(const SimtItem<Rows>& item, const void* layer, int32_t units, int32_t inputs,
+                                bool vectors, float& mean, float& deviation_reciprocal, bool& valid) {
     constexpr int columns = simt_channels + 2;
-    auto* const parts = reinterpret_cast<float*>(shared_memory() + shared_head_bytes);  // [warps][Rows][8 channels, sum, squares]
+    auto* const parts =
+        reinterpret_cast<float*>(shared_memory() + shared_head_bytes);  // [warps][Rows][8 channels, sum, squares]
     const int32_t t = thread_index(), lane = t % 32, warp = t / 32;
     Sums<Rows> sums{};
     if (Normalise) {
         const int32_t some = inputs < 32 ? inputs : 32;
         MARA_UNROLL
-        for (int r = 0; r < Rows; ++r) sums.shift[r] = warp_sum(lane < some ? item.x[r][lane] : 0.0f) / static_cast<float>(some);
+        for (int r = 0; r < Rows; ++r)
+            sums.shift[r] = warp_sum(lane < some ? item.x[r][lane] : 0.0f) / static_cast<float>(some);
     }
     const int32_t channel = item.channel0 + lane / 4;
-    const auto* const weights = static_cast<const typename Type::Element*>(layer) +
-                                (static_cast<int64_t>(channel / tile_channels) * units * tile_channels + channel % tile_channels) * depth_unit + lane % 4 * 8;
-    if (vectors) accumulate<Type, Rows, Normalise, true>(item, weights, inputs, sums);
-    else accumulate<Type, Rows, Normalise, false>(item, weights, inputs, sums);
+    const auto* const weights =
+        static_cast<const typename Type::Element*>(layer) +
+        (static_cast<int64_t>(channel / tile_channels) * units * tile_channels + channel % tile_channels) * depth_unit +
+        lane % 4 * 8;
+    if (vectors)
+        accumulate<Type, Rows, Normalise, true>(item, weights, inputs, sums);
+    else
+        accumulate<Type, Rows, Normalise, false>(item, weights, inputs, sums);
     MARA_UNROLL
     for (int r = 0; r < Rows; ++r) {
         MARA_UNROLL
@@ -176,12 +184,14 @@ MARA_DEVICE void fused_simt(const Arguments& a) {
         MARA_UNROLL
         for (int r = 0; r < Rows; ++r) {
             const int32_t row = item.first_row + r < a.count ? item.first_row + r : a.count - 1;
-            item.x[r] = a.staged != 0 ? static_cast<const float*>(a.states) + static_cast<int64_t>(row) * a.units1 * depth_unit
-                                      : a.base + a.rows[row] * a.row_stride;
+            item.x[r] = a.staged != 0
+                            ? static_cast<const float*>(a.states) + static_cast<int64_t>(row) * a.units1 * depth_unit
+                            : a.base + a.rows[row] * a.row_stride;
         }
         float mean = 0, deviation_reciprocal = 0;
         bool valid = false;
-        const float dot = multiply_item<Type, Rows, true>(item, a.weights1, a.units1, a.width, a.vectors != 0, mean, deviation_reciprocal, valid);
+        const float dot = multiply_item<Type, Rows, true>(item, a.weights1, a.units1, a.width, a.vectors != 0, mean,
+                                                          deviation_reciprocal, valid);
         const int32_t row = item.first_row + t / simt_channels;
         if (t < simt_channels * Rows && row < a.count) {
             const int32_t channel = item.channel0 + t % simt_channels;
@@ -204,7 +214,8 @@ MARA_DEVICE void fused_simt(const Arguments& a) {
         }
         float unused_mean, unused_deviation;
         bool unused_valid;
-        const float dot = multiply_item<Type, Rows, false>(item, a.weights2, a.units2, hidden_stride, true, unused_mean, unused_deviation, unused_valid);
+        const float dot = multiply_item<Type, Rows, false>(item, a.weights2, a.units2, hidden_stride, true, unused_mean,
+                                                           unused_deviation, unused_valid);
         if (t < 32) {  // 8 · Rows of these lanes hold a product; a state's 8 channels are added by shuffles
             const int32_t channel = item.channel0 + t % simt_channels;
             const float y = dot + a.bias2[channel];
@@ -212,7 +223,8 @@ MARA_DEVICE void fused_simt(const Arguments& a) {
             MARA_UNROLL
             for (int32_t mask = 1; mask < simt_channels; mask <<= 1) part += shuffle_xor(part, mask);
             const int32_t row = item.first_row + t / simt_channels;
-            if (t < simt_channels * Rows && t % simt_channels == 0 && row < a.count) a.logits[item.channel0 / simt_channels * max_rows + row] = part;
+            if (t < simt_channels * Rows && t % simt_channels == 0 && row < a.count)
+                a.logits[item.channel0 / simt_channels * max_rows + row] = part;
         }
         block_sync();
     }
