@@ -23,7 +23,7 @@ export const maraErrorCodes = {
     CUDA_FAILED: "A CUDA call failed, or the CUDA kernel does not take this agent on this device.",
     DECODE_FAILED: "llama.cpp refused a decode.",
     ALIGNER_DISPOSED: "The aligner was disposed and is used again.",
-    PROMPTS_NOT_FOUND: "The file of prompts or pairs does not exist or cannot be read.",
+    PROMPTS_NOT_FOUND: "The file of prompts or pairs does not exist, is no regular file, or cannot be read.",
     PROMPTS_FORMAT: "A line or an item of a file of prompts or pairs is not what it should be; the message names it.",
     REWARD_SPEC: "The text that specifies a reward cannot be understood; the message points at the place.",
     REWARD_LOAD: "A file that a reward needs is missing or does not fit: a module, a model, a score head.",

@@ -1,7 +1,6 @@
 /** Files of prompts and of preference pairs: JSON lines, or one JSON array. */
-import {readFile} from "node:fs/promises";
 import {quote} from "../agent/tensor.js";
-import {MaraError} from "../errors.js";
+import {Flaw, readRecords} from "./records.js";
 
 /** What a model is asked. */
 export interface Prompt {
@@ -23,7 +22,9 @@ export interface PreferencePair {
 /**
  * Reads a UTF-8 file of prompts: one JSON object per line, or a JSON array of objects. `instruction` is taken where there is no `prompt`,
  * and a non-empty `input` (as in Alpaca's files) is put below the instruction. Other keys are ignored, as are blank lines and a BOM.
- * @throws MaraError PROMPTS_NOT_FOUND if the file cannot be read; PROMPTS_FORMAT naming the line (of an array: the item) that is wrong
+ * A file has at most 256 MiB, a line 1 MiB, an array 64 MiB; values are nested at most 64 deep.
+ * @throws MaraError PROMPTS_NOT_FOUND if the path names no regular file that can be read; PROMPTS_FORMAT naming the line (of an array:
+ * the item) that is wrong
  */
 export function loadPrompts(path: string): Promise<Prompt[]> {
     return load(path, (record) => {
@@ -46,63 +47,11 @@ export function loadPairs(path: string): Promise<PreferencePair[]> {
 
 type JsonObject = Record<string, unknown>;
 
-/** What is wrong with a record; `load` adds where it is. */
-class Flaw extends Error {}
-
-async function load<T>(path: string, read: (record: JsonObject) => T): Promise<T[]> {
-    const records = parseRecords(path, await readText(path));
-    if (records.length === 0) throw malformed(path, "it holds no records");
-    return records.map(({place, parse}) => {
-        try {
-            const record = parse();
-            if (!isObject(record)) throw new Flaw(`expected an object but received ${shown(record)}`);
-            return read(record);
-        } catch (error) {
-            if (error instanceof Flaw) throw malformed(`${path}, ${place}`, error.message);
-            throw error;
-        }
+function load<T>(path: string, read: (record: JsonObject) => T): Promise<T[]> {
+    return readRecords(path, (value) => {
+        if (!isObject(value)) throw new Flaw(`expected an object but received ${shown(value)}`);
+        return read(value);
     });
-}
-
-async function readText(path: string): Promise<string> {
-    let bytes: Uint8Array;
-    try {
-        bytes = await readFile(path);
-    } catch (error) {
-        const reason = (error as Error).message.split(", ")[0];
-        throw new MaraError("PROMPTS_NOT_FOUND", `Could not read ${path}: ${reason}`, {cause: error});
-    }
-    try {
-        // The decoder takes off a BOM.
-        return new TextDecoder("utf-8", {fatal: true}).decode(bytes);
-    } catch (error) {
-        throw malformed(path, "it is not UTF-8 text", error);
-    }
-}
-
-function parseRecords(path: string, content: string): {place: string; parse: () => unknown}[] {
-    if (content.trimStart().startsWith("[")) {
-        let items: unknown[];
-        try {
-            items = JSON.parse(content);
-        } catch (error) {
-            throw malformed(path, `it begins like a JSON array and is none: ${(error as Error).message}`, error);
-        }
-        return items.map((item, i) => ({place: `item ${i + 1}`, parse: () => item}));
-    }
-    return content
-        .split(/\r\n|\n|\r/)
-        .map((line, i) => ({line, place: `line ${i + 1}`}))
-        .filter(({line}) => line.trim() !== "")
-        .map(({line, place}) => ({place, parse: () => parseLine(line)}));
-}
-
-function parseLine(line: string): unknown {
-    try {
-        return JSON.parse(line);
-    } catch {
-        throw new Flaw(`expected a JSON object but received ${quote(line)}`);
-    }
 }
 
 function readPrompt(record: JsonObject): {prompt: string; system?: string} {
@@ -140,8 +89,4 @@ function isObject(value: unknown): value is JsonObject {
 function shown(value: unknown): string {
     if (value === undefined) return "nothing";
     return typeof value === "string" ? quote(value) : quote(JSON.stringify(value)).slice(1, -1);
-}
-
-function malformed(place: string, reason: string, cause?: unknown): MaraError {
-    return new MaraError("PROMPTS_FORMAT", `${place}: ${reason}`, {cause});
 }

@@ -1,4 +1,5 @@
-import {mkdtempSync, rmSync, writeFileSync} from "node:fs";
+import {execFileSync} from "node:child_process";
+import {mkdtempSync, rmSync, truncateSync, writeFileSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {afterAll, describe, expect, it} from "vitest";
@@ -79,6 +80,56 @@ describe("loadPrompts", () => {
     ])("refuses %j", async (content, message) => {
         const refusal = await failure(() => loadPrompts(file(content)));
         expect(refusal).toEqual({code: "PROMPTS_FORMAT", message: expect.stringMatching(message)});
+    });
+
+    it("keeps lines apart where chunks of the file end", async () => {
+        const texts = Array.from({length: 3000}, (_, i) => "é".repeat(i % 97));
+        for (const end of ["\r\n", "\n", "\r"]) {
+            const path = file(texts.map((text) => JSON.stringify({prompt: `p${text}`})).join(end));
+            expect(await loadPrompts(path)).toEqual(texts.map((text) => ({prompt: `p${text}`})));
+            const flawed = file(`${texts.map((text) => JSON.stringify({prompt: `p${text}`})).join(end)}${end}7`);
+            expect((await failure(() => loadPrompts(flawed))).message).toMatch(/, line 3001: /);
+        }
+    });
+
+    const deep = (depth: number) => `{"prompt": "a[[[\\"[", "id": ${"[".repeat(depth)}${"]".repeat(depth)}}`;
+    const long = (bytes: number) => `{"prompt": "${"a".repeat(bytes - 14)}"}`;
+
+    it("reads what is within the limits", async () => {
+        const path = file([long(2 ** 20), deep(63)].join("\n"));
+        expect((await loadPrompts(path)).map(({prompt}) => prompt.length)).toEqual([2 ** 20 - 14, 6]);
+        expect((await loadPrompts(file(`[${long(2 ** 21)}]`))).length).toBe(1);
+    });
+
+    it.each([
+        [deep(64), "expected values nested at most 64 deep but received deeper ones"],
+        [`{"prompt": ${"[".repeat(2e5)}`, "expected values nested at most 64 deep but received deeper ones"],
+        [long(2 ** 20 + 1), "expected a line of at most 1048576 bytes but received a longer one"]
+    ])("refuses what is beyond them (%#)", async (line, reason) => {
+        const path = file(`{"prompt": "a"}\n${line}\n{"prompt": "b"}`);
+        const message = `${path}, line 2: ${reason}`;
+        expect(await failure(() => loadPrompts(path))).toEqual({code: "PROMPTS_FORMAT", message});
+    });
+
+    it("refuses an array or a file that is too large before it has read it", async () => {
+        const sparse = (begin: string) => {
+            const path = file(begin);
+            truncateSync(path, 2 ** 32);
+            return path;
+        };
+        const before = process.memoryUsage().rss;
+        expect((await failure(() => loadPrompts(sparse("[")))).message).toMatch(/an array of at most 67108864 bytes/);
+        expect((await failure(() => loadPrompts(sparse("\n")))).message).toMatch(/, line 2: .* at most 1048576 bytes/);
+        expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
+    });
+
+    it.skipIf(process.platform === "win32")("refuses a named pipe, a device and a folder at once", async () => {
+        const pipe = join(folder, "pipe");
+        execFileSync("mkfifo", [pipe]);
+        for (const path of [pipe, "/dev/zero", folder]) {
+            const message = `Could not read ${path}: it is not a regular file`;
+            expect(await failure(() => loadPrompts(path))).toEqual({code: "PROMPTS_NOT_FOUND", message});
+        }
     });
 
     it("names a file that is not there", async () => {
