@@ -14,6 +14,20 @@ export function fail(error: unknown): void {
     if (process.env.MARA_DEBUG) console.error(error);
 }
 
+/** Runs a program to its end; where it waits for what never comes, the process ends with a failure. */
+export async function runToEnd(program: () => Promise<unknown>): Promise<void> {
+    const stuck = () =>
+        fail(new Error("It ended before its work did: something that it waited for can no longer happen"));
+    process.once("beforeExit", stuck);
+    try {
+        await program();
+    } catch (error) {
+        fail(error);
+    } finally {
+        process.off("beforeExit", stuck);
+    }
+}
+
 export function describe(error: unknown): string {
     if (!(error instanceof Error)) return oneLine(String(error));
     if (error instanceof MaraError) return `${oneLine(error.message)} (${error.code})`;

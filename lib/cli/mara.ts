@@ -5,7 +5,7 @@ import {convertCommand} from "./convert.js";
 import {demoCommand} from "./demo.js";
 import {doctorCommand} from "./doctor.js";
 import {evalCommand} from "./eval.js";
-import {fail, reportWarningsBriefly} from "./failure.js";
+import {reportWarningsBriefly, runToEnd} from "./failure.js";
 import {inspectCommand} from "./inspect.js";
 import {packageVersion} from "./package.js";
 import {trainCommand} from "./train.js";
@@ -35,9 +35,5 @@ reportWarningsBriefly();
 // A reader that stops reading, as `head` does, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-try {
-    if (process.argv.length <= 2) program.outputHelp();
-    else await program.parseAsync();
-} catch (error) {
-    fail(error);
-}
+if (process.argv.length <= 2) program.outputHelp();
+else await runToEnd(() => program.parseAsync());

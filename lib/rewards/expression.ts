@@ -24,21 +24,33 @@ export interface Expression {
     terms: Term[];
 }
 
+/** Characters of a specification, at most. */
+const maxLength = 16_384;
+/** Parentheses within parentheses, or names defined by further names. */
+export const maxNesting = 100;
+
 /** @throws MaraError REWARD_SPEC pointing at what is wrong */
 export function parseExpression(spec: string): Expression {
+    if (spec.length > maxLength)
+        throw specError(spec, maxLength, `expected at most ${maxLength} characters; shorten it`);
     return new Parser(spec).expression();
 }
 
 /** The error for a specification, pointing at the place where it goes wrong. */
 export function specError(spec: string, offset: number, reason: string): MaraError {
     const rest = spec.slice(offset);
-    const place = rest === "" ? "at its end" : `at character ${offset + 1}, ${JSON.stringify(rest)}`;
-    return new MaraError("REWARD_SPEC", `The reward ${JSON.stringify(spec)}: ${reason} ${place}`);
+    const place = rest === "" ? "at its end" : `at character ${offset + 1}, ${shown(rest)}`;
+    return new MaraError("REWARD_SPEC", `The reward ${shown(spec)}: ${reason} ${place}`);
+}
+
+function shown(text: string): string {
+    return JSON.stringify(text.length > 500 ? `${text.slice(0, 500)}…` : text);
 }
 
 class Parser {
     readonly #spec: string;
     #at = 0;
+    #depth = 0;
 
     constructor(spec: string) {
         this.#spec = spec;
@@ -78,7 +90,9 @@ class Parser {
         const weight = factor * Number(number ?? 1);
         if (!Number.isFinite(weight)) this.#fail("expected finite weights before what stands");
         if (this.#take(/\(/y) === undefined) return [this.#reward(weight)];
+        if (++this.#depth > maxNesting) this.#fail(`expected parentheses nested at most ${maxNesting} deep`);
         const terms = this.#sum(weight);
+        this.#depth--;
         if (this.#take(/\)/y) === undefined) this.#fail('expected ")"');
         return terms;
     }

@@ -1,6 +1,7 @@
 import {invalidArgument, MaraError} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {Reward, ScoredResponse} from "./reward.js";
+import {requireTimeout, withinTime} from "./time-limit.js";
 
 export interface GuardOptions {
     /** Milliseconds that one call may take. Default 60 000. A reward that blocks the event loop cannot be interrupted. */
@@ -8,9 +9,6 @@ export interface GuardOptions {
     /** Calls after the first that failed. Default 2. */
     retries?: number;
 }
-
-/** Timers take no more than this. */
-const maxTimeoutMs = 2 ** 31 - 1;
 
 /**
  * Scores a response, again after a failure, and never waits for longer than the time limits allow.
@@ -22,31 +20,20 @@ export async function scoreGuarded(
     response: string,
     {timeoutMs = 60_000, retries = 2}: GuardOptions = {}
 ): Promise<ScoredResponse> {
-    if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs))
-        throw invalidArgument("timeoutMs", `milliseconds above 0 and up to ${maxTimeoutMs}`, timeoutMs);
+    requireTimeout("timeoutMs", timeoutMs);
     if (!Number.isSafeInteger(retries) || retries < 0)
         throw invalidArgument("retries", "a whole number from 0", retries);
     for (let left = retries; ; left--) {
         try {
-            return await withLimit(reward, prompt, response, timeoutMs);
+            return await withinTime(
+                reward.score(prompt, response),
+                timeoutMs,
+                () => new MaraError("REWARD_FAILED", `The reward ${reward.name} took more than ${timeoutMs} ms`)
+            );
         } catch (error) {
             if (left > 0) continue;
             const calls = retries === 0 ? "" : ` (the last of ${retries + 1} calls)`;
             throw new MaraError("REWARD_FAILED", `${(error as Error).message}${calls}`, {cause: error});
         }
-    }
-}
-
-async function withLimit(reward: Reward, prompt: Prompt, response: string, timeoutMs: number): Promise<ScoredResponse> {
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-        const late = () =>
-            reject(new MaraError("REWARD_FAILED", `The reward ${reward.name} took more than ${timeoutMs} ms`));
-        timer = setTimeout(late, timeoutMs);
-    });
-    try {
-        return await Promise.race([reward.score(prompt, response), limit]);
-    } finally {
-        clearTimeout(timer);
     }
 }

@@ -2,6 +2,7 @@ import {pathToFileURL} from "node:url";
 import {MaraError} from "../errors.js";
 import type {Resources} from "./resources.js";
 import {type Reward, type RewardFunction, rewardOf} from "./reward.js";
+import {withinTime} from "./time-limit.js";
 
 /**
  * A reward of your own from an ES or CommonJS module: the function that it exports as default or as `reward`.
@@ -11,7 +12,12 @@ export async function moduleReward(name: string, file: string, resources: Resour
     const path = resources.path(file);
     let exports: {default?: unknown; reward?: unknown};
     try {
-        exports = await import(pathToFileURL(path).href);
+        const {moduleTimeoutMs} = resources;
+        exports = await withinTime(
+            import(pathToFileURL(path).href),
+            moduleTimeoutMs,
+            () => new Error(`its import took more than ${moduleTimeoutMs} ms`)
+        );
     } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         throw new MaraError("REWARD_LOAD", `Could not load the reward module ${path}: ${reason}`, {cause: error});

@@ -1,6 +1,6 @@
 import {invalidArgument, MaraError} from "../errors.js";
 import {builtInNames, openBuiltIn} from "./built-in.js";
-import {parseExpression, specError, type Term} from "./expression.js";
+import {maxNesting, parseExpression, specError, type Term} from "./expression.js";
 import {type ResourceOptions, Resources} from "./resources.js";
 import {type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
 
@@ -37,7 +37,10 @@ function checkName(name: string): void {
 }
 
 /** What this module opens of a reward; freeing is the resources' business. */
-type Scorer = Pick<Reward, "name" | "score">;
+interface Scorer extends Pick<Reward, "name" | "score"> {
+    /** The rewards that a sum consists of, none of them a sum itself, each with its weight. */
+    readonly weights?: ReadonlyMap<Scorer, number>;
+}
 
 class Opener {
     readonly #options: RewardOptions;
@@ -75,11 +78,19 @@ class Opener {
         scope: ReadonlyMap<string, Scorer>,
         within: readonly string[]
     ): Promise<Scorer> {
-        const parts: Part[] = [];
-        for (const term of terms)
-            parts.push({weight: term.weight, reward: await this.#openTerm(spec, term, scope, within)});
-        const [only] = parts;
-        return parts.length === 1 && only?.weight === 1 ? only.reward : weightedSum(name, parts);
+        const weights = new Map<Scorer, number>();
+        for (const term of terms) {
+            const opened = await this.#openTerm(spec, term, scope, within);
+            // A reward that sums of sums name again and again is asked once: asked for each mention, calls would double with each sum.
+            for (const [part, weight] of opened.weights ?? [[opened, 1]]) {
+                const sum = (weights.get(part) ?? 0) + term.weight * weight;
+                if (!Number.isFinite(sum))
+                    throw specError(spec, term.offset, "expected finite weights before what stands");
+                weights.set(part, sum);
+            }
+        }
+        const [[only, weight]] = weights as unknown as [[Scorer, number]];
+        return weights.size === 1 && weight === 1 ? only : weightedSum(name, weights);
     }
 
     async #openTerm(
@@ -99,6 +110,8 @@ class Opener {
         const defined = scope.get(name);
         if (defined !== undefined) return defined;
         if (within.includes(name)) throw specError(spec, offset, `${name} is defined by itself`);
+        if (within.length >= maxNesting)
+            throw specError(spec, offset, `expected names defined by at most ${maxNesting} further ones in a row`);
         let opened = this.#named.get(name);
         if (opened === undefined) {
             opened = this.open(this.#bound(name) as RewardSpec, name, [...within, name]);
@@ -112,20 +125,17 @@ class Opener {
     }
 }
 
-interface Part {
-    weight: number;
-    reward: Scorer;
-}
-
-function weightedSum(name: string, parts: readonly Part[]): Scorer {
+function weightedSum(name: string, weights: ReadonlyMap<Scorer, number>): Scorer {
+    const parts = [...weights];
     return {
         name,
+        weights,
         async score(prompt, response) {
-            const scored = await Promise.all(parts.map(({reward}) => reward.score(prompt, response)));
+            const scored = await Promise.all(parts.map(([part]) => part.score(prompt, response)));
             let score = 0;
             const spans: RewardSpan[] = [];
             for (const [i, part] of scored.entries()) {
-                const {weight} = parts[i] as Part;
+                const [, weight] = parts[i] as [Scorer, number];
                 score += weight * part.score;
                 spans.push(...part.spans.map((span) => ({...span, score: weight * span.score})));
             }

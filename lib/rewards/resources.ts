@@ -3,6 +3,7 @@ import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
+import {requireTimeout} from "./time-limit.js";
 
 export interface ResourceOptions {
     /** Loads the models of `judge:`, `rank:` and `head:`. Without one, a CPU or GPU instance is opened when it is needed. */
@@ -16,6 +17,8 @@ export interface ResourceOptions {
     contextSize?: number;
     /** What paths are relative to. Default: the working directory. */
     baseDirectory?: string;
+    /** Milliseconds that the import of a `module:` may take. Default 60 000. */
+    moduleTimeoutMs?: number;
 }
 
 export class Resources {
@@ -24,8 +27,14 @@ export class Resources {
     readonly #closers: (() => Promise<void>)[] = [];
     #llama: Promise<Llama> | undefined;
 
+    /** @throws MaraError INVALID_ARGUMENT */
     constructor(options: ResourceOptions) {
         this.#options = options;
+        requireTimeout("moduleTimeoutMs", this.moduleTimeoutMs);
+    }
+
+    get moduleTimeoutMs(): number {
+        return this.#options.moduleTimeoutMs ?? 60_000;
     }
 
     /** `file` from the base directory. @throws MaraError REWARD_LOAD if there is no such file */

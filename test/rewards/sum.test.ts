@@ -39,6 +39,38 @@ describe("weighted sums", () => {
         expect((await score(spec)).score).toBe(expected);
     });
 
+    it("asks a reward once for each response, however often sums of sums name it", async () => {
+        let calls = 0;
+        const counted = {rewards: {a: () => ++calls, twice: "a + a", fourfold: "twice + twice"}};
+        const doubling = Array.from({length: 60}, (_, i) => `x${i + 1}=x${i}+x${i}`).join(";");
+        expect(await score(`x0=a;${doubling};x60`, counted)).toEqual({score: 2 ** 60, spans: []});
+        expect(await score("fourfold - 3*twice", counted)).toEqual({score: -2 * 2, spans: []});
+        expect(calls).toBe(2);
+    });
+
+    it("limits nesting, length and weights", async () => {
+        const nested = (depth: number) => `${"(".repeat(depth)}one${")".repeat(depth)}`;
+        expect((await score(nested(100))).score).toBe(1);
+        const refusal = async (spec: string, options?: RewardOptions) => {
+            const {code, message} = await failure(() => score(spec, options));
+            expect(code).toBe("REWARD_SPEC");
+            expect(message.length).toBeLessThan(1500);
+            return message;
+        };
+        expect(await refusal(nested(101))).toMatch(/: expected parentheses nested at most 100 deep at character 102, /);
+        expect(await refusal(nested(8000))).toMatch(
+            /: expected parentheses nested at most 100 deep at character 102, /
+        );
+        expect(await refusal(nested(20_000))).toMatch(
+            /: expected at most 16384 characters; shorten it at character 16385, /
+        );
+        expect(await refusal("a=1e200*one; b=1e200*a; b")).toMatch(/: expected finite weights before what stands at /);
+        const names = Array.from({length: 20_000}, (_, i) => [`n${i}`, i === 19_999 ? () => 1 : `n${i + 1}`] as const);
+        expect(await refusal("n0", {rewards: Object.fromEntries(names)})).toMatch(
+            /^The reward "n100": expected names defined by at most 100 further ones in a row at character 1, "n100"$/
+        );
+    });
+
     it("weights the spans", async () => {
         expect((await score("0.5*(regex:/s/ - 2*ten)")).spans).toEqual([
             {start: 2, end: 3, score: 0.5},
@@ -140,7 +172,13 @@ describe("modules", () => {
     it("says what is wrong with a module", async () => {
         write("none.mjs", "export const score = 1;");
         write("broken.mjs", "throw new Error('no database');");
-        const open = (file: string) => failure(() => openReward(`module:${file}`, {baseDirectory: folder}));
+        write("endless.mjs", "await new Promise(() => {}); export default () => 1;");
+        const options = {baseDirectory: folder, moduleTimeoutMs: 1000};
+        const open = (file: string) => failure(() => openReward(`module:${file}`, options));
+        expect(await open("endless.mjs")).toEqual({
+            code: "REWARD_LOAD",
+            message: `Could not load the reward module ${join(folder, "endless.mjs")}: its import took more than 1000 ms`
+        });
         expect(await open("none.mjs")).toEqual({
             code: "REWARD_LOAD",
             message: `${join(folder, "none.mjs")} exports no reward. Export a function (prompt, response) => number as default.`
