@@ -117,14 +117,18 @@ struct Call {
 
 constexpr const char* out_of_memory = "Out of memory while scoring states";
 
+// Works on a copy of the states: JavaScript may resize, transfer or write to its array while the call runs.
 class ScoreWorker : public Napi::AsyncWorker {
 public:
-    ScoreWorker(Napi::Env env, Call call, Napi::Float32Array states, Napi::Float32Array probabilities)
+    ScoreWorker(Napi::Env env, Call call, std::vector<float> states)
         : AsyncWorker(env, "node-llama-mara score"),
           call_(std::move(call)),
           deferred_(Napi::Promise::Deferred::New(env)),
-          states_(Napi::Persistent(states)),
-          probabilities_(Napi::Persistent(probabilities)) {}
+          states_(std::move(states)),
+          probabilities_(static_cast<size_t>(call_.count)) {
+        call_.states = states_.data();
+        call_.probabilities = probabilities_.data();
+    }
 
     Napi::Promise promise() const { return deferred_.Promise(); }
 
@@ -136,15 +140,18 @@ protected:
             SetError(out_of_memory);
         }
     }
-    void OnOK() override { deferred_.Resolve(probabilities_.Value()); }
+    void OnOK() override {
+        auto probabilities = Napi::Float32Array::New(Env(), probabilities_.size());
+        std::copy(probabilities_.begin(), probabilities_.end(), probabilities.Data());
+        deferred_.Resolve(probabilities);
+    }
     void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
 private:
     Call call_;
     Napi::Promise::Deferred deferred_;
-    // Both are read or written in place, so they must not be collected before the call has ended.
-    Napi::Reference<Napi::Float32Array> states_;
-    Napi::Reference<Napi::Float32Array> probabilities_;
+    std::vector<float> states_;
+    std::vector<float> probabilities_;
 };
 
 class Agent : public Napi::ObjectWrap<Agent> {
@@ -202,24 +209,24 @@ private:
         return states;
     }
 
-    Call call_for(const Napi::Float32Array& states, Napi::Float32Array& probabilities) const {
-        const size_t count = states.ElementLength() / static_cast<size_t>(kernel::network_width(network_.get()));
-        probabilities = Napi::Float32Array::New(states.Env(), count);
-        return {network_, pools_, states.Data(), static_cast<int32_t>(count), probabilities.Data()};
+    int32_t count_of(const Napi::Float32Array& states) const {
+        return static_cast<int32_t>(states.ElementLength() /
+                                    static_cast<size_t>(kernel::network_width(network_.get())));
     }
 
     Napi::Value score(const Napi::CallbackInfo& info) {
-        Napi::Float32Array probabilities;
-        const Call call = call_for(states_of(info), probabilities);
+        const Napi::Float32Array states = states_of(info);
+        const int32_t count = count_of(states);
+        auto probabilities = Napi::Float32Array::New(info.Env(), static_cast<size_t>(count));
+        const Call call{network_, pools_, states.Data(), count, probabilities.Data()};
         if (call.run(false) != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
         return probabilities;
     }
 
     Napi::Value score_async(const Napi::CallbackInfo& info) {
         const Napi::Float32Array states = states_of(info);
-        Napi::Float32Array probabilities;
-        Call call = call_for(states, probabilities);
-        auto* worker = new ScoreWorker(info.Env(), std::move(call), states, probabilities);
+        auto* worker = new ScoreWorker(info.Env(), {network_, pools_, nullptr, count_of(states), nullptr},
+                                       {states.Data(), states.Data() + states.ElementLength()});
         const Napi::Promise promise = worker->promise();
         worker->Queue();
         return promise;

@@ -9,6 +9,7 @@
 #include "arguments.h"
 #include "learner_arguments.h"
 #include "learner_core.h"
+#include "learner_results.h"
 #include "worker_thread.h"
 
 namespace mara::bindings {
@@ -18,33 +19,6 @@ using train::Status;
 using CorePointer = std::shared_ptr<LearnerCore>;
 
 constexpr size_t scalar_count = sizeof(train::Scalars) / sizeof(double);
-
-[[noreturn]] void fail_with(Napi::Env env, Status status) {
-    switch (status) {
-        case Status::stopped:
-            fail(env, "LEARNER_DISPOSED", "The learner was disposed");
-        case Status::empty_replay:
-            fail(env, "LEARNER_EMPTY", "The replay holds no transitions; call addTransitions first");
-        case Status::not_finite:
-            fail(env, "LEARNER_DIVERGED",
-                 "A gradient is not finite. The learning rate or the rewards may be too large; go on from the last "
-                 "saved state");
-        default:
-            throw Napi::Error::New(env, "Out of memory while learning");
-    }
-}
-
-Napi::Object metrics_object(Napi::Env env, const train::Metrics& metrics) {
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("criticLoss", metrics.critic_loss);
-    object.Set("actorLoss", metrics.actor_loss);
-    object.Set("alpha", metrics.alpha);
-    object.Set("entropy", metrics.entropy);
-    object.Set("q", metrics.q);
-    object.Set("actorGradientNorm", metrics.actor_gradient_norm);
-    object.Set("criticGradientNorm", metrics.critic_gradient_norm);
-    return object;
-}
 
 class Learner : public Napi::ObjectWrap<Learner> {
 public:
@@ -92,37 +66,41 @@ private:
 
     void add(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
-        core(env);
         if (!info[0].IsObject()) invalid_argument(env, "transitions", "an object", info[0]);
         const auto object = info[0].As<Napi::Object>();
-        const auto states = floats(object.Get("states"), "states");
-        const auto state = integers(object.Get("state"), "state");
-        const auto action = bytes(object.Get("action"), "action");
-        const auto reward = floats(object.Get("reward"), "reward");
-        const auto next_state = integers(object.Get("nextState"), "nextState");
+        // All members before the first pointer into one: a getter may dispose the learner, or detach the others.
+        const Napi::Value members[] = {object.Get("states"), object.Get("state"), object.Get("action"),
+                                       object.Get("reward"), object.Get("nextState")};
+        core(env);
+        const auto states = floats(members[0], "states");
+        const auto state = copy_of(integers(members[1], "state"));
+        const auto action = copy_of(bytes(members[2], "action"));
+        const auto reward = copy_of(floats(members[3], "reward"));
+        const auto next_state = copy_of(integers(members[4], "nextState"));
         const size_t rows = states.ElementLength() / static_cast<size_t>(options_.shape.width);
-        const size_t count = state.ElementLength();
+        const size_t count = state.size();
         if (states.ElementLength() % static_cast<size_t>(options_.shape.width) != 0 || rows > INT32_MAX ||
             count > INT32_MAX)
             fail(env, "AGENT_WIDTH",
                  "Expected a multiple of the learner's width " + std::to_string(options_.shape.width) +
                      " for the length of states but received " + std::to_string(states.ElementLength()));
-        check_length(action, "the length of action", count);
-        check_length(reward, "the length of reward", count);
-        check_length(next_state, "the length of nextState", count);
+        check_length(env, action.size(), "the length of action", count);
+        check_length(env, reward.size(), "the length of reward", count);
+        check_length(env, next_state.size(), "the length of nextState", count);
         const auto last = static_cast<int32_t>(rows) - 1;
-        check_items(states, "states", "a finite number", is_finite);
-        check_items(state, "state", "a row of states", [&](int32_t row) { return row >= 0 && row <= last; });
-        check_items(action, "action", "0 or 1", is_bit);
-        check_items(reward, "reward", "a finite number", is_finite);
-        check_items(next_state, "nextState", "a row of states or -1",
-                    [&](int32_t row) { return row >= -1 && row <= last; });
+        check_items<float>(env, {states.Data(), states.ElementLength()}, "states", "a finite number", is_finite);
+        check_items<int32_t>(env, state, "state", "a row of states",
+                             [&](int32_t row) { return row >= 0 && row <= last; });
+        check_items<uint8_t>(env, action, "action", "0 or 1", is_bit);
+        check_items<float>(env, reward, "reward", "a finite number", is_finite);
+        check_items<int32_t>(env, next_state, "nextState", "a row of states or -1",
+                             [&](int32_t row) { return row >= -1 && row <= last; });
         const train::Transitions transitions{states.Data(),
                                              last + 1,
-                                             state.Data(),
-                                             action.Data(),
-                                             reward.Data(),
-                                             next_state.Data(),
+                                             state.data(),
+                                             action.data(),
+                                             reward.data(),
+                                             next_state.data(),
                                              static_cast<int32_t>(count)};
         train::Block* block = nullptr;
         if (train::block_create(transitions, options_.shape.width, &block) != Status::ok)
@@ -176,10 +154,10 @@ private:
 
     Napi::Value update_on(const Napi::CallbackInfo& info) {
         core(info.Env());
-        const auto ages = integers(info[0], "ages");
-        check_length(ages, "the length of ages", static_cast<size_t>(options_.batch_size));
-        check_items(ages, "ages", "a transition of the replay", [&](int32_t age) { return age >= 0 && age < held_; });
-        const std::vector<int32_t> copy(ages.Data(), ages.Data() + ages.ElementLength());
+        const auto copy = copy_of(integers(info[0], "ages"));
+        check_length(info.Env(), copy.size(), "the length of ages", static_cast<size_t>(options_.batch_size));
+        check_items<int32_t>(info.Env(), copy, "ages", "a transition of the replay",
+                             [&](int32_t age) { return age >= 0 && age < held_; });
         return queue<train::Metrics>(
             info,
             [copy](train::Learner* learner, LearnerCore&, train::Metrics& metrics) {
@@ -197,35 +175,28 @@ private:
         const double learning_rate = info[3].As<Napi::Number>().DoubleValue();
         const size_t count = labels.ElementLength();
         if (count < 1 || count > INT32_MAX) invalid_argument(env, "labels", "at least one label", info[1]);
-        check_length(states, "the length of states", count * static_cast<size_t>(options_.shape.width));
-        check_length(weights, "the length of weights", count);
-        check_items(states, "states", "a finite number", is_finite);
-        check_items(labels, "labels", "0 or 1", is_bit);
-        check_items(weights, "weights", "a finite number that is not negative",
-                    [](float weight) { return std::isfinite(weight) && weight >= 0; });
-        if (std::all_of(weights.Data(), weights.Data() + count, [](float weight) { return weight == 0; }))
-            invalid_argument(env, "weights", "at least one weight above 0", info[2]);
+        check_length(env, states.ElementLength(), "the length of states",
+                     count * static_cast<size_t>(options_.shape.width));
+        check_length(env, weights.ElementLength(), "the length of weights", count);
         struct Batch {
             std::vector<float> states;
             std::vector<uint8_t> labels;
             std::vector<float> weights;
         };
-        const auto copy = std::make_shared<const Batch>(Batch{{states.Data(), states.Data() + states.ElementLength()},
-                                                              {labels.Data(), labels.Data() + count},
-                                                              {weights.Data(), weights.Data() + count}});
+        const auto copy = std::make_shared<const Batch>(Batch{copy_of(states), copy_of(labels), copy_of(weights)});
+        check_items<float>(env, copy->states, "states", "a finite number", is_finite);
+        check_items<uint8_t>(env, copy->labels, "labels", "0 or 1", is_bit);
+        check_items<float>(env, copy->weights, "weights", "a finite number that is not negative",
+                           [](float weight) { return std::isfinite(weight) && weight >= 0; });
+        if (std::all_of(copy->weights.begin(), copy->weights.end(), [](float weight) { return weight == 0; }))
+            invalid_argument(env, "weights", "at least one weight above 0", info[2]);
         return queue<train::FitMetrics>(
             info,
             [copy, learning_rate](train::Learner* learner, LearnerCore&, train::FitMetrics& metrics) {
                 return train::learner_fit(learner, copy->states.data(), copy->labels.data(), copy->weights.data(),
                                           static_cast<int32_t>(copy->labels.size()), learning_rate, &metrics);
             },
-            [](Napi::Env result_env, const train::FitMetrics& metrics) {
-                Napi::Object object = Napi::Object::New(result_env);
-                object.Set("loss", metrics.loss);
-                object.Set("accuracy", metrics.accuracy);
-                object.Set("gradientNorm", metrics.gradient_norm);
-                return object;
-            });
+            fit_metrics_object);
     }
 
     float* array_at(const Napi::CallbackInfo& info) const {
@@ -246,7 +217,8 @@ private:
     void set_array(const Napi::CallbackInfo& info) {
         float* const to = array_at(info);
         const auto values = floats(info[1], "values");
-        check_length(values, "the length of values", train::learner_parameters(core_->get()));
+        check_length(info.Env(), values.ElementLength(), "the length of values",
+                     train::learner_parameters(core_->get()));
         std::copy_n(values.Data(), values.ElementLength(), to);
     }
 
@@ -260,7 +232,7 @@ private:
     void set_scalars(const Napi::CallbackInfo& info) {
         auto* const to = reinterpret_cast<double*>(&train::learner_scalars(idle(info.Env())));
         const auto values = typed_array<Napi::Float64Array>(info[0], napi_float64_array, "values", "Float64Array");
-        check_length(values, "the length of values", scalar_count);
+        check_length(info.Env(), values.ElementLength(), "the length of values", scalar_count);
         std::copy_n(values.Data(), scalar_count, to);
     }
 
@@ -274,7 +246,7 @@ private:
         uint64_t* const to = train::learner_random(idle(info.Env()));
         const auto values =
             typed_array<Napi::BigUint64Array>(info[0], napi_biguint64_array, "values", "BigUint64Array");
-        check_length(values, "the length of values", 4);
+        check_length(info.Env(), values.ElementLength(), "the length of values", 4);
         std::copy_n(values.Data(), 4, to);
     }
 

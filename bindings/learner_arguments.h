@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "arguments.h"
 #include "train/learner.h"
@@ -35,21 +37,25 @@ inline Napi::Uint8Array bytes(const Napi::Value& value, const char* name) {
     return typed_array<Napi::Uint8Array>(value, napi_uint8_array, name, "Uint8Array");
 }
 
+inline void check_length(Napi::Env env, size_t length, const char* name, size_t expected) {
+    if (length != expected)
+        invalid_argument(env, name, std::to_string(expected) + " items",
+                         Napi::Number::New(env, static_cast<double>(length)));
+}
+
+// A copy to check and to keep: JavaScript in another thread may write to an array over shared memory at any time.
 template <class Array>
-void check_length(const Array& array, const char* name, size_t length) {
-    if (array.ElementLength() != length)
-        invalid_argument(array.Env(), name, std::to_string(length) + " items",
-                         Napi::Number::New(array.Env(), static_cast<double>(array.ElementLength())));
+auto copy_of(const Array& array) {
+    return std::vector(array.Data(), array.Data() + array.ElementLength());
 }
 
 // Every item must pass; the first that does not is named.
-template <class Array, class Passes>
-void check_items(const Array& array, const char* name, const char* expected, Passes passes) {
-    const auto* const end = array.Data() + array.ElementLength();
-    const auto* const found = std::find_if_not(array.Data(), end, passes);
-    if (found == end) return;
-    invalid_argument(array.Env(), std::string(name) + '[' + std::to_string(found - array.Data()) + ']', expected,
-                     Napi::Number::New(array.Env(), static_cast<double>(*found)));
+template <class Item, class Passes>
+void check_items(Napi::Env env, std::span<const Item> items, const char* name, const char* expected, Passes passes) {
+    const auto found = std::find_if_not(items.begin(), items.end(), passes);
+    if (found == items.end()) return;
+    invalid_argument(env, std::string(name) + '[' + std::to_string(found - items.begin()) + ']', expected,
+                     Napi::Number::New(env, static_cast<double>(*found)));
 }
 
 inline bool is_finite(float value) { return std::isfinite(value); }

@@ -27,7 +27,7 @@ export interface NativeWeights {
 export interface NativeAgent {
     /** Accept probabilities of K states; `states` is [K][width] row-major. Blocks the calling thread. */
     score(states: Float32Array): Float32Array;
-    /** The same off the main thread. `states` must not be written to before the promise settles. */
+    /** The same off the main thread. `states` is copied. */
     scoreAsync(states: Float32Array): Promise<Float32Array>;
     /**
      * Copies the network to the first CUDA device, where `scoreAsync` and waves then compute; `score` stays on the CPU. Does nothing the second

@@ -174,8 +174,8 @@ export class MaraAgent {
     }
 
     /**
-     * `score` off the main thread, with the same errors as rejections. `states` must not change before the promise settles; it is not
-     * copied. An agent disposed meanwhile still finishes the call.
+     * `score` off the main thread, with the same errors as rejections. `states` is copied before the call returns, so it may change or be
+     * transferred at once. An agent disposed meanwhile still finishes the call.
      */
     async scoreAsync(states: Float32Array): Promise<Float32Array> {
         const handle = this._native;
