@@ -1,6 +1,7 @@
 export {MaraAgent, type MaraAgentOptions, type MaraAgentSaveOptions} from "./agent/agent.js";
 export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener} from "./align/aligner.js";
+export type {AlignerStats} from "./align/decide/stats.js";
 export type {
     AlignedContextOptions,
     AlignerSettings,
@@ -9,7 +10,6 @@ export type {
     Order,
     Strategy
 } from "./align/options.js";
-export type {AlignerStats} from "./align/stats.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 export {type Evaluation, evaluate} from "./evaluate/evaluate.js";
 export type {EvaluateOptions, EvaluationProgress} from "./evaluate/options.js";

@@ -1,10 +1,10 @@
 import type {LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
-import {AcceptanceRates} from "../lib/align/acceptance-rates.js";
-import {Decision} from "../lib/align/decision.js";
-import {DecodeCosts} from "../lib/align/decode-costs.js";
+import {Decision} from "../lib/align/decide/decision.js";
 import {resolveSettings} from "../lib/align/options.js";
-import {LearnedWaves} from "../lib/align/wave-scheduler.js";
+import {AcceptanceRates} from "../lib/align/wave/acceptance-rates.js";
+import {DecodeCosts} from "../lib/align/wave/decode-costs.js";
+import {LearnedWaves} from "../lib/align/wave/scheduler.js";
 import {createAlignedContext, type MaraAgent} from "../lib/index.js";
 import {acceptAll, randomAgent, rejectAll} from "./support/agents.js";
 import {generate, loadTinyModel, precise, small} from "./support/models.js";

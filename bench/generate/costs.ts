@@ -1,4 +1,4 @@
-import {contextInternals} from "../../lib/align/internals.js";
+import {contextInternals} from "../../lib/align/node-llama-cpp/internals.js";
 import {spreadOf} from "../harness/statistics.js";
 import {loadModel, longPrompt} from "./model.js";
 import type {Costs, CostsWork} from "./work.js";

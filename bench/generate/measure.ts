@@ -1,8 +1,8 @@
 import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
-import type {BatchToken} from "../../lib/align/backend.js";
-import {type AddonContext, contextInternals} from "../../lib/align/internals.js";
-import {LanesBackend} from "../../lib/align/lanes-backend.js";
-import {SerialBackend} from "../../lib/align/serial-backend.js";
+import type {BatchToken} from "../../lib/align/backend/backend.js";
+import {LanesBackend} from "../../lib/align/backend/lanes-backend.js";
+import {SerialBackend} from "../../lib/align/backend/serial-backend.js";
+import {type AddonContext, contextInternals} from "../../lib/align/node-llama-cpp/internals.js";
 import {type Aligner, createAlignedContext, MaraAgent} from "../../lib/index.js";
 import {medianOf} from "../harness/statistics.js";
 import {generateAll, laneSizes, loadModel, longPrompt, memoryUse, promptTokens} from "./model.js";

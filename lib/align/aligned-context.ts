@@ -1,13 +1,16 @@
 import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {invalidArgument, MaraError} from "../errors.js";
-import {requireAlignable} from "./alignable.js";
 import {Aligner, requireAgent} from "./aligner.js";
-import {createLanesContext} from "./attach.js";
-import type {Backend} from "./backend.js";
-import {CandidateSource} from "./candidates.js";
-import {requireContextInternals, requireSequenceInternals} from "./compatibility.js";
-import {ContextHook} from "./context-hook.js";
-import {asToken, contextInternals, sequenceInternals, stockContext} from "./internals.js";
+import {createLanesContext} from "./backend/attach.js";
+import type {Backend} from "./backend/backend.js";
+import {SerialBackend} from "./backend/serial-backend.js";
+import {CandidateSource} from "./decide/candidates.js";
+import {ContextHook} from "./hook/context-hook.js";
+import {measuring, TokenChooser} from "./hook/token-chooser.js";
+import {requireAlignable} from "./node-llama-cpp/alignable.js";
+import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
+import {asToken, contextInternals, sequenceInternals, stockContext} from "./node-llama-cpp/internals.js";
+import {withThreads} from "./node-llama-cpp/threads.js";
 import {
     type AlignedContextOptions,
     maxTopK,
@@ -16,10 +19,7 @@ import {
     requireOneOf,
     resolveSettings
 } from "./options.js";
-import {SerialBackend} from "./serial-backend.js";
-import {withThreads} from "./threads.js";
-import {measuring, TokenChooser} from "./token-chooser.js";
-import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave-scheduler.js";
+import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
 
 /** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
 const cpuLanes = 15;

@@ -1,11 +1,11 @@
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument, MaraError} from "../errors.js";
-import type {Decision} from "./decision.js";
-import {sequenceInternals} from "./internals.js";
+import type {Decision} from "./decide/decision.js";
+import {type AlignerStats, emptyStats} from "./decide/stats.js";
+import {randomStream, type SequenceState} from "./hook/token-chooser.js";
+import {sequenceInternals} from "./node-llama-cpp/internals.js";
 import {type AlignerSettings, type Mode, mergeSettings, type ResolvedSettings, resolveSettings} from "./options.js";
-import {type AlignerStats, emptyStats} from "./stats.js";
-import {randomStream, type SequenceState} from "./token-chooser.js";
 
 /** A candidate as a listener sees it. */
 export interface DecidedCandidate {

@@ -1,6 +1,6 @@
 /** The conversation loop: questions from --prompt, from a terminal or from a pipe. */
 import {createInterface} from "node:readline";
-import type {AlignerStats} from "../align/stats.js";
+import type {AlignerStats} from "../align/decide/stats.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
 import type {ChatView} from "./chat-view.js";
 import {describe, interrupted} from "./failure.js";

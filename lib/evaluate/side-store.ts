@@ -2,7 +2,7 @@
 import {appendFile, mkdir, readFile, truncate} from "node:fs/promises";
 import {dirname} from "node:path";
 import {isDeepStrictEqual} from "node:util";
-import type {AlignerStats} from "../align/stats.js";
+import type {AlignerStats} from "../align/decide/stats.js";
 import {MaraError} from "../errors.js";
 import type {TokenView} from "../report/token-view.js";
 

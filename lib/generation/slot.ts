@@ -1,6 +1,6 @@
 import type {LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 import type {Aligner, DecisionEvent} from "../align/aligner.js";
-import {sequenceInternals} from "../align/internals.js";
+import {sequenceInternals} from "../align/node-llama-cpp/internals.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {StopTriggers} from "./prompt-tokens.js";
 

@@ -1,6 +1,6 @@
 import type {LlamaModel, Token} from "node-llama-cpp";
-import type {Candidate} from "../align/candidates.js";
-import {asToken} from "../align/internals.js";
+import type {Candidate} from "../align/decide/candidates.js";
+import {asToken} from "../align/node-llama-cpp/internals.js";
 import type {StopTriggers} from "../generation/prompt-tokens.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {StepOutcome} from "./rollout/engine.js";

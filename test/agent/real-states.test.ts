@@ -1,7 +1,7 @@
 import type {LlamaModel} from "node-llama-cpp";
 import {beforeAll, expect, it} from "vitest";
 import {type AgentTensor, MaraAgent} from "../../lib/agent/agent.js";
-import {contextInternals} from "../../lib/align/internals.js";
+import {contextInternals} from "../../lib/align/node-llama-cpp/internals.js";
 import {composeReply, trainingPrompts} from "../../lib/demo/world.js";
 import {native} from "../../lib/native.js";
 import {randomTensors} from "../support/agents.js";

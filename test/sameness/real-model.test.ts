@@ -4,7 +4,7 @@
  */
 import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
-import type {AddonContext} from "../../lib/align/internals.js";
+import type {AddonContext} from "../../lib/align/node-llama-cpp/internals.js";
 import {type AlignerStats, createAlignedContext, type MaraAgent} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
 import {describeWithTestModel, generate, loadTestModel} from "../support/models.js";

@@ -8,7 +8,7 @@ import {
     type Token
 } from "node-llama-cpp";
 import {describe} from "vitest";
-import type {AddonContext} from "../../lib/align/internals.js";
+import type {AddonContext} from "../../lib/align/node-llama-cpp/internals.js";
 import {type TinyModelOptions, writeTinyModel} from "./tiny-model.js";
 
 /** Path of a real chat model (SmolLM2-135M-Instruct in CI), if this machine has one. */

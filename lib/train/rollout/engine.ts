@@ -1,4 +1,4 @@
-import type {Candidate} from "../../align/candidates.js";
+import type {Candidate} from "../../align/decide/candidates.js";
 import type {Mode} from "../../align/options.js";
 import type {NativeAgent} from "../../native.js";
 import type {Exploration} from "./exploration.js";

@@ -1,17 +1,17 @@
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {createContext} from "../../align/aligned-context.js";
-import type {Backend} from "../../align/backend.js";
-import {type Candidate, CandidateSource} from "../../align/candidates.js";
+import type {Backend} from "../../align/backend/backend.js";
+import {type Candidate, CandidateSource} from "../../align/decide/candidates.js";
+import type {TopLogits} from "../../align/decide/top-logits.js";
 import {
     type AddonSampler,
     contextInternals,
     llamaInternals,
     modelInternals,
     stockContext
-} from "../../align/internals.js";
+} from "../../align/node-llama-cpp/internals.js";
+import {withThreads} from "../../align/node-llama-cpp/threads.js";
 import type {Mode, ResolvedSettings} from "../../align/options.js";
-import {withThreads} from "../../align/threads.js";
-import type {TopLogits} from "../../align/top-logits.js";
 
 /** What an engine stands on: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
 export class RolloutHost {

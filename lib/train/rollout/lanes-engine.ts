@@ -1,7 +1,7 @@
-import {decodeError, type WaveToken} from "../../align/backend.js";
-import type {Candidate} from "../../align/candidates.js";
-import type {LanesBackend} from "../../align/lanes-backend.js";
-import type {TopLogits} from "../../align/top-logits.js";
+import {decodeError, type WaveToken} from "../../align/backend/backend.js";
+import type {LanesBackend} from "../../align/backend/lanes-backend.js";
+import type {Candidate} from "../../align/decide/candidates.js";
+import type {TopLogits} from "../../align/decide/top-logits.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
 import type {RolloutHost} from "./host.js";

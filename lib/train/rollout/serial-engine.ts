@@ -1,4 +1,4 @@
-import type {Candidate} from "../../align/candidates.js";
+import type {Candidate} from "../../align/decide/candidates.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
 import type {RolloutHost} from "./host.js";

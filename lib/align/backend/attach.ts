@@ -1,8 +1,13 @@
 import {AsyncLocalStorage} from "node:async_hooks";
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
-import {MaraError} from "../errors.js";
-import {fromNative, type NativeLaneContext, native} from "../native.js";
-import {type AddonContextParams, contextInternals, llamaInternals, modelInternals} from "./internals.js";
+import {MaraError} from "../../errors.js";
+import {fromNative, type NativeLaneContext, native} from "../../native.js";
+import {
+    type AddonContextParams,
+    contextInternals,
+    llamaInternals,
+    modelInternals
+} from "../node-llama-cpp/internals.js";
 import {LanesBackend} from "./lanes-backend.js";
 
 /** llama.cpp's LLAMA_MAX_SEQ. */

@@ -1,5 +1,5 @@
 import type {LlamaContext, LlamaContextSequence} from "node-llama-cpp";
-import {MaraError} from "../errors.js";
+import {MaraError} from "../../errors.js";
 import {contextInternals, llamaInternals, modelInternals, sequenceInternals} from "./internals.js";
 
 const contextMethods = [

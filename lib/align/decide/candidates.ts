@@ -9,8 +9,8 @@ import {
     modelInternals,
     type SamplerBindings,
     type SamplerConfig
-} from "./internals.js";
-import type {ResolvedSettings} from "./options.js";
+} from "../node-llama-cpp/internals.js";
+import type {ResolvedSettings} from "../options.js";
 import {aboveMinP, type Scored, type TopLogits, truncate, withinTopP} from "./top-logits.js";
 
 /** One candidate of a decision. */

@@ -1,5 +1,5 @@
+import type {Decision} from "../decide/decision.js";
 import {AcceptanceRates} from "./acceptance-rates.js";
-import type {Decision} from "./decision.js";
 import {DecodeCosts} from "./decode-costs.js";
 
 export interface WaveLimits {

@@ -1,6 +1,6 @@
-import type {NativeAgent} from "../native.js";
+import type {NativeAgent} from "../../native.js";
+import type {Order, ResolvedSettings} from "../options.js";
 import type {Candidate} from "./candidates.js";
-import type {Order, ResolvedSettings} from "./options.js";
 
 /** A token that is decided, and where it stands. */
 export interface Rider {

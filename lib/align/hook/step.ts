@@ -1,6 +1,6 @@
-import type {Decision, Rider} from "./decision.js";
-import type {Resident} from "./round.js";
-import type {TopLogits} from "./top-logits.js";
+import type {Decision, Rider} from "../decide/decision.js";
+import type {TopLogits} from "../decide/top-logits.js";
+import type {Resident} from "../wave/waves.js";
 
 /** A row of logits that node-llama-cpp asked for. */
 export interface Row {

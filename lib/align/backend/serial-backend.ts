@@ -1,5 +1,5 @@
+import type {AddonContext} from "../node-llama-cpp/internals.js";
 import type {Backend, BatchToken, WaveOutcome, WaveToken} from "./backend.js";
-import type {AddonContext} from "./internals.js";
 
 /**
  * Stock node-llama-cpp calls only, on a context created with `_embeddings: true`. Only the last output's hidden state can

@@ -1,8 +1,8 @@
-import {type Backend, decodeError, type WaveOutcome, type WaveToken} from "./backend.js";
-import type {Decision, Rider} from "./decision.js";
-import type {TopLogits} from "./top-logits.js";
-import {planWave, type Share} from "./wave-plan.js";
-import type {WaveScheduler} from "./wave-scheduler.js";
+import {type Backend, decodeError, type WaveOutcome, type WaveToken} from "../backend/backend.js";
+import type {Decision, Rider} from "../decide/decision.js";
+import type {TopLogits} from "../decide/top-logits.js";
+import {planWave, type Share} from "./plan.js";
+import type {WaveScheduler} from "./scheduler.js";
 
 /** A decided token whose cell is in the cache and whose logits are at `row` of the last decode. */
 export interface Resident extends Rider {

@@ -1,5 +1,5 @@
-import type {SamplerConfig} from "./internals.js";
-import type {ResolvedSettings} from "./options.js";
+import type {SamplerConfig} from "../node-llama-cpp/internals.js";
+import type {ResolvedSettings} from "../options.js";
 
 /** The largest logits of a row, largest first, as the model gave them. */
 export interface TopLogits {

@@ -1,6 +1,6 @@
-import type {Backend, WaveToken} from "./backend.js";
-import type {Decision, Rider} from "./decision.js";
-import type {WaveScheduler} from "./wave-scheduler.js";
+import type {Backend, WaveToken} from "../backend/backend.js";
+import type {Decision, Rider} from "../decide/decision.js";
+import type {WaveScheduler} from "./scheduler.js";
 
 /** One decision's part of a wave. */
 export interface Share {

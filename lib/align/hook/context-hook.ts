@@ -1,8 +1,8 @@
-import type {Backend, BatchToken, DecodeOutcome} from "./backend.js";
-import type {Rider} from "./decision.js";
-import type {AddonContext, AddonSampler, DetailedSample} from "./internals.js";
-import {type Resident, restore} from "./round.js";
-import {type Row, SamplingStep} from "./sampling-step.js";
+import type {Backend, BatchToken, DecodeOutcome} from "../backend/backend.js";
+import type {Rider} from "../decide/decision.js";
+import type {AddonContext, AddonSampler, DetailedSample} from "../node-llama-cpp/internals.js";
+import {type Resident, restore} from "../wave/waves.js";
+import {type Row, SamplingStep} from "./step.js";
 import type {TokenChooser} from "./token-chooser.js";
 
 /**

@@ -1,16 +1,16 @@
 import {AsyncLocalStorage} from "node:async_hooks";
 import {uniformInt} from "pure-rand/distribution/uniformInt";
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
-import {fromNative} from "../native.js";
-import type {BatchToken, WaveOutcome} from "./backend.js";
-import type {CandidateSource} from "./candidates.js";
-import {Decision, type Draw, type Rider} from "./decision.js";
-import type {AddonSampler, DetailedSample, SamplerConfig} from "./internals.js";
-import type {ResolvedSettings} from "./options.js";
-import {type Resident, type RoundHost, runRound} from "./round.js";
-import type {Row, SamplingStep} from "./sampling-step.js";
-import {type AlignerStats, countDecode, countToken} from "./stats.js";
-import {topWanted} from "./top-logits.js";
+import {fromNative} from "../../native.js";
+import type {BatchToken, WaveOutcome} from "../backend/backend.js";
+import type {CandidateSource} from "../decide/candidates.js";
+import {Decision, type Draw, type Rider} from "../decide/decision.js";
+import {type AlignerStats, countDecode, countToken} from "../decide/stats.js";
+import {topWanted} from "../decide/top-logits.js";
+import type {AddonSampler, DetailedSample, SamplerConfig} from "../node-llama-cpp/internals.js";
+import type {ResolvedSettings} from "../options.js";
+import {type Resident, type RoundHost, runRound} from "../wave/waves.js";
+import type {Row, SamplingStep} from "./step.js";
 
 /** One request of node-llama-cpp for the token that a row of logits leads to. */
 export interface SampleRequest {

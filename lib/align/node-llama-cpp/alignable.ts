@@ -1,5 +1,5 @@
 import type {LlamaModel} from "node-llama-cpp";
-import {invalidArgument, MaraError} from "../errors.js";
+import {invalidArgument, MaraError} from "../../errors.js";
 
 /**
  * Refuses models that cannot be aligned.

@@ -1,4 +1,4 @@
-import {reportDeviceFailure} from "../agent/device.js";
+import {reportDeviceFailure} from "../../agent/device.js";
 import {
     entrySize,
     type NativeAgent,
@@ -6,7 +6,8 @@ import {
     type NativeLaneContext,
     noFork,
     sharedWithForks
-} from "../native.js";
+} from "../../native.js";
+import type {TopLogits} from "../decide/top-logits.js";
 import {
     type Backend,
     type BatchToken,
@@ -15,7 +16,6 @@ import {
     type WaveOutcome,
     type WaveToken
 } from "./backend.js";
-import type {TopLogits} from "./top-logits.js";
 
 /**
  * `process.exit` runs none of the environment's cleanup hooks, but the destructors of llama.cpp's static objects: by then no decode may run.

@@ -1,6 +1,6 @@
-import type {NativeAgent} from "../native.js";
-import type {Mode} from "./options.js";
-import type {TopLogits} from "./top-logits.js";
+import type {NativeAgent} from "../../native.js";
+import type {TopLogits} from "../decide/top-logits.js";
+import type {Mode} from "../options.js";
 
 /** A token of a batch. */
 export interface BatchToken {
