@@ -1,3 +1,5 @@
+import {visible} from "./visible.js";
+
 /**
  * Every way in which this package can refuse or fail, with a stable code.
  * The table in docs/errors.md is generated from this object and checked by a test.
@@ -47,7 +49,8 @@ export class MaraError extends Error {
     readonly code: MaraErrorCode;
 
     constructor(code: MaraErrorCode, message: string, options?: ErrorOptions) {
-        super(message, options);
+        // Messages quote from files, and an uncaught one goes to a terminal as it is.
+        super(visible(message, {lines: true}), options);
         this.name = "MaraError";
         this.code = code;
     }

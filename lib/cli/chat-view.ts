@@ -1,9 +1,11 @@
 /** How the answers of a chat are shown: for people, or for programs. */
+import {visible} from "../visible.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
 import {integer, type Paint, painter, plural, sideBySide, type Terminal, terminal} from "./format.js";
-import {LiveRegion, printLines} from "./output.js";
+import {LiveRegion, printJsonLine, printLines} from "./output.js";
 import type {Answer, Speaker} from "./speaker.js";
 import {legend, type Piece, render} from "./trace.js";
+import {WordWrap} from "./word-wrap.js";
 
 /** Asks both sides as the view needs it, and shows what they say. */
 export interface ChatView {
@@ -76,18 +78,22 @@ export class ChatText implements ChatView {
     }
 
     async #stream(speaker: Speaker, question: string, signal: AbortSignal): Promise<Answer> {
+        const {isTty, width} = this.#terminal;
+        const wrap = new WordWrap(isTty ? width : Number.POSITIVE_INFINITY, (text) => void process.stdout.write(text));
         const answer = await speaker.answer(question, {
             maxTokens: this.#options.maxTokens,
             signal,
-            onPieces: (added) => void process.stdout.write(this.#draw(added))
+            onPieces: (added) => wrap.add(this.#draw(added))
         });
+        wrap.end();
         process.stdout.write(answer.aborted ? this.#paint("dim", " (stopped)\n") : "\n");
         return answer;
     }
 
     #draw(pieces: readonly Piece[]): string {
         if (this.#options.showDecisions) return render(pieces, this.#paint, this.#terminal.color);
-        return pieces.map(({text, thought}) => (thought ? this.#paint("dim", text) : text)).join("");
+        const shown = (text: string) => visible(text, {lines: true});
+        return pieces.map(({text, thought}) => (thought ? this.#paint("dim", shown(text)) : shown(text))).join("");
     }
 
     /** What the agent did, for people who asked to see its decisions. */
@@ -130,7 +136,7 @@ export class ChatJson implements ChatView {
             stats: aligned.stats(),
             ...(showDecisions ? {decisions: answer.decisions.map((event) => evaluatedOf(event))} : {})
         };
-        process.stdout.write(`${JSON.stringify(result)}\n`);
+        printJsonLine(result);
     }
 }
 

@@ -3,6 +3,7 @@ import {existsSync, statSync} from "node:fs";
 import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument, MaraError} from "../errors.js";
+import {visible} from "../visible.js";
 import {bytes, painter, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {choice} from "./parse.js";
@@ -50,5 +51,6 @@ async function convert(input: string, output: string, {dtype, force, json}: Conv
     }
     const paint = painter(terminal().color);
     const precision = paint("dim", dtype === undefined ? "precision kept" : `as ${dtype}`);
-    printLines([`${input} (${bytes(before)})  →  ${paint("bold", output)} (${bytes(after)})  ${precision}`]);
+    const [from, to] = [visible(input), visible(output)];
+    printLines([`${from} (${bytes(before)})  →  ${paint("bold", to)} (${bytes(after)})  ${precision}`]);
 }

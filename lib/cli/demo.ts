@@ -6,6 +6,7 @@ import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
 import type {ContestResult, Share} from "../demo/contest.js";
 import {heldOutPrompts, type Prompt} from "../demo/world.js";
+import {visible} from "../visible.js";
 import {modeOption, thresholdOption} from "./alignment-options.js";
 import {facts, type Paint, painter, percent, plural, short, sideBySide, table, terminal} from "./format.js";
 import {Progress, printJson, printLines} from "./output.js";
@@ -118,7 +119,7 @@ async function show(
         for (const side of [raw, aligned]) await side.reset();
         const before = await raw.answer(text, {maxTokens: replyTokens});
         const after = await aligned.answer(text, {maxTokens: replyTokens});
-        const answers = [before.text, render(after.pieces, paint, color)] as const;
+        const answers = [visible(before.text, {lines: true}), render(after.pieces, paint, color)] as const;
         printLines(["", paint("cyan", `> ${text}`), ...arrange(answers, width, paint)]);
     }
     await context.dispose();

@@ -1,5 +1,6 @@
 /** `mara doctor`: what works here, found out by trying it. */
 import {Command} from "commander";
+import {visible} from "../visible.js";
 import {type Check, examine, type Report} from "./doctor-checks.js";
 import {pad, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
@@ -43,7 +44,10 @@ function draw({checks, ok, mode}: Report): string[] {
     const indent = statusWidth + names + 4;
     const room = Math.max(30, width - indent);
     const line = ({name, status, detail, fix}: Check) => {
-        const [first, ...more] = [...wrap(detail, room), ...(fix === undefined ? [] : wrap(`→ ${fix}`, room))];
+        const [first, ...more] = [
+            ...wrap(visible(detail), room),
+            ...(fix === undefined ? [] : wrap(`→ ${visible(fix)}`, room))
+        ];
         return [
             `${paint(styles[status], pad(status, statusWidth))}  ${paint("dim", pad(name, names))}  ${first}`,
             ...more.map((text) => " ".repeat(indent) + text)

@@ -1,14 +1,13 @@
 /** `mara eval`: what an agent does to a model's answers, in numbers and as a page. */
-import {join} from "node:path";
 import {Command, Option} from "commander";
 import {invalidArgument} from "../errors.js";
-import type {EvaluationProgress} from "../evaluate/options.js";
-import type {EvaluationResult, PairResult, SideResult} from "../evaluate/result.js";
 import {loadPrompts} from "../prompts/prompts.js";
+import {visible} from "../visible.js";
 import {type AlignmentOptions, addAlignmentOptions} from "./alignment-options.js";
+import {EvalProgress, evaluationLines} from "./eval-view.js";
 import {interrupted} from "./failure.js";
-import {facts, type Paint, painter, percent, plural, short, table, terminal} from "./format.js";
-import {Progress, printJson, printLines} from "./output.js";
+import {terminal} from "./format.js";
+import {printJson, printLines} from "./output.js";
 import {addPairOptions, openPair, type PairOptions} from "./pair.js";
 import {integer, largestSeed, number, numberIn} from "./parse.js";
 
@@ -77,7 +76,7 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
     const {maxTokens, threshold, sequences, seed, mode, strategy, order, tieMargin, fluency} = options;
     const prompts = (await loadPrompts(options.prompts)).slice(0, limit);
     const {llama, model, agent, threads, close} = await openPair(options);
-    const progress = new Progress();
+    const progress = new EvalProgress();
     const controller = new AbortController();
     const stop = () => {
         if (controller.signal.aborted) process.exit(interrupted);
@@ -101,18 +100,18 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
             ...(alignerTemplate === undefined ? {} : {alignerTemplate}),
             ...(run === undefined ? {} : {runDirectory: run}),
             ...threads,
-            onProgress: (state) => progress.show(describe(state)),
+            onProgress: (state) => progress.show(state),
             signal: controller.signal
         });
         progress.clear();
         if (options.json) printJson(result);
-        else printLines(report(result, run, painter(terminal().color)));
+        else printLines(evaluationLines(result, run, terminal()));
     } catch (error) {
         progress.clear();
         if (!(error instanceof Interrupted)) throw error;
         process.exitCode = interrupted;
         const saved = run === undefined ? "" : `; the same command goes on from what is in ${run}`;
-        process.stderr.write(`mara: interrupted${saved}\n`);
+        process.stderr.write(`mara: interrupted${visible(saved)}\n`);
     } finally {
         process.off("SIGINT", stop);
         await close();
@@ -120,81 +119,6 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
 }
 
 class Interrupted extends Error {}
-
-function describe({side, phase, done, total, sidesDone, sides}: EvaluationProgress): string {
-    return `${side} (${sidesDone + 1} of ${sides})  ${phase} ${done} of ${total}`;
-}
-
-function report(result: EvaluationResult, run: string | undefined, paint: Paint): string[] {
-    const {config, pairs, aligned, others, dial, timing} = result;
-    const pairRow = (pair: PairResult) => [
-        pair.other,
-        config.rewards[pair.reward] ?? "",
-        ...[pair.wins, pair.ties, pair.losses].map(String),
-        pair.preferenceRate.value === null ? "–" : percent(pair.preferenceRate.value),
-        points(pair.difference.value),
-        (pair.difference.interval95 ?? []).map(points).join(" to ")
-    ];
-    const value = (number: number | null, format = short) => (number === null ? "–" : format(number));
-    const sideRow = (side: SideResult) => [
-        side.name,
-        ...side.rewards.map(({mean}) => value(mean)),
-        value(side.words.value),
-        value(side.distinct2),
-        value(side.repetition.value, percent),
-        ...(config.fluency ? [value(side.perplexity.value)] : []),
-        short(side.decodesPerToken),
-        (timing[side.name]?.tokensPerSecond ?? 0).toFixed(0)
-    ];
-    const right = (count: number) => Array<"right">(count).fill("right");
-    const failed = [aligned, ...others].flatMap(({rewards}) => rewards).reduce((sum, each) => sum + each.failed, 0);
-    const sideHead = ["", ...config.rewards, "words", "distinct-2", "repetition"];
-    return [
-        "",
-        paint("bold", `Which answer is preferred, over ${plural(config.prompts, "prompt")}`),
-        "",
-        ...table(
-            ["aligned against", "by", "wins", "ties", "losses", "preferred", "difference", "95 % interval"],
-            pairs.map(pairRow),
-            ["left", "left", ...right(6)],
-            paint
-        ),
-        "",
-        paint("bold", "What the answers are like"),
-        "",
-        ...table(
-            [...sideHead, ...(config.fluency ? ["perplexity"] : []), "decodes/token", "tokens/s"],
-            [aligned, ...others].map(sideRow),
-            ["left", ...right(sideHead.length + 2)],
-            paint
-        ),
-        ...(dial.length === 0 ? [] : ["", paint("bold", "The threshold dial"), "", ...dialTable(result, paint)]),
-        ...(failed === 0 ? [] : ["", `${plural(failed, "score")} missing: the reward failed`]),
-        ...(run === undefined ? [] : ["", ...facts([["report", join(run, "report.html")]], paint)])
-    ];
-}
-
-function dialTable({dial, config}: EvaluationResult, paint: Paint): string[] {
-    return table(
-        ["threshold", "preferred", "difference", config.rewards[0] ?? "", "perplexity", "decodes/token"],
-        dial.map(({threshold, pair, side}) => [
-            String(threshold),
-            pair.preferenceRate.value === null ? "–" : percent(pair.preferenceRate.value),
-            points(pair.difference.value),
-            ...[side.rewards[0]?.mean ?? null, side.perplexity.value].map((each) =>
-                each === null ? "–" : short(each)
-            ),
-            short(side.decodesPerToken)
-        ]),
-        ["left", ...Array<"right">(5).fill("right")],
-        paint
-    );
-}
-
-/** A difference of shares, in percentage points. */
-function points(value: number | null): string {
-    return value === null ? "–" : `${value < 0 ? "" : "+"}${(100 * value).toFixed(1)}`;
-}
 
 function collect(value: string, previous: string[] = []): string[] {
     if (value.trim() === "") throw invalidArgument("--reward and --against", "a text", value);

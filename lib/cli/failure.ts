@@ -1,6 +1,8 @@
 /** Failures as the command line reports them: one line on stderr, an exit code, and a stack only for those who ask. */
+import {inspect} from "node:util";
 import {CommanderError} from "commander";
 import {MaraError} from "../errors.js";
+import {visible} from "../visible.js";
 
 /** What a shell reports for a program that Ctrl-C ended. */
 export const interrupted = 130;
@@ -11,7 +13,7 @@ export function fail(error: unknown): void {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     process.exitCode = 1;
     process.stderr.write(`mara: ${describe(error)}\n`);
-    if (process.env.MARA_DEBUG) console.error(error);
+    if (process.env.MARA_DEBUG) process.stderr.write(`${visible(inspect(error), {lines: true, most: 20_000})}\n`);
 }
 
 /** Runs a program to its end; where it waits for what never comes, the process ends with a failure. */
@@ -43,7 +45,7 @@ function isMissingPeer(error: Error & {code?: string}): boolean {
 }
 
 function oneLine(text: string): string {
-    return text.replace(/\s*\n\s*/g, " ").trim();
+    return visible(text.replace(/\s*\n\s*/g, " ").trim());
 }
 
 /** Warnings in the same one-line form; Node's own adds a process id and advice about flags of node. */

@@ -38,6 +38,14 @@ export function pad(text: string, width: number, align: "left" | "right" = "left
     return align === "left" ? text + fill : fill + text;
 }
 
+/** As much of a text without styles as fits into `width` columns, with an ellipsis where something is left out. */
+export function cutTo(text: string, width: number): string {
+    if (stringWidth(text) <= width) return text;
+    let cut = [...text];
+    while (cut.length > 0 && stringWidth(cut.join("")) >= width) cut = cut.slice(0, -1);
+    return `${cut.join("")}…`;
+}
+
 /** Two texts side by side, each wrapped into half of the width. */
 export function sideBySide(left: string, right: string, width: number, paint: Paint): string[] {
     const gutter = ` ${paint("dim", "│")} `;
@@ -67,6 +75,33 @@ export function table(
     const line = (cells: readonly string[]) =>
         `  ${cells.map((cell, i) => pad(cell, widths[i] ?? 0, align[i])).join("   ")}`.trimEnd();
     return [paint("dim", line(header)), ...rows.map(line)];
+}
+
+/**
+ * A table where it fits into `width`; otherwise with rows and columns exchanged; otherwise a block a row, its first cell above what the
+ * other columns hold.
+ */
+export function fittingTable(
+    header: readonly string[],
+    rows: readonly (readonly string[])[],
+    align: readonly ("left" | "right")[],
+    {paint, width}: {paint: Paint; width: number}
+): string[] {
+    const fits = (lines: readonly string[]) => lines.every((line) => stringWidth(line) <= width);
+    const asGiven = table(header, rows, align, paint);
+    if (fits(asGiven)) return asGiven;
+    const [titles = [], ...others] = header.map((name, i) => [name, ...rows.map((row) => row[i] ?? "")]);
+    const sides: ("left" | "right")[] = ["left", ...rows.map(() => "right" as const)];
+    const exchanged = table(titles, others, sides, paint);
+    if (rows.length > 1 && fits(exchanged)) return exchanged;
+    return rows.flatMap(([first = "", ...cells], i) => [
+        ...(i > 0 ? [""] : []),
+        ...wrap(`${header[0]} ${first}`.trim(), width - 2).map((line) => `  ${line}`),
+        ...facts(
+            cells.map((cell, j) => [header[j + 1] ?? "", cell] as const),
+            paint
+        ).map((line) => `  ${line}`)
+    ]);
 }
 
 /** Decimal units, as file managers count. */

@@ -3,6 +3,7 @@ import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import type {TensorName} from "../agent/state-dict.js";
+import {visible} from "../visible.js";
 import {bytes, facts, integer, painter, short, table, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {resolveModel} from "./pair.js";
@@ -116,9 +117,11 @@ function draw({model, kernel, tensors, ...agent}: Description): string[] {
         const verdict = model.fits
             ? paint("green", "fits")
             : paint("red", `does not fit: its embedding size is ${model.width}`);
-        rows.push(["model", `${model.path} ${verdict}`]);
+        rows.push(["model", `${visible(model.path)} ${verdict}`]);
     }
-    const metadata = Object.entries(agent.metadata);
+    const metadata = Object.entries(agent.metadata).map(
+        ([name, value]) => [visible(name, {most: 60}), visible(value, {most: 300})] as const
+    );
     const cells = tensors.map(({name, dtype, shape, min, max, mean}) => [
         name,
         dtype,
@@ -126,7 +129,7 @@ function draw({model, kernel, tensors, ...agent}: Description): string[] {
         ...[min, max, mean].map(short)
     ]);
     return [
-        paint("bold", agent.path),
+        paint("bold", visible(agent.path)),
         ...facts(rows, paint),
         ...(metadata.length > 0 ? ["", paint("bold", "Metadata"), ...facts(metadata, paint)] : []),
         "",

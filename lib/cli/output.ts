@@ -1,12 +1,19 @@
 /** What commands print with. Answers and results go to stdout, everything about them to stderr. */
 import {clearScreenDown, moveCursor} from "node:readline";
+import {visible, visibleJson} from "../visible.js";
+import {cutTo} from "./format.js";
 
 export function printLines(lines: readonly string[]): void {
     process.stdout.write(`${lines.join("\n")}\n`);
 }
 
 export function printJson(value: object): void {
-    process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    process.stdout.write(`${visibleJson(value, 2)}\n`);
+}
+
+/** The same on one line. */
+export function printJsonLine(value: object): void {
+    process.stdout.write(`${visibleJson(value)}\n`);
 }
 
 /** A line on stderr that is overwritten by the next one. Silent unless stderr is a terminal. */
@@ -15,7 +22,7 @@ export class Progress {
 
     show(text: string): void {
         if (!this.#stream.isTTY) return;
-        this.#stream.write(`\r\x1b[2K${text.slice(0, this.#stream.columns - 1)}`);
+        this.#stream.write(`\r\x1b[2K${cutTo(visible(text), this.#stream.columns - 1)}`);
     }
 
     clear(): void {

@@ -95,12 +95,15 @@ async function runCommand(text: string, {aligned, raw, aligner}: Sides): Promise
             const threshold = numberIn("/threshold", 0, 1)(value);
             aligner.configure({threshold});
             aligned.configure({threshold});
+            printLines([`A token is accepted from now on if its accept probability is above ${threshold}.`]);
         } else if (name === "/align" && /^(on|off)$/.test(value)) {
             aligner.enabled = value === "on";
+            printLines([aligner.enabled ? "The agent decides." : "The model answers as it is, without the agent."]);
         } else if (name === "/stats") {
             printLines(describeStats(aligned.stats() ?? aligner.stats()));
         } else if (name === "/clear") {
             await Promise.all([aligned.reset(), raw?.reset()]);
+            printLines(["The conversation is forgotten."]);
         } else {
             printLines(help);
         }

@@ -2,6 +2,7 @@
 import type {LlamaChatResponseChunk, LlamaModel, Token} from "node-llama-cpp";
 import type {DecisionEvent} from "../align/aligner.js";
 import {type ChoiceView, rejectedRanks, type TraceSettings, viewChoice} from "../report/token-view.js";
+import {visible} from "../visible.js";
 import type {Paint, Style} from "./format.js";
 
 /** A stretch of text that came at once, usually one token. */
@@ -123,7 +124,7 @@ const fallbackStyle: Style = ["red", "underline"];
 
 /** Where there is no colour, the marks of `git diff --word-diff`. */
 export function renderPiece(piece: Piece, paint: Paint, color: boolean): string {
-    const rejected = piece.rejected.map(visible);
+    const rejected = piece.rejected.map((text) => visible(text.replaceAll("\n", "⏎")));
     if (piece.moreRejected > 0) rejected.push(`+${piece.moreRejected}`);
     const struck = rejected.map((text, i) => {
         // Parts of words need something between them, or two rejected endings would read as one.
@@ -133,7 +134,8 @@ export function renderPiece(piece: Piece, paint: Paint, color: boolean): string 
     return struck.join("") + renderText(piece, paint, color);
 }
 
-function renderText({text, rank, fallback, thought}: Piece, paint: Paint, color: boolean): string {
+function renderText({rank, fallback, thought, ...piece}: Piece, paint: Paint, color: boolean): string {
+    const text = visible(piece.text, {lines: true});
     if (thought) return paint("dim", text);
     if (rank === 0 && !fallback) return text;
     if (!color) return mark(text, (word) => (fallback ? `{!${word}!}` : `{+${word}+}`));
@@ -145,10 +147,6 @@ function renderText({text, rank, fallback, thought}: Piece, paint: Paint, color:
 function mark(text: string, style: (word: string) => string): string {
     const [, before = "", word = "", after = ""] = /^(\s*)([\s\S]*?)(\s*)$/.exec(text) ?? [];
     return word === "" ? text : before + style(word) + after;
-}
-
-function visible(text: string): string {
-    return text.replace(/\n/g, "⏎").replace(/\p{Cc}/gu, "·");
 }
 
 export function render(pieces: readonly Piece[], paint: Paint, color: boolean): string {

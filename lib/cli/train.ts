@@ -3,6 +3,7 @@ import {resolve} from "node:path";
 import {Command, type Option} from "commander";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
 import {baselines, methods, penalties, presets, type TrainOptions} from "../train/options.js";
+import {visible} from "../visible.js";
 import {interrupted} from "./failure.js";
 import {facts, painter, percent, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
@@ -143,7 +144,9 @@ function report(
     }
     const paint = painter(terminal().color);
     if (!completed) {
-        printLines([`Interrupted; a checkpoint is written. Go on with: mara train --out ${flags.out} --resume`]);
+        printLines([
+            `Interrupted; a checkpoint is written. Go on with: mara train --out ${visible(flags.out)} --resume`
+        ]);
         return;
     }
     const figures: [string, string][] =
@@ -163,7 +166,9 @@ function report(
                     ],
                     ["updates", String(last.updates)]
                 ];
-    printLines(facts([["agent", paint("bold", paths.agent)], ["report", paths.report], ...figures], paint));
+    printLines(
+        facts([["agent", paint("bold", visible(paths.agent))], ["report", visible(paths.report)], ...figures], paint)
+    );
 }
 
 function optionsOf(flags: Flags): TrainOptions {

@@ -1,0 +1,50 @@
+/**
+ * Text from outside (files, file names, models, other libraries' messages) on its way to a terminal. A terminal obeys control
+ * characters and reorders by bidi controls, so an untrusted file could otherwise print lines that this package never wrote.
+ */
+
+/** C0 with DEL, C1, line and paragraph separator, and the controls of the bidi algorithm. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+const mostCharacters = 2000;
+
+export interface VisibleOptions {
+    /** Line feeds stay as they are, and tabs become four spaces. Default false. */
+    lines?: boolean;
+    /** A text longer than one and a half times this is cut to this many characters, and how many more there are is said. Default 2000. */
+    most?: number;
+}
+
+/** `text` with every character that a terminal would obey shown by its code, such as `\x1b` or `\u202e`, and of bounded length. */
+export function visible(text: string, {lines = false, most = mostCharacters}: VisibleOptions = {}): string {
+    const shown = bounded(text, most);
+    if (!lines) return shown.replace(unsafe, code);
+    return shown
+        .replaceAll("\r\n", "\n")
+        .replaceAll("\t", "    ")
+        .replace(unsafe, (character) => (character === "\n" ? character : code(character)));
+}
+
+/** JSON that is safe to print: what `JSON.stringify` leaves as it is, C1 and bidi controls, is escaped too. */
+export function visibleJson(value: unknown, space?: number): string {
+    return JSON.stringify(value, null, space).replace(unsafe, (character) =>
+        // The line feeds of an indented text; those of strings are escaped already.
+        character === "\n" ? character : unicode(character)
+    );
+}
+
+/** With some play, so that what was cut once and then got some words around it is not cut again. */
+function bounded(text: string, most: number): string {
+    if (text.length <= 1.5 * most) return text;
+    return `${text.slice(0, most)}… (${(text.length - most).toLocaleString("en-US")} more characters)`;
+}
+
+function code(character: string): string {
+    const value = character.charCodeAt(0);
+    return value < 0x100 ? `\\x${value.toString(16).padStart(2, "0")}` : unicode(character);
+}
+
+function unicode(character: string): string {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
