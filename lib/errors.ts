@@ -56,20 +56,37 @@ export class MaraError extends Error {
     }
 }
 
-/** The invalid-argument error in the one wording used everywhere. */
-export function invalidArgument(name: string, expected: string, received: unknown): MaraError {
-    return new MaraError("INVALID_ARGUMENT", `Expected ${expected} for ${name} but received ${describe(received)}`);
+/** The invalid-argument error in the one wording used everywhere; `hint` follows what was received. */
+export function invalidArgument(name: string, expected: string, received: unknown, hint = ""): MaraError {
+    const message = `Expected ${expected} for ${name} but received ${describe(received)}${hint}`;
+    return new MaraError("INVALID_ARGUMENT", message);
 }
 
+/** What a failure says of itself, whatever was thrown. */
+export function reasonOf(error: unknown): string {
+    try {
+        return error instanceof Error ? error.message : String(error);
+    } catch {
+        return "it threw what cannot be shown";
+    }
+}
+
+/** Longest text that is shown of what was received, in characters. */
+const longestShown = 100;
+
 function describe(value: unknown): string {
-    if (typeof value === "string") return JSON.stringify(value);
+    if (typeof value === "string")
+        return JSON.stringify(value.length > longestShown ? `${value.slice(0, longestShown)}…` : value);
     if (typeof value === "function") return "a function";
-    if (typeof value === "bigint") return `${value}n`;
-    if (value !== null && typeof value === "object") {
-        const name = value.constructor?.name ?? "object";
+    if (typeof value === "bigint") return `${String(value).slice(0, longestShown)}n`;
+    if (value === null || typeof value !== "object") return String(value);
+    try {
+        const name = String(value.constructor?.name ?? "object").slice(0, longestShown);
         return ArrayBuffer.isView(value)
             ? `${name}(${(value as unknown as {length?: number}).length ?? value.byteLength})`
             : name;
+    } catch {
+        // A proxy or a getter of the caller's threw.
+        return "object";
     }
-    return String(value);
 }

@@ -1,6 +1,6 @@
 export {MaraAgent, type MaraAgentOptions, type MaraAgentSaveOptions} from "./agent/agent.js";
 export {createAlignedContext} from "./align/aligned-context.js";
-export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener} from "./align/aligner.js";
+export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/aligner.js";
 export type {AlignerStats} from "./align/decide/stats.js";
 export type {
     AlignedContextOptions,

@@ -1,5 +1,5 @@
 import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
-import {invalidArgument, MaraError} from "../errors.js";
+import {MaraError} from "../errors.js";
 import {Aligner, requireAgent} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
 import type {Backend} from "./backend/backend.js";
@@ -11,14 +11,7 @@ import {requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
 import {asToken, contextInternals, sequenceInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {withThreads} from "./node-llama-cpp/threads.js";
-import {
-    type AlignedContextOptions,
-    maxTopK,
-    pickSettings,
-    requireInteger,
-    requireOneOf,
-    resolveSettings
-} from "./options.js";
+import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
 
 /** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
@@ -38,12 +31,9 @@ export async function createAlignedContext(
     model: LlamaModel,
     options: AlignedContextOptions
 ): Promise<{context: LlamaContext; aligner: Aligner}> {
-    if (typeof options !== "object" || options === null) throw invalidArgument("options", "an object", options);
-    const {settings: given, others} = pickSettings(options);
+    const {settings: given, others} = pickSettings(checkContextOptions(options));
     const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
-    requireOneOf("mode", mode, ["auto", "lanes", "serial"]);
-    if (lanes !== undefined) requireInteger("lanes", lanes, 1, Number.MAX_SAFE_INTEGER);
-    const scheduler = schedulerOf(waves);
+    const scheduler = waves === "auto" ? new LearnedWaves() : new FixedWaves(waves);
     requireAlignable(model, contextOptions.swaFullCache);
     requireAgent(given.agent, model.embeddingVectorSize);
     if (model.llama.gpu === "cuda") given.agent._preferCuda();
@@ -89,15 +79,6 @@ export async function createContext(
     // Hidden states without touching any memory: node-llama-cpp's own switch for embedding contexts.
     const context = await model.createContext({...options, _embeddings: true} as typeof options);
     return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
-}
-
-/** @throws MaraError INVALID_ARGUMENT */
-function schedulerOf(waves: AlignedContextOptions["waves"]): WaveScheduler {
-    if (waves === "auto") return new LearnedWaves();
-    if (!Array.isArray(waves) || waves.length === 0)
-        throw invalidArgument("waves", '"auto" or a non-empty array of integers', waves);
-    for (const [i, size] of waves.entries()) requireInteger(`waves[${i}]`, size, 1, maxTopK);
-    return new FixedWaves(waves);
 }
 
 const warned = new Set<string>();
@@ -148,7 +129,7 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
 function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void {
     const internals = sequenceInternals(sequence);
     const id = internals._sequenceId;
-    aligner._forget(id);
+    aligner._begin(id, sequence);
     const resolve = internals._resolveSamplerConfig;
     internals._resolveSamplerConfig = (options) => {
         const config = resolve.call(sequence, options);

@@ -1,11 +1,21 @@
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument, MaraError} from "../errors.js";
+import {check} from "../validation/check.js";
+import {notify} from "../validation/notify.js";
+import {func} from "../validation/schemas.js";
 import type {Decision} from "./decide/decision.js";
 import {type AlignerStats, emptyStats} from "./decide/stats.js";
 import {randomStream, type SequenceState} from "./hook/token-chooser.js";
 import {sequenceInternals} from "./node-llama-cpp/internals.js";
-import {type AlignerSettings, type Mode, mergeSettings, type ResolvedSettings, resolveSettings} from "./options.js";
+import {
+    type AlignerSettings,
+    checkSettings,
+    type Mode,
+    mergeSettings,
+    type ResolvedSettings,
+    resolveSettings
+} from "./options.js";
 
 /** A candidate as a listener sees it. */
 export interface DecidedCandidate {
@@ -16,10 +26,8 @@ export interface DecidedCandidate {
     acceptProbability: number | null;
 }
 
-/** One decision, reported after its token was chosen. */
-export interface DecisionEvent {
-    /** The sequence's number within its context. */
-    sequence: number;
+/** One decision, as plain data. */
+export interface DecisionRecord {
     /** Index in the context at which the token goes. */
     position: number;
     /** Most probable first: the index is the rank. */
@@ -32,7 +40,13 @@ export interface DecisionEvent {
     waves: number;
 }
 
-export type DecisionListener = (event: DecisionEvent) => void;
+/** One decision, reported after its token was chosen. */
+export interface DecisionEvent extends DecisionRecord {
+    /** The sequence that generates. */
+    sequence: LlamaContextSequence;
+}
+
+export type DecisionListener = (event: DecisionEvent) => unknown;
 
 /** Steers, observes and counts the alignment of one context. Made by `createAlignedContext`. */
 export class Aligner {
@@ -41,7 +55,9 @@ export class Aligner {
     readonly #context: LlamaContext;
     readonly #states = new Map<number, SequenceState>();
     readonly #overrides = new Map<number, Partial<AlignerSettings>>();
-    readonly #listeners = new Set<DecisionListener>();
+    readonly #sequences = new Map<number, LlamaContextSequence>();
+    /** A listener without a sequence hears all of them. */
+    readonly #listeners = new Set<{listener: DecisionListener; sequence: LlamaContextSequence | undefined}>();
     #settings: ResolvedSettings;
     #stats = emptyStats();
     #disposed = false;
@@ -76,8 +92,7 @@ export class Aligner {
     configure(partial: Partial<AlignerSettings>, sequence?: LlamaContextSequence): void {
         if (this.#disposed)
             throw new MaraError("ALIGNER_DISPOSED", "The aligner is disposed. Create a new aligned context.");
-        if (typeof partial !== "object" || partial === null)
-            throw invalidArgument("the aligner's settings", "an object", partial);
+        checkSettings(partial);
         if ("agent" in partial) {
             const {model} = this.#context;
             requireAgent(partial.agent, model.embeddingVectorSize);
@@ -106,13 +121,17 @@ export class Aligner {
     }
 
     /**
-     * Calls `listener` after every decision. A listener's error is printed and does not disturb the generation.
+     * Calls `listener` after every decision, of the whole context or of one sequence. What a listener throws or rejects with does
+     * not disturb the generation; it is told once for each listener, as a warning. A listener's promise is not waited for.
      * @returns a function that ends it
+     * @throws MaraError INVALID_ARGUMENT
      */
-    onDecision(listener: DecisionListener): () => void {
-        if (typeof listener !== "function") throw invalidArgument("listener", "a function", listener);
-        this.#listeners.add(listener);
-        return () => void this.#listeners.delete(listener);
+    onDecision(listener: DecisionListener, sequence?: LlamaContextSequence): () => void {
+        check(func<DecisionListener>(), listener, "listener");
+        if (sequence !== undefined) this.#idOf(sequence);
+        const entry = {listener, sequence};
+        this.#listeners.add(entry);
+        return () => void this.#listeners.delete(entry);
     }
 
     /** Ends the alignment. The context goes on as a plain one, and the agent is no longer needed. */
@@ -150,27 +169,24 @@ export class Aligner {
     }
 
     /** @internal A sequence number is given out anew: nothing of its last holder stays. */
-    _forget(id: number): void {
+    _begin(id: number, sequence: LlamaContextSequence): void {
         this.#states.delete(id);
         this.#overrides.delete(id);
+        this.#sequences.set(id, sequence);
     }
 
     /** @internal */
-    _report({sequence, position, candidates, verdicts, chosen, fallback, waves}: Decision): void {
-        if (this.#listeners.size === 0) return;
+    _report({sequence: id, position, candidates, verdicts, chosen, fallback, waves}: Decision): void {
+        const sequence = this.#sequences.get(id) as LlamaContextSequence;
+        const listening = [...this.#listeners].filter((one) => (one.sequence ?? sequence) === sequence);
+        if (listening.length === 0) return;
         const decided = candidates.map(({token, probability}, rank) => ({
             token: token as Token,
             probability,
             acceptProbability: verdicts[rank] ?? null
         }));
         const event = {sequence, position, candidates: decided, chosenRank: chosen as number, fallback, waves};
-        for (const listener of this.#listeners) {
-            try {
-                listener(event);
-            } catch (error) {
-                console.error("node-llama-mara: a decision listener threw", error);
-            }
-        }
+        for (const {listener} of listening) notify(listener, "A decision listener", event);
     }
 
     #apply(id: number, reseed: boolean): void {

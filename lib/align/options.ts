@@ -1,6 +1,17 @@
 import type {LlamaContextOptions} from "node-llama-cpp";
+import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
-import {invalidArgument} from "../errors.js";
+import {check, options} from "../validation/check.js";
+import {
+    boolean,
+    contextOptions,
+    finiteAboveZero,
+    integer,
+    numberAboveZero,
+    numberIn,
+    oneOf,
+    seed
+} from "../validation/schemas.js";
 
 /** How candidates are drawn from the model's next-token distribution (paper §4; the reference implementation's defaults). */
 export interface CandidateOptions {
@@ -90,15 +101,58 @@ const defaults = {
     enabled: true
 } as const;
 
-const candidateKeys = ["topK", "topP", "minP", "temperature"];
-const settingKeys = ["agent", "strategy", "order", "threshold", "fallbackIndex", "seed", "enabled"];
+export const candidateSchema = options({
+    topK: integer(1, maxTopK).optional(),
+    topP: numberAboveZero(1).optional(),
+    minP: numberIn(0, 1).optional(),
+    temperature: finiteAboveZero.optional()
+});
+
+export const strategySchema = oneOf(["first", "random", "max-prob"]);
+export const orderSchema = oneOf(["best-first", "top-last", "reverse"]);
+export const modeSchema = oneOf(["auto", "lanes", "serial"]);
+export const wavesSchema = z
+    .array(integer(1, maxTopK), "a non-empty array of integers")
+    .min(1, {error: "a non-empty array of integers", abort: true});
+
+/** The agent is checked by `requireAgent`, which knows the model. */
+const settings = {
+    agent: z.unknown().optional(),
+    candidates: candidateSchema.optional(),
+    strategy: strategySchema.optional(),
+    order: orderSchema.optional(),
+    threshold: numberIn(0, 1).optional(),
+    fallbackIndex: integer(0).optional(),
+    seed: seed.optional(),
+    enabled: boolean.optional()
+};
+
+const settingsSchema = options(settings);
+
+const contextSchema = options({
+    ...contextOptions,
+    ...settings,
+    mode: modeSchema.optional(),
+    lanes: integer(1).optional(),
+    waves: z.union([z.literal("auto"), wavesSchema], '"auto" or a non-empty array of integers').optional()
+});
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function checkSettings(given: Partial<AlignerSettings>): z.output<typeof settingsSchema> {
+    return check(settingsSchema, given, "the aligner's settings", "");
+}
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function checkContextOptions(given: AlignedContextOptions): AlignedContextOptions {
+    return check(contextSchema, given, "options", "") as AlignedContextOptions;
+}
 
 /** Splits aligner settings from the options that belong to node-llama-cpp or to the mode. */
 export function pickSettings(options: AlignedContextOptions): {
     settings: AlignerSettings;
     others: AlignedContextOptions;
 } {
-    const isSetting = (key: string) => key === "candidates" || settingKeys.includes(key);
+    const isSetting = (key: string) => Object.hasOwn(settings, key);
     const pick = (wanted: boolean) =>
         Object.fromEntries(Object.entries(options).filter(([key]) => isSetting(key) === wanted));
     return {
@@ -122,46 +176,7 @@ export function mergeSettings(
  * @throws MaraError INVALID_ARGUMENT
  */
 export function resolveSettings(change: Partial<AlignerSettings>, base?: ResolvedSettings): ResolvedSettings {
-    const {candidates = {}, ...rest} = change;
-    if (typeof candidates !== "object" || candidates === null)
-        throw invalidArgument("candidates", "an object", candidates);
-    requireKnown("candidates", candidates, candidateKeys);
-    requireKnown("the aligner's settings", rest, settingKeys);
+    const {candidates, ...rest} = checkSettings(change);
     const given = Object.entries({...candidates, ...rest}).filter(([, value]) => value !== undefined);
-    const resolved = {...defaults, ...base, ...Object.fromEntries(given)} as ResolvedSettings;
-
-    requireInteger("candidates.topK", resolved.topK, 1, maxTopK);
-    if (typeof resolved.topP !== "number" || !(resolved.topP > 0 && resolved.topP <= 1))
-        throw invalidArgument("candidates.topP", "a number in (0, 1]", resolved.topP);
-    requireNumber("candidates.minP", resolved.minP, 0, 1);
-    if (!(Number.isFinite(resolved.temperature) && resolved.temperature > 0))
-        throw invalidArgument("candidates.temperature", "a finite number above 0", resolved.temperature);
-    requireOneOf("strategy", resolved.strategy, ["first", "random", "max-prob"]);
-    requireOneOf("order", resolved.order, ["best-first", "top-last", "reverse"]);
-    requireNumber("threshold", resolved.threshold, 0, 1);
-    requireInteger("fallbackIndex", resolved.fallbackIndex, 0, Number.MAX_SAFE_INTEGER);
-    requireInteger("seed", resolved.seed, 0, 2 ** 32 - 1);
-    if (typeof resolved.enabled !== "boolean") throw invalidArgument("enabled", "a boolean", resolved.enabled);
-    return resolved;
-}
-
-export function requireInteger(name: string, value: unknown, least: number, most: number): void {
-    if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return;
-    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
-    throw invalidArgument(name, `an integer ${range}`, value);
-}
-
-export function requireOneOf(name: string, value: unknown, allowed: readonly string[]): void {
-    if (allowed.includes(value as string)) return;
-    throw invalidArgument(name, `one of ${allowed.map((item) => JSON.stringify(item)).join(", ")}`, value);
-}
-
-export function requireNumber(name: string, value: unknown, least: number, most: number): void {
-    if (typeof value === "number" && value >= least && value <= most) return;
-    throw invalidArgument(name, `a number in [${least}, ${most}]`, value);
-}
-
-function requireKnown(name: string, value: object, known: readonly string[]): void {
-    const unknown = Object.keys(value).find((key) => !known.includes(key));
-    if (unknown !== undefined) throw invalidArgument(name, `only ${known.join(", ")}`, unknown);
+    return {...defaults, ...base, ...Object.fromEntries(given)} as ResolvedSettings;
 }

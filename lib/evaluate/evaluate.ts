@@ -4,9 +4,12 @@ import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {writeWhole} from "../agent/agent-file.js";
 import {requireAgent} from "../align/aligner.js";
+import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
 import {invalidArgument} from "../errors.js";
-import {loadPrompts, type Prompt} from "../prompts/prompts.js";
+import {loadPrompts} from "../prompts/prompts.js";
 import {openReward} from "../rewards/open.js";
+import {notify} from "../validation/notify.js";
+import {asPrompt} from "../validation/sources.js";
 import {dialSvg} from "./dial-chart.js";
 import {type EvaluateOptions, type EvaluationProgress, resolveOptions, type Settings} from "./options.js";
 import {describeModel, hashOfAgent, loadModel} from "./plans.js";
@@ -27,14 +30,14 @@ export interface Evaluation {
  * @throws MaraError INVALID_ARGUMENT, RUN_CHANGED, PROMPTS_*, REWARD_*, AGENT_*, MODEL_NOT_FOUND, WRITE_FAILED; the signal's reason
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-    const settings = resolveOptions(options);
+    const resolved = resolveOptions(options);
     const closers: (() => Promise<void> | void)[] = [];
     try {
-        const setting = await open(options, settings, closers);
+        const setting = await open(resolved, closers);
         const sides = new Sides(setting);
         closers.push(() => sides.close());
         const evaluation = await compare(setting, sides);
-        const {runDirectory} = options;
+        const {runDirectory} = resolved.options;
         if (runDirectory !== undefined) {
             const write = (name: string, text: string) => writeWhole(join(runDirectory, name), Buffer.from(text));
             await write("result.json", `${JSON.stringify(evaluation.result, null, 2)}\n`);
@@ -48,17 +51,17 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 }
 
 async function open(
-    options: EvaluateOptions,
-    settings: Settings,
+    {model: givenModel, options, settings}: ReturnType<typeof resolveOptions>,
     closers: (() => Promise<void> | void)[]
 ): Promise<Setting> {
-    const {model: givenModel, agent: givenAgent, runDirectory, signal, onProgress} = options;
-    const prompts = await promptsOf(options.prompts);
+    const {prompts: given, agent: givenAgent, runDirectory, signal, onProgress} = options;
+    const prompts = typeof given === "string" ? await loadPrompts(given) : Array.from(given, asPrompt);
     const agent = typeof givenAgent === "string" ? await MaraAgent.load(givenAgent) : givenAgent;
     if (agent !== givenAgent) closers.push(() => agent.dispose());
-    const llama = await llamaOf(options, closers);
+    const llama = await llamaOf(givenModel, options, closers);
     const model = typeof givenModel === "string" ? await loadModel(llama, givenModel) : givenModel;
     if (model !== givenModel) closers.push(() => model.dispose());
+    requireAlignable(model, undefined);
     requireAgent(agent, model.embeddingVectorSize);
     const rewards: {key: string; reward: Awaited<ReturnType<typeof openReward>>}[] = [];
     for (const spec of options.rewards) {
@@ -73,15 +76,13 @@ async function open(
     return {llama, model, agent, prompts, rewards, settings, runDirectory, signal, onProgress: progress};
 }
 
-async function promptsOf(given: string | readonly Prompt[]): Promise<readonly Prompt[]> {
-    if (typeof given === "string") return await loadPrompts(given);
-    if (Array.isArray(given) && given.length > 0) return given;
-    throw invalidArgument("prompts", "a file or at least one prompt", given);
-}
-
-async function llamaOf({model, llama}: EvaluateOptions, closers: (() => Promise<void> | void)[]): Promise<Llama> {
+async function llamaOf(
+    model: string | LlamaModel,
+    {llama}: EvaluateOptions,
+    closers: (() => Promise<void> | void)[]
+): Promise<Llama> {
     if (llama !== undefined) return llama;
-    if (typeof model !== "string") return (model as LlamaModel).llama;
+    if (typeof model !== "string") return model.llama;
     const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
     const own = await getLlama({build: "never", logLevel: LlamaLogLevel.error});
     closers.push(() => own.dispose());
@@ -100,7 +101,7 @@ function progressOf(
             seen.size,
             1 + against.length + thresholds.filter((value) => value !== threshold).length
         );
-        onProgress?.({...progress, sidesDone: seen.size - 1, sides} satisfies EvaluationProgress);
+        notify(onProgress, "onProgress", {...progress, sidesDone: seen.size - 1, sides} satisfies EvaluationProgress);
     };
 }
 

@@ -1,19 +1,35 @@
 import type {Llama, LlamaModel} from "node-llama-cpp";
+import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {
     type AlignedContextOptions,
     type CandidateOptions,
+    candidateSchema,
     type Mode,
-    maxTopK,
+    modeSchema,
     type Order,
-    requireInteger,
-    requireNumber,
-    requireOneOf,
-    type Strategy
+    orderSchema,
+    type Strategy,
+    strategySchema,
+    wavesSchema
 } from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
-import type {RewardOptions, RewardSpec} from "../rewards/open.js";
+import {type RewardOptions, type RewardSpec, rewardOptionsSchema, rewardSchema} from "../rewards/open.js";
+import {check, options} from "../validation/check.js";
+import {
+    anyText,
+    boolean,
+    finiteAboveZero,
+    func,
+    integer,
+    llama,
+    numberIn,
+    path,
+    seed,
+    signal
+} from "../validation/schemas.js";
+import {agentSource, modelFields, modelOf, promptsSource} from "../validation/sources.js";
 
 /** Sampling of "raw-sampled" and "bon:N". Defaults: the aligner's candidate settings. */
 export interface EvaluationSampling {
@@ -26,12 +42,13 @@ export interface EvaluationSampling {
 }
 
 export interface EvaluateOptions {
-    /** A .gguf file, or a model that stays the caller's. */
-    model: string | LlamaModel;
+    /** A .gguf file, or a model that stays the caller's. `modelPath` is another name for it. */
+    model?: string | LlamaModel;
+    modelPath?: string;
     /** An agent file, or an agent that stays the caller's. */
     agent: string | MaraAgent;
-    /** A file for `loadPrompts`, or the prompts. */
-    prompts: string | readonly Prompt[];
+    /** A file for `loadPrompts`, or the prompts; a string among them is a prompt without a system prompt. */
+    prompts: string | readonly (Prompt | string)[];
     /** At least one. The first chooses for "bon:N" and judges the threshold dial. */
     rewards: readonly RewardSpec[];
     /** Names, models and folders that the rewards' texts refer to. */
@@ -76,7 +93,8 @@ export interface EvaluateOptions {
     runDirectory?: string;
     /** Loads the models. Default: an instance of its own. */
     llama?: Llama;
-    onProgress?: (progress: EvaluationProgress) => void;
+    /** What it throws or rejects with is told once, as a warning, and disturbs nothing. */
+    onProgress?: (progress: EvaluationProgress) => unknown;
     /** Ends the evaluation: it rejects with the signal's reason. */
     signal?: AbortSignal;
 }
@@ -119,48 +137,65 @@ export type Opponent =
     | {kind: "bon"; name: string; samples: number}
     | {kind: "aligner" | "agent" | "model"; name: string; path: string};
 
+const schema = options({
+    ...modelFields,
+    agent: agentSource,
+    prompts: promptsSource("a file or at least one prompt"),
+    rewards: z.array(rewardSchema, "at least one reward").min(1, "at least one reward"),
+    rewardOptions: rewardOptionsSchema.optional(),
+    against: z.array(z.string("a text"), "at least one").min(1, "at least one").default(["raw"]),
+    maxTokens: integer(1, 1_000_000).default(256),
+    threshold: numberIn(0, 1).default(0.5),
+    thresholds: z.array(numberIn(0, 1), "an array of numbers in [0, 1]").default([]),
+    candidates: candidateSchema.default({}),
+    strategy: strategySchema.default("first"),
+    order: orderSchema.default("best-first"),
+    mode: modeSchema.default("auto"),
+    waves: wavesSchema.default([1, 3, 12]),
+    sampling: options({
+        temperature: finiteAboveZero.default(0.8),
+        topP: numberIn(0, 1).default(0.95),
+        topK: integer(1).default(40)
+    }).prefault({}),
+    seed: seed.default(0),
+    sequences: integer(1, 256).default(4),
+    threads: integer(1, 1024).optional(),
+    contextSize: integer(8, 100_000_000).optional(),
+    fluency: boolean.default(true),
+    tieMargin: z.number("a finite number from 0").min(0, "a finite number from 0").default(0),
+    alignerTemplate: anyText.includes("{answer}", {error: "a text with {answer}"}).default(alignerTemplate),
+    runDirectory: path().optional(),
+    llama: llama.optional(),
+    onProgress: func<(progress: EvaluationProgress) => unknown>().optional(),
+    signal: signal.optional()
+});
+
 /** @throws MaraError INVALID_ARGUMENT */
-export function resolveOptions(options: EvaluateOptions): Settings {
-    if (typeof options !== "object" || options === null) throw invalidArgument("options", "an object", options);
-    const {against = ["raw"], maxTokens = 256, threshold = 0.5, thresholds = [], seed = 0, sequences = 4} = options;
-    if (!Array.isArray(options.rewards) || options.rewards.length === 0)
-        throw invalidArgument("rewards", "at least one reward", options.rewards);
-    if (!Array.isArray(against) || against.length === 0) throw invalidArgument("against", "at least one", against);
-    requireInteger("maxTokens", maxTokens, 1, 1_000_000);
-    requireNumber("threshold", threshold, 0, 1);
-    for (const [i, value] of thresholds.entries()) requireNumber(`thresholds[${i}]`, value, 0, 1);
-    requireInteger("seed", seed, 0, 2 ** 32 - 1);
-    requireInteger("sequences", sequences, 1, 256);
-    if (options.threads !== undefined) requireInteger("threads", options.threads, 1, 1024);
-    if (options.contextSize !== undefined) requireInteger("contextSize", options.contextSize, 8, 100_000_000);
-    const {temperature = 0.8, topP = 0.95, topK = 40} = options.sampling ?? {};
-    if (!(Number.isFinite(temperature) && temperature > 0))
-        throw invalidArgument("sampling.temperature", "a finite number above 0", temperature);
-    requireNumber("sampling.topP", topP, 0, 1);
-    requireInteger("sampling.topK", topK, 1, Number.MAX_SAFE_INTEGER);
-    const {tieMargin = 0, alignerTemplate: template = alignerTemplate, waves = [1, 3, 12]} = options;
-    if (!(Number.isFinite(tieMargin) && tieMargin >= 0))
-        throw invalidArgument("tieMargin", "a finite number from 0", tieMargin);
-    if (!template.includes("{answer}")) throw invalidArgument("alignerTemplate", "a text with {answer}", template);
-    for (const [i, size] of waves.entries()) requireInteger(`waves[${i}]`, size, 1, maxTopK);
-    const {candidates = {}, strategy = "first", order = "best-first", mode = "auto"} = options;
-    requireOneOf("mode", mode, ["auto", "lanes", "serial"]);
-    const opponents = [...new Set(against)].map(parseOpponent);
-    return {
-        against: opponents,
+export function resolveOptions(given: EvaluateOptions): {
+    model: string | LlamaModel;
+    options: EvaluateOptions;
+    settings: Settings;
+} {
+    const checked = check(schema, given, "options", "");
+    const model = modelOf(checked);
+    const {candidates, strategy, order, mode, waves} = checked;
+    const {maxTokens, threshold, sampling, seed, sequences, threads, contextSize, fluency, tieMargin} = checked;
+    const settings = {
+        against: [...new Set(checked.against)].map(parseOpponent),
         maxTokens,
         threshold,
-        thresholds: [...new Set(thresholds)].sort((a, b) => a - b),
-        aligned: {candidates, strategy, order, mode, waves},
-        sampling: {temperature, topP, topK},
+        thresholds: [...new Set(checked.thresholds)].sort((a, b) => a - b),
+        aligned: {candidates: candidates as CandidateOptions, strategy, order, mode, waves},
+        sampling,
         seed,
         sequences,
-        threads: options.threads,
-        contextSize: options.contextSize,
-        fluency: options.fluency ?? true,
+        threads,
+        contextSize,
+        fluency,
         tieMargin,
-        alignerTemplate: template
+        alignerTemplate: checked.alignerTemplate
     };
+    return {model, settings, options: {...checked, prompts: given.prompts} as EvaluateOptions};
 }
 
 function parseOpponent(name: string): Opponent {

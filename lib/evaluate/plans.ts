@@ -6,7 +6,7 @@ import type {Llama, LlamaContext, LlamaModel, Token} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Aligner} from "../align/aligner.js";
-import {MaraError} from "../errors.js";
+import {MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {TraceSettings} from "../report/token-view.js";
@@ -166,11 +166,17 @@ function rewriting(
     };
 }
 
-/** @throws MaraError MODEL_NOT_FOUND */
+/** @throws MaraError MODEL_NOT_FOUND, MODEL_UNSUPPORTED */
 export async function loadModel(llama: Llama, file: string): Promise<LlamaModel> {
     const path = resolve(file);
     describeFile(path);
-    return await llama.loadModel({modelPath: path});
+    try {
+        return await llama.loadModel({modelPath: path});
+    } catch (error) {
+        throw new MaraError("MODEL_UNSUPPORTED", `Could not load the model ${path}: ${reasonOf(error)}`, {
+            cause: error
+        });
+    }
 }
 
 /** Tells one model from another without reading gigabytes. */

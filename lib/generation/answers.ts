@@ -1,9 +1,13 @@
 /** Answers of many prompts in the parallel sequences of one context, plain or aligned. */
 import type {LlamaContext, Token} from "node-llama-cpp";
+import {z} from "zod";
 import {alignerOf} from "../align/aligned-context.js";
-import {requireInteger} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
+import {check, options as optionsOf} from "../validation/check.js";
+import {notify} from "../validation/notify.js";
+import {context as contextSchema, func, integer, numberIn, seed as seedSchema, signal} from "../validation/schemas.js";
+import {checkPrompts} from "../validation/sources.js";
 import {promptTokens, stopTriggers} from "./prompt-tokens.js";
 import {type Answer, type SamplingOptions, Slot} from "./slot.js";
 
@@ -14,13 +18,30 @@ export interface AnswerOptions extends SamplingOptions {
     maxTokens: number;
     /** How many prompts are answered at a time. Default: all sequences that the context has left. */
     sequences?: number;
-    /** The tokens that are read before each answer. Default: `promptTokens`. */
+    /** The tokens that are read before each answer, at least one. Default: `promptTokens`. What it throws ends the answering. */
     tokensOf?: (prompt: Prompt, index: number) => Token[];
-    /** Called as each answer ends. */
-    onAnswer?: (answer: Answer, index: number) => void;
+    /** Called as each answer ends. What it throws or rejects with is told once, as a warning, and disturbs nothing. */
+    onAnswer?: (answer: Answer, index: number) => unknown;
     /** Ends the answering between two tokens: the promise rejects with the signal's reason. */
     signal?: AbortSignal;
 }
+
+const temperature = z.number("a finite number from 0").min(0, "a finite number from 0");
+
+const schema = optionsOf({
+    maxTokens: integer(1),
+    sequences: integer(1).optional(),
+    tokensOf: func<NonNullable<AnswerOptions["tokensOf"]>>().optional(),
+    onAnswer: func<NonNullable<AnswerOptions["onAnswer"]>>().optional(),
+    signal: signal.optional(),
+    temperature: temperature.optional(),
+    topP: numberIn(0, 1).optional(),
+    topK: integer(0, 2 ** 31 - 1).optional(),
+    minP: numberIn(0, 1).optional(),
+    seed: seedSchema.optional()
+});
+
+const tokensSchema = z.array(integer(0, 2 ** 31 - 1), "an array of tokens").min(1, "at least one token");
 
 export interface Block {
     answers: Answer[];
@@ -40,7 +61,7 @@ export function promptsPerBlock(sequences: number): number {
 }
 
 /**
- * Answers every prompt as a new `LlamaChatSession` would, in the order given.
+ * Answers every prompt as a new `LlamaChatSession` would, in the order given. A string is a prompt without a system prompt of its own.
  *
  * llama.cpp rounds differently in batches of different sizes, so the sequences go in step: prompts are read one at a time, and
  * every token is decoded with the next ones of all other busy sequences. What an answer shares its batches with then depends on
@@ -51,19 +72,23 @@ export function promptsPerBlock(sequences: number): number {
  */
 export async function answerAll(
     context: LlamaContext,
-    prompts: readonly Prompt[],
+    prompts: readonly (Prompt | string)[],
     options: AnswerOptions
 ): Promise<Answer[]> {
-    const {sequences, onAnswer, ...each} = options;
+    check(contextSchema, context, "context");
+    const asked = checkPrompts(prompts);
+    const {sequences, onAnswer, ...each} = check(schema, options, "options", "") as AnswerOptions;
+    if (context.disposed || context.model.disposed)
+        throw invalidArgument("context", "a context that is not disposed", context);
     const pool = new AnswerPool(context, sequences);
     try {
         const answers: Answer[] = [];
         const size = promptsPerBlock(pool.sequences);
-        for (let first = 0; first < prompts.length; first += size) {
-            const block = await pool.answer(prompts.slice(first, first + size), {
+        for (let first = 0; first < asked.length; first += size) {
+            const block = await pool.answer(asked.slice(first, first + size), {
                 ...each,
                 firstIndex: first,
-                onAnswer: (answer, index) => onAnswer?.(answer, index)
+                onAnswer: (answer, index) => notify(onAnswer, "onAnswer", answer, index)
             });
             answers.push(...block.answers);
         }
@@ -80,7 +105,7 @@ export class AnswerPool {
 
     /** @throws MaraError INVALID_ARGUMENT */
     constructor(context: LlamaContext, sequences = context.sequencesLeft) {
-        requireInteger("sequences", sequences, 1, context.sequencesLeft);
+        check(integer(1, context.sequencesLeft), sequences, "sequences");
         this.#context = context;
         const shared = {model: context.model, aligner: alignerOf(context), stop: stopTriggers(context.model)};
         this.#slots = Array.from({length: sequences}, () => new Slot(context.getSequence(), shared));
@@ -96,9 +121,16 @@ export class AnswerPool {
         options: Omit<AnswerOptions, "sequences"> & {firstIndex?: number}
     ): Promise<Block> {
         const {maxTokens, firstIndex = 0, onAnswer, signal, seed = 0, tokensOf, ...sampling} = options;
-        requireInteger("maxTokens", maxTokens, 1, this.#context.contextSize);
+        check(integer(1, this.#context.contextSize), maxTokens, "maxTokens");
         const {model} = this.#context;
-        const tokens = prompts.map((prompt, i) => tokensOf?.(prompt, firstIndex + i) ?? promptTokens(model, prompt));
+        const tokens = prompts.map((prompt, i) => {
+            if (tokensOf === undefined) return promptTokens(model, prompt);
+            return check(
+                tokensSchema,
+                tokensOf(prompt, firstIndex + i),
+                `tokensOf(prompts[${firstIndex + i}])`
+            ) as Token[];
+        });
         for (const [i, {length}] of tokens.entries()) this.#requireRoom(firstIndex + i, length, maxTokens);
         const answers: Answer[] = [];
         const block: Block = {answers, generatedTokens: 0, rounds: 0, seconds: 0};

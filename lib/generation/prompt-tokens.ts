@@ -1,5 +1,9 @@
 import {type ChatWrapper, type LlamaModel, type LlamaText, resolveChatWrapper, type Token} from "node-llama-cpp";
+import {MaraError} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
+import {check} from "../validation/check.js";
+import {loadedModel} from "../validation/schemas.js";
+import {checkPrompt} from "../validation/sources.js";
 
 const wrappers = new WeakMap<LlamaModel, ChatWrapper>();
 
@@ -24,9 +28,16 @@ function contextState(model: LlamaModel, {prompt, system}: Prompt) {
     });
 }
 
-/** What a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins. */
-export function promptTokens(model: LlamaModel, prompt: Prompt): Token[] {
-    return contextState(model, prompt).contextText.tokenize(model.tokenizer);
+/**
+ * What a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins. A string is a prompt without a
+ * system prompt of its own.
+ * @throws MaraError INVALID_ARGUMENT, MODEL_UNSUPPORTED if the model is disposed
+ */
+export function promptTokens(model: LlamaModel, prompt: Prompt | string): Token[] {
+    check(loadedModel, model, "model");
+    const asked = checkPrompt(prompt);
+    if (model.disposed) throw new MaraError("MODEL_UNSUPPORTED", "The model is disposed. Load it again.");
+    return contextState(model, asked).contextText.tokenize(model.tokenizer);
 }
 
 /** What ends a response besides the model's end-of-generation tokens, by its chat template. */

@@ -1,6 +1,5 @@
 import type {LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
-import type {Aligner, DecisionEvent} from "../align/aligner.js";
-import {sequenceInternals} from "../align/node-llama-cpp/internals.js";
+import type {Aligner, DecisionRecord} from "../align/aligner.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {StopTriggers} from "./prompt-tokens.js";
 
@@ -14,7 +13,7 @@ export interface Answer {
     /** Whether the model ended it, or `maxTokens` did. */
     ended: "eog" | "length";
     /** In order of position, that about the end included. Empty on plain contexts. */
-    decisions: DecisionEvent[];
+    decisions: DecisionRecord[];
 }
 
 /** How tokens are drawn on a plain context. An aligned one draws candidates by its aligner's settings. */
@@ -46,7 +45,7 @@ export class Slot {
     #task: Task | undefined;
     #steps: ReturnType<LlamaContextSequence["evaluate"]> | undefined;
     #tokens: Token[] = [];
-    #decisions: DecisionEvent[] = [];
+    #decisions: DecisionRecord[] = [];
     #ended = false;
     #unlisten: (() => void) | undefined;
 
@@ -76,10 +75,9 @@ export class Slot {
         if (this.#aligner !== undefined) {
             // What the random strategy draws must not depend on what this sequence has answered before.
             this.#aligner.configure({seed: sampling.seed ?? 0}, this.#sequence);
-            const id = sequenceInternals(this.#sequence)._sequenceId;
-            this.#unlisten = this.#aligner.onDecision((event) => {
-                if (event.sequence === id) this.#decisions.push(event);
-            });
+            this.#unlisten = this.#aligner.onDecision(({sequence: _, ...decision}) => {
+                this.#decisions.push(decision);
+            }, this.#sequence);
         }
         this.#steps = this.#sequence.evaluate(promptTokens.slice(-1), {...sampling, yieldEogToken: true});
     }

@@ -1,6 +1,6 @@
 /** Answers token by token, with what was decided: plain data for pages. */
 import type {LlamaModel, Token} from "node-llama-cpp";
-import type {DecisionEvent} from "../align/aligner.js";
+import type {DecisionRecord} from "../align/aligner.js";
 import type {Order} from "../align/options.js";
 
 /** What tells rejected candidates from those that were accepted or not in the way. */
@@ -33,7 +33,7 @@ export interface TokenView {
 }
 
 /** Ranks of the candidates that were tried and rejected before the chosen one, or, in a fallback, at all. */
-export function rejectedRanks({candidates, chosenRank, fallback}: DecisionEvent, settings: TraceSettings): number[] {
+export function rejectedRanks({candidates, chosenRank, fallback}: DecisionRecord, settings: TraceSettings): number[] {
     const {order, threshold = 0.5} = settings;
     // A wave judges more candidates than it turns out to need; those after the chosen one were never in its way.
     const isBefore = (rank: number) => (order === "reverse" ? rank > chosenRank : rank < chosenRank);
@@ -48,7 +48,11 @@ export function rejectedRanks({candidates, chosenRank, fallback}: DecisionEvent,
 }
 
 /** `spell` gives a token's text. */
-export function viewChoice(event: DecisionEvent, settings: TraceSettings, spell: (token: Token) => string): ChoiceView {
+export function viewChoice(
+    event: DecisionRecord,
+    settings: TraceSettings,
+    spell: (token: Token) => string
+): ChoiceView {
     const {candidates, chosenRank: rank, fallback} = event;
     const shown = [...rejectedRanks(event, settings), rank].sort((a, b) => a - b);
     const seen = shown.flatMap((shownRank): SeenCandidate[] => {
@@ -70,7 +74,7 @@ export function viewChoice(event: DecisionEvent, settings: TraceSettings, spell:
 /** `start` is the position of the first of the answer's tokens. */
 export function viewAnswer(
     model: LlamaModel,
-    answer: {tokens: readonly Token[]; start: number; decisions: readonly DecisionEvent[]},
+    answer: {tokens: readonly Token[]; start: number; decisions: readonly DecisionRecord[]},
     settings: TraceSettings
 ): TokenView[] {
     const {tokens, start, decisions} = answer;

@@ -1,7 +1,11 @@
-import {invalidArgument, MaraError} from "../errors.js";
+import {z} from "zod";
+import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
+import {check, options as optionsOf} from "../validation/check.js";
+import {having} from "../validation/schemas.js";
+import {checkScored} from "../validation/sources.js";
 import type {Reward, ScoredResponse} from "./reward.js";
-import {requireTimeout, withinTime} from "./time-limit.js";
+import {timeoutMs, withinTime} from "./time-limit.js";
 
 export interface GuardOptions {
     /** Milliseconds that one call may take. Default 60 000. A reward that blocks the event loop cannot be interrupted. */
@@ -10,30 +14,33 @@ export interface GuardOptions {
     retries?: number;
 }
 
+const wholeFromZero = z.int("a whole number from 0").min(0, "a whole number from 0");
+const schema = optionsOf({timeoutMs: timeoutMs.default(60_000), retries: wholeFromZero.default(2)});
+
 /**
  * Scores a response, again after a failure, and never waits for longer than the time limits allow.
  * @throws MaraError REWARD_FAILED with the last failure, INVALID_ARGUMENT
  */
 export async function scoreGuarded(
     reward: Reward,
-    prompt: Prompt,
+    prompt: Prompt | string,
     response: string,
-    {timeoutMs = 60_000, retries = 2}: GuardOptions = {}
+    options: GuardOptions = {}
 ): Promise<ScoredResponse> {
-    requireTimeout("timeoutMs", timeoutMs);
-    if (!Number.isSafeInteger(retries) || retries < 0)
-        throw invalidArgument("retries", "a whole number from 0", retries);
+    check(having<Reward>("a Reward", "score"), reward, "reward");
+    const asked = checkScored(prompt, response);
+    const {timeoutMs, retries} = check(schema, options, "options", "");
     for (let left = retries; ; left--) {
         try {
             return await withinTime(
-                reward.score(prompt, response),
+                reward.score(asked, response),
                 timeoutMs,
                 () => new MaraError("REWARD_FAILED", `The reward ${reward.name} took more than ${timeoutMs} ms`)
             );
         } catch (error) {
             if (left > 0) continue;
             const calls = retries === 0 ? "" : ` (the last of ${retries + 1} calls)`;
-            throw new MaraError("REWARD_FAILED", `${(error as Error).message}${calls}`, {cause: error});
+            throw new MaraError("REWARD_FAILED", `${reasonOf(error)}${calls}`, {cause: error});
         }
     }
 }

@@ -1,8 +1,12 @@
+import {z} from "zod";
 import {invalidArgument, MaraError} from "../errors.js";
+import {check, options} from "../validation/check.js";
+import {func, having, integer, llama, path, text} from "../validation/schemas.js";
 import {builtInNames, openBuiltIn} from "./built-in.js";
 import {maxNesting, parseExpression, specError, type Term} from "./expression.js";
 import {type ResourceOptions, Resources} from "./resources.js";
 import {type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
+import {timeoutMs} from "./time-limit.js";
 
 /** Text such as `"2*sentiment - 0.5*profanity"` (docs/rewards.md has the grammar), a function, or a reward that is open already. */
 export type RewardSpec = string | RewardFunction | Reward;
@@ -14,12 +18,30 @@ export interface RewardOptions extends ResourceOptions {
     judgeQuestion?: string;
 }
 
+/** What `openReward` takes as a specification. */
+export const rewardSchema = z.union(
+    [z.string(), func<RewardFunction>(), having<Reward>("a Reward", "score")],
+    "a text, a function or a Reward"
+);
+
+export const rewardOptionsSchema = options({
+    llama: llama.optional(),
+    threads: integer(1, 1024).optional(),
+    contextSize: integer(8, 100_000_000).optional(),
+    baseDirectory: path().optional(),
+    moduleTimeoutMs: timeoutMs.optional(),
+    rewards: z.record(z.string(), rewardSchema, "an object of names and rewards").optional(),
+    judgeQuestion: text.optional()
+});
+
 /**
  * Opens a reward: parses, imports and loads what it needs. Each name and each model is opened once, however often it is used.
  * `dispose` frees what was opened here; a `Reward` or a `Llama` passed in stays the caller's.
  * @throws MaraError REWARD_SPEC, REWARD_LOAD, INVALID_ARGUMENT
  */
 export async function openReward(spec: RewardSpec, options: RewardOptions = {}): Promise<Reward> {
+    check(rewardSchema, spec, "reward");
+    check(rewardOptionsSchema, options, "options", "");
     for (const name of Object.keys(options.rewards ?? {})) checkName(name);
     const resources = new Resources(options);
     try {
@@ -55,9 +77,10 @@ class Opener {
     async open(spec: RewardSpec, name?: string, within: readonly string[] = []): Promise<Scorer> {
         if (typeof spec === "string") return await this.#openText(spec, within);
         if (typeof spec === "function") return rewardOf(name ?? (spec.name || "function"), spec);
-        if (typeof spec?.score !== "function") throw invalidArgument("reward", "a text, a function or a Reward", spec);
         // Through the checks: it may be anybody's object.
-        return rewardOf(name ?? spec.name, (prompt, response, context) => spec.score({prompt, ...context}, response));
+        return rewardOf(name ?? String(spec.name), (prompt, response, context) =>
+            spec.score({prompt, ...context}, response)
+        );
     }
 
     async #openText(spec: string, within: readonly string[]): Promise<Scorer> {

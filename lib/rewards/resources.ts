@@ -3,7 +3,6 @@ import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
-import {requireTimeout} from "./time-limit.js";
 
 export interface ResourceOptions {
     /** Loads the models of `judge:`, `rank:` and `head:`. Without one, a CPU or GPU instance is opened when it is needed. */
@@ -27,10 +26,8 @@ export class Resources {
     readonly #closers: (() => Promise<void>)[] = [];
     #llama: Promise<Llama> | undefined;
 
-    /** @throws MaraError INVALID_ARGUMENT */
     constructor(options: ResourceOptions) {
         this.#options = options;
-        requireTimeout("moduleTimeoutMs", this.moduleTimeoutMs);
     }
 
     get moduleTimeoutMs(): number {

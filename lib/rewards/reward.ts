@@ -1,6 +1,7 @@
 /** What a reward is, and the checks that every score passes through. */
-import {MaraError} from "../errors.js";
+import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
+import {checkScored} from "../validation/sources.js";
 
 /** A part of the response and the share of the score that it earned. Offsets are UTF-16 code units, `end` exclusive. */
 export interface RewardSpan {
@@ -30,8 +31,11 @@ export interface ScoredResponse {
 /** An opened reward. Calls may overlap. */
 export interface Reward {
     readonly name: string;
-    /** @throws MaraError REWARD_FAILED if the reward throws, or returns anything but finite scores and spans inside the response */
-    score(prompt: Prompt, response: string): Promise<ScoredResponse>;
+    /**
+     * A string is a prompt without a system prompt; a reward of your own is always given a `Prompt`.
+     * @throws MaraError INVALID_ARGUMENT; REWARD_FAILED if the reward throws, or returns anything but finite scores and spans inside the response
+     */
+    score(prompt: Prompt | string, response: string): Promise<ScoredResponse>;
     /** Frees the models that the reward loaded. */
     dispose(): Promise<void>;
 }
@@ -40,7 +44,8 @@ export interface Reward {
 export function rewardOf(name: string, score: RewardFunction, dispose = async () => {}): Reward {
     return {
         name,
-        async score({prompt, system, reference}, response) {
+        async score(given, response) {
+            const {prompt, system, reference} = checkScored(given, response);
             const context = {
                 ...(system === undefined ? {} : {system}),
                 ...(reference === undefined ? {} : {reference})
@@ -50,8 +55,7 @@ export function rewardOf(name: string, score: RewardFunction, dispose = async ()
                 result = await score(prompt, response, context);
             } catch (error) {
                 if (error instanceof MaraError && error.code === "REWARD_FAILED") throw error;
-                const reason = error instanceof Error ? error.message : String(error);
-                throw new MaraError("REWARD_FAILED", `The reward ${name} failed: ${reason}`, {cause: error});
+                throw new MaraError("REWARD_FAILED", `The reward ${name} failed: ${reasonOf(error)}`, {cause: error});
             }
             return checked(name, result, response);
         },

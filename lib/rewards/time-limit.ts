@@ -1,13 +1,11 @@
-import {invalidArgument} from "../errors.js";
+import {z} from "zod";
 
 /** Timers take no more than this. */
 const maxTimeoutMs = 2 ** 31 - 1;
 
-/** @throws MaraError INVALID_ARGUMENT */
-export function requireTimeout(name: string, timeoutMs: unknown): void {
-    if (typeof timeoutMs !== "number" || !(timeoutMs > 0 && timeoutMs <= maxTimeoutMs))
-        throw invalidArgument(name, `milliseconds above 0 and up to ${maxTimeoutMs}`, timeoutMs);
-}
+const expected = `milliseconds above 0 and up to ${maxTimeoutMs}`;
+
+export const timeoutMs = z.number(expected).gt(0, expected).max(maxTimeoutMs, expected);
 
 /** What the promise gives, unless that takes longer: then what `late` makes is thrown, and the promise goes on unheeded. */
 export async function withinTime<T>(promise: Promise<T>, timeoutMs: number, late: () => Error): Promise<T> {

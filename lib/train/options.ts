@@ -1,10 +1,15 @@
 /** What a training run takes, checked and with every default filled in. */
 import type {Llama, LlamaModel} from "node-llama-cpp";
-import {MaraAgent} from "../agent/agent.js";
-import {type CandidateOptions, requireInteger, requireOneOf, resolveSettings} from "../align/options.js";
+import {z} from "zod";
+import type {MaraAgent} from "../agent/agent.js";
+import {type CandidateOptions, candidateSchema, resolveSettings} from "../align/options.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import type {PreferencePair, Prompt} from "../prompts/prompts.js";
+import {rewardSchema} from "../rewards/open.js";
 import type {Reward, RewardFunction} from "../rewards/reward.js";
+import {check, options} from "../validation/check.js";
+import {boolean, func, integer, llama, oneOf, path, signal} from "../validation/schemas.js";
+import {agentSource, modelFields, modelOf, pairsSource, promptsSource} from "../validation/sources.js";
 import {type ConstantName, type Constants, constantNames, constants} from "./constants.js";
 import type {TrainProgress} from "./progress.js";
 
@@ -14,13 +19,14 @@ export const baselines = ["none", "constant", "raw-response"] as const;
 export const presets = ["paper", "small"] as const;
 
 export interface TrainOptions extends Partial<Constants> {
-    /** A loaded model; or `modelPath`, a GGUF file, which is then loaded and unloaded here. One of the two. */
-    model?: LlamaModel;
+    /** A GGUF file, which is then loaded and unloaded here, or a loaded model, which stays the caller's. */
+    model?: string | LlamaModel;
+    /** Another name for `model`, for a file. */
     modelPath?: string;
-    /** With `modelPath`: the node-llama-cpp instance to load it with. Default: one of its own, on the CPU or GPU it picks. */
+    /** With a file: the node-llama-cpp instance to load it with. Default: one of its own, on the CPU or GPU it picks. */
     llama?: Llama;
-    /** A JSON or JSON Lines file, or the prompts themselves. Not needed where `pairs` are given. */
-    prompts?: string | readonly Prompt[];
+    /** A JSON or JSON Lines file, or the prompts themselves, of which strings have no system prompt. Not needed where `pairs` are given. */
+    prompts?: string | readonly (Prompt | string)[];
     /** A reward by name (see docs/rewards.md) or a function. Not needed where `pairs` are given. */
     reward?: string | RewardFunction | Reward;
     /** Folder for everything that the run writes; made if it is not there. */
@@ -49,7 +55,8 @@ export interface TrainOptions extends Partial<Constants> {
     threads?: number;
     /** For `reward: "judge:…"`. */
     judgeQuestion?: string;
-    onProgress?: (progress: TrainProgress) => void;
+    /** What it throws or rejects with is told once, as a warning, and disturbs nothing. */
+    onProgress?: (progress: TrainProgress) => unknown;
     /** Ends the run early: a checkpoint is written and the promise resolves with `completed: false`. */
     signal?: AbortSignal;
 }
@@ -71,73 +78,36 @@ export interface TrainConfig extends Constants {
     rewardByName: boolean;
 }
 
-const switches = {postBack: true, automaticAlpha: true} as const;
+const constantSchemas = Object.fromEntries(constantNames.map((name) => [name, constantSchema(name).optional()]));
 
-const known = new Set<string>([
-    ...constantNames,
-    ...[
-        "model",
-        "modelPath",
-        "llama",
-        "prompts",
-        "reward",
-        "runDirectory",
-        "resume",
-        "method",
-        "preset",
-        "warmStart",
-        "pairs"
-    ],
-    ...[
-        "candidates",
-        "baseline",
-        "penalty",
-        "postBack",
-        "automaticAlpha",
-        "threads",
-        "judgeQuestion",
-        "onProgress",
-        "signal"
-    ]
-]);
+const schema = options({
+    ...(constantSchemas as Record<ConstantName, z.ZodOptional<z.ZodNumber>>),
+    ...modelFields,
+    llama: llama.optional(),
+    prompts: promptsSource("a file or an array that is not empty").optional(),
+    reward: rewardSchema.optional(),
+    runDirectory: path(),
+    resume: boolean.optional(),
+    method: oneOf(methods).optional(),
+    preset: oneOf(presets).optional(),
+    warmStart: agentSource.optional(),
+    pairs: pairsSource("a file or an array that is not empty").optional(),
+    candidates: candidateSchema.optional(),
+    baseline: oneOf(baselines).optional(),
+    penalty: oneOf(penalties).optional(),
+    postBack: boolean.optional(),
+    automaticAlpha: boolean.optional(),
+    threads: integer(1, 256).optional(),
+    judgeQuestion: z.string("a string").optional(),
+    onProgress: func().optional(),
+    signal: signal.optional()
+});
 
 /** Checks what is given, and nothing else. @throws MaraError INVALID_ARGUMENT */
-export function checkOptions(options: TrainOptions): void {
-    if (typeof options !== "object" || options === null) throw invalidArgument("options", "an object", options);
-    const unknown = Object.keys(options).find((key) => !known.has(key));
-    if (unknown !== undefined) throw invalidArgument("options", "only documented ones", unknown);
-    for (const name of constantNames) if (options[name] !== undefined) checkConstant(name, options[name]);
-    const {method, preset, baseline, penalty, threads, candidates, runDirectory, judgeQuestion} = options;
-    if (typeof runDirectory !== "string" || runDirectory === "")
-        throw invalidArgument("runDirectory", "a path", runDirectory);
-    if (method !== undefined) requireOneOf("method", method, methods);
-    if (preset !== undefined) requireOneOf("preset", preset, presets);
-    if (baseline !== undefined) requireOneOf("baseline", baseline, baselines);
-    if (penalty !== undefined) requireOneOf("penalty", penalty, penalties);
-    if (threads !== undefined) requireInteger("threads", threads, 1, 256);
-    if (judgeQuestion !== undefined && typeof judgeQuestion !== "string")
-        throw invalidArgument("judgeQuestion", "a string", judgeQuestion);
-    if (candidates !== undefined) resolveSettings({candidates});
-    for (const name of Object.keys(switches) as (keyof typeof switches)[])
-        if (options[name] !== undefined && typeof options[name] !== "boolean")
-            throw invalidArgument(name, "a boolean", options[name]);
-    checkParts(options);
-}
-
-function checkParts({model, modelPath, resume, warmStart, onProgress, signal}: TrainOptions): void {
-    if (model !== undefined && modelPath !== undefined)
-        throw invalidArgument("model", "either model or modelPath", "both");
-    if (model === undefined && modelPath === undefined && !resume)
-        throw invalidArgument("modelPath", "a GGUF file, or a loaded model for model", undefined);
-    if (modelPath !== undefined && typeof modelPath !== "string")
-        throw invalidArgument("modelPath", "a path", modelPath);
-    if (resume !== undefined && typeof resume !== "boolean") throw invalidArgument("resume", "a boolean", resume);
-    if (warmStart !== undefined && typeof warmStart !== "string" && !(warmStart instanceof MaraAgent))
-        throw invalidArgument("warmStart", "a path or a MaraAgent", warmStart);
-    if (onProgress !== undefined && typeof onProgress !== "function")
-        throw invalidArgument("onProgress", "a function", onProgress);
-    if (signal !== undefined && !(signal instanceof AbortSignal))
-        throw invalidArgument("signal", "an AbortSignal", signal);
+export function checkOptions(given: TrainOptions): void {
+    const {model, modelPath, resume} = check(schema, given, "options", "");
+    if (model !== undefined || modelPath !== undefined) modelOf({model, modelPath});
+    else if (!resume) throw invalidArgument("modelPath", "a GGUF file, or a loaded model for model", undefined);
 }
 
 /** Bounds that concern several options, or files, of a run that is begun. @throws MaraError INVALID_ARGUMENT */
@@ -163,16 +133,11 @@ export function checkTogether(options: TrainOptions, config: TrainConfig): void 
         );
 }
 
-function checkConstant(name: ConstantName, value: unknown): void {
+function constantSchema(name: ConstantName): z.ZodNumber {
     const {integer, least, most, above} = constants[name];
-    if (
-        typeof value === "number" &&
-        (above ? value > least : value >= least) &&
-        value <= most &&
-        (!integer || Number.isInteger(value))
-    )
-        return;
-    throw invalidArgument(name, rangeOf(name), value);
+    const expected = rangeOf(name);
+    const number = integer ? z.int(expected) : z.number(expected);
+    return (above ? number.gt(least, expected) : number.min(least, expected)).max(most, expected);
 }
 
 /** "an integer from 1 to 100", "a number in (0, 1]". */
@@ -200,8 +165,8 @@ export function resolveConfig(options: TrainOptions): TrainConfig {
         candidates: {topK, topP, minP, temperature},
         baseline,
         penalty,
-        postBack: options.postBack ?? switches.postBack,
-        automaticAlpha: options.automaticAlpha ?? switches.automaticAlpha,
+        postBack: options.postBack ?? true,
+        automaticAlpha: options.automaticAlpha ?? true,
         threads: options.threads ?? null,
         judgeQuestion: options.judgeQuestion ?? null,
         reward: reward === undefined ? null : rewardName(reward),

@@ -1,4 +1,5 @@
 /** How far a run is, for whoever watches. */
+import {notify} from "../validation/notify.js";
 
 /** `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. */
 export type TrainPhase = "responses" | "states" | "fit" | "rollouts";
@@ -30,7 +31,7 @@ export class Phase {
     readonly #total: number;
     readonly #from: number;
     readonly #start = performance.now();
-    readonly #listener: ((progress: TrainProgress) => void) | undefined;
+    readonly #listener: ((progress: TrainProgress) => unknown) | undefined;
 
     /** `from` were done before. */
     constructor(
@@ -39,7 +40,7 @@ export class Phase {
             total,
             from,
             listener
-        }: {total: number; from: number; listener: ((progress: TrainProgress) => void) | undefined}
+        }: {total: number; from: number; listener: ((progress: TrainProgress) => unknown) | undefined}
     ) {
         this.#phase = phase;
         this.#total = total;
@@ -53,7 +54,14 @@ export class Phase {
         const worked = done - this.#from;
         const secondsLeft = worked === 0 ? null : (seconds / worked) * (this.#total - done);
         const latest = {reward, kl, acceptanceRate, dropped};
-        this.#listener?.({phase: this.#phase, done, total: this.#total, seconds, secondsLeft, ...latest});
+        notify(this.#listener, "onProgress", {
+            phase: this.#phase,
+            done,
+            total: this.#total,
+            seconds,
+            secondsLeft,
+            ...latest
+        });
     }
 
     get seconds(): number {

@@ -9,6 +9,7 @@ import {invalidArgument, MaraError} from "../errors.js";
 import {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../prompts/prompts.js";
 import {openReward} from "../rewards/open.js";
 import type {Reward} from "../rewards/reward.js";
+import {asPrompt, modelOf} from "../validation/sources.js";
 import {bytesInput, fileInput, type Input, type Inputs, requireSame, valueInput} from "./inputs.js";
 import type {ActorTensors, Job} from "./job.js";
 import {
@@ -76,7 +77,7 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
 /** What a run that goes on reads: what is given, and else what it was started with. */
 function withSaved(options: TrainOptions, {config, inputs}: Saved): TrainOptions {
     const {model, prompts, pairs, warmStart} = inputs;
-    const again = (name: "modelPath" | "prompts" | "pairs" | "warmStart", input: Input | undefined) => {
+    const again = (name: "model" | "prompts" | "pairs" | "warmStart", input: Input | undefined) => {
         if (options[name] !== undefined || input === undefined) return {};
         if (input.path === null)
             throw invalidArgument(name, `the ${name} that the run was started with (they were no file)`, undefined);
@@ -90,7 +91,7 @@ function withSaved(options: TrainOptions, {config, inputs}: Saved): TrainOptions
         );
     return {
         ...options,
-        ...(options.model === undefined ? again("modelPath", model) : {}),
+        ...(options.modelPath === undefined ? again("model", model) : {}),
         ...again("prompts", prompts),
         ...again("pairs", pairs),
         ...again("warmStart", warmStart),
@@ -118,7 +119,6 @@ class Opened {
             return {pairs: loaded};
         }
         if (pairs !== undefined) {
-            requireItems("pairs", pairs, ["prompt", "chosen", "rejected"]);
             inputs.pairs = valueInput(pairs);
             return {pairs};
         }
@@ -127,9 +127,9 @@ class Opened {
             inputs.prompts = await fileInput(prompts, "PROMPTS_NOT_FOUND");
             return {prompts: loaded};
         }
-        requireItems("prompts", prompts, ["prompt"]);
-        inputs.prompts = valueInput(prompts);
-        return {prompts: prompts as readonly Prompt[]};
+        const asked = Array.from(prompts ?? [], asPrompt);
+        inputs.prompts = valueInput(asked);
+        return {prompts: asked};
     }
 
     async readWarmStart({warmStart}: TrainOptions, inputs: Inputs): Promise<ActorTensors | undefined> {
@@ -142,10 +142,11 @@ class Opened {
         return tensors;
     }
 
-    async openModel({model, modelPath, llama}: TrainOptions, inputs: Inputs): Promise<LlamaModel> {
-        const path = model === undefined ? resolve(modelPath as string) : modelInternals(model)._modelPath;
+    async openModel({llama, ...options}: TrainOptions, inputs: Inputs): Promise<LlamaModel> {
+        const model = modelOf(options);
+        const path = typeof model === "string" ? resolve(model) : modelInternals(model)._modelPath;
         inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
-        const opened = model ?? (await this.#loadModel(path, llama));
+        const opened = typeof model === "string" ? await this.#loadModel(path, llama) : model;
         requireAlignable(opened, undefined);
         return opened;
     }
@@ -201,15 +202,6 @@ async function agentPath(path: string): Promise<string> {
     ))
         ? inRun
         : path;
-}
-
-function requireItems(name: string, items: unknown, keys: readonly string[]): void {
-    if (!Array.isArray(items) || items.length === 0)
-        throw invalidArgument(name, "a file or an array that is not empty", items);
-    for (const [i, item] of items.entries())
-        for (const key of keys)
-            if (typeof item?.[key] !== "string" || item[key] === "")
-                throw invalidArgument(`${name}[${i}].${key}`, "a text that is not empty", item?.[key]);
 }
 
 function requireWidth(warmStart: ActorTensors | undefined, width: number): void {

@@ -1,7 +1,8 @@
 /** Rollouts as transitions of the accept/reject process, with their rewards. See docs/training.md. */
-import {requireInteger, requireOneOf} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import type {RewardSpan, ScoredResponse} from "../rewards/reward.js";
+import {check} from "../validation/check.js";
+import {integer, oneOf} from "../validation/schemas.js";
 import type {Transitions} from "./learner.js";
 import type {Trajectory, TrajectoryDecision} from "./trajectory.js";
 
@@ -58,8 +59,8 @@ export function toTransitions(trajectory: Trajectory, options: TransitionOptions
         postBack = true,
         fallbackIndex = 0
     } = options;
-    requireOneOf("penalty", penalty, Object.keys(penalties));
-    requireInteger("fallbackIndex", fallbackIndex, 0, Number.MAX_SAFE_INTEGER);
+    check(oneOf(Object.keys(penalties) as [Penalty]), penalty, "penalty");
+    check(integer(0), fallbackIndex, "fallbackIndex");
     for (const [name, value] of Object.entries({score: reward.score, baseline, klCoefficient, gamma}))
         if (!Number.isFinite(value)) throw invalidArgument(name, "a finite number", value);
 

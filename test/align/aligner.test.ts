@@ -3,7 +3,7 @@ import {afterAll, beforeAll, describe, expect, it, vi} from "vitest";
 import type {DecisionEvent, MaraAgent} from "../../lib/index.js";
 import {acceptAll, randomAgent, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel} from "../support/models.js";
-import {align, modes, plain, refusal, rejections} from "./harness.js";
+import {align, modes, numberOf, plain, refusal, rejections} from "./harness.js";
 
 let model: LlamaModel;
 let agent: MaraAgent;
@@ -59,8 +59,9 @@ describe.each(modes)("aligner (%s)", (mode) => {
         const ranks: Record<number, Set<number>> = {0: new Set(), 1: new Set()};
         const counts: Record<number, Set<number>> = {0: new Set(), 1: new Set()};
         aligner.onDecision(({sequence, chosenRank, candidates}) => {
-            ranks[sequence]?.add(chosenRank);
-            counts[sequence]?.add(candidates.length);
+            const number = numberOf(sequence);
+            ranks[number]?.add(chosenRank);
+            counts[number]?.add(candidates.length);
         });
         await Promise.all([generate(one, prompt(), 8), generate(two, prompt(), 8)]);
         expect(ranks).toEqual({0: new Set([1]), 1: new Set([0])});
@@ -147,7 +148,7 @@ describe.each(modes)("aligner (%s)", (mode) => {
         for (const [i, sequence] of [one, two].entries()) {
             const own = aligner.stats(sequence);
             expect(own.generatedTokens).toBe(tokens[i]?.length);
-            expect(own.decisions).toBe(events.filter((event) => event.sequence === i).length);
+            expect(own.decisions).toBe(events.filter((event) => event.sequence === sequence).length);
         }
         stats.acceptedRanks.push(99);
         expect(aligner.stats().acceptedRanks).not.toContain(99);
@@ -166,8 +167,8 @@ describe.each(modes)("aligner (%s)", (mode) => {
         const end = aligner.onDecision((event) => events.push(event));
         const tokens = await generate(sequence, prompt(), 20);
         expect(events.length).toBeGreaterThan(10);
-        for (const {sequence: number, position, candidates, chosenRank, fallback, waves} of events) {
-            expect(number).toBe(0);
+        for (const {sequence: of, position, candidates, chosenRank, fallback, waves} of events) {
+            expect(of).toBe(sequence);
             expect(candidates[chosenRank]?.token).toBe(tokens[position - prompt().length]);
             expect(candidates.length).toBeGreaterThan(1);
             expect(candidates.length).toBeLessThanOrEqual(8);
@@ -190,12 +191,32 @@ describe.each(modes)("aligner (%s)", (mode) => {
         expect(events.length).toBe(heard);
     });
 
-    it("survives a listener that throws, and one that changes the settings", async () => {
+    it("tells a listener of one sequence of that sequence's decisions alone", async () => {
+        const {context, aligner} = await align(model, {agent, mode, sequences: 2});
+        const [one, two] = [context.getSequence(), context.getSequence()];
+        const events: DecisionEvent[] = [];
+        const listener = (event: DecisionEvent) => events.push(event);
+        aligner.onDecision(listener, one);
+        const end = aligner.onDecision(listener, two);
+        end();
+        await Promise.all([generate(one, prompt(), 12), generate(two, prompt(), 12)]);
+        expect(events.length).toBe(aligner.stats(one).decisions);
+        expect(new Set(events.map(({sequence}) => sequence))).toEqual(new Set([one]));
+        const {context: other} = await align(model, {agent, mode});
+        expect(() => aligner.onDecision(listener, other.getSequence())).toThrow(
+            expect.objectContaining({code: "INVALID_ARGUMENT"})
+        );
+    });
+
+    it("survives listeners that throw or reject, and one that changes the settings", async () => {
         const {context, aligner} = await align(model, {agent: rejectAll(model.embeddingVectorSize), mode});
-        const printed = vi.spyOn(console, "error").mockImplementation(() => {});
+        const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
         let heard = 0;
         aligner.onDecision(() => {
             throw new Error("listener");
+        });
+        aligner.onDecision(async () => {
+            throw null;
         });
         aligner.onDecision(() => {
             heard++;
@@ -204,9 +225,11 @@ describe.each(modes)("aligner (%s)", (mode) => {
         const tokens = await generate(context.getSequence(), prompt(), 16);
         expect(tokens).toEqual(await greedy(16));
         expect(heard).toBe(5);
-        expect(printed).toHaveBeenCalledTimes(5);
-        expect(printed.mock.calls[0]).toEqual(["node-llama-mara: a decision listener threw", new Error("listener")]);
-        printed.mockRestore();
+        expect(warned.mock.calls).toEqual([
+            ["A decision listener failed, and may go on failing: listener", "MaraWarning"],
+            ["A decision listener failed, and may go on failing: null", "MaraWarning"]
+        ]);
+        warned.mockRestore();
     });
 
     it("leaves a plain context when it is disposed", async () => {

@@ -39,7 +39,10 @@ const badSettings: [object, string][] = [
         {candidates: {temperature: Number.POSITIVE_INFINITY}},
         "Expected a finite number above 0 for candidates.temperature but received Infinity"
     ],
-    [{candidates: {topk: 4}}, 'Expected only topK, topP, minP, temperature for candidates but received "topk"'],
+    [
+        {candidates: {topk: 4}},
+        'Expected only topK, topP, minP, temperature for candidates but received "topk". Did you mean "topK"?'
+    ],
     [{candidates: 4}, "Expected an object for candidates but received 4"],
     [{candidates: null}, "Expected an object for candidates but received null"],
     [{threshold: -0.01}, "Expected a number in [0, 1] for threshold but received -0.01"],
@@ -83,9 +86,16 @@ describe("Bad settings", () => {
 
     it("are refused by configure when they are not settings at all", async () => {
         const {context, aligner} = await align(model, {agent});
-        const known = "agent, strategy, order, threshold, fallbackIndex, seed, enabled";
+        const known = "agent, candidates, strategy, order, threshold, fallbackIndex, seed, enabled";
         for (const [settings, message] of [
-            [{treshold: 0.5}, `Expected only ${known} for the aligner's settings but received "treshold"`],
+            [
+                {treshold: 0.5},
+                `Expected only ${known} for the aligner's settings but received "treshold". Did you mean "threshold"?`
+            ],
+            [
+                {topK: 5},
+                `Expected only ${known} for the aligner's settings but received "topK". Did you mean "candidates.topK"?`
+            ],
             [{lanes: 4}, `Expected only ${known} for the aligner's settings but received "lanes"`],
             [null, "Expected an object for the aligner's settings but received null"],
             [7, "Expected an object for the aligner's settings but received 7"]
@@ -125,7 +135,18 @@ describe("Bad context options", () => {
         [{lanes: 0}, "Expected an integer of at least 1 for lanes but received 0"],
         [{lanes: -3}, "Expected an integer of at least 1 for lanes but received -3"],
         [{lanes: 1.5}, "Expected an integer of at least 1 for lanes but received 1.5"],
-        [{lanes: "8"}, 'Expected an integer of at least 1 for lanes but received "8"']
+        [{lanes: "8"}, 'Expected an integer of at least 1 for lanes but received "8"'],
+        [
+            {treshold: 0.5},
+            'Expected only documented ones for options but received "treshold". Did you mean "threshold"?'
+        ],
+        [{topK: 5}, 'Expected only documented ones for options but received "topK". Did you mean "candidates.topK"?'],
+        [{contextSize: {mni: 5}}, 'Expected only min, max for contextSize but received "mni". Did you mean "min"?'],
+        [
+            {contextSize: "large"},
+            'Expected "auto", a number of tokens, or {min, max} for contextSize but received "large"'
+        ],
+        [{sequences: 2.5}, "Expected an integer from 1 to 256 for sequences but received 2.5"]
     ] as [object, string][])("are refused: %o", async (options, message) => {
         expect(await refusal(create(options))).toEqual({code: "INVALID_ARGUMENT", message});
     });

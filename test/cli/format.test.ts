@@ -49,7 +49,7 @@ describe("an answer's trace", () => {
         acceptProbability
     });
     const event = (candidates: DecisionEvent["candidates"], chosenRank: number, fallback = false): DecisionEvent => ({
-        sequence: 0,
+        sequence: {} as never,
         position: 0,
         candidates,
         chosenRank,

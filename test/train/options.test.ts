@@ -57,7 +57,10 @@ describe("training options", () => {
         [{preset: "tiny"}, 'Expected one of "paper", "small" for preset but received "tiny"'],
         [{candidates: {topK: 0}}, "Expected an integer from 1 to 256 for candidates.topK but received 0"],
         [{postBack: 1}, "Expected a boolean for postBack but received 1"],
-        [{learnRate: 1}, 'Expected only documented ones for options but received "learnRate"'],
+        [
+            {learnRate: 1},
+            'Expected only documented ones for options but received "learnRate". Did you mean "learningRate"?'
+        ],
         [{runDirectory: ""}, 'Expected a path for runDirectory but received ""'],
         [
             {modelPath: undefined},

@@ -1,0 +1,26 @@
+import {reasonOf} from "../errors.js";
+
+const failed = new WeakSet<object>();
+
+/**
+ * Calls a listener of the caller's. What it throws, or rejects with, disturbs nothing: it is told once for each listener, as a
+ * warning (`MaraWarning`).
+ * @param name what the listener is called in the warning
+ */
+export function notify<Args extends unknown[]>(
+    listener: ((...args: Args) => unknown) | undefined,
+    name: string,
+    ...args: Args
+): void {
+    if (listener === undefined) return;
+    const warn = (error: unknown) => {
+        if (failed.has(listener)) return;
+        failed.add(listener);
+        process.emitWarning(`${name} failed, and may go on failing: ${reasonOf(error)}`, "MaraWarning");
+    };
+    try {
+        Promise.resolve(listener(...args)).catch(warn);
+    } catch (error) {
+        warn(error);
+    }
+}
