@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "cuda.h"
+#include "file_lock.h"
 #include "kernel/kernel.h"
 #if __has_include("lane_context.h")
 #include "lane_context.h"
@@ -23,6 +24,7 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     mara::bindings::init_agent(env, exports);
     mara::bindings::init_cuda(env, exports);
+    mara::bindings::init_file_lock(env, exports);
 #if __has_include("lane_context.h")
     mara::bindings::init_lanes(env, exports);
 #endif

@@ -36,8 +36,9 @@ export const maraErrorCodes = {
     LEARNER_BUSY: "A learner's parameters were asked for while it updates.",
     LEARNER_DISPOSED: "The learner was disposed and is used again, or was disposed before it had finished.",
     RUN_DIRECTORY: "The directory of a training run is not empty, or there is no run in it to go on with.",
+    RUN_BUSY: "Another process, or another call of this one, is at work in the run's directory.",
     RUN_CHANGED: "A run cannot go on: an option, the model or another input differs from what it was started with.",
-    RUN_DAMAGED: "A file of a training run is missing or is not as it was written.",
+    RUN_DAMAGED: "A file of a run is missing or is not as it was written.",
     PAIRS_TOO_FEW: "There are too few preference pairs to learn from some and hold out others.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;

@@ -193,6 +193,11 @@ export interface NativeAddon {
     cudaDevices(): {name: string; computeCapability: string; memory: number}[];
     /** Whether this build holds the CUDA kernel. */
     readonly hasCuda: boolean;
+    /**
+     * Makes the file if it is not there, and has the operating system lock it for this process alone, until the function that it gives is
+     * called or the process ends. Null if it is locked already. Throws WRITE_FAILED.
+     */
+    lockFile(path: string): (() => void) | null;
     /** Kernel variants that this build has and this machine can run, best first. */
     kernels(): string[];
 }

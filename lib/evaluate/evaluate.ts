@@ -8,6 +8,7 @@ import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
 import {invalidArgument} from "../errors.js";
 import {loadPrompts} from "../prompts/prompts.js";
 import {openReward} from "../rewards/open.js";
+import {lockRun} from "../run-lock.js";
 import {notify} from "../validation/notify.js";
 import {asPrompt} from "../validation/sources.js";
 import {dialSvg} from "./dial-chart.js";
@@ -27,13 +28,14 @@ export interface Evaluation {
 
 /**
  * Answers every prompt with the aligned model and with what it is compared to, scores the answers, and counts.
- * @throws MaraError INVALID_ARGUMENT, RUN_CHANGED, PROMPTS_*, REWARD_*, AGENT_*, MODEL_NOT_FOUND, WRITE_FAILED; the signal's reason
+ * @throws MaraError INVALID_ARGUMENT, RUN_BUSY, RUN_CHANGED, RUN_DAMAGED, PROMPTS_*, REWARD_*, AGENT_*, MODEL_NOT_FOUND, WRITE_FAILED; the signal's reason
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const resolved = resolveOptions(options);
     const closers: (() => Promise<void> | void)[] = [];
     try {
         const setting = await open(resolved, closers);
+        if (options.runDirectory !== undefined) closers.push(await lockRun(options.runDirectory));
         const sides = new Sides(setting);
         closers.push(() => sides.close());
         const evaluation = await compare(setting, sides);

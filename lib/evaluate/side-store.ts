@@ -2,34 +2,39 @@
 import {appendFile, mkdir, readFile, truncate} from "node:fs/promises";
 import {dirname} from "node:path";
 import {isDeepStrictEqual} from "node:util";
+import {z} from "zod";
 import type {AlignerStats} from "../align/decide/stats.js";
 import {MaraError} from "../errors.js";
 import type {TokenView} from "../report/token-view.js";
+import {seal, unseal} from "../sealed.js";
 
-export interface StoredAnswer {
-    text: string;
-    tokens: number[];
-    ended: "eog" | "length";
+const answerSchema = z.object({
+    text: z.string(),
+    tokens: z.array(z.int()),
+    ended: z.enum(["eog", "length"]),
     /** Of aligned answers. */
-    trace?: TokenView[];
-}
+    trace: z.array(z.custom<TokenView>((value) => typeof value === "object" && value !== null)).optional()
+});
+export type StoredAnswer = z.infer<typeof answerSchema>;
 
 /** What an aligner counted, without times. */
 export type Counts = Omit<AlignerStats, "time">;
 
 /** Answers that were given together. */
-export interface StoredBlock {
+const blockSchema = z.object({
     /** Index of the first. */
-    first: number;
-    answers: StoredAnswer[];
-    generatedTokens: number;
-    decodes: number;
-    seconds: number;
-    counts?: Counts;
-}
+    first: z.int().nonnegative(),
+    answers: z.array(answerSchema),
+    generatedTokens: z.number(),
+    decodes: z.number(),
+    seconds: z.number(),
+    counts: z.custom<Counts>((value) => typeof value === "object" && value !== null).optional()
+});
+export type StoredBlock = z.infer<typeof blockSchema>;
 
 /** Null where the reward failed. */
-export type Score = number | null;
+const scoreSchema = z.number().nullable();
+export type Score = z.infer<typeof scoreSchema>;
 
 /** Of an answer under the base model. */
 export interface Fluency {
@@ -38,7 +43,15 @@ export interface Fluency {
     tokens: number;
 }
 
-type Line = {block: StoredBlock} | {reward: string; index: number; score: Score} | ({fluency: number} & Fluency);
+const lineSchema = z.union(
+    [
+        z.object({block: blockSchema}),
+        z.object({reward: z.string(), index: z.int().nonnegative(), score: scoreSchema}),
+        z.object({fluency: z.int().nonnegative(), nats: z.number(), tokens: z.number()})
+    ],
+    "neither answers, nor a score, nor a fluency"
+);
+type Line = z.infer<typeof lineSchema>;
 
 export class SideStore {
     readonly blocks = new Map<number, StoredBlock>();
@@ -52,13 +65,17 @@ export class SideStore {
 
     /**
      * `identity` is all that the answers depend on. Without a path nothing is saved.
-     * @throws MaraError RUN_CHANGED if the file was begun with another identity, WRITE_FAILED
+     * @throws MaraError RUN_CHANGED if the file was begun with another identity, RUN_DAMAGED naming the line that is not as it was
+     * written, WRITE_FAILED
      */
     static async open(path: string | undefined, identity: object): Promise<SideStore> {
         const store = new SideStore(path);
         if (path === undefined) return store;
-        const header: unknown = JSON.parse(JSON.stringify({version: 1, ...identity}));
-        const bytes = await readFile(path).catch(() => Buffer.alloc(0));
+        const header: unknown = JSON.parse(JSON.stringify({version: 2, ...identity}));
+        const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+            if (error.code === "ENOENT") return Buffer.alloc(0);
+            throw damaged(path, (error.message.split(", ") as [string])[0], error);
+        });
         // A line that was being written when the process ended has no end, and is done again.
         const whole = bytes.lastIndexOf(10) + 1;
         if (whole < bytes.length) await truncate(path, whole);
@@ -67,8 +84,8 @@ export class SideStore {
             await store.#append(header as object);
             return store;
         }
-        requireSame(path, JSON.parse(first), header);
-        for (const line of lines) store.#take(JSON.parse(line) as Line);
+        requireSame(path, readLine(path, 1, first, z.looseObject({})), header);
+        for (const [i, line] of lines.entries()) store.#take(readLine(path, i + 2, line, lineSchema));
         return store;
     }
 
@@ -114,12 +131,25 @@ export class SideStore {
         if (path === undefined) return;
         try {
             await mkdir(dirname(path), {recursive: true});
-            await appendFile(path, `${JSON.stringify(value)}\n`);
+            await appendFile(path, `${seal(value)}\n`);
         } catch (error) {
             const reason = (error as Error).message.split(", ")[0];
             throw new MaraError("WRITE_FAILED", `Could not write ${path}: ${reason}`, {cause: error});
         }
     }
+}
+
+function readLine<T>(path: string, number: number, line: string, schema: z.ZodType<T>): T {
+    try {
+        return unseal(line, schema);
+    } catch (error) {
+        throw damaged(path, `line ${number} ${(error as Error).message}`, error);
+    }
+}
+
+function damaged(path: string, what: string, cause: unknown): MaraError {
+    const message = `The answers in ${path} cannot be used: ${what}. Remove the file to have them made again.`;
+    return new MaraError("RUN_DAMAGED", message, {cause});
 }
 
 function requireSame(path: string, saved: unknown, given: unknown): void {

@@ -5,7 +5,7 @@ import {MaraError} from "../errors.js";
 import {openRegularFile} from "../regular-file.js";
 
 /** What is read at most; docs/rewards.md states these. */
-export const limits = {fileBytes: 2 ** 28, arrayBytes: 2 ** 26, lineBytes: 2 ** 20, nesting: 64} as const;
+const limits = {fileBytes: 2 ** 28, arrayBytes: 2 ** 26, lineBytes: 2 ** 20, nesting: 64} as const;
 
 /** What is wrong with a record; `readRecords` adds where it is. */
 export class Flaw extends Error {}

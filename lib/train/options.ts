@@ -62,21 +62,23 @@ export interface TrainOptions extends Partial<Constants> {
 }
 
 /** What decides the outcome, and nothing else: plain data for config.json. */
-export interface TrainConfig extends Constants {
-    method: (typeof methods)[number];
-    preset: (typeof presets)[number];
-    candidates: Required<CandidateOptions>;
-    baseline: (typeof baselines)[number];
-    penalty: (typeof penalties)[number];
-    postBack: boolean;
-    automaticAlpha: boolean;
-    threads: number | null;
-    judgeQuestion: string | null;
+export const configSchema = z.object({
+    ...(Object.fromEntries(constantNames.map((name) => [name, z.number()])) as Record<ConstantName, z.ZodNumber>),
+    method: z.enum(methods),
+    preset: z.enum(presets),
+    candidates: z.object({topK: z.number(), topP: z.number(), minP: z.number(), temperature: z.number()}),
+    baseline: z.enum(baselines),
+    penalty: z.enum(penalties),
+    postBack: z.boolean(),
+    automaticAlpha: z.boolean(),
+    threads: z.number().nullable(),
+    judgeQuestion: z.string().nullable(),
     /** The reward's name; null without one. */
-    reward: string | null;
+    reward: z.string().nullable(),
     /** Whether the reward can be opened by that name, and so need not be given again. */
-    rewardByName: boolean;
-}
+    rewardByName: z.boolean()
+});
+export type TrainConfig = z.infer<typeof configSchema>;
 
 const constantSchemas = Object.fromEntries(constantNames.map((name) => [name, constantSchema(name).optional()]));
 

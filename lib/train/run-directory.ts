@@ -5,77 +5,93 @@
  * and all that it names are whole. What no manifest names (lines and files of after the checkpoint) is cut off by `open`.
  */
 import {createHash} from "node:crypto";
-import {type FileHandle, mkdir, open, readdir, readFile, rm, stat, truncate} from "node:fs/promises";
+import {mkdir, open, readdir, readFile, rm} from "node:fs/promises";
 import {join} from "node:path";
+import {z} from "zod";
 import {writeWhole} from "../agent/agent-file.js";
 import {MaraError} from "../errors.js";
+import {lockFile, lockRun} from "../run-lock.js";
+import {seal, unseal} from "../sealed.js";
+import {Log} from "./log.js";
 
+const contentSchema = z.object({bytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/)});
 /** A file in `checkpoint/`. */
-interface Blob {
-    name: string;
-    bytes: number;
-    sha256: string;
-}
-
-interface Manifest {
-    version: 1;
-    /** What the training itself wants to know; plain data. */
-    state: unknown;
-    /** Replaced by each checkpoint. */
-    files: Record<string, Blob>;
-    /** Only ever added to. */
-    segments: Blob[];
-    /** Bytes of each log. */
-    logs: Partial<Record<LogName, number>>;
-}
+const blobSchema = contentSchema.extend({name: z.string().regex(/^[\w-]+\.bin$/)});
+type Blob = z.infer<typeof blobSchema>;
 
 const logNames = ["metrics", "samples", "responses", "pairs"] as const;
 export type LogName = (typeof logNames)[number];
 
+const manifestSchema = z.object({
+    version: z.literal(2),
+    /** What the training itself wants to know; plain data. */
+    state: z.unknown(),
+    /** Replaced by each checkpoint. */
+    files: z.record(z.string(), blobSchema),
+    /** Only ever added to. */
+    segments: z.array(blobSchema),
+    logs: z.partialRecord(z.enum(logNames), contentSchema)
+});
+type Manifest = z.infer<typeof manifestSchema>;
+
 const configFile = "config.json";
 const manifestFile = "checkpoint.json";
 const blobFolder = "checkpoint";
+/** What `writeWhole` leaves of the configuration where the process was killed. */
+const unfinishedConfig = /^config\.json\.[0-9a-f]+\.tmp$/;
 
 export class RunDirectory {
     readonly path: string;
     #manifest: Manifest;
     #pending: Blob[] = [];
-    #logs = new Map<LogName, FileHandle>();
-    #sizes: Partial<Record<LogName, number>>;
+    readonly #logs: Readonly<Record<LogName, Log>>;
+    readonly #unlock: () => void;
     /** Never reused within a run, so that a file named by a manifest is never written over. */
     #serial: number;
 
-    private constructor(path: string, manifest: Manifest) {
+    private constructor(path: string, manifest: Manifest, unlock: () => void) {
         this.path = path;
         this.#manifest = manifest;
-        this.#sizes = {...manifest.logs};
+        const logs = logNames.map((name) => [name, new Log(join(path, `${name}.jsonl`))]);
+        this.#logs = Object.fromEntries(logs) as Record<LogName, Log>;
+        this.#unlock = unlock;
         this.#serial = 0;
     }
 
     /**
-     * @throws MaraError RUN_DIRECTORY if there is something in the folder already; WRITE_FAILED
+     * @throws MaraError RUN_DIRECTORY if there is something in the folder already; RUN_BUSY, WRITE_FAILED
      */
     static async create(path: string, config: object): Promise<RunDirectory> {
         await RunDirectory.requireEmpty(path);
+        const unlock = await lockRun(path);
         try {
+            // Another process may have been quicker.
+            await RunDirectory.requireEmpty(path);
             await mkdir(join(path, blobFolder), {recursive: true});
+            await writeWhole(join(path, configFile), sealed(config));
+            return new RunDirectory(path, emptyManifest(), unlock);
         } catch (error) {
-            const reason = (error as Error).message.split(", ")[0];
-            throw new MaraError("WRITE_FAILED", `Could not make ${path}: ${reason}`, {cause: error});
+            unlock();
+            if (error instanceof MaraError) throw error;
+            throw new MaraError("WRITE_FAILED", `Could not make ${path}: ${reasonOf(error)}`, {cause: error});
         }
-        await writeWhole(join(path, configFile), json(config));
-        return new RunDirectory(path, emptyManifest());
     }
 
-    /** @throws MaraError RUN_DIRECTORY if there is something in the folder already */
+    /**
+     * What a process leaves that ended before it had written the configuration does not count.
+     * @throws MaraError RUN_DIRECTORY if there is something in the folder already
+     */
     static async requireEmpty(path: string): Promise<void> {
-        const found = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
-            if (error.code === "ENOENT") return [];
-            throw new MaraError("RUN_DIRECTORY", `${path} is no folder that can be read. Give another directory.`, {
-                cause: error
+        const list = (folder: string) =>
+            readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+                if (error.code === "ENOENT") return [];
+                throw new MaraError("RUN_DIRECTORY", `${path} is no folder that can be read. Give another directory.`, {
+                    cause: error
+                });
             });
-        });
+        const found = (await list(path)).filter((name) => name !== lockFile && !unfinishedConfig.test(name));
         if (found.length === 0) return;
+        if (found.join() === blobFolder && (await list(join(path, blobFolder))).length === 0) return;
         const what = found.includes(configFile) ? "holds a run already. Resume it, or give" : "is not empty. Give";
         throw new MaraError("RUN_DIRECTORY", `${path} ${what} another directory.`);
     }
@@ -84,24 +100,27 @@ export class RunDirectory {
      * What `create` was given.
      * @throws MaraError RUN_DIRECTORY if there is no run, RUN_DAMAGED
      */
-    static async readConfig(path: string): Promise<unknown> {
-        const config = await readJson(join(path, configFile));
+    static async readConfig<Config>(path: string, schema: z.ZodType<Config>): Promise<Config> {
+        const config = await readSealed(path, configFile, schema);
         if (config !== undefined) return config;
         throw new MaraError("RUN_DIRECTORY", `There is no run in ${path} to go on with: it has no ${configFile}.`);
     }
 
     /**
      * The run in the folder, as of its last checkpoint. What was written later is removed.
-     * @throws MaraError RUN_DAMAGED if a file of it is not as it was written
+     * @throws MaraError RUN_DAMAGED if a file of it is not as it was written; RUN_BUSY, WRITE_FAILED
      */
     static async open(path: string): Promise<RunDirectory> {
-        const manifest = (await readJson(join(path, manifestFile))) as Manifest | undefined;
-        if (manifest !== undefined && manifest.version !== 1)
-            throw damaged(path, manifestFile, "is of another version of this package");
-        const run = new RunDirectory(path, manifest ?? emptyManifest());
-        await mkdir(join(path, blobFolder), {recursive: true});
-        await run.#rewind();
-        return run;
+        const unlock = await lockRun(path);
+        try {
+            const manifest = (await readSealed(path, manifestFile, manifestSchema)) ?? emptyManifest();
+            const run = new RunDirectory(path, manifest, unlock);
+            await run.#rewind();
+            return run;
+        } catch (error) {
+            unlock();
+            throw error;
+        }
     }
 
     /** The last checkpoint's; undefined before the first. */
@@ -116,22 +135,12 @@ export class RunDirectory {
     /** Adds lines to a log. They belong to the run once `commit` has been called. @throws MaraError WRITE_FAILED */
     async append(log: LogName, rows: readonly object[]): Promise<void> {
         if (rows.length === 0) return;
-        const bytes = Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-        await this.#writing(`${log}.jsonl`, async () => {
-            const handle = this.#logs.get(log) ?? (await open(this.file(`${log}.jsonl`), "a"));
-            this.#logs.set(log, handle);
-            await handle.appendFile(bytes);
-        });
-        this.#sizes[log] = (this.#sizes[log] ?? 0) + bytes.length;
+        await this.#writing(`${log}.jsonl`, () => this.#logs[log].append(rows));
     }
 
-    /** All lines of a log. */
+    /** All lines of a log. @throws MaraError RUN_DAMAGED */
     async rows<Row>(log: LogName): Promise<Row[]> {
-        const text = await readFile(this.file(`${log}.jsonl`), "utf8").catch(() => "");
-        return text
-            .split("\n")
-            .filter((line) => line !== "")
-            .map((line) => JSON.parse(line) as Row);
+        return await this.#reading(`${log}.jsonl`, () => this.#logs[log].rows<Row>());
     }
 
     /** Writes a further segment. It belongs to the run once `commit` has been called. @throws MaraError WRITE_FAILED */
@@ -157,14 +166,15 @@ export class RunDirectory {
      * @throws MaraError WRITE_FAILED: then the checkpoint before is still there, whole
      */
     async commit(state: object, files: Record<string, Uint8Array> = {}, oldSegments = 0): Promise<void> {
-        for (const [log, handle] of this.#logs) await this.#writing(`${log}.jsonl`, () => handle.sync());
+        for (const name of logNames) await this.#writing(`${name}.jsonl`, () => this.#logs[name].sync());
         const written: Record<string, Blob> = {...this.#manifest.files};
         for (const [name, bytes] of Object.entries(files)) written[name] = await this.#writeBlob(name, bytes);
         const all = [...this.#manifest.segments, ...this.#pending];
         const segments = all.slice(oldSegments);
-        const next: Manifest = {version: 1, state, files: written, segments, logs: {...this.#sizes}};
+        const logs = Object.fromEntries(logNames.map((name) => [name, this.#logs[name].end]));
+        const next: Manifest = {version: 2, state, files: written, segments, logs};
         await this.#syncFolder(blobFolder);
-        await writeWhole(this.file(manifestFile), json(next));
+        await writeWhole(this.file(manifestFile), sealed(next));
         await this.#syncFolder(".");
         const before = this.#manifest;
         this.#manifest = next;
@@ -174,10 +184,10 @@ export class RunDirectory {
             await rm(this.file(join(blobFolder, name)), {force: true});
     }
 
-    /** Closes the logs. */
+    /** Closes the logs, and leaves the folder to others. */
     async close(): Promise<void> {
-        for (const handle of this.#logs.values()) await handle.close();
-        this.#logs.clear();
+        for (const log of Object.values(this.#logs)) await log.close();
+        this.#unlock();
     }
 
     async #writeBlob(role: string, bytes: Uint8Array): Promise<Blob> {
@@ -196,18 +206,15 @@ export class RunDirectory {
 
     /** Back to the manifest: cuts logs, removes files that it does not name. */
     async #rewind(): Promise<void> {
-        for (const log of logNames) {
-            const path = this.file(`${log}.jsonl`);
-            const wanted = this.#sizes[log] ?? 0;
-            const size = (await stat(path).catch(() => undefined))?.size ?? 0;
-            if (size < wanted)
-                throw damaged(this.path, `${log}.jsonl`, `has ${size} bytes where ${wanted} were written`);
-            if (size > wanted) await truncate(path, wanted);
-        }
+        for (const name of logNames)
+            await this.#reading(`${name}.jsonl`, () => this.#logs[name].rewind(this.#manifest.logs[name]));
         const blobs = [...Object.values(this.#manifest.files), ...this.#manifest.segments];
         const named = new Set(blobs.map(({name}) => name));
-        for (const name of await readdir(this.file(blobFolder)))
-            if (!named.has(name)) await rm(this.file(join(blobFolder, name)), {force: true});
+        await this.#reading(blobFolder, async () => {
+            await mkdir(this.file(blobFolder), {recursive: true});
+            for (const name of await readdir(this.file(blobFolder)))
+                if (!named.has(name)) await rm(this.file(join(blobFolder, name)), {force: true});
+        });
         this.#serial = 1 + Math.max(-1, ...[...named].map((name) => Number(/-(\d+)\.bin$/.exec(name)?.[1])));
     }
 
@@ -224,48 +231,54 @@ export class RunDirectory {
         });
     }
 
+    async #reading<T>(name: string, read: () => Promise<T>): Promise<T> {
+        try {
+            return await read();
+        } catch (error) {
+            throw damaged(this.path, name, reasonOf(error), error);
+        }
+    }
+
     async #writing<T>(name: string, write: () => Promise<T>): Promise<T> {
         try {
             return await write();
         } catch (error) {
-            throw new MaraError(
-                "WRITE_FAILED",
-                `Could not write ${this.file(name)}: ${(error as Error).message.split(", ")[0]}`,
-                {cause: error}
-            );
+            throw new MaraError("WRITE_FAILED", `Could not write ${this.file(name)}: ${reasonOf(error)}`, {
+                cause: error
+            });
         }
     }
 }
 
 function emptyManifest(): Manifest {
-    return {version: 1, state: undefined, files: {}, segments: [], logs: {}};
+    return {version: 2, state: undefined, files: {}, segments: [], logs: {}};
 }
 
-function json(value: object): Uint8Array {
-    return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+function sealed(value: object): Uint8Array {
+    return Buffer.from(`${seal(value, 2)}\n`);
 }
 
-async function readJson(path: string): Promise<unknown> {
-    let text: string;
+/** Undefined if there is no such file. @throws MaraError RUN_DAMAGED */
+async function readSealed<T>(path: string, file: string, schema: z.ZodType<T>): Promise<T | undefined> {
     try {
-        text = await readFile(path, "utf8");
-    } catch {
-        return undefined;
-    }
-    try {
-        return JSON.parse(text);
+        return unseal(await readFile(join(path, file), "utf8"), schema);
     } catch (error) {
-        throw new MaraError("RUN_DAMAGED", `${path} is not JSON. Start a new run in another directory.`, {
-            cause: error
-        });
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+        throw damaged(path, file, reasonOf(error), error);
     }
 }
 
-function damaged(run: string, file: string, what: string): MaraError {
+function damaged(run: string, file: string, what: string, cause?: unknown): MaraError {
     return new MaraError(
         "RUN_DAMAGED",
-        `The run in ${run} cannot go on: ${file} ${what}. Start a new run in another directory.`
+        `The run in ${run} cannot go on: ${file} ${what}. Start a new run in another directory.`,
+        {cause}
     );
+}
+
+/** Node's message without the call and path that follow. */
+function reasonOf(error: unknown): string {
+    return (error as Error).message.split(", ")[0] as string;
 }
 
 function hash(bytes: Uint8Array): string {

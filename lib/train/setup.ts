@@ -2,6 +2,7 @@
 import {readFile} from "node:fs/promises";
 import {join, resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
+import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
 import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
 import {modelInternals} from "../align/node-llama-cpp/internals.js";
@@ -15,6 +16,7 @@ import type {ActorTensors, Job} from "./job.js";
 import {
     checkOptions,
     checkTogether,
+    configSchema,
     resolveConfig,
     resumeConfig,
     type TrainConfig,
@@ -22,19 +24,22 @@ import {
 } from "./options.js";
 import {RunDirectory} from "./run-directory.js";
 
+const inputSchema = z.object({path: z.string().nullable(), sha256: z.string()});
+
 /** config.json */
-interface Saved {
-    version: 1;
-    config: TrainConfig;
-    inputs: Inputs;
+const savedSchema = z.object({
+    version: z.literal(1),
+    config: configSchema,
+    inputs: z.partialRecord(z.enum(["model", "prompts", "pairs", "warmStart"]), inputSchema),
     /** Where the run was started: `module:` rewards are relative to it. */
-    directory: string;
-}
+    directory: z.string()
+});
+type Saved = z.infer<typeof savedSchema>;
 
 /** Everything that a run reads, checked and opened; nothing is written yet. */
 export interface Prepared extends Omit<Job, "run"> {
     inputs: Inputs;
-    /** Makes or opens the run's directory. @throws MaraError RUN_DIRECTORY, RUN_DAMAGED, WRITE_FAILED */
+    /** Makes or opens the run's directory. @throws MaraError RUN_DIRECTORY, RUN_DAMAGED, RUN_BUSY, WRITE_FAILED */
     openRun(): Promise<RunDirectory>;
     /** Frees what was opened here; what was passed in stays the caller's. */
     close(): Promise<void>;
@@ -47,7 +52,7 @@ export interface Prepared extends Omit<Job, "run"> {
 export async function prepare(options: TrainOptions): Promise<Prepared> {
     checkOptions(options);
     const path = resolve(options.runDirectory);
-    const saved = options.resume ? ((await RunDirectory.readConfig(path)) as Saved) : undefined;
+    const saved = options.resume ? await RunDirectory.readConfig(path, savedSchema) : undefined;
     if (saved === undefined) await RunDirectory.requireEmpty(path);
     const config = saved === undefined ? resolveConfig(options) : resumeConfig(options, saved.config);
     const directory = saved?.directory ?? process.cwd();

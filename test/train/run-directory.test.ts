@@ -4,6 +4,7 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {promisify} from "node:util";
 import {afterAll, describe, expect, it} from "vitest";
+import {z} from "zod";
 import {RunDirectory} from "../../lib/train/run-directory.js";
 import {forgottenSegments, pack, unpack} from "../../lib/train/segments.js";
 
@@ -11,6 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), "mara-run-"));
 afterAll(() => rmSync(folder, {recursive: true}));
 let runs = 0;
 const newPath = () => join(folder, String(runs++));
+const anything = z.looseObject({});
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
 async function segmentsOf(run: RunDirectory): Promise<number[][]> {
@@ -33,7 +35,7 @@ describe("a run's directory", () => {
         appendFileSync(join(path, "metrics.jsonl"), '{"n": 4, "cut sh');
         writeFileSync(join(path, "checkpoint", "learner-000009.bin.abc.tmp"), "half");
 
-        expect(await RunDirectory.readConfig(path)).toEqual({a: 1});
+        expect(await RunDirectory.readConfig(path, anything)).toEqual({a: 1});
         const again = await RunDirectory.open(path);
         expect(again.state).toEqual({at: 1});
         expect(await again.rows("metrics")).toEqual([{n: 1}, {n: 2}]);
@@ -77,7 +79,7 @@ describe("a run's directory", () => {
             code: "RUN_DIRECTORY",
             message: `${folder} is not empty. Give another directory.`
         });
-        await expect(RunDirectory.readConfig(newPath())).rejects.toMatchObject({code: "RUN_DIRECTORY"});
+        await expect(RunDirectory.readConfig(newPath(), anything)).rejects.toMatchObject({code: "RUN_DIRECTORY"});
     });
 
     it.each([
