@@ -7,6 +7,7 @@ export default defineConfig({
     ...(other !== undefined && {resolve: {alias: {"node-llama-cpp": other}}}),
     test: {
         include: ["test/**/*.test.ts"],
+        globalSetup: ["test/support/skipped.ts"],
         // Each file loads llama.cpp natively; forks keep a crash in one file from hiding the others.
         pool: "forks",
         // Decodes use every core: files in parallel would only fight for them.

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 if ! command -v nvcc >/dev/null; then
-    echo "CUDA: not compiled, there is no nvcc here"
+    echo "Skipped: compiling the CUDA kernel (needs nvcc 12.8 or later on the PATH)"
     exit 0
 fi
 # Asked of nvcc itself: what stands on the PATH may be a link or a script.

@@ -20,7 +20,11 @@ const require = createRequire(import.meta.url);
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 const sources = ["native", "bindings", "binding.gyp", "CMakeLists.txt"];
 
-/** Makes the file, unless it was made of the same sources by the same compiler. Returns whether it had to. */
+/**
+ * Makes the file, unless it was made of the same sources by the same compiler. Returns whether it had to.
+ *
+ * @param zig zig's command line; undefined: this machine's own compiler, which can make its own file only
+ */
 export function build(target, zig) {
     const folder = path.join(root, "build", "prebuild", target.name);
     const prebuilt = path.join(root, "prebuilds", target.path);
@@ -71,8 +75,10 @@ function prebuildify(target, zig, folder) {
     ];
     if (target.libc !== undefined) {
         args.push(`--tag-libc=${target.libc}`);
-        env.CC = `${zig} cc -target ${target.zig}`;
-        env.CXX = `${zig} c++ -target ${target.zig}`;
+        if (zig !== undefined) {
+            env.CC = `${zig} cc -target ${target.zig}`;
+            env.CXX = `${zig} c++ -target ${target.zig}`;
+        }
         // The linker strips: the system's strip knows only its own architecture.
         env.LDFLAGS = "-s";
         env.PREBUILD_STRIP_BIN = "true";

