@@ -3,7 +3,6 @@ const {spawnSync} = require("node:child_process");
 const {existsSync} = require("node:fs");
 const path = require("node:path");
 const {pathToFileURL} = require("node:url");
-const toolchains = require("./toolchains.json");
 
 const root = path.join(__dirname, "..");
 
@@ -30,6 +29,7 @@ function fail(why, reason) {
     console.error(
         `\nnode-llama-mara: there is no prebuilt file that loads on ${process.platform}-${process.arch}, and compiling it ${reason}`
     );
+    const toolchains = require("./toolchains.json");
     console.error(
         `${toolchains[process.platform] ?? ""}\nThen run: npm rebuild node-llama-mara\n\nWhy it must be compiled: ${why}\n`
     );

@@ -4,10 +4,17 @@ import {type AddonFailure, missing, type Platform} from "./files.js";
 
 const rebuild = "Then run: npm rebuild node-llama-mara";
 
-/** How to get a compiler, by platform; bindings/install.cjs tells the same. */
-const toolchains = JSON.parse(
-    readFileSync(new URL("../../bindings/toolchains.json", import.meta.url), "utf8")
-) as Readonly<Record<string, string>>;
+const anyToolchain = "A C++20 compiler, make and python3 are needed.";
+
+/** How to get a compiler on a platform; bindings/install.cjs tells the same. Read when asked for: a bundle lacks the file. */
+function toolchain(os: string): string {
+    try {
+        const text = readFileSync(new URL("../../bindings/toolchains.json", import.meta.url), "utf8");
+        return (JSON.parse(text) as Record<string, string>)[os] ?? anyToolchain;
+    } catch {
+        return anyToolchain;
+    }
+}
 
 /** Patterns of dlopen's and LoadLibrary's messages, on glibc, musl, macOS and Windows. */
 const causes: readonly [pattern: RegExp, fix: (platform: Platform) => string][] = [
@@ -40,7 +47,7 @@ const causes: readonly [pattern: RegExp, fix: (platform: Platform) => string][] 
 ];
 
 function compile(platform: Platform): string {
-    return `${toolchains[platform.os] ?? "A C++20 compiler, make and python3 are needed."} ${rebuild}`;
+    return `${toolchain(platform.os)} ${rebuild}`;
 }
 
 export function explain(failures: readonly AddonFailure[], platform: Platform, override?: string): string {

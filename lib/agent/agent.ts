@@ -1,3 +1,4 @@
+import {inspect} from "node:util";
 import {invalidArgument, MaraError} from "../errors.js";
 import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
 import {parseAgentBytes, readAgentBytes, writeWhole} from "./agent-file.js";
@@ -236,6 +237,13 @@ export class MaraAgent {
 
     [Symbol.dispose](): void {
         this.dispose();
+    }
+
+    /** @internal One line for `console.log`. */
+    [inspect.custom](): string {
+        const [hidden1, hidden2] = this.hiddenSizes;
+        const weights = this.disposed ? "disposed" : `${this.dtype} weights on ${this.kernel}`;
+        return `MaraAgent {${this.width} → ${hidden1} → ${hidden2} → 2, ${this.parameters.toLocaleString("en-US")} parameters, ${weights}}`;
     }
 
     /**

@@ -1,3 +1,4 @@
+import {inspect} from "node:util";
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument, MaraError} from "../errors.js";
@@ -146,6 +147,13 @@ export class Aligner {
     /** @hidden */
     [Symbol.dispose](): void {
         this.dispose();
+    }
+
+    /** @internal One line for `console.log`. */
+    [inspect.custom](): string {
+        const {enabled, agent, threshold, strategy} = this.#settings;
+        const state = this.#disposed ? "disposed" : enabled ? "enabled" : "off";
+        return `Aligner {${state}, ${this.mode} mode, agent of width ${agent.width}, threshold ${threshold}, strategy "${strategy}"}`;
     }
 
     /** @internal */

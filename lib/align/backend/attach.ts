@@ -8,6 +8,7 @@ import {
     llamaInternals,
     modelInternals
 } from "../node-llama-cpp/internals.js";
+import {withoutOverflowWarning} from "../node-llama-cpp/quiet.js";
 import {LanesBackend} from "./lanes-backend.js";
 
 /** llama.cpp's LLAMA_MAX_SEQ. */
@@ -24,6 +25,8 @@ export interface LanesRequest {
 interface Attempt {
     model: object;
     request: LanesRequest;
+    /** Asked for in the context constructed last. */
+    cellsPerSequence?: number;
     /** Of the context constructed last: node-llama-cpp tries again with a smaller context when memory runs out. */
     result?: {context: object; lanes: NativeLaneContext; laneCount: number; sequences: number};
     problem?: MaraError;
@@ -44,7 +47,9 @@ export async function createLanesContext(
 ): Promise<{context: LlamaContext; backend: LanesBackend}> {
     requireSameRope(model, options);
     const attempt: Attempt = {model: modelInternals(model)._model, request};
-    const context = await attempts.run(attempt, () => withObservedContexts(model, () => model.createContext(options)));
+    const create = () => withObservedContexts(model, () => model.createContext(options));
+    const isWithinTraining = () => (attempt.cellsPerSequence ?? 0) <= model.trainContextSize;
+    const context = await withoutOverflowWarning(model.llama, isWithinTraining, () => attempts.run(attempt, create));
     try {
         if (attempt.problem !== undefined) throw attempt.problem;
         if (attempt.result === undefined || attempt.result.context !== contextInternals(context)._ctx)
@@ -99,6 +104,7 @@ function observeContexts<T extends {AddonContext: new (...args: never[]) => obje
 
 function prepare(attempt: Attempt, context: object, params: AddonContextParams): void {
     const {sequences, batchSize, contextSize} = params;
+    attempt.cellsPerSequence = contextSize / sequences;
     // llama.cpp keeps one output row per sequence and allows no more rows than the batch size.
     const most = Math.min(maxSequences, batchSize) - sequences;
     const {lanes = Math.min(attempt.request.defaultLanes, most)} = attempt.request;
