@@ -1,51 +1,27 @@
 import {inspect} from "node:util";
-import {invalidArgument, MaraError} from "../errors.js";
+import {MaraError} from "../errors.js";
 import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
+import {check} from "../validation/check.js";
+import {path as pathSchema} from "../validation/schemas.js";
 import {parseAgentBytes, readAgentBytes, writeWhole} from "./agent-file.js";
+import {hasCudaDevice, moveToCuda, reportDeviceFailure, reportNotMoved} from "./device.js";
 import {
-    type AgentDevice,
-    agentDevices,
-    hasCudaDevice,
-    moveToCuda,
-    reportDeviceFailure,
-    reportNotMoved
-} from "./device.js";
+    type AgentTensor,
+    checkLoadOptions,
+    checkMakeOptions,
+    checkSaveOptions,
+    checkSource,
+    float32,
+    type MaraAgentOptions,
+    type MaraAgentSaveOptions,
+    namedTensors
+} from "./options.js";
 import {writeSafetensors} from "./safetensors.js";
 import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
-import {convert, countItems, type Tensor, tensorOf, toFloat32} from "./tensor.js";
+import {convert, countItems, type Tensor, toFloat32} from "./tensor.js";
 
-/** How an agent's weights are packed and computed with. */
-export interface MaraAgentOptions {
-    /**
-     * Format of the packed weights. Sums are float32 in any case. Default `"auto"`: the fastest on this machine.
-     * `"int8"` is quantised per output channel.
-     */
-    dtype?: "auto" | NativeWeightType;
-    /** Kernel variant, one of those `mara doctor` lists. Default: `MARA_KERNEL` if set, else the best that this machine runs. */
-    kernel?: string;
-    /**
-     * Where `scoreAsync` and aligned contexts compute. `"cpu"`; `"cuda"`: on the first CUDA device, an error if that cannot be; `"auto"`
-     * (default): the CPU until an aligned context of a model that runs on CUDA takes the agent, then CUDA if a device answers. `score` always
-     * computes on the CPU. If a device fails later on, the CPU takes over with one warning (code CUDA_FAILED). With CUDA, dtype `"auto"` means
-     * bf16 (f16 on compute capability 7.5), and `"int8"` computes on the CPU.
-     */
-    device?: AgentDevice;
-    /** Most threads of one `score` call, from 1 to 256. Default: the machine's, at most 8. */
-    threads?: number;
-}
+export type {AgentTensor, MaraAgentOptions, MaraAgentSaveOptions} from "./options.js";
 
-/** A row-major float32 tensor. `data.length` is the product of `shape`. */
-export interface AgentTensor {
-    shape: readonly number[];
-    data: Float32Array;
-}
-
-export interface MaraAgentSaveOptions {
-    /** Format of the tensors in the file. Default: that in which each was loaded, so nothing is lost (F64 becomes f32). */
-    dtype?: "f32" | "f16" | "bf16";
-}
-
-const loadDtypes = ["auto", "f32", "f16", "bf16", "int8"] as const;
 const saveDtypes = {f32: "F32", f16: "F16", bf16: "BF16"} as const;
 
 /**
@@ -112,10 +88,8 @@ export class MaraAgent {
      * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON, CUDA_UNAVAILABLE, CUDA_FAILED
      */
     static async load(source: string | Uint8Array, options: MaraAgentOptions = {}): Promise<MaraAgent> {
-        if (typeof source !== "string" && !(source instanceof Uint8Array)) {
-            throw invalidArgument("source", "a path or a Uint8Array", source);
-        }
-        checkOptions(options);
+        checkSource(source);
+        checkLoadOptions(options);
         try {
             const bytes = typeof source === "string" ? await readAgentBytes(source) : source;
             const {tensors, metadata} = parseAgentBytes(bytes);
@@ -138,11 +112,7 @@ export class MaraAgent {
         tensors: Readonly<Record<string, AgentTensor>>,
         options: MaraAgentOptions & {metadata?: Readonly<Record<string, string>>} = {}
     ): MaraAgent {
-        checkOptions(options);
-        const {metadata = {}} = options;
-        for (const [key, value] of Object.entries(metadata)) {
-            if (typeof value !== "string") throw invalidArgument(`options.metadata.${key}`, "a string", value);
-        }
+        const {metadata} = checkMakeOptions(options);
         return new MaraAgent(namedTensors(tensors), metadata, options);
     }
 
@@ -198,11 +168,8 @@ export class MaraAgent {
      * @throws MaraError WRITE_FAILED; AGENT_DISPOSED; INVALID_ARGUMENT, also if a weight is beyond the range of `dtype`
      */
     async save(path: string, options: MaraAgentSaveOptions = {}): Promise<void> {
-        if (typeof path !== "string" || path === "") throw invalidArgument("path", "a path", path);
-        const {dtype} = options;
-        if (dtype !== undefined && !Object.hasOwn(saveDtypes, dtype)) {
-            throw invalidArgument("options.dtype", oneOf(Object.keys(saveDtypes)), dtype);
-        }
+        check(pathSchema(), path, "path");
+        const {dtype} = checkSaveOptions(options);
         const tensors = new Map<string, Tensor>();
         for (const [name, tensor] of this.stateDict.tensors) {
             tensors.set(name, dtype === undefined ? tensor : convert(name, tensor, saveDtypes[dtype]));
@@ -276,7 +243,7 @@ export class MaraAgent {
     }
 
     private checkStates(states: Float32Array): void {
-        if (!(states instanceof Float32Array)) throw invalidArgument("states", "a Float32Array", states);
+        check(float32, states, "states");
         if (states.length % this.width !== 0) {
             throw new MaraError(
                 "AGENT_WIDTH",
@@ -286,44 +253,6 @@ export class MaraAgent {
     }
 }
 
-/**
- * Tensors as `fromTensors` takes them, in the form that `readStateDict` checks. The data is copied.
- * @throws MaraError INVALID_ARGUMENT if data is no Float32Array or does not fill its shape
- */
-export function namedTensors(tensors: Readonly<Record<string, AgentTensor>>): Map<string, Tensor> {
-    const named = new Map<string, Tensor>();
-    for (const [name, {shape, data}] of Object.entries(tensors)) {
-        if (!(data instanceof Float32Array)) throw invalidArgument(`tensors["${name}"].data`, "a Float32Array", data);
-        if (!Array.isArray(shape) || data.length !== countItems(shape)) {
-            throw invalidArgument(`tensors["${name}"].shape`, `a shape of ${data.length} items`, `[${shape}]`);
-        }
-        named.set(name, tensorOf(shape, data));
-    }
-    return named;
-}
-
 function throwDisposed(): never {
     throw new MaraError("AGENT_DISPOSED", "The agent was disposed");
-}
-
-function oneOf(values: readonly string[]): string {
-    return `one of ${values.map((value) => JSON.stringify(value)).join(", ")}`;
-}
-
-function checkOptions({dtype, kernel, threads, device}: MaraAgentOptions): void {
-    if (device !== undefined && !agentDevices.includes(device)) {
-        throw invalidArgument("options.device", oneOf(agentDevices), device);
-    }
-    if (device === "cuda" && dtype === "int8") {
-        throw invalidArgument("options.dtype", 'one of "auto", "f32", "f16", "bf16" with device "cuda"', dtype);
-    }
-    if (dtype !== undefined && !loadDtypes.includes(dtype)) {
-        throw invalidArgument("options.dtype", oneOf(loadDtypes), dtype);
-    }
-    if (kernel !== undefined && !native().kernels().includes(kernel)) {
-        throw invalidArgument("options.kernel", oneOf(native().kernels()), kernel);
-    }
-    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 256)) {
-        throw invalidArgument("options.threads", "a whole number from 1 to 256", threads);
-    }
 }

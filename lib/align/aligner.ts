@@ -1,7 +1,8 @@
 import {inspect} from "node:util";
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
+import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
-import {invalidArgument, MaraError} from "../errors.js";
+import {MaraError} from "../errors.js";
 import {check} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
 import {func} from "../validation/schemas.js";
@@ -204,20 +205,25 @@ export class Aligner {
     }
 
     #idOf(sequence: LlamaContextSequence): number {
-        if (sequence?.context !== this.#context)
-            throw invalidArgument("sequence", "a sequence of this aligner's context", sequence);
+        const own = z.custom<LlamaContextSequence>(
+            (value) => (value as LlamaContextSequence)?.context === this.#context,
+            "a sequence of this aligner's context"
+        );
+        check(own, sequence, "sequence");
         return sequenceInternals(sequence)._sequenceId;
     }
 }
 
+const anAgent = z.custom<MaraAgent>((value) => value instanceof MaraAgent, "a MaraAgent");
+
 /** @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH */
 export function requireAgent(agent: unknown, width: number): asserts agent is MaraAgent {
-    if (!(agent instanceof MaraAgent)) throw invalidArgument("agent", "a MaraAgent", agent);
-    if (agent.disposed) throw new MaraError("AGENT_DISPOSED", "The agent is disposed. Load it again.");
-    if (agent.width !== width)
+    const own = check(anAgent, agent, "agent");
+    if (own.disposed) throw new MaraError("AGENT_DISPOSED", "The agent is disposed. Load it again.");
+    if (own.width !== width)
         throw new MaraError(
             "AGENT_WIDTH",
-            `The agent reads states of width ${agent.width}, but the model's embedding size is ${width}. ` +
+            `The agent reads states of width ${own.width}, but the model's embedding size is ${width}. ` +
                 "Use an agent that was trained for a model of this width."
         );
 }

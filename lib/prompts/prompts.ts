@@ -1,5 +1,7 @@
 /** Files of prompts and of preference pairs: JSON lines, or one JSON array. */
 import {quote} from "../agent/tensor.js";
+import {check} from "../validation/check.js";
+import {path as pathSchema} from "../validation/schemas.js";
 import {Flaw, readRecords} from "./records.js";
 
 /** What a model is asked. */
@@ -47,8 +49,8 @@ export function loadPairs(path: string): Promise<PreferencePair[]> {
 
 type JsonObject = Record<string, unknown>;
 
-function load<T>(path: string, read: (record: JsonObject) => T): Promise<T[]> {
-    return readRecords(path, (value) => {
+async function load<T>(path: string, read: (record: JsonObject) => T): Promise<T[]> {
+    return readRecords(check(pathSchema(), path, "path"), (value) => {
         if (!isObject(value)) throw new Flaw(`expected an object but received ${shown(value)}`);
         return read(value);
     });

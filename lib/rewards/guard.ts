@@ -2,9 +2,8 @@ import {z} from "zod";
 import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {check, options as optionsOf} from "../validation/check.js";
-import {having} from "../validation/schemas.js";
 import {checkScored} from "../validation/sources.js";
-import type {Reward, ScoredResponse} from "./reward.js";
+import {aReward, type Reward, type ScoredResponse} from "./reward.js";
 import {timeoutMs, withinTime} from "./time-limit.js";
 
 export interface GuardOptions {
@@ -27,7 +26,7 @@ export async function scoreGuarded(
     response: string,
     options: GuardOptions = {}
 ): Promise<ScoredResponse> {
-    check(having<Reward>("a Reward", "score"), reward, "reward");
+    check(aReward, reward, "reward");
     const asked = checkScored(prompt, response);
     const {timeoutMs, retries} = check(schema, options, "options", "");
     for (let left = retries; ; left--) {

@@ -1,11 +1,11 @@
 import {z} from "zod";
 import {invalidArgument, MaraError} from "../errors.js";
 import {check, options} from "../validation/check.js";
-import {func, having, integer, llama, path, text} from "../validation/schemas.js";
+import {func, integer, llama, path, text} from "../validation/schemas.js";
 import {builtInNames, openBuiltIn} from "./built-in.js";
 import {maxNesting, parseExpression, specError, type Term} from "./expression.js";
 import {type ResourceOptions, Resources} from "./resources.js";
-import {type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
+import {aReward, type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
 import {timeoutMs} from "./time-limit.js";
 
 /** Text such as `"2*sentiment - 0.5*profanity"` (docs/rewards.md has the grammar), a function, or a reward that is open already. */
@@ -19,10 +19,7 @@ export interface RewardOptions extends ResourceOptions {
 }
 
 /** What `openReward` takes as a specification. */
-export const rewardSchema = z.union(
-    [z.string(), func<RewardFunction>(), having<Reward>("a Reward", "score")],
-    "a text, a function or a Reward"
-);
+export const rewardSchema = z.union([z.string(), func<RewardFunction>(), aReward], "a text, a function or a Reward");
 
 export const rewardOptionsSchema = options({
     llama: llama.optional(),

@@ -1,4 +1,5 @@
 /** What a reward is, and the checks that every score passes through. */
+import {z} from "zod";
 import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {checkScored} from "../validation/sources.js";
@@ -39,6 +40,8 @@ export interface Reward {
     /** Frees the models that the reward loaded. */
     dispose(): Promise<void>;
 }
+
+export const aReward = z.custom<Reward>((value) => typeof (value as Reward | null)?.score === "function", "a Reward");
 
 /** A reward from a function. What the function returns is checked. */
 export function rewardOf(name: string, score: RewardFunction, dispose = async () => {}): Reward {

@@ -1,4 +1,4 @@
-import {type AgentTensor, namedTensors} from "../agent/agent.js";
+import {type AgentTensor, namedTensors} from "../agent/options.js";
 import {readStateDict, type TensorName} from "../agent/state-dict.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {fromNative, type NativeLearner, type NativeLearnerOptions, native} from "../native.js";

@@ -1,7 +1,7 @@
 /** The one way in which arguments are checked: a zod schema whose messages say what is expected. */
 import {distance} from "fastest-levenshtein";
 import {z} from "zod";
-import {invalidArgument, MaraError} from "../errors.js";
+import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 
 /** Longest name and longest message of a refusal, in characters. */
 const longestName = 120;
@@ -27,22 +27,29 @@ export function check<Schema extends z.ZodType>(
         result = schema.safeParse(value);
     } catch (error) {
         // Reading a getter or a proxy may throw anything.
-        throw new MaraError("INVALID_ARGUMENT", `Expected ${name} to be readable`, {cause: error});
+        throw new MaraError("INVALID_ARGUMENT", `Could not read ${name}: ${reasonOf(error)}`, {cause: error});
     }
     if (result.success) return result.data;
     throw refusal(result.error.issues, value, name, fields);
 }
 
+/** What options are written as: a promise that was not awaited, a date or an array is none. */
+export const record = z.custom<object>(
+    (value) => Object.prototype.toString.call(value) === "[object Object]",
+    "an object"
+);
+
 /** An object with these fields and no others. */
 export function options<Shape extends z.ZodRawShape>(shape: Shape) {
     const unknown = z.custom<never>(() => false, {params: {known: namesOf(shape)}});
-    return z.object(shape, "an object").catchall(unknown) as unknown as z.ZodObject<Shape>;
+    return record.pipe(z.object(shape).catchall(unknown) as unknown as z.ZodObject<Shape>);
 }
 
 /** Names of the fields, and `outer.inner` for those of objects among them. */
 function namesOf(shape: z.ZodRawShape): string[] {
     return Object.entries(shape).flatMap(([name, field]) => {
-        const inner = field instanceof z.ZodOptional ? field.unwrap() : field;
+        const outer = field instanceof z.ZodOptional || field instanceof z.ZodDefault ? field.unwrap() : field;
+        const inner = outer instanceof z.ZodPipe ? outer.out : outer;
         return inner instanceof z.ZodObject ? [name, ...Object.keys(inner.shape).map((key) => `${name}.${key}`)] : name;
     });
 }
@@ -77,7 +84,8 @@ function placeOf(path: Path, name: string, fields: string): string {
     if (path.length === 0) return name;
     const place = path.reduce<string>((text, key) => {
         if (typeof key === "number") return `${text}[${key}]`;
-        return text === "" || text.endsWith(".") ? `${text}${String(key)}` : `${text}.${String(key)}`;
+        if (!/^\w+$/.test(String(key))) return `${text}[${JSON.stringify(String(key))}]`;
+        return text === "" ? String(key) : `${text}.${String(key)}`;
     }, fields);
     return place.length > longestName ? `${place.slice(0, longestName)}…` : place;
 }

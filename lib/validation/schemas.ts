@@ -1,7 +1,7 @@
 /** The schemas that several functions share; each says what it expects, as `check` puts it into messages. */
 import type {Llama, LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
-import {options} from "./check.js";
+import {options, record} from "./check.js";
 
 /** "one of "a", "b"" */
 export function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
@@ -73,7 +73,7 @@ export const contextOptions = {
             "a number of threads, or {ideal, min}"
         )
         .optional(),
-    batching: z.looseObject({}, "an object").optional(),
+    batching: record.optional(),
     experimentalKvCacheKeyType: cacheType.optional(),
     experimentalKvCacheValueType: cacheType.optional(),
     swaFullCache: boolean.optional(),
@@ -85,6 +85,6 @@ export const contextOptions = {
         .optional(),
     createSignal: signal.optional(),
     ignoreMemorySafetyChecks: boolean.optional(),
-    failedCreationRemedy: z.union([z.literal(false), z.looseObject({})], "false or an object").optional(),
+    failedCreationRemedy: z.union([z.literal(false), record], "false or an object").optional(),
     performanceTracking: boolean.optional()
 } satisfies Record<keyof LlamaContextOptions, z.ZodType>;

@@ -1,13 +1,14 @@
 import type {LlamaModel} from "node-llama-cpp";
-import {invalidArgument, MaraError} from "../../errors.js";
+import {MaraError} from "../../errors.js";
+import {check} from "../../validation/check.js";
+import {loadedModel} from "../../validation/schemas.js";
 
 /**
  * Refuses models that cannot be aligned.
  * @throws MaraError MODEL_UNSUPPORTED, INVALID_ARGUMENT
  */
 export function requireAlignable(model: LlamaModel, swaFullCache: boolean | undefined): void {
-    if (model?.fileInsights === undefined || model.llama === undefined)
-        throw invalidArgument("model", "a LlamaModel of node-llama-cpp", model);
+    check(loadedModel, model, "model");
     if (model.disposed) throw new MaraError("MODEL_UNSUPPORTED", "The model is disposed. Load it again.");
     const {fileInsights, fileInfo} = model;
     const {architecture} = fileInfo.metadata.general;
