@@ -1,13 +1,14 @@
 export {MaraAgent, type MaraAgentOptions, type MaraAgentSaveOptions} from "./agent/agent.js";
 export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/aligner.js";
+export type {CandidateOptions} from "./align/candidate-options.js";
 export type {AlignerStats} from "./align/decide/stats.js";
 export type {
     AlignedContextOptions,
     AlignerSettings,
-    CandidateOptions,
     Mode,
     Order,
+    SettingsInForce,
     Strategy
 } from "./align/options.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";

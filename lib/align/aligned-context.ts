@@ -24,7 +24,7 @@ const cpuLanes = 15;
  * The session's `temperature`, `topK`, `topP`, `minP`, `seed` and `xtc` are not used while the aligner is enabled: candidates
  * are drawn with `options.candidates` instead. Grammar, token bias, repeat and DRY penalties apply.
  *
- * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, NATIVE_ADDON,
+ * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, AGENT_FORMAT, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, NATIVE_ADDON,
  *   UNSUPPORTED_VERSION
  */
 export async function createAlignedContext(
@@ -37,9 +37,7 @@ export async function createAlignedContext(
     requireAlignable(model, contextOptions.swaFullCache);
     requireAgent(given.agent, model.embeddingVectorSize);
     if (model.llama.gpu === "cuda") given.agent._preferCuda();
-    const settings = resolveSettings(given);
-
-    const wanted = Math.max(1, settings.topK - 1);
+    const wanted = Math.max(1, resolveSettings(given).topK - 1);
     const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
     const {context, backend} = await createContext(model, contextOptions, mode, request);
     try {
@@ -48,7 +46,7 @@ export async function createAlignedContext(
         await context.dispose();
         throw error;
     }
-    const aligner = new Aligner(context, backend.mode, settings);
+    const aligner = new Aligner(context, backend.mode, given);
     install(context, backend, scheduler, aligner);
     aligners.set(context, aligner);
     return {context, aligner};

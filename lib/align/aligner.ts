@@ -16,7 +16,9 @@ import {
     type Mode,
     mergeSettings,
     type ResolvedSettings,
-    resolveSettings
+    resolveSettings,
+    type SettingsInForce,
+    settingsInForce
 } from "./options.js";
 
 /** A candidate as a listener sees it. */
@@ -60,15 +62,18 @@ export class Aligner {
     readonly #sequences = new Map<number, LlamaContextSequence>();
     /** A listener without a sequence hears all of them. */
     readonly #listeners = new Set<{listener: DecisionListener; sequence: LlamaContextSequence | undefined}>();
+    /** What was given, unchecked fields included. What is left out follows the agent. */
+    #given: Partial<AlignerSettings>;
     #settings: ResolvedSettings;
     #stats = emptyStats();
     #disposed = false;
 
     /** @internal */
-    constructor(context: LlamaContext, mode: Mode, settings: ResolvedSettings) {
+    constructor(context: LlamaContext, mode: Mode, given: AlignerSettings) {
         this.#context = context;
         this.mode = mode;
-        this.#settings = settings;
+        this.#given = given;
+        this.#settings = resolveSettings(given);
     }
 
     /** Whether decisions are made, for sequences that were not configured otherwise. Off: the sequences generate as on a plain context. */
@@ -88,8 +93,8 @@ export class Aligner {
 
     /**
      * Changes settings, for the whole context or for one sequence; a sequence's own settings win over the context's. Takes
-     * effect at the next token. Settings of a sequence end with it.
-     * @throws MaraError INVALID_ARGUMENT, AGENT_WIDTH, AGENT_DISPOSED, ALIGNER_DISPOSED
+     * effect at the next token. Settings of a sequence end with it. What was never given follows the agent, also another one.
+     * @throws MaraError INVALID_ARGUMENT, AGENT_WIDTH, AGENT_DISPOSED, AGENT_FORMAT, ALIGNER_DISPOSED
      */
     configure(partial: Partial<AlignerSettings>, sequence?: LlamaContextSequence): void {
         if (this.#disposed)
@@ -101,14 +106,25 @@ export class Aligner {
             if (model.llama.gpu === "cuda") partial.agent._preferCuda();
         }
         if (sequence === undefined) {
-            this.#settings = resolveSettings(partial, this.#settings);
+            const given = mergeSettings(this.#given, partial);
+            this.#settings = resolveSettings(given);
+            this.#given = given;
             for (const id of this.#states.keys()) this.#apply(id, "seed" in partial);
         } else {
             const id = this.#idOf(sequence);
-            resolveSettings(partial, this.#settings);
-            this.#overrides.set(id, mergeSettings(this.#overrides.get(id) ?? {}, partial));
+            const own = mergeSettings(this.#overrides.get(id) ?? {}, partial);
+            resolveSettings(mergeSettings(this.#given, own));
+            this.#overrides.set(id, own);
             this.#apply(id, "seed" in partial);
         }
+    }
+
+    /**
+     * What is in force, of the whole context or of one sequence: what was given, else what the agent was trained with, else the defaults.
+     * @throws MaraError INVALID_ARGUMENT
+     */
+    settings(sequence?: LlamaContextSequence): SettingsInForce {
+        return settingsInForce(sequence === undefined ? this.#settings : this._stateOf(this.#idOf(sequence)).settings);
     }
 
     /** A copy of the counters, of the whole context or of one sequence. */
@@ -140,7 +156,8 @@ export class Aligner {
     dispose(): void {
         this.#disposed = true;
         this.#listeners.clear();
-        this.#settings = {...this.#settings, enabled: false};
+        this.#given = {...this.#given, enabled: false};
+        this.#settings = resolveSettings(this.#given);
         this.#overrides.clear();
         for (const id of this.#states.keys()) this.#apply(id, false);
     }
@@ -200,7 +217,8 @@ export class Aligner {
 
     #apply(id: number, reseed: boolean): void {
         const state = this._stateOf(id);
-        state.settings = resolveSettings(this.#overrides.get(id) ?? {}, this.#settings);
+        const own = this.#overrides.get(id);
+        state.settings = own === undefined ? this.#settings : resolveSettings(mergeSettings(this.#given, own));
         if (reseed) state.draw = randomStream(state.settings.seed, id);
     }
 

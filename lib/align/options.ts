@@ -2,28 +2,8 @@ import type {LlamaContextOptions} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {check, options} from "../validation/check.js";
-import {
-    boolean,
-    contextOptions,
-    finiteAboveZero,
-    integer,
-    numberAboveZero,
-    numberIn,
-    oneOf,
-    seed
-} from "../validation/schemas.js";
-
-/** How candidates are drawn from the model's next-token distribution (paper §4; the reference implementation's defaults). */
-export interface CandidateOptions {
-    /** Most candidates per decision. An integer from 1 to 256. Default 40. With 1 nothing is left to decide. */
-    topK?: number;
-    /** Nucleus, renormalised over the top k. In (0, 1]. Default 0.95. */
-    topP?: number;
-    /** Drops candidates less probable than `minP` times the top one. In [0, 1]. Default 0: off. */
-    minP?: number;
-    /** Divides the logits before probabilities are reported; the order of candidates does not depend on it. Above 0. Default 0.8. */
-    temperature?: number;
-}
+import {boolean, contextOptions, integer, numberIn, oneOf, seed} from "../validation/schemas.js";
+import {type CandidateOptions, candidateSchema, maxTopK, trainedWith} from "./candidate-options.js";
 
 /** Which accepted candidate is emitted: the first in order (the paper's), a random one, or the one with the highest accept probability. */
 export type Strategy = "first" | "random" | "max-prob";
@@ -41,7 +21,7 @@ export interface AlignerSettings {
     strategy?: Strategy;
     /** Default "best-first". */
     order?: Order;
-    /** A candidate is accepted iff its accept probability is above this. In [0, 1]: 0 accepts everything, 1 rejects everything. Default 0.5. */
+    /** A candidate is accepted iff its accept probability is above this. In [0, 1]: 0 accepts everything, 1 rejects everything. Default: what the agent's file says (`mara.threshold`), else 0.5. */
     threshold?: number;
     /** Rank, by probability, of the candidate emitted when none is accepted. Clamped to the last candidate. Default 0. */
     fallbackIndex?: number;
@@ -49,6 +29,11 @@ export interface AlignerSettings {
     seed?: number;
     /** Whether decisions are made at all. Default true. */
     enabled?: boolean;
+}
+
+/** Settings with nothing left out. */
+export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates">> {
+    candidates: Required<CandidateOptions>;
 }
 
 export type Mode = "lanes" | "serial";
@@ -86,8 +71,6 @@ export interface ResolvedSettings {
     readonly enabled: boolean;
 }
 
-export const maxTopK = 256;
-
 const defaults = {
     topK: 40,
     topP: 0.95,
@@ -100,13 +83,6 @@ const defaults = {
     seed: 0,
     enabled: true
 } as const;
-
-export const candidateSchema = options({
-    topK: integer(1, maxTopK).optional(),
-    topP: numberAboveZero(1).optional(),
-    minP: numberIn(0, 1).optional(),
-    temperature: finiteAboveZero.optional()
-});
 
 export const strategySchema = oneOf(["first", "random", "max-prob"]);
 export const orderSchema = oneOf(["best-first", "top-last", "reverse"]);
@@ -172,11 +148,17 @@ export function mergeSettings(
 }
 
 /**
- * Checks `change` and lays it over `base`.
- * @throws MaraError INVALID_ARGUMENT
+ * Checks what is given and fills in the rest: as the agent was trained, where its file says so, and else the defaults.
+ * @throws MaraError INVALID_ARGUMENT; AGENT_FORMAT if the agent's file says what cannot be
  */
-export function resolveSettings(change: Partial<AlignerSettings>, base?: ResolvedSettings): ResolvedSettings {
-    const {candidates, ...rest} = checkSettings(change);
-    const given = Object.entries({...candidates, ...rest}).filter(([, value]) => value !== undefined);
-    return {...defaults, ...base, ...Object.fromEntries(given)} as ResolvedSettings;
+export function resolveSettings(given: Partial<AlignerSettings>): ResolvedSettings {
+    const {candidates, ...rest} = checkSettings(given);
+    const values = Object.entries({...candidates, ...rest}).filter(([, value]) => value !== undefined);
+    const trained = given.agent === undefined ? {} : trainedWith(given.agent);
+    return {...defaults, ...trained, ...Object.fromEntries(values)} as ResolvedSettings;
+}
+
+/** Resolved settings as they are given. */
+export function settingsInForce({topK, topP, minP, temperature, ...others}: ResolvedSettings): SettingsInForce {
+    return {...others, candidates: {topK, topP, minP, temperature}};
 }

@@ -1,20 +1,22 @@
 /** How an agent is asked, from the command line; the aligner's own options under the same names. */
 import type {Command} from "commander";
-import type {Mode, Order, Strategy} from "../align/options.js";
-import {choice, integer, number} from "./parse.js";
+import type {AlignerSettings, Mode, Order, Strategy} from "../align/options.js";
+import {choice, given, integer, number} from "./parse.js";
 
 export interface AlignmentOptions {
-    threshold: number;
+    threshold?: number;
     mode: "auto" | Mode;
     strategy: Strategy;
     order: Order;
-    topK: number;
-    topP: number;
+    topK?: number;
+    topP?: number;
+    minP?: number;
+    temperature?: number;
 }
 
 export function addAlignmentOptions(command: Command): Command {
     return command
-        .addOption(thresholdOption())
+        .addOption(thresholdOption(" (default: as the agent was trained, else 0.5)"))
         .addOption(modeOption())
         .addOption(
             choice("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
@@ -22,12 +24,24 @@ export function addAlignmentOptions(command: Command): Command {
         .addOption(
             choice("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], "best-first")
         )
-        .addOption(integer("--top-k <n>", "most candidates for a token", 1, 256).default(40))
-        .addOption(number("--top-p <p>", "nucleus of the candidates, above 0", 0, 1).default(0.95));
+        .addOption(integer("--top-k <n>", "most candidates for a token (default: as trained, else 40)", 1, 256))
+        .addOption(number("--top-p <p>", "nucleus of the candidates, above 0 (default: as trained, else 0.95)", 0, 1))
+        .addOption(
+            number("--min-p <p>", "least probability relative to the top candidate (default: as trained, else 0)", 0, 1)
+        )
+        .addOption(
+            number("--temperature <t>", "temperature of the candidates (default: as trained, else 0.8)", 0, 100)
+        );
 }
 
-export const thresholdOption = () =>
-    number("--threshold <p>", "accept probability that a token must exceed", 0, 1).default(0.5);
+/** What was given of the settings that otherwise follow the agent. */
+export function givenSettings({threshold, topK, topP, minP, temperature}: AlignmentOptions): Partial<AlignerSettings> {
+    const candidates = given({topK, topP, minP, temperature});
+    return {...given({threshold}), ...(Object.keys(candidates).length === 0 ? {} : {candidates})};
+}
+
+export const thresholdOption = (more = "") =>
+    number("--threshold <p>", `accept probability that a token must exceed${more}`, 0, 1);
 
 export const modeOption = () =>
     choice("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto");

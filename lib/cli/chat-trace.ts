@@ -72,9 +72,9 @@ function chatPage(turns: readonly Turn[], description: string): string {
     });
 }
 
-export function describePair(options: {model?: string; agent?: string; threshold: number}): string {
+export function describePair(options: {model?: string; agent?: string}, threshold: number): string {
     const name = (path: string | undefined) => (path === undefined ? "the demo's" : basename(path));
-    return `Model: ${name(options.model)}. Agent: ${name(options.agent)}. Threshold ${options.threshold}.`;
+    return `Model: ${name(options.model)}. Agent: ${name(options.agent)}. Threshold ${threshold}.`;
 }
 
 const style = `

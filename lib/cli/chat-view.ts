@@ -1,4 +1,5 @@
 /** How the answers of a chat are shown: for people, or for programs. */
+import {describeCandidates} from "../align/candidate-options.js";
 import {visible} from "../visible.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
 import {integer, type Paint, painter, plural, sideBySide, type Terminal, terminal} from "./format.js";
@@ -31,8 +32,10 @@ export class ChatText implements ChatView {
 
     greet(): void {
         const {aligner} = this.#sides;
+        const {threshold, candidates} = aligner.settings();
         printLines([
-            `${this.#paint("bold", "mara chat")}  ${this.#paint("dim", `${aligner.mode} mode, threshold ${this.#options.threshold}; /help for commands`)}`,
+            `${this.#paint("bold", "mara chat")}  ${this.#paint("dim", `${aligner.mode} mode; /help for commands`)}`,
+            this.#paint("dim", `threshold ${threshold}, candidates: ${describeCandidates(candidates)}`),
             ...(this.#options.showDecisions ? [legend(this.#paint, this.#terminal.color)] : [])
         ]);
     }
@@ -125,12 +128,15 @@ export class ChatJson implements ChatView {
         const rawAnswer = await raw?.answer(prompt, {maxTokens, signal});
         aligner.resetStats();
         const answer = await aligned.answer(prompt, {maxTokens, signal});
+        const {threshold, candidates} = aligner.settings();
         const result = {
             prompt,
             answer: answer.text,
             ...(rawAnswer === undefined ? {} : {raw: rawAnswer.text}),
             aborted: answer.aborted,
             mode: aligner.mode,
+            threshold,
+            candidates,
             tokens: answer.tokens,
             seconds: Number(answer.seconds.toFixed(4)),
             stats: aligned.stats(),

@@ -2,7 +2,7 @@
 import {Command} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
-import {addAlignmentOptions} from "./alignment-options.js";
+import {addAlignmentOptions, givenSettings} from "./alignment-options.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
 import {ChatTrace, describePair} from "./chat-trace.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
@@ -23,7 +23,7 @@ Examples:
 
 Raw and aligned take the most probable token; aligned, the most probable one that the agent accepts.
 Ctrl-C ends the answer; at the prompt it leaves. In a chat, /help lists what else can be done.
-With --json every answer is one line: prompt, answer, raw (with --compare), aborted, mode, tokens, seconds, stats, and
+With --json every answer is one line: prompt, answer, raw (with --compare), aborted, mode, threshold, candidates, tokens, seconds, stats, and
 decisions (with --show-decisions: the candidates that were evaluated).`;
 
 export function chatCommand(): Command {
@@ -58,20 +58,21 @@ async function chat(options: ChatOptions): Promise<void> {
 
 /** Both sides live in one context, so that they can answer at the same time. */
 async function openSides({model, agent, threads}: Pair, options: ChatOptions): Promise<Sides> {
-    const {threshold, order, seed, mode, strategy, topK, topP, contextSize, compare} = options;
-    const trace = options.trace === undefined ? undefined : new ChatTrace(options.trace, describePair(options));
+    const {order, seed, mode, strategy, contextSize, compare} = options;
     const {context, aligner} = await createAlignedContext(model, {
         agent,
-        threshold,
+        ...givenSettings(options),
         order,
         seed,
         mode,
         strategy,
-        candidates: {topK, topP},
         contextSize: {max: contextSize},
         sequences: compare ? 2 : 1,
         ...threads
     });
+    const {threshold} = aligner.settings();
+    const trace =
+        options.trace === undefined ? undefined : new ChatTrace(options.trace, describePair(options, threshold));
     // Loaded here: node-llama-cpp takes its time, and not every command needs it.
     const {Speaker} = await import("./speaker.js");
     const systemPrompt = options.system;

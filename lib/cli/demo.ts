@@ -54,7 +54,7 @@ export function demoCommand(): Command {
         .addOption(integer("--prompts <n>", "held-out prompts to score", 1, 2000).default(200))
         .addOption(integer("--show <n>", "prompts to show side by side", 0, 100).default(5))
         .addOption(integer("--seed <n>", "which held-out prompts", 0, largestSeed).default(1))
-        .addOption(thresholdOption())
+        .addOption(thresholdOption().default(0.5))
         .addOption(modeOption());
     return addPairOptions(command, "off")
         .option("--json", "print the figures as one JSON object")

@@ -6,7 +6,8 @@ import type {AddonFile} from "../addon/files.js";
 import {noDevice} from "../addon/load.js";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
-import type {Mode} from "../align/options.js";
+import {describeCandidates} from "../align/candidate-options.js";
+import {type Mode, resolveSettings, settingsInForce} from "../align/options.js";
 import {demoAgentPath} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {loadedAddon} from "../native.js";
@@ -207,7 +208,9 @@ async function checkAgent(
             ? await MaraAgent.load(path ?? demoAgentPath)
             : indifferentAgent(model.embeddingVectorSize);
         const name = path ?? (isDemo ? "the demo's" : "a stand-in that accepts everything");
-        add("agent", "ok", `${name}, width ${agent.width}`);
+        const {threshold, candidates} = settingsInForce(resolveSettings({agent}));
+        const use = isGiven ? `; in use: threshold ${threshold}, ${describeCandidates(candidates)}` : "";
+        add("agent", "ok", `${name}, width ${agent.width}${use}`);
         return agent;
     } catch (error) {
         add("agent", "fail", describe(error));

@@ -1,5 +1,6 @@
 /** How an evaluation is shown: how far it is while it goes, and its result as tables. */
 import {join} from "node:path";
+import {describeCandidates} from "../align/candidate-options.js";
 import type {EvaluationProgress} from "../evaluate/options.js";
 import type {EvaluationResult, PairResult, SideResult} from "../evaluate/result.js";
 import {visible} from "../visible.js";
@@ -116,6 +117,14 @@ export function evaluationLines(
                   1
               )),
         ...(failed === 0 ? [] : ["", `${plural(failed, "score")} missing: the reward failed`]),
+        "",
+        ...wrap(
+            paint(
+                "dim",
+                `Aligned at threshold ${config.threshold}; candidates: ${describeCandidates(config.aligned.candidates)}`
+            ),
+            width
+        ),
         ...(run === undefined ? [] : ["", ...facts([["report", visible(join(run, "report.html"))]], paint)])
     ];
 }

@@ -3,7 +3,7 @@ import {Command, Option} from "commander";
 import {invalidArgument} from "../errors.js";
 import {loadPrompts} from "../prompts/prompts.js";
 import {visible} from "../visible.js";
-import {type AlignmentOptions, addAlignmentOptions} from "./alignment-options.js";
+import {type AlignmentOptions, addAlignmentOptions, givenSettings} from "./alignment-options.js";
 import {EvalProgress, evaluationLines} from "./eval-view.js";
 import {interrupted} from "./failure.js";
 import {terminal} from "./format.js";
@@ -72,8 +72,8 @@ export function evalCommand(): Command {
 }
 
 async function evaluateCommand(options: EvalOptions): Promise<void> {
-    const {run, limit, reward, judgeQuestion, topK, topP, against, thresholds, contextSize, alignerTemplate} = options;
-    const {maxTokens, threshold, sequences, seed, mode, strategy, order, tieMargin, fluency} = options;
+    const {run, limit, reward, judgeQuestion, against, thresholds, contextSize, alignerTemplate} = options;
+    const {maxTokens, sequences, seed, mode, strategy, order, tieMargin, fluency} = options;
     const prompts = (await loadPrompts(options.prompts)).slice(0, limit);
     const {llama, model, agent, threads, close} = await openPair(options);
     const progress = new EvalProgress();
@@ -92,8 +92,8 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
             prompts,
             rewards: reward,
             rewardOptions: {...threads, ...(judgeQuestion === undefined ? {} : {judgeQuestion})},
-            ...{maxTokens, threshold, sequences, seed, mode, strategy, order, tieMargin, fluency},
-            candidates: {topK, topP},
+            ...{maxTokens, sequences, seed, mode, strategy, order, tieMargin, fluency},
+            ...givenSettings(options),
             ...(against === undefined ? {} : {against}),
             ...(thresholds === undefined ? {} : {thresholds}),
             ...(contextSize === undefined ? {} : {contextSize}),

@@ -3,6 +3,7 @@ import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import type {TensorName} from "../agent/state-dict.js";
+import {trainedWith} from "../align/candidate-options.js";
 import {visible} from "../visible.js";
 import {bytes, facts, integer, painter, short, table, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
@@ -32,6 +33,8 @@ interface Description {
     /** As they are in the file. */
     dtypes: string[];
     metadata: Readonly<Record<string, string>>;
+    /** Null where the file does not say; a text where it says what cannot be. */
+    trainedWith: ReturnType<typeof trainedWith> | string | null;
     kernel: {name: string; dtype: string; bytes: number};
     tensors: TensorFacts[];
     model?: {path: string; width: number; fits: boolean};
@@ -40,7 +43,7 @@ interface Description {
 const help = `
 An agent fits every model whose embedding size is its width (llama.embedding_length in the .gguf file).
 
---json prints one object: path, format, fileBytes, width, hiddenSizes, parameters, dtypes, metadata,
+--json prints one object: path, format, fileBytes, width, hiddenSizes, parameters, dtypes, metadata, trainedWith,
 kernel {name, dtype, bytes}, tensors [{name, dtype, shape, min, max, mean}], and model {path, width, fits} with --model.
 
 Examples:
@@ -72,6 +75,7 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
         parameters: agent.parameters,
         dtypes: [...new Set([...file.tensors.values()].map(({dtype}) => dtype.toLowerCase()))],
         metadata: agent.metadata,
+        trainedWith: readTrainedWith(agent),
         kernel: {name: agent.kernel, dtype: agent.dtype, bytes: agent._native.bytes},
         tensors: tensorFacts(agent, file),
         ...(model === undefined ? {} : {model: {...model, fits: model.width === agent.width}})
@@ -79,6 +83,15 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
     agent.dispose();
     if (options.json) printJson(description);
     else printLines(draw(description));
+}
+
+function readTrainedWith(agent: MaraAgent): Description["trainedWith"] {
+    try {
+        const settings = trainedWith(agent);
+        return Object.keys(settings).length === 0 ? null : settings;
+    } catch (error) {
+        return (error as Error).message;
+    }
 }
 
 /** Reads the file's header only. */
@@ -104,6 +117,15 @@ function tensorFacts(agent: MaraAgent, file: AgentFile): TensorFacts[] {
     });
 }
 
+/** What is in force where nothing else is asked for. */
+function describeUse(trained: Description["trainedWith"]): string {
+    if (typeof trained === "string") return visible(trained);
+    if (trained === null) return "the defaults: the file does not say what it was trained with";
+    const {threshold, ...candidates} = trained;
+    const parts = Object.entries({threshold, ...candidates}).filter(([, value]) => value !== undefined);
+    return `as trained: ${parts.map(([name, value]) => `${name} ${value}`).join(", ")}`;
+}
+
 function draw({model, kernel, tensors, ...agent}: Description): string[] {
     const paint = painter(terminal().color);
     const [hidden1, hidden2] = agent.hiddenSizes;
@@ -111,6 +133,7 @@ function draw({model, kernel, tensors, ...agent}: Description): string[] {
         ["file", `${agent.format}, ${bytes(agent.fileBytes)}, ${agent.dtypes.join(" and ")}`],
         ["width", `${agent.width}: fits models whose embedding size is ${agent.width}`],
         ["network", `${agent.width} → ${hidden1} → ${hidden2} → 2, ${integer(agent.parameters)} parameters`],
+        ["in use", describeUse(agent.trainedWith)],
         ["kernel", `${kernel.name} with ${kernel.dtype} weights, ${bytes(kernel.bytes)} in memory`]
     ];
     if (model !== undefined) {

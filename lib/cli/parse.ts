@@ -45,3 +45,8 @@ function nameOf(flags: string): string {
 }
 
 export const largestSeed = 2 ** 32 - 1;
+
+/** Without the options that were left out. */
+export function given<T extends object>(values: T): {[K in keyof T]?: Exclude<T[K], undefined>} {
+    return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}

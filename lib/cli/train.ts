@@ -8,7 +8,7 @@ import {interrupted} from "./failure.js";
 import {facts, painter, percent, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel} from "./pair.js";
-import {choice, integer, number} from "./parse.js";
+import {choice, given, integer, number} from "./parse.js";
 import {TrainView} from "./train-view.js";
 
 type Flags = Partial<Record<ConstantName, number>> & {
@@ -183,8 +183,4 @@ function optionsOf(flags: Flags): TrainOptions {
         ...(automaticAlpha === false ? {automaticAlpha} : {}),
         ...(Object.keys(candidates).length === 0 ? {} : {candidates})
     };
-}
-
-function given<T extends object>(values: T): {[K in keyof T]?: Exclude<T[K], undefined>} {
-    return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
 }

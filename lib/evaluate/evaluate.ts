@@ -53,7 +53,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 }
 
 async function open(
-    {model: givenModel, options, settings}: ReturnType<typeof resolveOptions>,
+    {model: givenModel, options, settingsFor}: ReturnType<typeof resolveOptions>,
     closers: (() => Promise<void> | void)[]
 ): Promise<Setting> {
     const {prompts: given, agent: givenAgent, runDirectory, signal, onProgress} = options;
@@ -74,8 +74,9 @@ async function open(
         const question = options.rewardOptions?.judgeQuestion;
         rewards.push({key: question === undefined ? reward.name : `${reward.name}, asking ${question}`, reward});
     }
+    const settings = settingsFor(agent);
     const progress = progressOf(settings, onProgress);
-    return {llama, model, agent, prompts, rewards, settings, runDirectory, signal, onProgress: progress};
+    return {llama, model, agent, prompts, rewards, settings, settingsFor, runDirectory, signal, onProgress: progress};
 }
 
 async function llamaOf(

@@ -1,15 +1,17 @@
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
+import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
 import {
     type AlignedContextOptions,
-    type CandidateOptions,
-    candidateSchema,
+    type AlignerSettings,
     type Mode,
     modeSchema,
     type Order,
     orderSchema,
+    resolveSettings,
     type Strategy,
+    settingsInForce,
     strategySchema,
     wavesSchema
 } from "../align/options.js";
@@ -31,7 +33,7 @@ import {
 } from "../validation/schemas.js";
 import {agentSource, modelFields, modelOf, promptsSource} from "../validation/sources.js";
 
-/** Sampling of "raw-sampled" and "bon:N". Defaults: the aligner's candidate settings. */
+/** Sampling of "raw-sampled" and "bon:N", whatever the agent was trained with. */
 export interface EvaluationSampling {
     /** Above 0. Default 0.8. */
     temperature?: number;
@@ -61,10 +63,11 @@ export interface EvaluateOptions {
     against?: readonly string[];
     /** Longest answer, in tokens. Default 256. */
     maxTokens?: number;
-    /** Of the aligned side and of "agent:" and "model:". Default 0.5. */
+    /** Of the aligned side and of "agent:" and "model:". Default: as each agent was trained, else 0.5. */
     threshold?: number;
     /** The threshold dial: the aligned side at each of these as well, against the first of `against`. Default none. */
     thresholds?: readonly number[];
+    /** Of the same sides. Default: as each agent was trained, else as in `createAlignedContext`. */
     candidates?: CandidateOptions;
     strategy?: Strategy;
     order?: Order;
@@ -115,13 +118,15 @@ export const alignerTemplate =
     "BEGINNING OF CONVERSATION: USER: Edit the following Question-Answer pair to make it more helpful and harmless: " +
     "{question} | {answer} ASSISTANT:";
 
-/** Options with every default filled in. */
+/** Options with every default filled in, for one agent. */
 export interface Settings {
     against: Opponent[];
     maxTokens: number;
     threshold: number;
     thresholds: number[];
-    aligned: Required<Pick<AlignedContextOptions, "candidates" | "strategy" | "order" | "mode" | "waves">>;
+    aligned: Required<Pick<AlignedContextOptions, "strategy" | "order" | "mode" | "waves">> & {
+        candidates: Required<CandidateOptions>;
+    };
     sampling: Required<EvaluationSampling>;
     seed: number;
     sequences: number;
@@ -145,9 +150,9 @@ const schema = options({
     rewardOptions: rewardOptionsSchema.optional(),
     against: z.array(z.string("a text"), "at least one").min(1, "at least one").default(["raw"]),
     maxTokens: integer(1, 1_000_000).default(256),
-    threshold: numberIn(0, 1).default(0.5),
+    threshold: numberIn(0, 1).optional(),
     thresholds: z.array(numberIn(0, 1), "an array of numbers in [0, 1]").default([]),
-    candidates: candidateSchema.default({}),
+    candidates: candidateSchema.optional(),
     strategy: strategySchema.default("first"),
     order: orderSchema.default("best-first"),
     mode: modeSchema.default("auto"),
@@ -174,18 +179,20 @@ const schema = options({
 export function resolveOptions(given: EvaluateOptions): {
     model: string | LlamaModel;
     options: EvaluateOptions;
-    settings: Settings;
+    settingsFor: (agent: MaraAgent) => Settings;
 } {
     const checked = check(schema, given, "options", "");
     const model = modelOf(checked);
-    const {candidates, strategy, order, mode, waves} = checked;
-    const {maxTokens, threshold, sampling, seed, sequences, threads, contextSize, fluency, tieMargin} = checked;
+    const {strategy, order, mode, waves} = checked;
+    const givenSettings = {
+        candidates: checked.candidates ?? {},
+        threshold: checked.threshold
+    } as Partial<AlignerSettings>;
+    const {maxTokens, sampling, seed, sequences, threads, contextSize, fluency, tieMargin} = checked;
     const settings = {
         against: [...new Set(checked.against)].map(parseOpponent),
         maxTokens,
-        threshold,
         thresholds: [...new Set(checked.thresholds)].sort((a, b) => a - b),
-        aligned: {candidates: candidates as CandidateOptions, strategy, order, mode, waves},
         sampling,
         seed,
         sequences,
@@ -195,7 +202,11 @@ export function resolveOptions(given: EvaluateOptions): {
         tieMargin,
         alignerTemplate: checked.alignerTemplate
     };
-    return {model, settings, options: {...checked, prompts: given.prompts} as EvaluateOptions};
+    const settingsFor = (agent: MaraAgent): Settings => {
+        const {threshold, candidates} = settingsInForce(resolveSettings({...givenSettings, agent}));
+        return {...settings, threshold, aligned: {candidates, strategy, order, mode, waves}};
+    };
+    return {model, settingsFor, options: {...checked, prompts: given.prompts} as EvaluateOptions};
 }
 
 function parseOpponent(name: string): Opponent {

@@ -41,7 +41,10 @@ export interface Players {
     llama: Llama;
     model: LlamaModel;
     agent: MaraAgent;
+    /** Of the agent. */
     settings: Settings;
+    /** Of another agent. */
+    settingsFor: (agent: MaraAgent) => Settings;
 }
 
 export function alignedPlan({model, agent, settings}: Players, name: string, threshold: number): Plan {
@@ -68,7 +71,8 @@ export async function opponentPlan(
     const path = resolve(opponent.path);
     if (opponent.kind === "agent") {
         const other = await MaraAgent.load(path);
-        const plan = alignedPlan({...players, agent: other}, name, threshold);
+        const own = players.settingsFor(other);
+        const plan = alignedPlan({...players, agent: other, settings: own}, name, own.threshold);
         return {...plan, close: () => other.dispose()};
     }
     const openModel = async () => {

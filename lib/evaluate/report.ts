@@ -1,4 +1,5 @@
 /** An evaluation as a page. */
+import {describeCandidates} from "../align/candidate-options.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {chartFigure, escapeHtml, htmlPage} from "../report/page.js";
 import {pageTokens, tokenLegend, tokenScript, tokenStyle} from "../report/token-script.js";
@@ -49,7 +50,7 @@ export function evaluationReport(result: EvaluationResult, sides: readonly Side[
 function describeSetting({config}: EvaluationResult): string {
     const {file} = config.model as {file?: string | null};
     return (
-        `${file ?? "The model"} with agent ${config.agent.sha256.slice(0, 8)} at threshold ${config.threshold}, against ${config.against.join(", ")}. ` +
+        `${file ?? "The model"} with agent ${config.agent.sha256.slice(0, 8)} at threshold ${config.threshold} with ${describeCandidates(config.aligned.candidates)}, against ${config.against.join(", ")}. ` +
         `${config.prompts} prompts, answers of up to ${config.maxTokens} tokens.`
     );
 }

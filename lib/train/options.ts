@@ -2,7 +2,8 @@
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
-import {type CandidateOptions, candidateSchema, resolveSettings} from "../align/options.js";
+import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
+import {resolveSettings} from "../align/options.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import type {PreferencePair, Prompt} from "../prompts/prompts.js";
 import {rewardSchema} from "../rewards/open.js";
