@@ -41,9 +41,9 @@ export async function readAgentBytes(path: string): Promise<Uint8Array> {
  * Reads .safetensors or .pth bytes, told apart by their first bytes.
  * @throws MaraError AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS
  */
-export function parseAgentBytes(bytes: Uint8Array): AgentFile {
+export async function parseAgentBytes(bytes: Uint8Array): Promise<AgentFile> {
     if (bytes.length === 0) throw new MaraError("AGENT_FORMAT", "The file is empty");
-    if (looksLikeZip(bytes)) return {tensors: readTorch(bytes), metadata: {}};
+    if (looksLikeZip(bytes)) return {tensors: await readTorch(bytes), metadata: {}};
     if (looksLikeSafetensors(bytes)) return readSafetensors(bytes);
     if (looksLikePickle(bytes)) {
         throw new MaraError(

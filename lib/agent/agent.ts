@@ -18,7 +18,7 @@ import {
 } from "./options.js";
 import {writeSafetensors} from "./safetensors.js";
 import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
-import {convert, countItems, type Tensor, toFloat32} from "./tensor.js";
+import {byteSize, convert, countItems, type Tensor, toFloat32} from "./tensor.js";
 
 export type {AgentTensor, MaraAgentOptions, MaraAgentSaveOptions} from "./options.js";
 
@@ -51,9 +51,10 @@ export class MaraAgent {
     private constructor(
         tensors: ReadonlyMap<string, Tensor>,
         metadata: Readonly<Record<string, string>>,
-        options: MaraAgentOptions
+        options: MaraAgentOptions,
+        mayKeep = false
     ) {
-        const {dict, weights} = readStateDict(tensors);
+        const {dict, weights} = readStateDict(tensors, mayKeep);
         try {
             const {dtype = "auto", kernel, threads} = options;
             this.handle = new (native().Agent)(weights, {
@@ -92,8 +93,11 @@ export class MaraAgent {
         checkLoadOptions(options);
         try {
             const bytes = typeof source === "string" ? await readAgentBytes(source) : source;
-            const {tensors, metadata} = parseAgentBytes(bytes);
-            return new MaraAgent(tensors, metadata, options);
+            const {tensors, metadata} = await parseAgentBytes(bytes);
+            // A file that holds little else is kept as it was read.
+            const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
+            const mayKeep = typeof source === "string" && 2 * size > bytes.length;
+            return new MaraAgent(tensors, metadata, options, mayKeep);
         } catch (error) {
             if (!(error instanceof MaraError) || !error.code.startsWith("AGENT_")) throw error;
             const from = typeof source === "string" ? source : "the agent's bytes";

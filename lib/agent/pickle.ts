@@ -7,6 +7,7 @@
  * objects, call `__setstate__`, seek backwards on negative lengths) and cannot be told to refuse some.
  */
 import {MaraError} from "../errors.js";
+import {op} from "./pickle-opcodes.js";
 import {quote} from "./tensor.js";
 
 /** Meaning of what a pickle refers to. Answers are opaque to the reader; undefined refuses. */
@@ -15,42 +16,14 @@ export interface PickleHost {
     global(module: string, name: string): object | undefined;
     /** The object that stands for a persistent id. */
     persistent(id: unknown): object | undefined;
-    /** The object that stands for the result of `callable(...args)`. */
-    call(callable: unknown, args: readonly unknown[]): object | undefined;
+    /** The object that stands for the result of `callable(...args)`; `dict` makes an empty one. */
+    call(callable: unknown, args: readonly unknown[], dict: () => Map<string, unknown>): object | undefined;
 }
 
-/** Opcodes of a state dict, by the names of Python's pickletools. */
-const op = {
-    mark: 0x28,
-    emptyTuple: 0x29,
-    stop: 0x2e,
-    binint: 0x4a,
-    binint1: 0x4b,
-    binint2: 0x4d,
-    none: 0x4e,
-    binpersid: 0x51,
-    reduce: 0x52,
-    binunicode: 0x58,
-    build: 0x62,
-    global: 0x63,
-    binget: 0x68,
-    longBinget: 0x6a,
-    binput: 0x71,
-    longBinput: 0x72,
-    setitem: 0x73,
-    tuple: 0x74,
-    setitems: 0x75,
-    emptyDict: 0x7d,
-    proto: 0x80,
-    tuple1: 0x85,
-    tuple2: 0x86,
-    tuple3: 0x87,
-    newtrue: 0x88,
-    newfalse: 0x89,
-    long1: 0x8a
-} as const;
-
 const mark = Symbol("mark");
+/** A dict takes 200 times the byte that asks for it; a file of an agent has up to ten. */
+const maxDicts = 1000;
+const utf8 = new TextDecoder("utf-8", {fatal: true, ignoreBOM: true});
 
 export function malformedPickle(reason: string): MaraError {
     return new MaraError("AGENT_FORMAT", `The pickle in it is malformed: ${reason}`);
@@ -75,6 +48,7 @@ export function readPickle(bytes: Uint8Array, host: PickleHost): unknown {
 
 class PickleReader {
     private position = 0;
+    private dicts = 0;
     private readonly stack: unknown[] = [];
     private readonly memo = new Map<number, unknown>();
     private readonly bytes: Uint8Array;
@@ -133,7 +107,7 @@ class PickleReader {
             case op.tuple:
                 return this.popToMark();
             case op.emptyDict:
-                return new Map();
+                return this.dict();
             case op.binget:
                 return this.recall(this.byte());
             case op.longBinget:
@@ -219,7 +193,7 @@ class PickleReader {
 
     private decode(start: number, end: number): string {
         try {
-            return new TextDecoder("utf-8", {fatal: true, ignoreBOM: true}).decode(this.bytes.subarray(start, end));
+            return utf8.decode(this.bytes.subarray(start, end));
         } catch {
             throw malformedPickle(`the text at byte ${start} is not UTF-8`);
         }
@@ -228,6 +202,11 @@ class PickleReader {
     private protocol(): void {
         const version = this.byte();
         if (version !== 2) throw refused(`for pickle protocol ${version} instead of 2, torch.save's default`);
+    }
+
+    private dict(): Map<string, unknown> {
+        if (++this.dicts > maxDicts) throw malformedPickle(`it makes more than ${maxDicts} dicts`);
+        return new Map();
     }
 
     private top(): unknown {
@@ -244,9 +223,10 @@ class PickleReader {
 
     /** The last `count` values, in the order in which they were pushed. */
     private popMany(count: number): unknown[] {
-        const values: unknown[] = [];
-        for (let i = 0; i < count; i++) values.push(this.pop());
-        return values.reverse();
+        const values = this.stack.splice(-count);
+        if (values.length < count || values.includes(mark))
+            throw malformedPickle(`no value before byte ${this.position}`);
+        return values;
     }
 
     private popToMark(): unknown[] {
@@ -288,7 +268,7 @@ class PickleReader {
 
     private reduce(): object {
         const [callable, args] = this.popMany(2);
-        const made = Array.isArray(args) ? this.host.call(callable, args) : undefined;
+        const made = Array.isArray(args) ? this.host.call(callable, args, () => this.dict()) : undefined;
         if (made === undefined)
             throw malformedPickle(`the call before byte ${this.position} has arguments of a wrong kind`);
         return made;

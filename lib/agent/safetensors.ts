@@ -5,7 +5,7 @@
  * ("safetensors" on npm is a placeholder of 2023).
  */
 import {MaraError} from "../errors.js";
-import {countItems, itemSizes, quote, type Tensor} from "./tensor.js";
+import {countItems, itemSizes, maxRank, quote, type Tensor} from "./tensor.js";
 
 /** An agent's header takes about 1 KB. JSON beyond this is an attack or another kind of file. */
 const maxHeaderBytes = 2 ** 20;
@@ -130,7 +130,13 @@ function readMetadata(entry: unknown): Record<string, string> {
 
 function readEntry(name: string, entry: unknown): {dtype: string; shape: number[]; begin: number; end: number} {
     const {dtype, shape, data_offsets: offsets} = isObject(entry) ? entry : {};
-    if (typeof dtype !== "string" || !isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) {
+    if (
+        typeof dtype !== "string" ||
+        !isSizes(shape) ||
+        shape.length > maxRank ||
+        !isSizes(offsets) ||
+        offsets.length !== 2
+    ) {
         throw malformed(`the entry of ${quote(name)} lacks a proper dtype, shape or data_offsets`);
     }
     const itemSize = itemSizes.get(dtype);

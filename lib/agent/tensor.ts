@@ -18,10 +18,13 @@ export interface Tensor {
 }
 
 /**
- * The most bytes that a file, and all tensors read from it together, may take. Published agents have 18 MB; the limit
- * keeps a language model passed by mistake, or a file that declares absurd sizes, from eating the memory.
+ * The most bytes that a file may have. Published agents have 18 MB; the limit
+ * keeps a language model passed by mistake from eating the memory.
  */
 export const maxAgentBytes = 2 ** 30;
+
+/** The most axes of a tensor that is read; an agent's have two. */
+export const maxRank = 8;
 
 /** Bytes per item of each safetensors dtype with whole-byte items. A Map: names come from files ("constructor"). */
 export const itemSizes: ReadonlyMap<string, number> = new Map([
@@ -53,6 +56,11 @@ export function countItems(shape: readonly number[]): number {
     return Number.isSafeInteger(count) ? count : Number.POSITIVE_INFINITY;
 }
 
+/** What the bytes of a tensor take; no file gives a dtype without a size. */
+export function byteSize({dtype, shape}: Tensor): number {
+    return countItems(shape) * (itemSizes.get(dtype) as number);
+}
+
 /** Text taken from a file, made fit for a message: quoted, cut, and free of control characters. */
 export function quote(text: string): string {
     const cut = text.length > 80 ? `${text.slice(0, 80)}…` : text;
@@ -73,18 +81,23 @@ export function tensorOf(shape: readonly number[], values: Float32Array): Tensor
 /** The items as float32, in an array of their own. F64 is rounded to nearest. */
 export function toFloat32(tensor: Tensor & {dtype: FloatDtype}): Float32Array {
     // The copy aligns the bytes for the typed arrays below and detaches the result from the file's buffer.
-    const {buffer} = new Uint8Array(tensor.bytes);
-    switch (tensor.dtype) {
+    return widen(tensor.dtype, new Uint8Array(tensor.bytes));
+}
+
+/** The same of bytes that are aligned to their items. F32 items are not copied. */
+export function widen(dtype: FloatDtype, bytes: Uint8Array): Float32Array {
+    const [buffer, offset, count] = [bytes.buffer, bytes.byteOffset, bytes.length / (itemSizes.get(dtype) as number)];
+    switch (dtype) {
         case "F32":
-            return new Float32Array(buffer);
+            return new Float32Array(buffer, offset, count);
         case "F64":
-            return Float32Array.from(new Float64Array(buffer));
+            return Float32Array.from(new Float64Array(buffer, offset, count));
         case "F16": {
             const table = halfTable();
-            return Float32Array.from(new Uint16Array(buffer), (half) => table[half] as number);
+            return Float32Array.from(new Uint16Array(buffer, offset, count), (half) => table[half] as number);
         }
         case "BF16": {
-            const source = new Uint16Array(buffer);
+            const source = new Uint16Array(buffer, offset, count);
             const bits = new Uint32Array(source.length);
             for (let i = 0; i < source.length; i++) bits[i] = (source[i] as number) << 16;
             return new Float32Array(bits.buffer);

@@ -2,17 +2,15 @@
  * Published agents: PyTorch state dicts written by `torch.save`. Such a file is a zip archive of `NAME/data.pkl`, a pickle that
  * describes the tensors, `NAME/data/KEY`, the bytes of each storage, and `NAME/byteorder`.
  */
-import {type UnzipFileInfo, unzipSync} from "fflate";
 import {MaraError} from "../errors.js";
 import {malformedPickle, type PickleHost, readPickle} from "./pickle.js";
-import {countItems, itemSizes, maxAgentBytes, quote, quoteAll, type Tensor} from "./tensor.js";
+import {countItems, itemSizes, maxRank, quote, quoteAll, type Tensor} from "./tensor.js";
+import {damaged, openZip, type ZipEntry} from "./zip.js";
 
 /** The pickle describes eight tensors in about 1 KB. */
 const maxPickleBytes = 2 ** 20;
-const maxZipEntries = 4096;
-/** No deflate stream expands more than this. */
-const maxDeflateRatio = 1032;
-const maxRank = 8;
+/** All that is unpacked from a file, by the file's size. Weights hardly compress; a file beyond this was made to fill the memory. */
+const maxExpansion = 16;
 const maxNesting = 4;
 
 /** Storage classes by name. The integer ones are known so that such a tensor is refused by name, as one of a wrong dtype. */
@@ -67,8 +65,8 @@ const host: PickleHost = {
         if (kind !== "storage" || !(storage instanceof StorageClass)) return undefined;
         return typeof key === "string" && isSize(items) ? new Storage(key, storage.dtype, items) : undefined;
     },
-    call(callable, args) {
-        if (callable === orderedDict) return args.length === 0 ? new Map() : undefined;
+    call(callable, args, dict) {
+        if (callable === orderedDict) return args.length === 0 ? dict() : undefined;
         if (callable === rebuildParameter) return args[0] instanceof TensorView ? args[0] : undefined;
         return callable === rebuildTensor ? viewOf(args) : undefined;
     }
@@ -86,46 +84,107 @@ export function looksLikePickle(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads the tensors of a state dict, made contiguous and little-endian. The dict may stand alone or be the only dict in another
- * one (`{"state_dict": …, "epoch": 3}`).
+ * Reads the tensors of a state dict, row-major and little-endian. The dict may stand alone or be the only dict in another one
+ * (`{"state_dict": …, "epoch": 3}`). All sizes are checked; a tensor's bytes are unpacked and put in order when they are asked for, which
+ * may throw AGENT_FORMAT.
  * @throws MaraError AGENT_UNSAFE_PICKLE if the pickle asks for an opcode or global that a state dict does not need
- * @throws MaraError AGENT_FORMAT for a damaged archive or pickle, sizes that do not match, or more than `maxAgentBytes`
+ * @throws MaraError AGENT_FORMAT for a damaged archive or pickle, sizes that do not match, tensors that take more bytes than their storages,
+ * or more than 16 times the file's bytes
  */
-export function readTorch(bytes: Uint8Array): Map<string, Tensor> {
-    const isHead = (name: string) => /(^|\/)(data\.pkl|byteorder)$/.test(name);
-    const head = extract(bytes, isHead, maxPickleBytes);
-    const pickles = [...head.keys()].filter((name) => name.endsWith("data.pkl"));
+export async function readTorch(bytes: Uint8Array): Promise<Map<string, Tensor>> {
+    const entries = await openZip(bytes);
+    const pickles = [...entries.keys()].filter((name) => /(^|\/)data\.pkl$/.test(name));
     if (pickles.length !== 1) throw damaged(`it holds ${pickles.length} files named data.pkl instead of one`);
     const pickle = pickles[0] as string;
     const folder = pickle.slice(0, -"data.pkl".length);
-    const views = findStateDict(readPickle(head.get(pickle) as Uint8Array, host));
-    const order = new TextDecoder().decode(head.get(`${folder}byteorder`) ?? new Uint8Array()).trim() || "little";
+    const unpackSmall = (name: string): Uint8Array => {
+        const entry = entries.get(name);
+        if (entry === undefined) return new Uint8Array();
+        if (entry.size > maxPickleBytes) {
+            throw damaged(`${quote(name)} declares ${entry.size} bytes, more than the limit of ${maxPickleBytes}`);
+        }
+        return entry.unpack();
+    };
+    const views = findStateDict(readPickle(unpackSmall(pickle), host));
+    const order = new TextDecoder().decode(unpackSmall(`${folder}byteorder`)).trim() || "little";
     if (order !== "little" && order !== "big") throw damaged(`its byte order is ${quote(order)}`);
 
-    const wanted = new Set([...views.values()].map((view) => `${folder}data/${view.storage.key}`));
-    const storages = extract(bytes, (name) => wanted.has(name), maxAgentBytes);
-    const tensors = new Map<string, Tensor>();
-    let total = 0;
-    for (const [name, view] of views) {
-        const {key, dtype, items} = view.storage;
-        const data = storages.get(`${folder}data/${key}`);
-        const itemSize = itemSizes.get(dtype) as number;
-        if (data === undefined) throw damaged(`the bytes of ${quote(name)} (data/${key}) are missing`);
-        if (data.length !== items * itemSize) {
-            throw damaged(`data/${key} has ${data.length} bytes instead of the ${items * itemSize} of ${quote(name)}`);
-        }
-        // Views may overlap, so that a small file could describe tensors without end.
-        total += countItems(view.shape) * itemSize;
-        if (total > maxAgentBytes) throw damaged(`its tensors take more than ${maxAgentBytes} bytes`);
-        const contiguous = gather(data, view, itemSize);
-        if (order === "big") swapBytes(contiguous, itemSize);
-        tensors.set(name, {dtype, shape: view.shape, bytes: contiguous});
+    const storages = findStorages(views, (key) => entries.get(`${folder}data/${key}`));
+    const stored = sum([...storages.values()].map(({size}) => size));
+    if (stored > maxExpansion * bytes.length) {
+        throw damaged(`its tensors take ${stored} bytes, more than ${maxExpansion} times the file's ${bytes.length}`);
     }
-    return tensors;
+    const needed = sum([...views.values()].map(({shape, storage}) => countItems(shape) * itemSizeOf(storage)));
+    if (needed > stored) throw damaged(`its tensors take ${needed} bytes, but their storages have ${stored}`);
+    return new Map(
+        [...views].map(([name, view]) => {
+            const unpack = (storages.get(view.storage.key) as UnpackedOnce).unpack;
+            return [name, new StoredTensor(view, unpack, order === "big")];
+        })
+    );
 }
 
-function damaged(reason: string): MaraError {
-    return new MaraError("AGENT_FORMAT", `This is not a valid .pth file: ${reason}`);
+/** A tensor whose bytes are put together when they are asked for. */
+class StoredTensor implements Tensor {
+    readonly dtype: string;
+    readonly shape: readonly number[];
+
+    constructor(
+        private readonly view: TensorView,
+        private readonly unpack: () => Uint8Array,
+        private readonly bigEndian: boolean
+    ) {
+        this.dtype = view.storage.dtype;
+        this.shape = view.shape;
+    }
+
+    get bytes(): Uint8Array {
+        const itemSize = itemSizeOf(this.view.storage);
+        const bytes = gather(this.unpack(), this.view, itemSize);
+        return this.bigEndian ? swapped(bytes, itemSize) : bytes;
+    }
+}
+
+interface UnpackedOnce {
+    size: number;
+    unpack(): Uint8Array;
+}
+
+/** The storages of the views by key, each described in one way only and as large as its file declares. */
+function findStorages(
+    views: ReadonlyMap<string, TensorView>,
+    find: (key: string) => ZipEntry | undefined
+): Map<string, UnpackedOnce> {
+    const found = new Map<string, UnpackedOnce & {storage: Storage}>();
+    for (const [name, {storage}] of views) {
+        const {key, dtype, items} = storage;
+        const known = found.get(key)?.storage;
+        if (known !== undefined && (known.dtype !== dtype || known.items !== items)) {
+            throw damaged(`data/${key} is described in two ways, one of them by ${quote(name)}`);
+        }
+        if (known !== undefined) continue;
+        const entry = find(key);
+        if (entry === undefined) throw damaged(`the bytes of ${quote(name)} (data/${key}) are missing`);
+        const size = items * itemSizeOf(storage);
+        if (entry.size !== size) {
+            throw damaged(`data/${key} has ${entry.size} bytes instead of the ${size} of ${quote(name)}`);
+        }
+        let bytes: Uint8Array | undefined;
+        const unpack = () => {
+            bytes ??= entry.unpack();
+            return bytes;
+        };
+        found.set(key, {storage, size, unpack});
+    }
+    return found;
+}
+
+function itemSizeOf({dtype}: Storage): number {
+    return itemSizes.get(dtype) as number;
+}
+
+function sum(values: readonly number[]): number {
+    return values.reduce((total, value) => total + value, 0);
 }
 
 function isSize(value: unknown): value is number {
@@ -143,34 +202,10 @@ function viewOf([storage, offset, shape, strides]: readonly unknown[]): TensorVi
     if (countItems(shape) > 0) {
         const last = shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] as number), offset);
         if (last >= storage.items) throw malformedPickle(`a tensor reaches item ${last} of ${storage.items}`);
+        const repeated = shape.find((size, axis) => size > 1 && strides[axis] === 0);
+        if (repeated !== undefined) throw malformedPickle(`a tensor repeats one item ${repeated} times (stride 0)`);
     }
     return new TensorView(storage, offset, shape, strides);
-}
-
-/** Unpacks the entries that `wanted` selects, together at most `limit` bytes. fflate trusts the sizes that an archive declares. */
-function extract(bytes: Uint8Array, wanted: (name: string) => boolean, limit: number): Map<string, Uint8Array> {
-    let entries = 0;
-    let total = 0;
-    const seen = new Set<string>();
-    const filter = ({name, size, originalSize, compression}: UnzipFileInfo): boolean => {
-        if (++entries > maxZipEntries) throw damaged(`it holds more than ${maxZipEntries} files`);
-        if (!wanted(name)) return false;
-        if (seen.has(name)) throw damaged(`it holds ${quote(name)} twice`);
-        seen.add(name);
-        total += originalSize;
-        if (!(total <= limit))
-            throw damaged(`${quote(name)} declares ${originalSize} bytes, more than the limit of ${limit}`);
-        const possible = compression === 0 ? size === originalSize : originalSize <= size * maxDeflateRatio;
-        if (!possible || size > bytes.length)
-            throw damaged(`${quote(name)} declares ${originalSize} bytes stored in ${size}`);
-        return true;
-    };
-    try {
-        return new Map(Object.entries(unzipSync(bytes, {filter})));
-    } catch (error) {
-        if (error instanceof MaraError) throw error;
-        throw damaged(`the zip archive is damaged or cut short (${(error as Error).message})`);
-    }
 }
 
 /** The dict that holds tensors: the root, or the only dict within it, and so on. */
@@ -196,31 +231,41 @@ function findStateDict(root: unknown): Map<string, TensorView> {
     throw new MaraError("AGENT_TENSORS", "It holds no state dict: save one with torch.save(actor.state_dict(), path)");
 }
 
-/** The items of a view, row-major, in bytes of their own. The view is known to lie within `data`. */
+/** The items of a view, row-major: a view of `data` where it is so already. The view is known to lie within `data`. */
 function gather(data: Uint8Array, {offset, shape, strides}: TensorView, itemSize: number): Uint8Array {
     const count = countItems(shape);
-    const isContiguous = strides.every((stride, axis) => stride === countItems(shape.slice(axis + 1)));
-    if (isContiguous) return data.slice(offset * itemSize, (offset + count) * itemSize);
-    const out = new Uint8Array(count * itemSize);
+    const isContiguous = shape.every((size, axis) => size <= 1 || strides[axis] === countItems(shape.slice(axis + 1)));
+    if (isContiguous) return data.subarray(offset * itemSize, (offset + count) * itemSize);
+    // In words of at most four bytes: an item of eight is two of them.
+    const words = itemSize === 8 ? 2 : 1;
+    const Words = itemSize === 1 ? Uint8Array : itemSize === 2 ? Uint16Array : Uint32Array;
+    const isAligned = data.byteOffset % Words.BYTES_PER_ELEMENT === 0;
+    const {buffer, byteOffset, byteLength} = isAligned ? data : data.slice();
+    const source = new Words(buffer as ArrayBuffer, byteOffset, byteLength / Words.BYTES_PER_ELEMENT);
+    const out = new Words(count * words);
+    const columns = shape.at(-1) as number;
+    const step = (strides.at(-1) as number) * words;
     const index = shape.map(() => 0);
-    let item = offset;
-    for (let i = 0; i < count; i++) {
-        const from = item * itemSize;
-        for (let byte = 0; byte < itemSize; byte++) out[i * itemSize + byte] = data[from + byte] as number;
-        for (let axis = shape.length - 1; axis >= 0; axis--) {
-            item += strides[axis] as number;
+    let start = offset * words;
+    for (let at = 0; at < out.length; ) {
+        for (let column = 0, from = start; column < columns; column++, from += step) {
+            for (let word = 0; word < words; word++) out[at++] = source[from + word] as number;
+        }
+        for (let axis = shape.length - 2; axis >= 0; axis--) {
+            const stride = (strides[axis] as number) * words;
+            start += stride;
             index[axis] = (index[axis] as number) + 1;
             if ((index[axis] as number) < (shape[axis] as number)) break;
-            item -= (strides[axis] as number) * (shape[axis] as number);
+            start -= stride * (shape[axis] as number);
             index[axis] = 0;
         }
     }
-    return out;
+    return new Uint8Array(out.buffer);
 }
 
-function swapBytes(bytes: Uint8Array, itemSize: number): void {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (itemSize === 2) buffer.swap16();
-    else if (itemSize === 4) buffer.swap32();
-    else if (itemSize === 8) buffer.swap64();
+function swapped(bytes: Uint8Array, itemSize: number): Uint8Array {
+    const copy = Buffer.from(bytes);
+    if (itemSize === 2) return copy.swap16();
+    if (itemSize === 4) return copy.swap32();
+    return itemSize === 8 ? copy.swap64() : copy;
 }

@@ -64,7 +64,7 @@ export function inspectCommand(): Command {
 async function inspect(path: string, options: InspectOptions): Promise<void> {
     const agent = await MaraAgent.load(path);
     const content = await readAgentBytes(path);
-    const file = parseAgentBytes(content);
+    const file = await parseAgentBytes(content);
     const model = options.model === undefined ? undefined : await readWidth(options.model);
     const description: Description = {
         path,

@@ -1,8 +1,10 @@
 // Packing: float32 weights from an agent file into panels, with LayerNorm's affine folded into the first layer.
 //   LN(x)·Wᵀ + b = ((x − μ)/σ)·(W·diag(g))ᵀ + (b + W·β)
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <new>
+#include <thread>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -24,39 +26,89 @@ struct Source {
     const float* bias;     // [outputs]
 };
 
-void store(std::byte* where, WeightType type, float value) {
-    switch (type) {
-        case WeightType::f32:
-            std::memcpy(where, &value, 4);
-            break;
-        case WeightType::f16: {
-            const uint16_t bits = float_to_f16(value);
-            std::memcpy(where, &bits, 2);
-            break;
-        }
-        case WeightType::bf16: {
-            const uint16_t bits = float_to_bf16(value);
-            std::memcpy(where, &bits, 2);
-            break;
-        }
-        case WeightType::i8: {
-            const auto code = static_cast<int8_t>(std::lrintf(value));
-            std::memcpy(where, &code, 1);
-            break;
+// Stores a weight and returns what is stored.
+template <WeightType type>
+float store(std::byte* where, float value) {
+    if constexpr (type == WeightType::f32) {
+        std::memcpy(where, &value, 4);
+        return value;
+    } else if constexpr (type == WeightType::i8) {
+        const auto code = static_cast<int8_t>(std::lrintf(value));
+        std::memcpy(where, &code, 1);
+        return static_cast<float>(code);
+    } else {
+        const uint16_t bits = type == WeightType::f16 ? float_to_f16(value) : float_to_bf16(value);
+        std::memcpy(where, &bits, 2);
+        return type == WeightType::f16 ? f16_to_float(bits) : bf16_to_float(bits);
+    }
+}
+
+constexpr int64_t shared_packing = int64_t{1} << 18;  // weights of a layer from which on several threads pack it
+constexpr int32_t pack_block = 64;  // inputs packed in one run: what is written stays in the first-level cache
+
+// Where the channels of a panel are filled in. `total` and `offset` are summed in the order of the inputs.
+struct Channel {
+    const float* row = nullptr;  // [inputs]
+    float unit = 1;
+    double total = 0;
+    double offset = 0;
+};
+
+// Packs inputs [begin, end) of `count` channels from place `first` of the panel on; several at once hide the latency of
+// the sums.
+template <WeightType type, int32_t count>
+void pack_channels(const Source& source, Channel* channels, std::byte* panel, int32_t first, int32_t begin,
+                   int32_t end) {
+    constexpr int32_t group = group_of(type);
+    for (int32_t i = begin; i < end; ++i) {
+        const float gain = source.gain == nullptr ? 1.0f : source.gain[i];
+        const double shift = source.shift == nullptr ? 0.0 : source.shift[i];
+        const int32_t line = (i / group) * panel_channels * group + i % group;
+        for (int32_t c = 0; c < count; ++c) {
+            Channel& channel = channels[first + c];
+            const float value = channel.row[i] * gain;
+            std::byte* const where = panel + static_cast<ptrdiff_t>(line + (first + c) * group) * size_of(type);
+            channel.total += store<type>(where, type == WeightType::i8 ? value / channel.unit : value);
+            channel.offset += channel.row[i] * shift;
         }
     }
 }
 
-float stored(const std::byte* where, WeightType type) {
-    if (type == WeightType::f32) {
-        float value;
-        std::memcpy(&value, where, 4);
-        return value;
+template <WeightType type>
+void pack_panel(const Source& source, Channel* channels, int32_t count, int32_t inputs, std::byte* panel) {
+    for (int32_t begin = 0; begin < inputs; begin += pack_block) {
+        const int32_t end = std::min(inputs, begin + pack_block);
+        int32_t c = 0;
+        for (; c + 4 <= count; c += 4) pack_channels<type, 4>(source, channels, panel, c, begin, end);
+        for (; c < count; ++c) pack_channels<type, 1>(source, channels, panel, c, begin, end);
     }
-    if (type == WeightType::i8) return static_cast<float>(static_cast<int8_t>(*where));
-    uint16_t bits;
-    std::memcpy(&bits, where, 2);
-    return type == WeightType::f16 ? f16_to_float(bits) : bf16_to_float(bits);
+}
+
+float largest_weight(const Source& source, const float* row, int32_t inputs) {
+    float largest = 0;
+    for (int32_t i = 0; i < inputs; ++i)
+        largest = std::max(largest, std::fabs(source.gain == nullptr ? row[i] : row[i] * source.gain[i]));
+    return largest;
+}
+
+// Calls body(first, last) for shares of [0, count), on a few threads at once. What a system refuses to start runs here.
+template <class Body>
+void in_shares(int32_t count, const Body& body) {
+    constexpr int32_t most = 4;
+    const int32_t shares = std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, most);
+    const auto start = [&](int32_t share) { return static_cast<int32_t>(int64_t{count} * share / shares); };
+    std::thread threads[most];
+    for (int32_t share = 1; share < shares; ++share) {
+        const auto run = [&body, first = start(share), last = start(share + 1)] { body(first, last); };
+        try {
+            threads[share] = std::thread(run);
+        } catch (...) {
+            run();
+        }
+    }
+    body(0, start(1));
+    for (std::thread& thread : threads)
+        if (thread.joinable()) thread.join();
 }
 
 // Lays the layer out in `arena` and, if that has memory, fills it.
@@ -80,33 +132,37 @@ Layer pack(Arena& arena, WeightType type, int32_t inputs, int32_t outputs, const
     layer.code_sum = code_sum;
     if (arena.base == nullptr) return layer;
 
-    const int32_t group = group_of(type);
-    const int32_t size = size_of(type);
-    for (int32_t c = 0; c < outputs; ++c) {
-        const float* row = source.weights + static_cast<ptrdiff_t>(c) * inputs;
-        const auto folded = [&](int32_t i) { return source.gain == nullptr ? row[i] : row[i] * source.gain[i]; };
-        float unit = 1;
-        if (type == WeightType::i8) {
-            float largest = 0;
-            for (int32_t i = 0; i < inputs; ++i) largest = std::fmax(largest, std::fabs(folded(i)));
-            unit = largest > 0 ? largest / 127.0f : 1.0f;
+    constexpr auto pack_type = [](WeightType of) {
+        return of == WeightType::f32   ? pack_panel<WeightType::f32>
+               : of == WeightType::f16 ? pack_panel<WeightType::f16>
+               : of == WeightType::i8  ? pack_panel<WeightType::i8>
+                                       : pack_panel<WeightType::bf16>;
+    };
+    const auto fill = [&](int32_t index) {
+        const int32_t first = index * panel_channels;
+        const int32_t count = std::min(panel_channels, outputs - first);
+        Channel panel[panel_channels];
+        for (int32_t c = 0; c < count; ++c) {
+            panel[c].row = source.weights + static_cast<ptrdiff_t>(first + c) * inputs;
+            panel[c].offset = source.bias[first + c];
+            const float largest = type == WeightType::i8 ? largest_weight(source, panel[c].row, inputs) : 0;
+            if (largest > 0) panel[c].unit = largest / 127.0f;
         }
-        double total = 0;
-        double offset = source.bias[c];
-        std::byte* panel = weights + static_cast<size_t>(c / panel_channels) * layer.panel_bytes;
-        for (int32_t i = 0; i < inputs; ++i) {
-            const ptrdiff_t element =
-                (static_cast<ptrdiff_t>(i / group) * panel_channels + c % panel_channels) * group + i % group;
-            std::byte* where = panel + element * size;
-            store(where, type, type == WeightType::i8 ? folded(i) / unit : folded(i));
-            total += stored(where, type);
-            if (source.shift != nullptr) offset += static_cast<double>(row[i]) * source.shift[i];
+        pack_type(type)(source, panel, count, inputs, weights + static_cast<size_t>(index) * layer.panel_bytes);
+        for (int32_t c = 0; c < count; ++c) {
+            scale[first + c] = panel[c].unit;
+            sum[first + c] = static_cast<float>(panel[c].total);
+            bias[first + c] = static_cast<float>(panel[c].offset);
+            if (code_sum != nullptr) code_sum[first + c] = static_cast<int32_t>(panel[c].total);
         }
-        scale[c] = unit;
-        sum[c] = static_cast<float>(total);
-        bias[c] = static_cast<float>(offset);
-        if (code_sum != nullptr) code_sum[c] = static_cast<int32_t>(total);
-    }
+    };
+    const auto fill_all = [&](int32_t begin, int32_t end) {
+        for (int32_t index = begin; index < end; ++index) fill(index);
+    };
+    if (static_cast<int64_t>(inputs) * outputs < shared_packing)
+        fill_all(0, layer.panels);
+    else
+        in_shares(layer.panels, fill_all);
     return layer;
 }
 

@@ -148,6 +148,24 @@ export function smallPth(
     return {dict: pickledDict(tensors), files, tensors};
 }
 
+/** An archive of one file whose directory names it `count` times: first as `name`, then as 1, 2, 3 and so on. */
+export function overlappingZip(name: string, content: Uint8Array, count: number): Uint8Array {
+    const zip = Buffer.from(zipSync({[name]: content}, {level: 0}));
+    const start = zip.indexOf("PK\u0001\u0002");
+    const end = zip.indexOf("PK\u0005\u0006");
+    const first = zip.subarray(start, end);
+    const directory = [first];
+    for (let i = 1; i < count; i++) {
+        const header = Buffer.from(first.subarray(0, 46));
+        header.writeUInt16LE(`${i}`.length, 28);
+        directory.push(header, Buffer.from(`${i}`));
+    }
+    const tail = Buffer.from(zip.subarray(end));
+    tail.writeUInt16LE(count, 8);
+    tail.writeUInt16LE(count, 10);
+    return Buffer.concat([zip.subarray(0, start), ...directory, tail]);
+}
+
 /** The same archive in zip64 form, where the central directory holds no 32-bit size or offset. */
 export function zip64File(entries: Record<string, Uint8Array>): Uint8Array {
     const parts: Buffer[] = [];

@@ -1,0 +1,84 @@
+/** Zip archives in memory. The directory is checked against the file before anything is unpacked. */
+import {inflateRawSync} from "node:zlib";
+import {type Entry, fromBufferPromise, type ZipFile} from "yauzl";
+import {MaraError} from "../errors.js";
+import {quote} from "./tensor.js";
+
+const maxEntries = 4096;
+/** Compression methods of the format. */
+const stored = 0;
+const deflated = 8;
+
+export interface ZipEntry {
+    /** Unpacked, as the directory declares it. */
+    readonly size: number;
+    /**
+     * The entry's bytes: of a stored one a view into the archive.
+     * @throws MaraError AGENT_FORMAT if they are not as many as declared
+     */
+    unpack(): Uint8Array;
+}
+
+/**
+ * The entries of an archive by name.
+ * @throws MaraError AGENT_FORMAT if the archive is damaged, holds more than 4096 files or a name twice, or if files overlap
+ */
+export async function openZip(bytes: Uint8Array): Promise<Map<string, ZipEntry>> {
+    const entries = new Map<string, ZipEntry>();
+    const spans: {name: string; begin: number; end: number}[] = [];
+    try {
+        const archive = await fromBufferPromise(asBuffer(bytes), {lazyEntries: true, validateEntrySizes: false});
+        if (archive.entryCount > maxEntries) throw damaged(`it holds more than ${maxEntries} files`);
+        for await (const entry of archive.eachEntry()) {
+            const name = entry.fileName;
+            if (entries.has(name)) throw damaged(`it holds ${quote(name)} twice`);
+            const {begin, data, end} = await locate(archive, entry);
+            spans.push({name, begin, end});
+            entries.set(name, {size: entry.uncompressedSize, unpack: () => unpack(entry, bytes.subarray(data, end))});
+        }
+    } catch (error) {
+        if (error instanceof MaraError) throw error;
+        throw damaged(`the zip archive is damaged or cut short (${(error as Error).message})`);
+    }
+    spans.sort((a, b) => a.begin - b.begin);
+    spans.forEach(({name, begin}, i) => {
+        const before = spans[i - 1];
+        if (before !== undefined && begin < before.end) {
+            throw damaged(`${quote(before.name)} and ${quote(name)} overlap in the zip archive`);
+        }
+    });
+    return entries;
+}
+
+export function damaged(reason: string): MaraError {
+    return new MaraError("AGENT_FORMAT", `This is not a valid .pth file: ${reason}`);
+}
+
+/** Where an entry begins, with its local header, where its data begins, and where that ends. */
+async function locate(archive: ZipFile, entry: Entry): Promise<{begin: number; data: number; end: number}> {
+    const {fileDataStart: data} = await archive.readLocalFileHeaderPromise(entry, {minimal: true});
+    return {begin: entry.relativeOffsetOfLocalHeader, data, end: data + entry.compressedSize};
+}
+
+function unpack(entry: Entry, packed: Uint8Array): Uint8Array {
+    const {uncompressedSize: size, compressionMethod: method} = entry;
+    const name = quote(entry.fileName);
+    if (entry.isEncrypted() || (method !== stored && method !== deflated)) {
+        throw damaged(`${name} is encrypted or compressed by method ${method}`);
+    }
+    if (method === stored) {
+        if (packed.length !== size) throw damaged(`${name} declares ${size} bytes stored in ${packed.length}`);
+        return packed;
+    }
+    try {
+        const bytes = inflateRawSync(packed, {maxOutputLength: Math.max(size, 1)});
+        if (bytes.length === size) return bytes;
+    } catch {
+        // Broken, or longer than declared.
+    }
+    throw damaged(`${name} does not unpack to the ${size} bytes that it declares`);
+}
+
+function asBuffer({buffer, byteOffset, byteLength}: Uint8Array): Buffer {
+    return Buffer.from(buffer, byteOffset, byteLength);
+}
