@@ -1,6 +1,6 @@
 /** Agent files on disk: bounded reads, recognition of the format, writes that leave either the old file or the new one. */
 import {randomBytes} from "node:crypto";
-import {type FileHandle, open, rename, rm, stat} from "node:fs/promises";
+import {type FileHandle, open, realpath, rename, rm, stat} from "node:fs/promises";
 import {MaraError} from "../errors.js";
 import {looksLikeSafetensors, readSafetensors} from "./safetensors.js";
 import {maxAgentBytes, type Tensor} from "./tensor.js";
@@ -59,23 +59,37 @@ export async function parseAgentBytes(bytes: Uint8Array): Promise<AgentFile> {
 }
 
 /**
- * Writes beside `path`, then renames: a reader sees the old file or the new one, and a failure leaves nothing behind.
+ * Writes beside `path`, then renames: a reader sees the old file or the new one, and a failure leaves nothing behind. Of a symbolic link the
+ * target is replaced. Devices, pipes and folders are refused.
  * @throws MaraError WRITE_FAILED
  */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-    const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+    let temporary: string | undefined;
     let handle: FileHandle | undefined;
     try {
+        const target = await replaceable(path);
+        temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`;
         handle = await open(temporary, "wx");
         await handle.writeFile(bytes);
         await handle.sync();
         await handle.close();
-        await rename(temporary, path);
+        await rename(temporary, target);
     } catch (error) {
         await handle?.close().catch(() => undefined);
-        await rm(temporary, {force: true}).catch(() => undefined);
+        if (handle !== undefined && temporary !== undefined) await rm(temporary, {force: true}).catch(() => undefined);
         throw new MaraError("WRITE_FAILED", `Could not write ${path}: ${reason(error)}`, {cause: error});
     }
+}
+
+/** The regular file that `path` leads to, or `path` where nothing is yet. */
+async function replaceable(path: string): Promise<string> {
+    const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return undefined;
+        throw error;
+    });
+    if (info === undefined) return path;
+    if (!info.isFile()) throw new Error("it is not a regular file");
+    return await realpath(path);
 }
 
 /** Node's "ENOENT: no such file or directory" without the call and path that follow: the message around it names the path. */

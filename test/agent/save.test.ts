@@ -1,4 +1,5 @@
-import {mkdtemp, readdir, readFile, rm, writeFile} from "node:fs/promises";
+import {execFileSync} from "node:child_process";
+import {lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile} from "node:fs/promises";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {afterEach, beforeEach, describe, expect, test} from "vitest";
@@ -110,6 +111,32 @@ describe("a save that fails", () => {
             (await readdir(join(folder, ".."))).filter((name) => name.startsWith(`${folder.split("/").at(-1)}.`))
         ).toEqual([]);
     });
+
+    test.skipIf(process.platform === "win32")(
+        "onto what is no regular file leaves it as it is, and through a link replaces the file (skipped on Windows)",
+        async () => {
+            using agent = MaraAgent.fromTensors(smallTensors());
+            const [pipe, link, file, fileLink] = ["pipe", "link", "file", "file-link"].map((name) =>
+                join(folder, name)
+            ) as [string, string, string, string];
+            execFileSync("mkfifo", [pipe]);
+            await symlink(pipe, link);
+            for (const path of [pipe, link]) {
+                expect(await failure(() => agent.save(path))).toEqual({
+                    code: "WRITE_FAILED",
+                    message: `Could not write ${path}: it is not a regular file`
+                });
+            }
+            expect((await lstat(pipe)).isFIFO()).toBe(true);
+            expect((await lstat(link)).isSymbolicLink()).toBe(true);
+            await writeFile(file, "previous");
+            await symlink(file, fileLink);
+            await agent.save(fileLink);
+            expect((await lstat(fileLink)).isSymbolicLink()).toBe(true);
+            (await MaraAgent.load(file)).dispose();
+            expect((await readdir(folder)).sort()).toEqual(["file", "file-link", "link", "pipe"]);
+        }
+    );
 
     test("since a weight is beyond float16 leaves the previous file", async () => {
         const tensors = smallTensors();

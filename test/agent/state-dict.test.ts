@@ -1,5 +1,10 @@
+import {mkdtemp, rm, writeFile} from "node:fs/promises";
+import {tmpdir} from "node:os";
+import {dirname, join} from "node:path";
 import {describe, expect, test} from "vitest";
 import {type AgentTensor, MaraAgent} from "../../lib/agent/agent.js";
+import {namedTensors} from "../../lib/agent/options.js";
+import {writeSafetensors} from "../../lib/agent/safetensors.js";
 import {failure, safetensorsFile, smallTensors} from "./helpers.js";
 
 const load = (bytes: Uint8Array): Promise<MaraAgent> => MaraAgent.load(bytes);
@@ -84,6 +89,26 @@ describe("a state dict", () => {
                     (tensors[name] as AgentTensor).data[1] = value;
                 });
                 expect(await failure(wrong)).toEqual(tensorsError(`Tensor "${name}" holds ${value} at index 1`));
+            }
+        });
+    }
+
+    for (const [name, tensors, shape] of [
+        ["width", smallTensors(1, 65537, 1, 1), ["ln.weight", "[65537]"]],
+        ["first hidden size", smallTensors(1, 1, 65537, 1), ["linear1.weight", "[65537, 1]"]],
+        ["second hidden size", smallTensors(1, 1, 1, 65537), ["linear2.weight", "[65537, 1]"]]
+    ] as const) {
+        test(`whose ${name} is beyond the kernel's limit, in memory and in a file`, async () => {
+            const reason = `Tensor "${shape[0]}" has shape ${shape[1]}, but width and hidden sizes end at 65536`;
+            expect(await failure(() => MaraAgent.fromTensors(tensors))).toEqual(tensorsError(reason));
+            const path = join(await mkdtemp(join(tmpdir(), "mara-large-")), "agent.safetensors");
+            try {
+                await writeFile(path, writeSafetensors(namedTensors(tensors), {}));
+                expect(await failure(() => MaraAgent.load(path))).toEqual(
+                    tensorsError(`Could not load ${path}: ${reason}`)
+                );
+            } finally {
+                await rm(dirname(path), {recursive: true});
             }
         });
     }
