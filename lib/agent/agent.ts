@@ -1,3 +1,4 @@
+import {basename} from "node:path";
 import {inspect} from "node:util";
 import {MaraError} from "../errors.js";
 import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
@@ -42,6 +43,9 @@ export class MaraAgent {
     readonly metadata: Readonly<Record<string, string>>;
     /** Number of parameters. */
     readonly parameters: number;
+
+    /** @internal The file that it was loaded from, without its folder. */
+    _name: string | null = null;
 
     private dict: StateDict | undefined;
     private handle: NativeAgent | undefined;
@@ -97,7 +101,9 @@ export class MaraAgent {
             // A file that holds little else is kept as it was read.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
             const mayKeep = typeof source === "string" && 2 * size > bytes.length;
-            return new MaraAgent(tensors, metadata, options, mayKeep);
+            const agent = new MaraAgent(tensors, metadata, options, mayKeep);
+            if (typeof source === "string") agent._name = basename(source);
+            return agent;
         } catch (error) {
             if (!(error instanceof MaraError) || !error.code.startsWith("AGENT_")) throw error;
             const from = typeof source === "string" ? source : "the agent's bytes";

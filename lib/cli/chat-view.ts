@@ -1,8 +1,10 @@
 /** How the answers of a chat are shown: for people, or for programs. */
 import {describeCandidates} from "../align/candidate-options.js";
+
+import {integer, plural} from "../plural.js";
 import {visible} from "../visible.js";
 import type {ChatOptions, Sides} from "./chat-options.js";
-import {integer, type Paint, painter, plural, sideBySide, type Terminal, terminal} from "./format.js";
+import {type Paint, painter, sideBySide, type Terminal, terminal} from "./format.js";
 import {LiveRegion, printJsonLine, printLines} from "./output.js";
 import type {Answer, Speaker} from "./speaker.js";
 import {legend, type Piece, render} from "./trace.js";

@@ -11,8 +11,8 @@ import {type Mode, resolveSettings, settingsInForce} from "../align/options.js";
 import {demoAgentPath} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {loadedAddon} from "../native.js";
+import {plural} from "../plural.js";
 import {describe} from "./failure.js";
-import {plural} from "./format.js";
 import {packageRoot, packageVersion} from "./package.js";
 import {loadModel, openLlama, type PairOptions, resolveModel} from "./pair.js";
 

@@ -3,8 +3,9 @@ import {join} from "node:path";
 import {describeCandidates} from "../align/candidate-options.js";
 import type {EvaluationProgress} from "../evaluate/options.js";
 import type {EvaluationResult, PairResult, SideResult} from "../evaluate/result.js";
+import {plural} from "../plural.js";
 import {visible} from "../visible.js";
-import {facts, fittingTable, painter, percent, plural, short, type Terminal, wrap} from "./format.js";
+import {facts, fittingTable, painter, percent, short, type Terminal, wrap} from "./format.js";
 import {Progress} from "./output.js";
 import {left} from "./train-view.js";
 

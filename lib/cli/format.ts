@@ -111,10 +111,6 @@ export function bytes(count: number): string {
     return power === 0 ? `${count} bytes` : `${(count / 1000 ** power).toFixed(2)} ${units[power]}`;
 }
 
-export function integer(count: number): string {
-    return count.toLocaleString("en-US");
-}
-
 export function percent(share: number): string {
     return `${(100 * share).toFixed(1)} %`;
 }
@@ -125,8 +121,4 @@ export function short(value: number): string {
     return size !== 0 && (size < 1e-3 || size >= 1e5)
         ? value.toExponential(2)
         : Number(value.toPrecision(4)).toString();
-}
-
-export function plural(count: number, noun: string): string {
-    return `${integer(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

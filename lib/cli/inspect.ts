@@ -4,8 +4,9 @@ import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import type {TensorName} from "../agent/state-dict.js";
 import {trainedWith} from "../align/candidate-options.js";
+import {integer} from "../plural.js";
 import {visible} from "../visible.js";
-import {bytes, facts, integer, painter, short, table, terminal} from "./format.js";
+import {bytes, facts, painter, short, table, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {resolveModel} from "./pair.js";
 

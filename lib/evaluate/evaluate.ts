@@ -127,7 +127,7 @@ async function compare(setting: Setting, sides: Sides): Promise<Evaluation> {
         version: 1,
         config: {
             model: describeModel(model),
-            agent: {sha256: hashOfAgent(agent)},
+            agent: {sha256: hashOfAgent(agent), name: agent._name},
             prompts: prompts.length,
             rewards: rewards.map(({reward}) => reward.name),
             ...settings,

@@ -1,4 +1,5 @@
 import type {ChartSpec} from "../report/page.js";
+import {niceStep} from "../report/ticks.js";
 import type {Estimate, EvaluationResult} from "./result.js";
 import type {Side} from "./sides.js";
 
@@ -96,23 +97,41 @@ function differenceChart({config}: EvaluationResult, sides: readonly Side[]): La
         const other = theirs?.[i] ?? null;
         return score === null || other === null ? [] : [score - other];
     });
-    const most = Math.max(0, ...values.map(Math.abs));
-    const half = 10;
-    const width = most === 0 ? 1 : most / half;
-    const counts = Array.from({length: 2 * half + 1}, () => 0);
-    for (const value of values) {
-        // Bins are centred, so that one holds what hardly differs.
-        const bin = Math.round(value / width) + half;
-        counts[bin] = (counts[bin] as number) + 1;
-    }
+    const {labels, counts, zero} = differenceBins(values, config.tieMargin);
     return bars("differences", {
-        labels: counts.map((_, i) => String(Number(((i - half) * width).toPrecision(2)))),
+        labels,
         values: counts,
         x: `${config.rewards[0]}: aligned − ${config.against[0]}`,
         y: "prompts",
-        caption: "Differences in the first reward. Right of zero the aligned answer is better.",
-        colors: counts.map((_, i) => `var(--series-${i === half ? 2 : i > half ? 1 : 3})`)
+        caption:
+            "Differences in the first reward. Right of zero the aligned answer is better. Bar 0 holds the ties; every other bar reaches from " +
+            "the number nearer to zero up to its own.",
+        colors: counts.map((_, i) => `var(--series-${i === zero ? 2 : i > zero ? 1 : 3})`)
     });
+}
+
+/** At most this many bars on each side of zero. */
+const mostBins = 10;
+
+/** Ties in a bar of their own, the others in bars of a round width; `zero` is the ties' index. A bar is labelled by its end away from zero. */
+export function differenceBins(
+    values: readonly number[],
+    tieMargin: number
+): {labels: string[]; counts: number[]; zero: number} {
+    const most = Math.max(0, ...values.map(Math.abs));
+    const width = most === 0 ? 1 : niceStep(most, mostBins);
+    const binOf = (value: number) => {
+        if (Math.abs(value) <= tieMargin) return 0;
+        // A little play, so that 0.6000000000000001 is in the bar that ends at 0.6.
+        return Math.sign(value) * Math.max(1, Math.ceil(Math.abs(value) / width - 1e-9));
+    };
+    const bins = values.map(binOf);
+    const low = Math.min(-1, ...bins);
+    const high = Math.max(1, ...bins);
+    const counts = Array.from({length: high - low + 1}, () => 0);
+    for (const bin of bins) counts[bin - low] = (counts[bin - low] as number) + 1;
+    const labels = counts.map((_, i) => String(Number(((i + low) * width).toPrecision(6))).replace("-", "−"));
+    return {labels, counts, zero: -low};
 }
 
 function bars(

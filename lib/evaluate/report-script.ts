@@ -100,6 +100,10 @@ export const promptStyle = `
 .columns h3 { margin: .6rem 0 .2rem; display: flex; flex-wrap: wrap; gap: .2rem .8rem; align-items: baseline; }
 .columns h3 small { font-weight: 400; color: var(--muted); font-size: .8125rem; }
 .system { padding-left: 3rem; }
-@media (max-width: 40rem) { .columns, .system { padding-left: 0; } .bar { width: 6rem; } }
+@media (max-width: 40rem) {
+    .columns, .system { padding-left: 0; } .bar { width: 6rem; }
+    .prompt summary { flex-wrap: wrap; gap: .1rem .6rem; } .prompt .question { flex: 1 1 70%; }
+    .marks { flex-basis: 100%; justify-content: start; padding-left: 2.8rem; }
+}
 @media print { .tools, #more { display: none; } .prompt:not([open]) { display: none; } }
 `;

@@ -1,7 +1,7 @@
 /** An evaluation as a page. */
 import {describeCandidates} from "../align/candidate-options.js";
 import type {Prompt} from "../prompts/prompts.js";
-import {chartFigure, escapeHtml, htmlPage} from "../report/page.js";
+import {chartFigure, escapeHtml, htmlPage, scrollable} from "../report/page.js";
 import {pageTokens, tokenLegend, tokenScript, tokenStyle} from "../report/token-script.js";
 import {evaluationCharts} from "./report-charts.js";
 import {promptScript, promptStyle} from "./report-script.js";
@@ -20,6 +20,7 @@ export function evaluationReport(result: EvaluationResult, sides: readonly Side[
         "<h1>Evaluation of an aligned model</h1>",
         `<p class="lead">${escapeHtml(describeSetting(result))}</p>`,
         `<p class="headline">${headline(result)}</p>`,
+        `<p class="headline">${sideEffects(result)}</p>`,
         "<h2>Which answer is preferred</h2>",
         pairTable(result),
         `<p class="note">Of two answers to a prompt the one with the higher reward is preferred${config.tieMargin > 0 ? `, by more than ${config.tieMargin}` : ""}. ` +
@@ -49,23 +50,46 @@ export function evaluationReport(result: EvaluationResult, sides: readonly Side[
 
 function describeSetting({config}: EvaluationResult): string {
     const {file} = config.model as {file?: string | null};
+    const hash = config.agent.sha256.slice(0, 8);
+    const agent = config.agent.name === null ? `agent ${hash}` : `agent ${config.agent.name} (${hash})`;
     return (
-        `${file ?? "The model"} with agent ${config.agent.sha256.slice(0, 8)} at threshold ${config.threshold} with ${describeCandidates(config.aligned.candidates)}, against ${config.against.join(", ")}. ` +
+        `${file ?? "The model"} with ${agent} at threshold ${config.threshold} with ${describeCandidates(config.aligned.candidates)}, against ${config.against.join(", ")}. ` +
         `${config.prompts} prompts, answers of up to ${config.maxTokens} tokens.`
     );
 }
 
-/** HTML: the first comparison in a sentence. */
+/** HTML: the first comparison in words. */
 function headline({pairs, config}: EvaluationResult): string {
     const [pair] = pairs;
     if (pair === undefined || pair.prompts === 0) return "";
-    const {preferenceRate, difference, other, prompts} = pair;
-    const [low, high] = (difference.interval95 ?? []).map(points);
+    const {preferenceRate, difference, other, prompts, wins, ties, losses} = pair;
+    const [low = 0, high = 0] = difference.interval95 ?? [];
+    const verdict =
+        low > 0
+            ? "The aligned answers are better"
+            : high < 0
+              ? "The aligned answers are worse"
+              : "Chance alone could explain the difference: more prompts would tell";
     return (
-        `By ${escapeHtml(config.rewards[0] ?? "")}, the aligned answer has a preference rate of <strong>${maybe(preferenceRate.value, percent)}</strong> ` +
-        `against ${escapeHtml(other)} over ${prompts} prompts: wins minus losses are <strong>${maybe(difference.value, points)} points</strong> ` +
-        `(95 %: ${low} to ${high}).`
+        `<strong>${verdict}.</strong> By ${escapeHtml(config.rewards[0] ?? "")}, they win against ${escapeHtml(other)} on ${wins} of ${prompts} prompts, ` +
+        `lose on ${losses} and tie on ${ties}: a preference rate of <strong>${maybe(preferenceRate.value, percent)}</strong>, ` +
+        `wins minus losses <strong>${maybe(difference.value, points)} points</strong> (95 %: ${points(low)} to ${points(high)}).`
     );
+}
+
+/** HTML: what else changed with the answers, in words. */
+function sideEffects({aligned, others, config}: EvaluationResult): string {
+    const [other] = others;
+    if (other === undefined) return "";
+    const against = (ours: number | null, theirs: number | null, format = short) =>
+        `${maybe(ours, format)} against ${maybe(theirs, format)}`;
+    const parts = [
+        `${against(aligned.words.value, other.words.value)} words`,
+        `${against(aligned.repetition.value, other.repetition.value, percent)} repeated`,
+        ...(config.fluency ? [`perplexity ${against(aligned.perplexity.value, other.perplexity.value)}`] : []),
+        `${short(aligned.decodesPerToken)} decodes a token`
+    ];
+    return `What else changed: ${parts.join("; ")}.`;
 }
 
 function pairTable({pairs, config}: EvaluationResult): string {
@@ -184,7 +208,7 @@ function table(head: readonly string[], rows: readonly string[], textColumns: nu
     const cells = head.map(
         (name, i) => `<th scope="col"${i < textColumns ? ' class="text"' : ""}>${escapeHtml(name)}</th>`
     );
-    return `<div class="scroll"><table><thead><tr>${cells.join("")}</tr></thead><tbody>${rows.join("\n")}</tbody></table></div>`;
+    return scrollable(`<table><thead><tr>${cells.join("")}</tr></thead><tbody>${rows.join("\n")}</tbody></table>`);
 }
 
 /** `path` says where in the result the number is. */

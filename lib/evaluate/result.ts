@@ -67,7 +67,8 @@ export interface EvaluationResult {
     /** What was compared, and all that the answers depend on. */
     config: {
         model: object;
-        agent: {sha256: string};
+        /** `name`: the file that it was loaded from, without its folder; null where there was none. */
+        agent: {sha256: string; name: string | null};
         rewards: string[];
         against: string[];
         prompts: number;

@@ -29,6 +29,7 @@ export interface PageOptions {
 export function htmlPage({title, body, charts, data, style = "", script = ""}: PageOptions): string {
     const scripts =
         charts.length > 0 ? [chartLibrary(), `(${chartScript})(${embeddedJson(charts)});`] : ([] as string[]);
+    if (body.includes('class="scroll"')) scripts.push(scrollScript);
     if (script !== "") scripts.push(`(() => {\n${pageData}${script}\n})();`);
     return [
         "<!doctype html>",
@@ -53,6 +54,25 @@ export function htmlPage({title, body, charts, data, style = "", script = ""}: P
 }
 
 const pageData = 'const pageData = JSON.parse(document.getElementById("page-data").textContent);\n';
+
+/** HTML: a table or another wide thing, which scrolls sideways where the screen is too narrow for it, and says so then. */
+export function scrollable(html: string): string {
+    return `<div class="scroll">${html}</div><p class="scroll-hint" aria-hidden="true">There is more to the right: scroll sideways →</p>`;
+}
+
+/** Marks what does not fit, and lets the keyboard reach it. */
+const scrollScript = `{
+    const boxes = [...document.querySelectorAll(".scroll")];
+    const look = () => {
+        for (const box of boxes) {
+            const isCut = box.scrollWidth > box.clientWidth + 1;
+            box.classList.toggle("is-cut", isCut);
+            if (isCut) box.tabIndex = 0; else box.removeAttribute("tabindex");
+        }
+    };
+    look();
+    addEventListener("resize", look);
+}`;
 
 /** A chart's place in a body. `label` says for those who do not see it what it shows; `caption` is HTML. */
 export function chartFigure(

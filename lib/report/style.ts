@@ -27,12 +27,29 @@ a { color: var(--link); }
 .note, figcaption { font-size: .875rem; }
 code, kbd { font: .875em ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .scroll { overflow-x: auto; }
+.scroll-hint { display: none; color: var(--muted); font-size: .8125rem; margin: .4rem 0 0; }
+.is-cut + .scroll-hint { display: block; }
 table { border-collapse: collapse; margin: .8rem 0; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .9rem .35rem 0; text-align: right; vertical-align: baseline; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; color: var(--muted); font-size: .8125rem; }
 th:first-child, td:first-child, th.text, td.text { text-align: left; }
 tbody th { color: var(--ink); font-weight: 400; font-size: inherit; }
 td small { display: block; color: var(--muted); font-size: .75rem; line-height: 1.3; }
+table.texts { table-layout: fixed; width: 100%; }
+table.texts th, table.texts td { text-align: left; white-space: pre-wrap; overflow-wrap: anywhere; vertical-align: top; }
+table.texts .figure { width: 6rem; text-align: right; white-space: nowrap; }
+table.texts .question { width: 28%; }
+@media (max-width: 40rem) {
+    table.texts, table.texts tbody, table.texts tr, table.texts td { display: block; width: auto; }
+    table.texts thead { position: absolute; clip-path: inset(50%); }
+    table.texts tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+    table.texts td { border: 0; padding: .1rem 0; }
+    table.texts td.question { width: auto; font-weight: 600; }
+    table.texts td.figure { width: auto; text-align: left; color: var(--muted); }
+    table.texts td.figure::before { content: attr(data-label) " "; }
+}
+.command { white-space: pre-wrap; overflow-wrap: anywhere; }
+.summary { max-width: 52rem; overflow-wrap: anywhere; }
 .headline { font-size: 1.1875rem; line-height: 1.45; max-width: 52rem; margin: 1rem 0 0; }
 figure { margin: 0; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1.5rem 2rem; margin: 1rem 0; }
@@ -40,5 +57,5 @@ figure { margin: 0; }
 .chart.wide { grid-column: 1 / -1; } .chart.wide .canvas { height: 22rem; }
 .chart figcaption { margin-top: .4rem; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; border-radius: 2px; }
-@media print { main { max-width: none; padding: 0; } body { font-size: 11pt; } .chart, tr { break-inside: avoid; } }
+@media print { .scroll-hint { display: none !important; } main { max-width: none; padding: 0; } body { font-size: 11pt; } .chart, tr { break-inside: avoid; } }
 `;

@@ -1,4 +1,5 @@
 /** Charts as SVG files, for documents that cannot run scripts. */
+import {niceStep} from "./ticks.js";
 
 export interface SvgOptions {
     title: string;
@@ -116,8 +117,7 @@ function linePanel(
 function niceTicks(values: readonly number[]): number[] {
     const [least, most] = [Math.min(...values), Math.max(...values)];
     const span = most - least || Math.abs(most) || 1;
-    const power = 10 ** Math.floor(Math.log10(span / 4));
-    const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => span / size <= 5) ?? span;
+    const step = niceStep(span, 5);
     const first = Math.floor(least / step + 1e-9);
     const last = Math.max(first + 1, Math.ceil(most / step - 1e-9));
     return Array.from({length: last - first + 1}, (_, i) => (first + i) * step);

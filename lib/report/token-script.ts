@@ -21,7 +21,8 @@ export function pageTokens(views: readonly TokenView[]): PageToken[] {
 export const tokenLegend =
     '<p class="legend note"><span class="k1">2nd choice</span> <span class="k2">3rd to 5th</span> ' +
     '<span class="k5">6th or later</span> <span class="kf">nothing was accepted</span> ' +
-    "<span>Point at a token, or move through an answer with the arrow keys, to see what was decided.</span></p>";
+    '<span class="with-pointer">Point at a token, or move through an answer with the arrow keys, to see what was decided.</span>' +
+    '<span class="with-finger">Tap a token to see what was decided.</span></p>';
 
 export const tokenStyle = `
 .answer { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.75; margin: 0; max-width: none; }
@@ -36,7 +37,9 @@ export const tokenStyle = `
 .rej { display: none; color: var(--muted); text-decoration: line-through; margin-inline-end: .25em; }
 .inline .rej { display: inline; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: baseline; max-width: none; }
-.legend [class] { color: var(--ink); padding: 0 .25em; }
+.legend [class^=k] { color: var(--ink); padding: 0 .25em; }
+.with-finger { display: none; }
+@media (hover: none) { .with-finger { display: inline; } .with-pointer { display: none; } }
 #tip { position: absolute; z-index: 9; max-width: min(26rem, 92vw); background: var(--raised); color: var(--ink); border: 1px solid var(--line);
     border-radius: 6px; box-shadow: 0 4px 18px rgb(0 0 0 / .18); padding: .55rem .75rem; font-size: .8125rem; line-height: 1.4; pointer-events: none; }
 #tip[hidden] { display: none; }

@@ -4,6 +4,7 @@ import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../report/page.
 import type {Job} from "./job.js";
 import type {ResponseRow} from "./responses.js";
 import type {SampleRow} from "./sac-batch.js";
+import {summarise} from "./summary.js";
 
 type Row = Record<string, unknown>;
 
@@ -69,32 +70,43 @@ const fitCurves: readonly Curve[] = [
 const shown = 10;
 
 /** @throws MaraError WRITE_FAILED */
-export async function writeReport({config, run, prompts}: Job): Promise<void> {
+export async function writeReport(job: Job): Promise<void> {
+    const {config, run, prompts} = job;
     const metrics = await run.rows<Row>("metrics");
     const isSac = config.method === "sac";
-    const curves = isSac ? sacCurves : fitCurves;
+    const {what, outcome, next, command} = summarise(job, metrics);
+    const hasValue = ({lines}: Curve) =>
+        metrics.some((row) => Object.values(lines).some((value) => value(row) != null));
+    const curves = (isSac ? sacCurves : fitCurves).filter(hasValue);
     const samples = await run.rows<SampleRow | ResponseRow>(isSac ? "samples" : "responses");
     const some = samples.length > 2 * shown ? [...samples.slice(0, shown), ...samples.slice(-shown)] : samples;
     const rows = some.map((sample) => {
         const value = "reward" in sample ? sample.reward : (sample as ResponseRow).score;
-        const cells = [
-            prompts[sample.prompt]?.prompt ?? "",
-            sample.response,
-            value === null ? "failed" : value.toFixed(3)
-        ];
-        return `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("")}</tr>`;
+        return (
+            `<tr><td class="question">${escapeHtml(prompts[sample.prompt]?.prompt ?? "")}</td><td>${escapeHtml(sample.response)}</td>` +
+            `<td class="figure" data-label="reward">${value === null ? "failed" : value.toFixed(3)}</td></tr>`
+        );
     });
     const body = [
         `<h1>Training run: ${escapeHtml(config.method)}${config.reward === null ? "" : ` on ${escapeHtml(config.reward)}`}</h1>`,
-        ...curves.map(
-            ({id, title, caption}) =>
-                `<h2>${escapeHtml(title)}</h2>${chartFigure(id, {label: title, caption: escapeHtml(caption)})}`
-        ),
+        `<p class="headline">${escapeHtml(what)}</p>`,
+        ...[outcome, next].map((text) => `<p class="summary">${escapeHtml(text)}</p>`),
+        `<pre class="command"><code>${escapeHtml(command)}</code></pre>`,
+        "<h2>How it went</h2>",
+        `<div class="charts">${curves
+            .map(({id, title, caption}) =>
+                chartFigure(id, {
+                    label: title,
+                    caption: `<strong>${escapeHtml(title)}.</strong> ${escapeHtml(caption)}`
+                })
+            )
+            .join("")}</div>`,
         rows.length === 0
             ? ""
-            : `<h2>Responses</h2><p>The first and the last of ${samples.length}.</p>` +
-              `<table><thead><tr><th>prompt</th><th>response</th><th>reward</th></tr></thead><tbody>${rows.join("")}</tbody></table>`,
-        `<h2>Configuration</h2><pre>${escapeHtml(JSON.stringify(config, null, 2))}</pre>`
+            : `<h2>Responses</h2><p>${describeChoice(samples.length)}</p>` +
+              '<table class="texts"><thead><tr><th class="question">prompt</th><th>response</th><th class="figure">reward</th></tr></thead>' +
+              `<tbody>${rows.join("")}</tbody></table>`,
+        `<details><summary>Configuration</summary><pre class="scroll"><code>${escapeHtml(JSON.stringify(config, null, 2))}</code></pre></details>`
     ].join("\n");
     const page = htmlPage({
         title: "Training run",
@@ -103,6 +115,10 @@ export async function writeReport({config, run, prompts}: Job): Promise<void> {
         data: {config, metrics}
     });
     await writeWhole(run.file("report.html"), Buffer.from(page));
+}
+
+function describeChoice(count: number): string {
+    return count > 2 * shown ? `The first ${shown} and the last ${shown} of ${count}.` : `All ${count}.`;
 }
 
 function chartOf({id, lines}: Curve, metrics: readonly Row[], isSac: boolean): ChartSpec {
@@ -122,7 +138,13 @@ function chartOf({id, lines}: Curve, metrics: readonly Row[], isSac: boolean): C
             data: {datasets},
             options: {
                 animation: false,
-                scales: {x: {type: "linear", title: {display: true, text: isSac ? "episode" : "epoch"}}}
+                scales: {
+                    x: {
+                        type: "linear",
+                        ticks: {precision: 0},
+                        title: {display: true, text: isSac ? "episode" : "epoch"}
+                    }
+                }
             }
         }
     };

@@ -27,9 +27,10 @@ export interface Viewing {
     height?: number;
 }
 
-/** Chromium with a profile of its own, for the time of `use`. Nothing is reached over the network. */
+/** Chromium with a profile of its own, for the time of `use`, as on a phone with `touch`. Nothing is reached over the network. */
 export async function withBrowser<T>(
-    use: (open: (path: string, viewing?: Viewing) => Promise<OpenPage>) => Promise<T>
+    use: (open: (path: string, viewing?: Viewing) => Promise<OpenPage>) => Promise<T>,
+    {touch = false}: {touch?: boolean} = {}
 ): Promise<T> {
     const profile = mkdtempSync(join(tmpdir(), "mara-chromium-"));
     const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
@@ -38,7 +39,9 @@ export async function withBrowser<T>(
     try {
         browser = await chromium.launchPersistentContext(profile, {
             executablePath: chromiumPath,
-            args: [...flags, ...quiet]
+            args: [...flags, ...quiet],
+            hasTouch: touch,
+            isMobile: touch
         });
         const context = browser;
         return await use((path, viewing) => openIn(context, path, viewing));
