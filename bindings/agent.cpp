@@ -13,10 +13,9 @@
 namespace mara::bindings {
 namespace {
 
-using NetworkPointer = std::shared_ptr<const kernel::Network>;
+using NetworkPointer = std::shared_ptr<kernel::Network>;
 
 constexpr napi_type_tag agent_tag = {0x6d617261'6167656eULL, 0x9d1c'4a37'52b0'e86fULL};
-constexpr const char* type_names[] = {"f32", "f16", "bf16", "int8"};  // by kernel::WeightType
 constexpr int32_t default_threads_max = 8;
 
 std::vector<std::string> kernel_names() {
@@ -25,10 +24,19 @@ std::vector<std::string> kernel_names() {
     return {names, names + count};
 }
 
-std::string quoted_kernels() {
+// As a message names the values that an option takes.
+std::string one_of(const std::vector<std::string>& names) {
     std::string text;
-    for (const std::string& name : kernel_names()) text += (text.empty() ? "\"" : ", \"") + name + '"';
+    for (const std::string& name : names) text += (text.empty() ? "\"" : ", \"") + name + '"';
     return "one of " + text;
+}
+
+std::vector<std::string> type_names() {
+    kernel::WeightType types[32];
+    const int32_t count = std::min(kernel::weight_types(types, 32), 32);
+    std::vector<std::string> names{"auto"};
+    for (int32_t i = 0; i < count; ++i) names.emplace_back(kernel::weight_type_name(types[i]));
+    return names;
 }
 
 // Everything that the constructor is given, checked. The float arrays still belong to JS.
@@ -68,23 +76,25 @@ std::string read_kernel(const Napi::Object& options) {
     };
     if (!value.IsUndefined()) {
         if (!value.IsString() || unknown(value.As<Napi::String>()))
-            invalid_argument(options.Env(), "kernel", quoted_kernels(), value);
+            invalid_argument(options.Env(), "kernel", one_of(known), value);
         return value.As<Napi::String>();
     }
     const char* forced = std::getenv("MARA_KERNEL");
     if (forced == nullptr || *forced == '\0') return "";
     if (unknown(forced))
-        invalid_argument(options.Env(), "MARA_KERNEL", quoted_kernels(), Napi::String::New(options.Env(), forced));
+        invalid_argument(options.Env(), "MARA_KERNEL", one_of(known), Napi::String::New(options.Env(), forced));
     return forced;
 }
 
-kernel::WeightType read_type(const Napi::Object& options, const std::string& kernel) {
+// Nothing for "auto".
+std::optional<kernel::WeightType> read_type(const Napi::Object& options) {
     const Napi::Value value = options.Get("dtype");
     const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-    if (name == "auto") return kernel::preferred_type(kernel.empty() ? nullptr : kernel.c_str());
-    for (int32_t i = 0; i < 4; ++i)
-        if (name == type_names[i]) return static_cast<kernel::WeightType>(i);
-    invalid_argument(options.Env(), "dtype", R"(one of "auto", "f32", "f16", "bf16", "int8")", value);
+    kernel::WeightType type;
+    if (name == "auto") return std::nullopt;
+    if (!kernel::find_weight_type(name.c_str(), type))
+        invalid_argument(options.Env(), "dtype", one_of(type_names()), value);
+    return type;
 }
 
 int32_t read_threads(const Napi::Object& options) {
@@ -170,14 +180,23 @@ public:
         const Options options = read(info);
         kernel::Network* network = nullptr;
         const char* kernel = options.kernel.empty() ? nullptr : options.kernel.c_str();
-        const kernel::Status status = kernel::network_create(options.weights, options.type, kernel, &network);
-        if (status != kernel::Status::ok)
-            throw Napi::Error::New(env, "Out of memory while packing the agent's weights");
-        network_ = NetworkPointer(
-            network, [](const kernel::Network* held) { kernel::network_free(const_cast<kernel::Network*>(held)); });
+        switch (kernel::network_create(options.weights, options.type, kernel, &network)) {
+            case kernel::Status::ok:
+                break;
+            case kernel::Status::bad_shape:
+                fail(env, "AGENT_TENSORS", "Expected layers of 1 to 65536 numbers for the agent");
+            case kernel::Status::unsupported_type:
+            case kernel::Status::unsupported_variant:
+                fail(env, "INVALID_ARGUMENT",
+                     "Expected a weight type that this machine's kernel computes with for dtype but received \"" +
+                         std::string(kernel::weight_type_name(options.type)) + '"');
+            case kernel::Status::out_of_memory:
+                throw Napi::Error::New(env, "Out of memory while packing the agent's weights");
+        }
+        network_ = NetworkPointer(network, kernel::network_free);
         pools_ = std::make_shared<PoolShelf>(options.threads);
         kernel_ = kernel::network_variant(network);
-        dtype_ = type_names[static_cast<int32_t>(options.type)];
+        dtype_ = kernel::weight_type_name(options.type);
         account(static_cast<int64_t>(kernel::network_bytes(network)));
         info.This().As<Napi::Object>().TypeTag(&agent_tag);
     }
@@ -192,7 +211,9 @@ private:
         if (!info[1].IsObject()) invalid_argument(info.Env(), "options", "an object", info[1]);
         const auto object = info[1].As<Napi::Object>();
         const std::string kernel = read_kernel(object);
-        return {weights, read_type(object, kernel), kernel, read_threads(object)};
+        const auto type = read_type(object);
+        const auto preferred = kernel::preferred_type(kernel.empty() ? nullptr : kernel.c_str());
+        return {weights, type.value_or(preferred), kernel, read_threads(object)};
     }
 
     Napi::Float32Array states_of(const Napi::CallbackInfo& info) const {
@@ -232,18 +253,14 @@ private:
         return promise;
     }
 
-    // (weights, {dtype}): gives the network a second home on the CUDA device. Throws CUDA_UNAVAILABLE or CUDA_FAILED.
+    // (weights, {dtype}): copies the network to the CUDA device too. Throws CUDA_UNAVAILABLE or CUDA_FAILED.
     void use_cuda(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
         if (network_ == nullptr) fail(env, "AGENT_DISPOSED", "The agent was disposed");
         if (kernel::network_device(network_.get()) != nullptr) return;
         const kernel::NetworkWeights weights = read_weights(info[0]);
-        const std::string dtype = info[1].As<Napi::Object>().Get("dtype").ToString().Utf8Value();
-        const auto* const known = std::find(std::begin(type_names), std::end(type_names), dtype);
-        std::optional<kernel::WeightType> type;
-        if (known != std::end(type_names)) type = static_cast<kernel::WeightType>(known - std::begin(type_names));
-        kernel::network_set_device(const_cast<kernel::Network*>(network_.get()),
-                                   create_cuda_device(env, weights, type).release());
+        const auto type = read_type(info[1].As<Napi::Object>());
+        kernel::network_set_device(network_.get(), create_cuda_device(env, weights, type));
     }
 
     // The device while it works.
@@ -264,8 +281,7 @@ private:
     }
     Napi::Value dtype(const Napi::CallbackInfo& info) {
         const kernel::Device* const device = working_device();
-        return Napi::String::New(info.Env(),
-                                 device == nullptr ? dtype_ : type_names[static_cast<int32_t>(device->type())]);
+        return Napi::String::New(info.Env(), device == nullptr ? dtype_ : kernel::weight_type_name(device->type()));
     }
     Napi::Value bytes(const Napi::CallbackInfo& info) {
         return Napi::Number::New(info.Env(), static_cast<double>(bytes_));

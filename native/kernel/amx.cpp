@@ -3,8 +3,7 @@
 // Linux only: there it is known how to ask for the tile registers.
 #include <cmath>
 
-#include "kernel/avx512_operations.h"
-#include "kernel/cpu.h"
+#include "kernel/operations.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #if defined(__GNUC__) && !defined(__clang__)
@@ -184,14 +183,10 @@ void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_
     finish<Avx512>(layer, input, first, panel_count, partial, out, out_stride);
 }
 
-const Operations bf16{moments<Avx512>, pack_bf16, 2, tile_multiply<Bf16>};
-const Operations i8{moments<Avx512>, pack_i8, 2, tile_multiply<Int8>};
-
-bool available() { return cpu().amx; }
-
 }  // namespace
 
-extern const Variant amx_variant{"amx", available, WeightType::bf16, {&avx512_f32, &avx512_f16, &bf16, &i8}};
+const Operations amx_bf16{moments<Avx512>, pack_bf16, 2, tile_multiply<Bf16>};
+const Operations amx_i8{moments<Avx512>, pack_i8, 2, tile_multiply<Int8>};
 
 }  // namespace mara::kernel
 

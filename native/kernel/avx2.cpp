@@ -1,8 +1,7 @@
 // AVX2 + FMA + F16C: f32, f16 and bf16 weights are widened to f32; int8 weights meet 16-bit activations.
 #include <cmath>
 
-#include "kernel/cpu.h"
-#include "kernel/layer.h"
+#include "kernel/operations.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -85,16 +84,12 @@ struct Int8 : Isa {
     }
 };
 
-const Operations f32{moments<Isa>, nullptr, 0, float_multiply<Isa, F32>};
-const Operations f16{moments<Isa>, nullptr, 0, float_multiply<Isa, F16>};
-const Operations bf16{moments<Isa>, nullptr, 0, float_multiply<Isa, Bf16>};
-const Operations i8{moments<Isa>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
-
-bool available() { return cpu().avx2; }
-
 }  // namespace
 
-extern const Variant avx2_variant{"avx2", available, WeightType::f16, {&f32, &f16, &bf16, &i8}};
+const Operations avx2_f32{moments<Isa>, nullptr, 0, float_multiply<Isa, F32>};
+const Operations avx2_f16{moments<Isa>, nullptr, 0, float_multiply<Isa, F16>};
+const Operations avx2_bf16{moments<Isa>, nullptr, 0, float_multiply<Isa, Bf16>};
+const Operations avx2_i8{moments<Isa>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
 
 }  // namespace mara::kernel
 

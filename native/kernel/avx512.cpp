@@ -2,8 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernel/avx512_operations.h"
-#include "kernel/cpu.h"
+#include "kernel/operations.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #if defined(__GNUC__) && !defined(__clang__)
@@ -90,17 +89,12 @@ struct Int8 : Isa {
     }
 };
 
-bool available() { return cpu().avx512; }
-
 }  // namespace
 
 const Operations avx512_f32{moments<Avx512>, nullptr, 0, float_multiply<Isa, F32>};
 const Operations avx512_f16{moments<Avx512>, nullptr, 0, float_multiply<Isa, F16>};
 const Operations avx512_bf16{moments<Avx512>, nullptr, 0, float_multiply<Isa, Bf16>};
 const Operations avx512_i8{moments<Avx512>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
-
-extern const Variant avx512_variant{
-    "avx512", available, WeightType::f16, {&avx512_f32, &avx512_f16, &avx512_bf16, &avx512_i8}};
 
 }  // namespace mara::kernel
 

@@ -2,8 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernel/avx512_operations.h"
-#include "kernel/cpu.h"
+#include "kernel/operations.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #if defined(__GNUC__) && !defined(__clang__)
@@ -139,18 +138,10 @@ void dot_multiply(const Layer& layer, const Input& input, int32_t first, int32_t
     finish<Avx512>(layer, input, first, panel_count, partial, out, out_stride);
 }
 
-bool vnni_available() { return cpu().avx512_vnni; }
-bool bf16_available() { return cpu().avx512_vnni && cpu().avx512_bf16; }
-
 }  // namespace
 
 const Operations avx512_dot_bf16{moments<Avx512>, pack_bf16, 2, dot_multiply<Bf16>};
 const Operations avx512_dot_i8{moments<Avx512>, pack_i8, 2, dot_multiply<Int8>};
-
-extern const Variant avx512_vnni_variant{
-    "avx512-vnni", vnni_available, WeightType::f16, {&avx512_f32, &avx512_f16, &avx512_bf16, &avx512_dot_i8}};
-extern const Variant avx512_bf16_variant{
-    "avx512-bf16", bf16_available, WeightType::bf16, {&avx512_f32, &avx512_f16, &avx512_dot_bf16, &avx512_dot_i8}};
 
 }  // namespace mara::kernel
 

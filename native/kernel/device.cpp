@@ -1,12 +1,15 @@
 #include "kernel/device.h"
 
-#include "kernel/layer.h"
+#include "kernel/network.h"
 
 namespace mara::kernel {
 
-void network_set_device(Network* network, Device* device) { network->device.store(device, std::memory_order_release); }
+void network_set_device(Network* network, std::unique_ptr<Device> device) {
+    network->device = std::move(device);
+    network->current_device.store(network->device.get(), std::memory_order_release);
+}
 
-Device* network_device(const Network* network) { return network->device.load(std::memory_order_acquire); }
+Device* network_device(const Network* network) { return network->current_device.load(std::memory_order_acquire); }
 
 Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows,
                        int32_t count, float* probabilities, Pool* pool, int32_t threads) {

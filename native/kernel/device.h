@@ -1,8 +1,9 @@
-// A network's second home: a device that scores in the CPU's place, and may fail.
+// A device that scores in the CPU's place, and may fail.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "kernel/kernel.h"
 
@@ -20,12 +21,11 @@ public:
 
     virtual const char* name() const = 0;
     virtual WeightType type() const = 0;
-    virtual size_t bytes() const = 0;         // of device memory
     virtual const char* failure() const = 0;  // what failed, or nullptr while the device works
 };
 
-// Hands `device` to the network, which owns it from then on. At most once per network; other threads may be scoring.
-void network_set_device(Network* network, Device* device);
+// Gives the network its device, at most once. Other threads may be scoring.
+void network_set_device(Network* network, std::unique_ptr<Device> device);
 Device* network_device(const Network* network);  // nullptr: none
 
 // On the network's device as long as it works, otherwise on the CPU. Arguments and result as kernel::score.

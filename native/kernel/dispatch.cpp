@@ -2,40 +2,29 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernel/cpu.h"
 #include "kernel/layer.h"
 
 namespace mara::kernel {
 
-#if defined(__x86_64__) && defined(__linux__)
-extern const Variant amx_variant;
-#endif
-#if defined(__x86_64__) || defined(_M_X64)
-extern const Variant avx512_bf16_variant;
-extern const Variant avx512_vnni_variant;
-extern const Variant avx512_variant;
-extern const Variant avx2_variant;
-#elif defined(__aarch64__)
-extern const Variant neon_bf16_variant;
-extern const Variant neon_dot_variant;
-extern const Variant neon_variant;
-#endif
-extern const Variant reference_variant;
-
 namespace {
 
 // Best first.
-const Variant* const all[] = {
+const Variant all[] = {
 #if defined(__x86_64__) && defined(__linux__)
-    &amx_variant,
+    {"amx", [] { return cpu().amx; }, WeightType::bf16},
 #endif
 #if defined(__x86_64__) || defined(_M_X64)
-    &avx512_bf16_variant, &avx512_vnni_variant, &avx512_variant, &avx2_variant,
+    {"avx512-bf16", [] { return cpu().avx512_vnni && cpu().avx512_bf16; }, WeightType::bf16},
+    {"avx512-vnni", [] { return cpu().avx512_vnni; }, WeightType::f16},
+    {"avx512", [] { return cpu().avx512; }, WeightType::f16},
+    {"avx2", [] { return cpu().avx2; }, WeightType::f16},
 #elif defined(__aarch64__)
-    &neon_bf16_variant,
-    &neon_dot_variant,
-    &neon_variant,
+    {"neon-bf16", [] { return cpu().dot_product && cpu().arm_bf16; }, WeightType::bf16},
+    {"neon-dot", [] { return cpu().dot_product; }, WeightType::f16},
+    {"neon", [] { return true; }, WeightType::f16},
 #endif
-    &reference_variant,
+    {"reference", [] { return true; }, WeightType::f32},
 };
 
 }  // namespace
@@ -43,16 +32,16 @@ const Variant* const all[] = {
 const Variant* find_variant(const char* name) {
     if (name == nullptr) name = std::getenv("MARA_KERNEL");
     const bool any = name == nullptr || *name == '\0';
-    for (const Variant* variant : all)
-        if ((any || std::strcmp(variant->name, name) == 0) && variant->available()) return variant;
+    for (const Variant& variant : all)
+        if ((any || std::strcmp(variant.name, name) == 0) && variant.available()) return &variant;
     return nullptr;
 }
 
 int32_t variants(const char** names, int32_t capacity) {
     int32_t count = 0;
-    for (const Variant* variant : all) {
-        if (!variant->available()) continue;
-        if (count < capacity) names[count] = variant->name;
+    for (const Variant& variant : all) {
+        if (!variant.available()) continue;
+        if (count < capacity) names[count] = variant.name;
         ++count;
     }
     return count;

@@ -27,14 +27,23 @@ struct NetworkWeights {
     const float* b3;         // [2]
 };
 
-struct Network;  // packed weights: LayerNorm's affine folded into the first layer; immutable, shareable between threads
+// The name of a weight type as options have it: "f32", "int8".
+const char* weight_type_name(WeightType type);
+// The type of that name. False: there is none, and `type` is left alone.
+bool find_weight_type(const char* name, WeightType& type);
+// All types of this build. Returns how many; fills up to `capacity`.
+int32_t weight_types(WeightType* types, int32_t capacity);
+
+// Packed weights, with LayerNorm's affine folded into the first layer, that never change; and, once it has been given
+// one, a device (device.h). Threads may share it.
+struct Network;
 
 // Packs for `variant` (nullptr: the best this machine has, or MARA_KERNEL when set). `weights` is not kept.
+// unsupported_type: there is no such type, or the variant does not have it.
 Status network_create(const NetworkWeights& weights, WeightType type, const char* variant, Network** out);
 void network_free(Network* network);
 
 int32_t network_width(const Network* network);
-WeightType network_type(const Network* network);
 const char* network_variant(const Network* network);  // "reference", "avx2", "avx512", ...
 size_t network_bytes(const Network* network);         // packed weights, in bytes
 

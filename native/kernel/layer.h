@@ -1,12 +1,10 @@
-// What every variant shares: how weights are packed, how activations are handed over, and the table of functions a
-// variant offers.
+// What every variant shares: how weights are packed, how activations are handed over, and the functions that it offers
+// for a weight type.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#include "kernel/device.h"
 #include "kernel/kernel.h"
 
 namespace mara::kernel {
@@ -18,20 +16,6 @@ constexpr int32_t tile_rows = 16;       // rows of a packed activation tile
 constexpr int32_t tile_bytes = 64;      // bytes per row of a packed activation tile
 constexpr int32_t depth_block = 512;    // inputs summed in one run before the partial sum is put aside
 
-constexpr int32_t weight_type_count = 4;
-
-// Inputs that lie side by side within one channel of a panel: what one dot-product instruction consumes.
-constexpr int32_t group_of(WeightType type) { return type == WeightType::bf16 ? 2 : type == WeightType::i8 ? 4 : 1; }
-
-constexpr int32_t size_of(WeightType type) { return type == WeightType::f32 ? 4 : type == WeightType::i8 ? 1 : 2; }
-
-// `inputs` rounded up to whole activation tiles for the types that are multiplied tile by tile; the excess weights are
-// 0.
-constexpr int32_t depth_of(WeightType type, int32_t inputs) {
-    const int32_t unit = type == WeightType::bf16 ? 32 : type == WeightType::i8 ? 64 : 1;
-    return (inputs + unit - 1) / unit * unit;
-}
-
 // One linear layer. Weights: [panels][depth / group][16 channels][group], 64-byte aligned. The per-channel arrays have
 // panels · 16 entries; channels beyond `outputs` are all zero, so they come out as 0.
 struct Layer {
@@ -41,9 +25,9 @@ struct Layer {
     int32_t depth;
     size_t panel_bytes;
     const std::byte* weights;
-    const float* scale;       // value of one weight unit: 1 except for i8
+    const float* scale;       // value of one weight unit; 1 where weights are stored as they are
     const float* sum;         // Σ over the inputs of the stored weights, in weight units
-    const int32_t* code_sum;  // the same, exact, for i8; nullptr otherwise
+    const int32_t* code_sum;  // the same, exact, where weights are stored as codes; nullptr otherwise
     const float* bias;
 };
 
@@ -75,26 +59,8 @@ struct Operations {
 
 struct Variant {
     const char* name;
-    bool (*available)();
+    bool (*available)();  // on this machine
     WeightType preferred;
-    const Operations* operations[weight_type_count];  // indexed by WeightType
-};
-
-struct Network {
-    int32_t width;
-    WeightType type;
-    const Variant* variant;
-    const Operations* operations;
-    Layer layer1;
-    Layer layer2;
-    int32_t hidden2;
-    const float*
-        head;  // [hidden2] weights of accept minus those of reject: all that the softmax of two classes depends on
-    double head_bias;
-    size_t bytes;
-    void* memory;
-    size_t memory_alignment;
-    std::atomic<Device*> device{nullptr};  // owned
 };
 
 // The variant of that name, or the best one for nullptr (MARA_KERNEL first). nullptr if this machine cannot run it.

@@ -2,7 +2,7 @@
 // activations.
 #include <cmath>
 
-#include "kernel/neon_operations.h"
+#include "kernel/operations.h"
 
 #if defined(__aarch64__)
 #include "kernel/float_tile.h"
@@ -73,16 +73,12 @@ struct Int8 : Isa {
     }
 };
 
-bool available() { return true; }
-
 }  // namespace
 
 const Operations neon_f32{moments<Neon>, nullptr, 0, float_multiply<Isa, F32>};
 const Operations neon_f16{moments<Neon>, nullptr, 0, float_multiply<Isa, F16>};
 const Operations neon_bf16{moments<Neon>, nullptr, 0, float_multiply<Isa, Bf16>};
 const Operations neon_i8{moments<Neon>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
-
-extern const Variant neon_variant{"neon", available, WeightType::f16, {&neon_f32, &neon_f16, &neon_bf16, &neon_i8}};
 
 }  // namespace mara::kernel
 #endif

@@ -1,8 +1,7 @@
 // Arm NEON with BFDOT (Armv8.6 or the BF16 extension): bf16 weights × bf16 activations, pairs of inputs.
 #include <cmath>
 
-#include "kernel/cpu.h"
-#include "kernel/neon_operations.h"
+#include "kernel/operations.h"
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
@@ -72,14 +71,9 @@ void multiply(const Layer& layer, const Input& input, int32_t first, int32_t pan
     finish<Neon>(layer, input, first, panel_count, partial, out, out_stride);
 }
 
-const Operations bf16{moments<Neon>, pack, 2, multiply};
-
-bool available() { return cpu().dot_product && cpu().arm_bf16; }
-
 }  // namespace
 
-extern const Variant neon_bf16_variant{
-    "neon-bf16", available, WeightType::bf16, {&neon_f32, &neon_f16, &bf16, &neon_dot_i8}};
+const Operations neon_dot_bf16{moments<Neon>, pack, 2, multiply};
 
 }  // namespace mara::kernel
 

@@ -1,8 +1,7 @@
 // Arm NEON with SDOT (Armv8.2 dot product): int8 weights × the two signed bytes of 16-bit activation codes.
 #include <cmath>
 
-#include "kernel/cpu.h"
-#include "kernel/neon_operations.h"
+#include "kernel/operations.h"
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
@@ -88,14 +87,9 @@ void multiply(const Layer& layer, const Input& input, int32_t first, int32_t pan
     finish<Neon>(layer, input, first, panel_count, partial, out, out_stride);
 }
 
-bool available() { return cpu().dot_product; }
-
 }  // namespace
 
 const Operations neon_dot_i8{moments<Neon>, pack, 2, multiply};
-
-extern const Variant neon_dot_variant{
-    "neon-dot", available, WeightType::f16, {&neon_f32, &neon_f16, &neon_bf16, &neon_dot_i8}};
 
 }  // namespace mara::kernel
 

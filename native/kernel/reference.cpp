@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernel/layer.h"
 #include "kernel/numbers.h"
+#include "kernel/operations.h"
 
 namespace mara::kernel {
 namespace {
@@ -66,15 +66,11 @@ void multiply(const Layer& layer, const Input& input, int32_t first, int32_t pan
     }
 }
 
-const Operations f32{moments, nullptr, 0, multiply<F32, 1>};
-const Operations f16{moments, nullptr, 0, multiply<F16, 1>};
-const Operations bf16{moments, nullptr, 0, multiply<Bf16, 2>};
-const Operations i8{moments, nullptr, 0, multiply<I8, 4>};
-
-bool available() { return true; }
-
 }  // namespace
 
-extern const Variant reference_variant{"reference", available, WeightType::f32, {&f32, &f16, &bf16, &i8}};
+const Operations reference_f32{moments, nullptr, 0, multiply<F32, 1>};
+const Operations reference_f16{moments, nullptr, 0, multiply<F16, 1>};
+const Operations reference_bf16{moments, nullptr, 0, multiply<Bf16, 2>};
+const Operations reference_i8{moments, nullptr, 0, multiply<I8, 4>};
 
 }  // namespace mara::kernel

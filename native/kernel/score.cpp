@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "kernel/arena.h"
-#include "kernel/layer.h"
+#include "kernel/network.h"
 #include "kernel/pool.h"
 
 namespace mara::kernel {
@@ -22,7 +22,7 @@ struct States {
 };
 
 struct Pass {
-    const Network* network;
+    const PackedNetwork* network;
     const States* states;
     float* hidden1;  // [rows][stride1]
     Input input2;
@@ -65,9 +65,9 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
     call.pass_count = count;
     call.state_count = 0;
     for (int32_t a = 0; a < count; ++a) {
-        const Network& network = *networks[a];
+        const PackedNetwork& network = networks[a]->packed;
         int32_t shared = 0;
-        while (shared < a && networks[shared]->operations != network.operations) ++shared;
+        while (shared < a && networks[shared]->packed.operations != network.operations) ++shared;
         if (shared == a) {
             const Input input = take_input(arena, *network.operations, rows, *pointers, network.layer1.depth);
             auto* valid = arena.take<bool>(row_count);
@@ -112,7 +112,7 @@ void multiply_chunk(const Pass& pass, const Layer& layer, const Input& input, in
 }
 
 // The last layer and the softmax, written as a logistic of the difference. Partial sums in a fixed order.
-float head(const Network& network, const float* hidden) {
+float head(const PackedNetwork& network, const float* hidden) {
     constexpr int32_t lanes = 16;
     float sum[lanes] = {};
     int32_t i = 0;
@@ -149,7 +149,7 @@ void run_item(void* context, int32_t phase, int32_t item) {
 // read. Each row counts as an eighth of reading the weights.
 int32_t useful_threads(const Network* const* networks, int32_t count, int32_t rows) {
     size_t bytes = 0;
-    for (int32_t a = 0; a < count; ++a) bytes += networks[a]->bytes;
+    for (int32_t a = 0; a < count; ++a) bytes += networks[a]->packed.bytes;
     const size_t work = bytes + bytes / 8 * static_cast<size_t>(rows);
     return static_cast<int32_t>(std::clamp<size_t>(work >> 21, 1, 256));
 }
@@ -161,7 +161,7 @@ Status score(const Network* const* networks, int32_t network_count, const float*
     if (network_count <= 0 || count <= 0) return Status::ok;
     std::fill_n(probabilities, static_cast<size_t>(network_count) * static_cast<size_t>(count), 0.0f);
     for (int32_t a = 1; a < network_count; ++a)
-        if (networks[a]->width != networks[0]->width) return Status::bad_shape;
+        if (networks[a]->packed.width != networks[0]->packed.width) return Status::bad_shape;
 
     Call call;
     const float** pointers;
@@ -173,8 +173,8 @@ Status score(const Network* const* networks, int32_t network_count, const float*
     int32_t chunks1 = 0;
     int32_t chunks2 = 0;
     for (int32_t a = 0; a < network_count; ++a) {
-        chunks1 += chunks_of(networks[a]->layer1);
-        chunks2 += chunks_of(networks[a]->layer2);
+        chunks1 += chunks_of(networks[a]->packed.layer1);
+        chunks2 += chunks_of(networks[a]->packed.layer2);
     }
     for (int32_t first = 0; first < count; first += block_rows) {
         call.rows = std::min(block_rows, count - first);

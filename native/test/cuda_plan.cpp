@@ -106,7 +106,8 @@ void check_plans() {
           "preferred types");
     CHECK(!has_mma(devices[0].limits, WeightType::bf16) && !has_mma(h100, WeightType::f32), "tensor cores");
     CHECK(!supports({7, 0, 80, 96_KiB}, {64, 64, 16}, WeightType::f16), "7.0 has no code in the build");
-    CHECK(!supports(h100, {8193, 1024, 256}, WeightType::bf16) && !supports(h100, {64, 64, 16}, WeightType::i8),
+    CHECK(!supports(h100, {8193, 1024, 256}, WeightType::bf16) && !supports(h100, {64, 64, 16}, WeightType::i8) &&
+              !supports(h100, {64, 64, 16}, static_cast<WeightType>(9)),
           "what is not supported");
 }
 
@@ -144,7 +145,7 @@ void check_layout() {
     for (const mara::test::Shape& s : {mara::test::Shape{1, 1, 1}, {33, 65, 17}, {100, 129, 31}, {64, 64, 16}})
         for (const WeightType type : {WeightType::f32, WeightType::f16, WeightType::bf16}) {
             const Model model(s, 7);
-            const Packed packed = pack(model.weights(), type);
+            const Packed packed = pack(model.weights(), *find_device_format(type));
             const Shape& shape = packed.shape;
             CHECK(packed.memory.size() == packed.layout.bytes, "bytes");
             for (const size_t offset : {packed.layout.weights2, packed.layout.bias1, packed.layout.sum1,
@@ -177,11 +178,11 @@ void check_layout() {
     // Weights so large that the hidden layer could leave f16's range are met by a power of two.
     Model huge({64, 64, 16}, 7);
     for (float& weight : huge.w1) weight *= 30000;
-    const Packed packed = pack(huge.weights(), WeightType::f16);
+    const Packed packed = pack(huge.weights(), *find_device_format(WeightType::f16));
     int exponent = 0;
     CHECK(packed.hidden_scale < 1 && std::frexp(packed.hidden_scale, &exponent) == 0.5f, "scale %g",
           static_cast<double>(packed.hidden_scale));
-    CHECK(pack(huge.weights(), WeightType::bf16).hidden_scale == 1, "bf16 needs no scale");
+    CHECK(pack(huge.weights(), *find_device_format(WeightType::bf16)).hidden_scale == 1, "bf16 needs no scale");
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ struct HostSession {
     int32_t first = -2;
 
     HostSession(const kernel::cuda::Limits& l, const Model& model, kernel::WeightType type)
-        : limits(l), packed(kernel::cuda::pack(model.weights(), type)) {
+        : limits(l), packed(kernel::cuda::pack(model.weights(), *kernel::cuda::find_device_format(type))) {
         const kernel::cuda::Scratch scratch = scratch_for(limits, packed.shape, type);
         states.resize(scratch.states / 4);
         partials.resize(scratch.partials / 4);

@@ -35,7 +35,6 @@ public:
 
     const char* name() const override { return "cuda"; }
     WeightType type() const override { return session.type(); }
-    size_t bytes() const override { return session.bytes(); }
     const char* failure() const override {
         return failed_.load(std::memory_order_acquire) ? session.problem().c_str() : nullptr;
     }

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-
-#include "kernel/numbers.h"
 
 namespace mara::kernel::cuda {
 namespace {
 
 constexpr size_t round_up(size_t bytes) { return (bytes + 255) & ~size_t{255}; }
 
-Layout lay_out(const Shape& shape, WeightType type) {
-    const size_t size = type == WeightType::f32 ? 4 : 2;
+Layout lay_out(const Shape& shape, size_t weight_bytes) {
     const size_t channels1 = static_cast<size_t>(shape.groups1()) * group_channels;
     const size_t channels2 = static_cast<size_t>(shape.tiles2()) * tile_channels;
     Layout layout{};
@@ -22,8 +18,8 @@ Layout lay_out(const Shape& shape, WeightType type) {
         at += round_up(bytes);
         return start;
     };
-    layout.weights1 = take(channels1 * shape.units1() * depth_unit * size);
-    layout.weights2 = take(channels2 * shape.units2() * depth_unit * size);
+    layout.weights1 = take(channels1 * shape.units1() * depth_unit * weight_bytes);
+    layout.weights2 = take(channels2 * shape.units2() * depth_unit * weight_bytes);
     layout.bias1 = take(channels1 * 4);
     layout.sum1 = take(channels1 * 4);
     layout.bias2 = take(channels2 * 4);
@@ -32,23 +28,12 @@ Layout lay_out(const Shape& shape, WeightType type) {
     return layout;
 }
 
-// Stores `value` and returns what was stored.
-float store(std::byte* weights, size_t element, WeightType type, float value) {
-    if (type == WeightType::f32) {
-        std::memcpy(weights + element * 4, &value, 4);
-        return value;
-    }
-    const uint16_t bits = type == WeightType::f16 ? float_to_f16(value) : float_to_bf16(value);
-    std::memcpy(weights + element * 2, &bits, 2);
-    return type == WeightType::f16 ? f16_to_float(bits) : bf16_to_float(bits);
-}
-
 }  // namespace
 
-Packed pack(const NetworkWeights& from, WeightType type) {
-    Packed packed{{from.width, from.hidden1, from.hidden2}, type, {}, {}, 0, 1};
+Packed pack(const NetworkWeights& from, const DeviceFormat& format) {
+    Packed packed{{from.width, from.hidden1, from.hidden2}, format.type, {}, {}, 0, 1};
     const Shape& shape = packed.shape;
-    packed.layout = lay_out(shape, type);
+    packed.layout = lay_out(shape, format.bytes);
     packed.memory.resize(packed.layout.bytes);
     std::byte* const memory = packed.memory.data();
     const auto floats = [&](size_t offset) { return reinterpret_cast<float*>(memory + offset); };
@@ -58,8 +43,8 @@ Packed pack(const NetworkWeights& from, WeightType type) {
         const float* const row = from.w1 + static_cast<ptrdiff_t>(c) * shape.width;
         double sum = 0, squares = 0, bias = from.b1[c];
         for (int32_t i = 0; i < shape.width; ++i) {
-            const double stored = store(memory + packed.layout.weights1, element_at(shape.units1(), c, i), type,
-                                        row[i] * from.ln_weight[i]);
+            const double stored = format.store(memory + packed.layout.weights1, element_at(shape.units1(), c, i),
+                                               row[i] * from.ln_weight[i]);
             sum += stored;
             squares += stored * stored;
             bias += static_cast<double>(row[i]) * from.ln_bias[i];
@@ -69,13 +54,13 @@ Packed pack(const NetworkWeights& from, WeightType type) {
         largest = std::max(largest, std::sqrt(squares * shape.width) + std::fabs(bias));
     }
     constexpr double f16_room = 60000;  // below 65504 by more than the sums' rounding
-    if (type == WeightType::f16 && largest > f16_room)
+    if (format.type == WeightType::f16 && largest > f16_room)
         packed.hidden_scale = static_cast<float>(std::exp2(-std::ceil(std::log2(largest / f16_room))));
 
     for (int32_t c = 0; c < shape.hidden2; ++c) {
         for (int32_t i = 0; i < shape.hidden1; ++i)
-            store(memory + packed.layout.weights2, element_at(shape.units2(), c, i), type,
-                  from.w2[static_cast<ptrdiff_t>(c) * shape.hidden1 + i]);
+            format.store(memory + packed.layout.weights2, element_at(shape.units2(), c, i),
+                         from.w2[static_cast<ptrdiff_t>(c) * shape.hidden1 + i]);
         floats(packed.layout.bias2)[c] = from.b2[c];
         floats(packed.layout.head)[c] = from.w3[shape.hidden2 + c] - from.w3[c];
     }

@@ -36,8 +36,8 @@ constexpr size_t element_at(int32_t units, int32_t channel, int32_t input) {
     return (tile * tile_channels + channel % tile_channels) * depth_unit + input % depth_unit;
 }
 
-// Folds LayerNorm's affine into the first layer. `type` is f32, f16 or bf16. Throws std::bad_alloc.
-Packed pack(const NetworkWeights& weights, WeightType type);
+// Folds LayerNorm's affine into the first layer. Throws std::bad_alloc.
+Packed pack(const NetworkWeights& weights, const DeviceFormat& format);
 
 // Fills the arguments that depend on the network, for a block at `device`.
 void describe(const Packed& packed, const std::byte* device, Arguments& arguments);

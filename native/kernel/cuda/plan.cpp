@@ -1,12 +1,33 @@
 #include "kernel/cuda/plan.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "kernel/numbers.h"
 
 namespace mara::kernel::cuda {
 namespace {
 
-constexpr int32_t least_slice_units = 4;  // a unit for each of the four warps that share a chunk's depth
-constexpr int32_t most_slices = 16;       // bounds the partial sums: 16 · 64 rows · H floats
+constexpr int32_t min_slice_units = 4;  // a unit for each of the four warps that share a chunk's depth
+constexpr int32_t max_slices = 16;      // bounds the partial sums: 16 · 64 rows · H floats
+
+float store_f32(std::byte* weights, size_t index, float value) {
+    std::memcpy(weights + index * 4, &value, 4);
+    return value;
+}
+
+template <uint16_t (*encode)(float), float (*decode)(uint16_t)>
+float store_16_bits(std::byte* weights, size_t index, float value) {
+    const uint16_t bits = encode(value);
+    std::memcpy(weights + index * 2, &bits, 2);
+    return decode(bits);
+}
+
+constexpr DeviceFormat formats[] = {
+    {WeightType::f32, 4, 0, store_f32},
+    {WeightType::f16, 2, 75, store_16_bits<float_to_f16, f16_to_float>},
+    {WeightType::bf16, 2, 80, store_16_bits<float_to_bf16, bf16_to_float>},
+};
 
 constexpr int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
@@ -27,16 +48,23 @@ struct Slices {
 
 // As many slices as give every multiprocessor a block, evenly filled.
 Slices slice(const Limits& limits, const Shape& shape) {
-    const int32_t wanted = std::clamp(limits.multiprocessors / shape.groups1(), 1, most_slices);
-    const int32_t units = std::max(divide_up(shape.units1(), wanted), std::min(least_slice_units, shape.units1()));
+    const int32_t wanted = std::clamp(limits.multiprocessors / shape.groups1(), 1, max_slices);
+    const int32_t units = std::max(divide_up(shape.units1(), wanted), std::min(min_slice_units, shape.units1()));
     return {divide_up(shape.units1(), units), units};
 }
 
 }  // namespace
 
+const DeviceFormat* find_device_format(WeightType type) {
+    for (const DeviceFormat& format : formats)
+        if (format.type == type) return &format;
+    return nullptr;
+}
+
 bool has_mma(const Limits& limits, WeightType type) {
-    const int32_t capability = limits.major * 10 + limits.minor;
-    return (type == WeightType::f16 && capability >= 75) || (type == WeightType::bf16 && capability >= 80);
+    const DeviceFormat* const format = find_device_format(type);
+    return format != nullptr && format->mma_capability > 0 &&
+           limits.major * 10 + limits.minor >= format->mma_capability;
 }
 
 WeightType preferred_type(const Limits& limits) {
@@ -44,10 +72,10 @@ WeightType preferred_type(const Limits& limits) {
 }
 
 bool supports(const Limits& limits, const Shape& shape, WeightType type) {
-    const auto fits = [](int32_t size, int32_t most) { return size >= 1 && size <= most; };
+    const auto fits = [](int32_t size, int32_t max) { return size >= 1 && size <= max; };
     return limits.major * 10 + limits.minor >= 75 && limits.multiprocessors >= 1 &&
            limits.shared_bytes >= (size_t{48} << 10) && fits(shape.width, max_width) &&
-           fits(shape.hidden1, max_hidden) && fits(shape.hidden2, max_hidden) && type != WeightType::i8;
+           fits(shape.hidden1, max_hidden) && fits(shape.hidden2, max_hidden) && find_device_format(type) != nullptr;
 }
 
 Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_t count) {
@@ -68,7 +96,7 @@ Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_
     // stages, and one where even two of the smallest are too large (7.5, more than 40 states).
     const auto available = static_cast<int32_t>((limits.shared_bytes - shared_head_bytes) / unit_bytes(plan.rows));
     const int32_t whole = divide_up(slices.units, 4) * 4;
-    plan.stages = whole <= available || available < 2 * least_slice_units ? 1 : 2;
+    plan.stages = whole <= available || available < 2 * min_slice_units ? 1 : 2;
     plan.chunk_units = std::min(whole, available / plan.stages / 4 * 4);
     const size_t staged = static_cast<size_t>(plan.stages * plan.chunk_units) * unit_bytes(plan.rows);
     plan.shared_bytes = shared_head_bytes + std::max(staged, reduction_bytes(plan.rows) + 4096);

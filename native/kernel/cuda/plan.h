@@ -14,7 +14,7 @@ struct Limits {
     int32_t major;
     int32_t minor;
     int32_t multiprocessors;
-    size_t shared_bytes;  // most dynamic shared memory of one block, after opting in
+    size_t shared_bytes;  // maximum of dynamic shared memory of one block, after opting in
 };
 
 struct Shape {
@@ -50,10 +50,23 @@ struct Scratch {
     size_t logits;
 };
 
-// Whether the kernel takes such a network on such a device at all. int8 has no CUDA kernel.
+// A weight type that the kernel has.
+struct DeviceFormat {
+    WeightType type;
+    size_t bytes;  // per weight
+    int32_t
+        mma_capability;  // tensor cores multiply it from this compute capability on, as 10 · major + minor; 0: never
+    // Stores a weight and returns what is stored.
+    float (*store)(std::byte* weights, size_t index, float value);
+};
+
+// nullptr: the kernel does not have the type.
+const DeviceFormat* find_device_format(WeightType type);
+
+// Whether the kernel takes such a network on such a device at all.
 bool supports(const Limits& limits, const Shape& shape, WeightType type);
 
-// Tensor cores multiply f16 from 7.5 and bf16 from 8.0.
+// Whether the device's tensor cores multiply the type.
 bool has_mma(const Limits& limits, WeightType type);
 
 // The type that "auto" means: bf16, or f16 where only that has tensor cores.

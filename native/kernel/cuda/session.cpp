@@ -67,7 +67,7 @@ bool Session::open(const NetworkWeights& weights, WeightType type, int32_t index
                    " with f32, f16 or bf16 weights, on devices of compute capability 7.5 and later";
         return false;
     }
-    packed_ = pack(weights, type);
+    packed_ = pack(weights, *find_device_format(type));
     return MARA_CUDA(cudaSetDevice, index) && MARA_CUDA(cudaStreamCreateWithFlags, &stream_, cudaStreamNonBlocking) &&
            upload() && prepare_kernels();
 }
@@ -106,7 +106,6 @@ bool Session::upload() {
     describe(packed_, weights_, arguments_);
     arguments_.probabilities = static_cast<float*>(results);
     arguments_.first = reinterpret_cast<int32_t*>(arguments_.probabilities + max_rows);
-    bytes_ = packed_.layout.bytes + scratch_bytes_;
     packed_.memory = {};
     return true;
 }
@@ -118,6 +117,7 @@ bool Session::prepare_kernels() {
     for (const int32_t count : representative_counts) {
         const Plan plan = make_plan(limits_, packed_.shape, packed_.type, count);
         const void* const kernel = kernel_for(plan, packed_.type);
+        if (kernel == nullptr) return problem_ = "the CUDA kernel was not compiled for this weight type", false;
         int resident = 0;
         if (!MARA_CUDA(cudaFuncSetAttribute, kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(plan.shared_bytes)) ||

@@ -35,7 +35,6 @@ public:
     cudaStream_t stream() const { return stream_; }
     const std::string& problem() const { return problem_; }
     WeightType type() const { return packed_.type; }
-    size_t bytes() const { return bytes_; }
     const float* probabilities() const { return probabilities_; }
     int32_t first() const { return *first_; }
     // Everything that a launch writes before it reads it, filled with NaNs. For tests.
@@ -61,7 +60,6 @@ private:
     float* probabilities_ = nullptr;  // pinned, [max_rows]
     int32_t* first_ = nullptr;        // pinned
     cudaStream_t stream_ = nullptr;
-    size_t bytes_ = 0;
     std::string problem_;
 };
 
