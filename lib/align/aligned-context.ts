@@ -10,6 +10,7 @@ import {measuring, TokenChooser} from "./hook/token-chooser.js";
 import {requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
 import {asToken, contextInternals, sequenceInternals, stockContext} from "./node-llama-cpp/internals.js";
+import {newContext} from "./node-llama-cpp/new-context.js";
 import {withThreads} from "./node-llama-cpp/threads.js";
 import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
@@ -24,8 +25,8 @@ const cpuLanes = 15;
  * The session's `temperature`, `topK`, `topP`, `minP`, `seed` and `xtc` are not used while the aligner is enabled: candidates
  * are drawn with `options.candidates` instead. Grammar, token bias, repeat and DRY penalties apply.
  *
- * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, AGENT_FORMAT, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, NATIVE_ADDON,
- *   UNSUPPORTED_VERSION
+ * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, AGENT_FORMAT, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, CONTEXT_FAILED,
+ *   NATIVE_ADDON, UNSUPPORTED_VERSION; the reason of `createSignal`
  */
 export async function createAlignedContext(
     model: LlamaModel,
@@ -75,7 +76,7 @@ export async function createContext(
         }
     }
     // Hidden states without touching any memory: node-llama-cpp's own switch for embedding contexts.
-    const context = await model.createContext({...options, _embeddings: true} as typeof options);
+    const context = await newContext(model, {...options, _embeddings: true} as typeof options);
     return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
 }
 

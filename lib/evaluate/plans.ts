@@ -6,6 +6,7 @@ import type {Llama, LlamaContext, LlamaModel, Token} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Aligner} from "../align/aligner.js";
+import {newContext} from "../align/node-llama-cpp/new-context.js";
 import {MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import type {Prompt} from "../prompts/prompts.js";
@@ -93,7 +94,7 @@ function raw(model: LlamaModel, name: string, samples: number, sampling: Samplin
         sampling,
         ownTokens: true,
         open: async (shape) => {
-            const context = await model.createContext(shape(model));
+            const context = await newContext(model, shape(model));
             return {context, close: () => context.dispose()};
         }
     };
@@ -150,7 +151,7 @@ function rewriting(
         ownTokens: false,
         open: async (shape) => {
             const {model, close} = await openModel();
-            const context = await model.createContext(shape(model));
+            const context = await newContext(model, shape(model));
             return {
                 context,
                 close: async () => {

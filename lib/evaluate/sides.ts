@@ -1,6 +1,7 @@
 /** The sides of an evaluation: who answers, and what their answers are worth. */
 import {join} from "node:path";
 import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import {newContext} from "../align/node-llama-cpp/new-context.js";
 import {MaraError} from "../errors.js";
 import {type Answer, AnswerPool, promptsPerBlock} from "../generation/answers.js";
 import {promptTokens} from "../generation/prompt-tokens.js";
@@ -220,7 +221,7 @@ export class Sides {
             this.#meter = undefined;
         }
         const {threads, contextSize = 0} = settings;
-        this.#meter ??= await model.createContext({
+        this.#meter ??= await newContext(model, {
             contextSize: Math.max(contextSize, tokens + 2),
             ...(threads === undefined ? {} : {threads})
         });

@@ -2,7 +2,7 @@
 import type {LlamaContext, Token} from "node-llama-cpp";
 import {z} from "zod";
 import {alignerOf} from "../align/aligned-context.js";
-import {invalidArgument} from "../errors.js";
+import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {check, options as optionsOf} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
@@ -68,7 +68,8 @@ export function promptsPerBlock(sequences: number): number {
  * the prompts, the options and the number of sequences alone, never on time; in an aligned context also on its waves, which are
  * to be fixed (`waves: [...]`) where the bits matter. With another number of sequences, tokens that are as good as tied may differ.
  *
- * @throws MaraError INVALID_ARGUMENT, also for a prompt that does not fit the context; the signal's reason
+ * @throws MaraError INVALID_ARGUMENT, also for a prompt that does not fit the context; DECODE_FAILED, also if the context is disposed
+ * meanwhile; the signal's reason
  */
 export async function answerAll(
     context: LlamaContext,
@@ -141,16 +142,18 @@ export class AnswerPool {
                     if (slot.busy || next === prompts.length) continue;
                     signal?.throwIfAborted();
                     const index = next++;
-                    await slot.begin({
-                        prompt: prompts[index] as Prompt,
-                        promptTokens: tokens[index] as Token[],
-                        maxTokens,
-                        sampling: {...sampling, seed: seedOf(seed, firstIndex + index)},
-                        finish: (answer) => {
-                            answers[index] = answer;
-                            onAnswer?.(answer, firstIndex + index);
-                        }
-                    });
+                    await decoding(
+                        slot.begin({
+                            prompt: prompts[index] as Prompt,
+                            promptTokens: tokens[index] as Token[],
+                            maxTokens,
+                            sampling: {...sampling, seed: seedOf(seed, firstIndex + index)},
+                            finish: (answer) => {
+                                answers[index] = answer;
+                                onAnswer?.(answer, firstIndex + index);
+                            }
+                        })
+                    );
                 }
                 const busy = this.#slots.filter((slot) => slot.busy);
                 if (busy.length === 0) return block;
@@ -160,13 +163,13 @@ export class AnswerPool {
                 const start = performance.now();
                 const steps = await Promise.allSettled(busy.map((slot) => slot.step()));
                 block.seconds += (performance.now() - start) / 1000;
-                for (const step of steps) if (step.status === "rejected") throw step.reason;
+                for (const step of steps) if (step.status === "rejected") throw decodeFailure(step.reason);
                 block.rounds++;
                 block.generatedTokens += busy.length;
-                for (const slot of busy) await slot.finishIfEnded();
+                for (const slot of busy) await decoding(slot.finishIfEnded());
             }
         } finally {
-            for (const slot of this.#slots) await slot.clear();
+            for (const slot of this.#slots) await decoding(slot.clear());
         }
     }
 
@@ -188,6 +191,20 @@ export class AnswerPool {
             contextSize
         );
     }
+}
+
+async function decoding<T>(work: Promise<T>): Promise<T> {
+    try {
+        return await work;
+    } catch (error) {
+        throw decodeFailure(error);
+    }
+}
+
+/** node-llama-cpp's own errors say neither whose they are nor what to do. */
+function decodeFailure(error: unknown): MaraError {
+    if (error instanceof MaraError) return error;
+    return new MaraError("DECODE_FAILED", `The context could not answer: ${reasonOf(error)}`, {cause: error});
 }
 
 /** A seed of its own for every index (the finaliser of MurmurHash3). */

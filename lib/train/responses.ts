@@ -1,4 +1,5 @@
 /** Responses of the model itself, scored: what pairs are made from, and what a rollout's reward is measured against. */
+import {newContext} from "../align/node-llama-cpp/new-context.js";
 import type {Answer} from "../generation/answers.js";
 import {AnswerPool} from "../generation/answers.js";
 import {promptTokens} from "../generation/prompt-tokens.js";
@@ -45,7 +46,7 @@ export async function sampleResponses(
     }));
     const longest = Math.max(...wanted.map((i) => promptTokens(model, job.prompts[i] as never).length));
     const {topK, topP, minP} = config.candidates;
-    const context = await model.createContext({
+    const context = await newContext(model, {
         contextSize: longest + config.maxTokens + 1,
         sequences: config.sequences,
         ...(config.threads === null ? {} : {threads: config.threads})

@@ -8,6 +8,7 @@ import {
     llamaInternals,
     modelInternals
 } from "../node-llama-cpp/internals.js";
+import {newContext} from "../node-llama-cpp/new-context.js";
 import {withoutOverflowWarning} from "../node-llama-cpp/quiet.js";
 import {LanesBackend} from "./lanes-backend.js";
 
@@ -38,7 +39,7 @@ const attempts = new AsyncLocalStorage<Attempt>();
  * Creates a context with lanes: between the construction of node-llama-cpp's native context and its `init()`, the layout is
  * verified and a unified KV cache with spare sequences is asked for.
  *
- * @throws MaraError LANES_UNAVAILABLE, LANES_LIMIT; no context is left behind then
+ * @throws MaraError LANES_UNAVAILABLE, LANES_LIMIT, CONTEXT_FAILED; no context is left behind then
  */
 export async function createLanesContext(
     model: LlamaModel,
@@ -47,7 +48,7 @@ export async function createLanesContext(
 ): Promise<{context: LlamaContext; backend: LanesBackend}> {
     requireSameRope(model, options);
     const attempt: Attempt = {model: modelInternals(model)._model, request};
-    const create = () => withObservedContexts(model, () => model.createContext(options));
+    const create = () => withObservedContexts(model, () => newContext(model, options));
     const isWithinTraining = () => (attempt.cellsPerSequence ?? 0) <= model.trainContextSize;
     const context = await withoutOverflowWarning(model.llama, isWithinTraining, () => attempts.run(attempt, create));
     try {
