@@ -1,5 +1,6 @@
 #include "lane_context.h"
 
+#include <mutex>
 #include <optional>
 
 #include "agent.h"
@@ -36,16 +37,26 @@ struct PoolDeleter {
 struct LaneState {
     std::unique_ptr<kernel::Pool, PoolDeleter> pool;
     std::optional<llama::Lanes> lanes;
+    // Held by every decode and by every change between them: a sequence may be disposed while another's batch runs.
+    std::mutex busy;
 };
 
-constexpr size_t entry_size = 7;
+// A part of the lanes, while nothing decodes.
+template <class Part>
+struct Idle {
+    std::unique_lock<std::mutex> lock;
+    Part& part;
+    Part* operator->() const { return &part; }
+};
+
+constexpr size_t entry_size = 6;
 
 std::vector<llama::Entry> read_entries(const Napi::Value& value) {
     const auto flat = value.As<Napi::Int32Array>();
     std::vector<llama::Entry> entries(flat.ElementLength() / entry_size);
     for (size_t i = 0; i < entries.size(); i++) {
         const int32_t* const item = flat.Data() + i * entry_size;
-        entries[i] = {item[0], item[1], item[2], item[3], item[4], item[5] != 0, item[6]};
+        entries[i] = {item[0], item[1], item[2], item[3], item[4], item[5] != 0};
     }
     return entries;
 }
@@ -57,20 +68,11 @@ Array copy_of(Napi::Env env, const std::vector<T>& values) {
     return array;
 }
 
-// {status, decodeMs, topCounts, topTokens, topLogits}
+// {status, decodeMs}
 Napi::Object outcome_of(Napi::Env env, const llama::WaveResult& wave) {
-    auto tokens = Napi::Int32Array::New(env, wave.top.size());
-    auto logits = Napi::Float32Array::New(env, wave.top.size());
-    for (size_t i = 0; i < wave.top.size(); i++) {
-        tokens[i] = wave.top[i].token;
-        logits[i] = wave.top[i].logit;
-    }
     auto result = Napi::Object::New(env);
     result.Set("status", wave.status);
     result.Set("decodeMs", wave.decode_ms);
-    result.Set("topCounts", copy_of<Napi::Int32Array>(env, wave.top_counts));
-    result.Set("topTokens", tokens);
-    result.Set("topLogits", logits);
     return result;
 }
 
@@ -82,10 +84,14 @@ public:
         return DefineClass(
             env, "LaneContext",
             {InstanceMethod("attach", &LaneContext::attach), InstanceMethod("decode", &LaneContext::decode),
-             InstanceMethod("wave", &LaneContext::wave), InstanceMethod("takeBack", &LaneContext::take_back),
+             InstanceMethod("wave", &LaneContext::wave), InstanceMethod("remove", &LaneContext::remove),
              InstanceMethod("adopt", &LaneContext::adopt), InstanceMethod("release", &LaneContext::release),
-             InstanceMethod("share", &LaneContext::share), InstanceMethod("states", &LaneContext::states),
-             InstanceMethod("close", &LaneContext::close)});
+             InstanceMethod("share", &LaneContext::share), InstanceMethod("shift", &LaneContext::shift),
+             InstanceMethod("loaded", &LaneContext::loaded), InstanceMethod("states", &LaneContext::states),
+             InstanceMethod("hold", &LaneContext::hold), InstanceMethod("free", &LaneContext::free),
+             InstanceMethod("top", &LaneContext::top), InstanceMethod("present", &LaneContext::present),
+             InstanceMethod("withdraw", &LaneContext::withdraw), InstanceMethod("logits", &LaneContext::logits),
+             InstanceMethod("setLogits", &LaneContext::set_logits), InstanceMethod("close", &LaneContext::close)});
     }
 
     // (addonContext, addonModel, expected, lanes, extraCells): verifies the layout and patches the parameters, before
@@ -105,47 +111,48 @@ public:
         const llama::Defaults defaults = llama::read_defaults(api_);
         if (!llama::find_layout(addon_context, addon_model_, defaults, params, layout_, problem))
             unavailable(env, problem);
-        llama::patch_params(layout_, sequences_ + static_cast<uint32_t>(lane_count_),
-                            info[4].As<Napi::Number>().Uint32Value());
+        llama::patch_params(layout_, all_sequences(), info[4].As<Napi::Number>().Uint32Value());
     }
 
     ~LaneContext() override { worker_.reset(); }
 
 private:
-    // After init(): verifies what was created, starts the decode thread, returns the width of a state.
+    // Those of the caller, the lanes, and the cache's own for discarded cells.
+    uint32_t all_sequences() const { return sequences_ + static_cast<uint32_t>(lane_count_) + 1; }
+
+    // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize}.
     Napi::Value attach(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
         std::string problem;
-        if (!llama::verify_context(api_, layout_, addon_model_, sequences_ + static_cast<uint32_t>(lane_count_),
-                                   problem))
-            unavailable(env, problem);
+        if (!llama::verify_context(api_, layout_, addon_model_, all_sequences(), problem)) unavailable(env, problem);
         llama_context* const context = *layout_.context;
         kernel::Pool* pool = nullptr;
         if (kernel::pool_create(kernel_threads_max, &pool) != kernel::Status::ok) unavailable(env, "out of memory");
         state_ = std::make_shared<LaneState>();
         state_->pool.reset(pool);
-        state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, pool);
+        state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, info[0].ToBoolean(), pool);
         worker_ = std::make_unique<WorkerThread>(env);
         auto result = Napi::Object::New(env);
         result.Set("width", api_.model_n_embd_out(api_.get_model(context)));
-        result.Set("pooling", api_.pooling_type(context));
         result.Set("batchSize", api_.n_batch(context));
         return result;
     }
 
-    // (entries): a batch without hidden states. Resolves with what `wave` does, but for the verdicts.
+    // (entries): a batch without hidden states. Resolves with {status, decodeMs}.
     Napi::Value decode(const Napi::CallbackInfo& info) {
         struct Work {
             std::vector<llama::Entry> entries;
             llama::WaveResult result;
         };
         auto work = std::make_shared<Work>(Work{read_entries(info[0]), {}});
-        return open(info).run({[work, state = state_] { work->result = state->lanes->decode(work->entries); },
+        return open(info).run({[work, state = state_] {
+                                   const std::lock_guard lock(state->busy);
+                                   work->result = state->lanes->decode(work->entries);
+                               },
                                [work](Napi::Env env) -> Napi::Value { return outcome_of(env, work->result); }});
     }
 
-    // (entries, thresholds, agents, threads): resolves with {status, probabilities, topCounts, topTokens, topLogits,
-    // decodeMs, kernelMs}.
+    // (entries, agents, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
     Napi::Value wave(const Napi::CallbackInfo& info) {
         struct Work {
             std::vector<llama::Entry> entries;
@@ -155,16 +162,15 @@ private:
         };
         auto work = std::make_shared<Work>();
         work->entries = read_entries(info[0]);
-        const auto thresholds = info[1].As<Napi::Float32Array>();
-        for (size_t i = 0; i < work->entries.size(); i++) work->entries[i].threshold = thresholds[i];
-        const auto agents = info[2].As<Napi::Array>();
+        const auto agents = info[1].As<Napi::Array>();
         for (uint32_t i = 0; i < agents.Length(); i++) {
             work->networks.push_back(network_of(agents.Get(i)));
             if (work->networks.back() == nullptr)
                 throw Napi::Error::New(info.Env(), "AGENT_DISPOSED: The agent was disposed");
         }
-        work->threads = std::min(info[3].As<Napi::Number>().Int32Value(), kernel_threads_max);
+        work->threads = std::min(number(info[2]), kernel_threads_max);
         return open(info).run({[work, state = state_] {
+                                   const std::lock_guard lock(state->busy);
                                    work->result = state->lanes->wave(work->entries, work->networks, work->threads);
                                },
                                [work](Napi::Env env) -> Napi::Value {
@@ -176,33 +182,87 @@ private:
                                }});
     }
 
-    void take_back(const Napi::CallbackInfo& info) {
-        open(info);
-        state_->lanes->take_back(number(info[0]), number(info[1]));
+    // (sequence, start, end): -1 for an end that is open.
+    void remove(const Napi::CallbackInfo& info) {
+        cache(info)->remove(number(info[0]), number(info[1]), end_of(info[2]));
     }
 
+    // (sequence, position, lane)
     void adopt(const Napi::CallbackInfo& info) {
-        open(info);
-        state_->lanes->adopt(number(info[0]), number(info[1]), number(info[2]));
+        cache(info)->adopt(number(info[0]), number(info[1]), number(info[2]));
     }
 
-    void release(const Napi::CallbackInfo& info) {
-        open(info);
-        state_->lanes->release();
-    }
+    void release(const Napi::CallbackInfo& info) { cache(info)->release_forks(); }
 
+    // (source, target, start, end)
     void share(const Napi::CallbackInfo& info) {
-        open(info);
-        state_->lanes->share(number(info[0]), number(info[1]), number(info[2]), number(info[3]));
+        cache(info)->share(number(info[0]), number(info[1]), number(info[2]), end_of(info[3]));
+    }
+
+    // (sequence, start, end, delta)
+    void shift(const Napi::CallbackInfo& info) {
+        cache(info)->shift(number(info[0]), number(info[1]), end_of(info[2]), number(info[3]));
+    }
+
+    // (sequence)
+    void loaded(const Napi::CallbackInfo& info) { cache(info)->loaded(number(info[0])); }
+
+    // (index): the number under which the row is held, or -1.
+    Napi::Value hold(const Napi::CallbackInfo& info) {
+        return Napi::Number::New(info.Env(), rows(info)->hold(number(info[0])));
+    }
+
+    // Rows may be let go when their context is gone.
+    void free(const Napi::CallbackInfo& info) {
+        if (state_ == nullptr) return;
+        const std::lock_guard lock(state_->busy);
+        state_->lanes->rows().free(number(info[0]));
+    }
+
+    // (row, count): {tokens, logits}
+    Napi::Value top(const Napi::CallbackInfo& info) {
+        const Napi::Env env = info.Env();
+        std::vector<llama::TokenLogit> found;
+        rows(info)->top(number(info[0]), number(info[1]), found);
+        auto tokens = Napi::Int32Array::New(env, found.size());
+        auto logits = Napi::Float32Array::New(env, found.size());
+        for (size_t i = 0; i < found.size(); i++) {
+            tokens[i] = found[i].token;
+            logits[i] = found[i].logit;
+        }
+        auto result = Napi::Object::New(env);
+        result.Set("tokens", tokens);
+        result.Set("logits", logits);
+        return result;
+    }
+
+    // (row): the index at which node-llama-cpp finds it until `withdraw`, or -1.
+    Napi::Value present(const Napi::CallbackInfo& info) {
+        return Napi::Number::New(info.Env(), rows(info)->present(number(info[0])));
+    }
+
+    void withdraw(const Napi::CallbackInfo& info) { rows(info)->withdraw(number(info[0])); }
+
+    // (row): a copy of its logits, one per token of the vocabulary.
+    Napi::Value logits(const Napi::CallbackInfo& info) {
+        const auto held = rows(info);
+        auto values = Napi::Float32Array::New(info.Env(), static_cast<size_t>(held->vocabulary()));
+        held->read(number(info[0]), values.Data());
+        return values;
+    }
+
+    // (row, logits): as many as the vocabulary has tokens; the caller has checked that.
+    void set_logits(const Napi::CallbackInfo& info) {
+        rows(info)->write(number(info[0]), info[1].As<Napi::Float32Array>().Data());
     }
 
     // (count): hidden states of the last wave's first entries, row by row. No decode may be running.
     Napi::Value states(const Napi::CallbackInfo& info) {
-        open(info);
+        const auto idle = lanes(info);
         const int32_t count = number(info[0]);
-        auto values = Napi::Float32Array::New(info.Env(),
-                                              static_cast<size_t>(count) * static_cast<size_t>(state_->lanes->width()));
-        state_->lanes->read_states(count, values.Data());
+        auto values =
+            Napi::Float32Array::New(info.Env(), static_cast<size_t>(count) * static_cast<size_t>(idle->width()));
+        idle->read_states(count, values.Data());
         return values;
     }
 
@@ -212,6 +272,26 @@ private:
     WorkerThread& open(const Napi::CallbackInfo& info) const {
         if (worker_ == nullptr) throw Napi::Error::New(info.Env(), "DECODE_FAILED: The context is disposed.");
         return *worker_;
+    }
+
+    Idle<llama::Lanes> lanes(const Napi::CallbackInfo& info) const {
+        open(info);
+        return {std::unique_lock(state_->busy), *state_->lanes};
+    }
+
+    Idle<llama::Cache> cache(const Napi::CallbackInfo& info) const {
+        auto idle = lanes(info);
+        return {std::move(idle.lock), idle->cache()};
+    }
+
+    Idle<llama::Rows> rows(const Napi::CallbackInfo& info) const {
+        auto idle = lanes(info);
+        return {std::move(idle.lock), idle->rows()};
+    }
+
+    static llama::Position end_of(const Napi::Value& value) {
+        const int32_t end = number(value);
+        return end < 0 ? llama::whole : end;
     }
 
     static int32_t number(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }

@@ -24,6 +24,8 @@ export const maraErrorCodes = {
         "CUDA was asked for, and this machine has no CUDA build of the addon, no driver or no device that answers.",
     CUDA_FAILED: "A CUDA call failed, or the CUDA kernel does not take this agent on this device.",
     CONTEXT_FAILED: "node-llama-cpp could not create a context: no memory, or options that do not go together.",
+    JUDGE_FAILED: "A judge of the caller's own threw, or did not give one probability for each candidate.",
+    GUIDE_FAILED: "A guide threw, or left a logit that is no number.",
     DECODE_FAILED: "llama.cpp refused a decode.",
     ALIGNER_DISPOSED: "The aligner was disposed and is used again.",
     PROMPTS_NOT_FOUND: "The file of prompts or pairs does not exist, is no regular file, or cannot be read.",

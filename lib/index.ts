@@ -11,6 +11,8 @@ export type {
     SettingsInForce,
     Strategy
 } from "./align/options.js";
+export type {Guide, GuidedRow} from "./align/steer/guide.js";
+export type {Judge, JudgeBatch} from "./align/steer/judge.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 export {type Evaluation, evaluate} from "./evaluate/evaluate.js";
 export type {EvaluateOptions, EvaluationProgress} from "./evaluate/options.js";

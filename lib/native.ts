@@ -55,22 +55,16 @@ export interface NativeExpectedParams {
 }
 
 /**
- * Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (a sequence, or one of the two below),
- * network (or -1), output (0 or 1), top (how many of the largest logits are to be given, if the token is not rejected).
+ * Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (a sequence or `noFork`), network (or -1),
+ * output (0 or 1).
  */
-export const entrySize = 7;
+export const entrySize = 6;
 export const noFork = -1;
-/** The token belongs also to every lane that the wave forks from its sequence. */
-export const sharedWithForks = -2;
 
 export interface NativeDecodeResult {
     /** llama_decode's: 0 ok, 1 no KV slot, others fatal. */
     status: number;
     decodeMs: number;
-    /** Per entry, how many of the two below are its; they hold one entry's after the other's, largest logit first. */
-    topCounts: Int32Array;
-    topTokens: Int32Array;
-    topLogits: Float32Array;
 }
 
 export interface NativeWaveResult extends NativeDecodeResult {
@@ -82,29 +76,36 @@ export interface NativeWaveResult extends NativeDecodeResult {
 /** llama.cpp's context behind a node-llama-cpp context, with spare sequences ("lanes") for candidates. */
 export interface NativeLaneContext {
     /** After `init()`: verifies what was created and starts the decode thread. Throws LANES_UNAVAILABLE. */
-    attach(): {width: number; pooling: number; batchSize: number};
+    attach(tiled: boolean): {width: number; batchSize: number};
     /** A batch of which nothing is judged. */
     decode(entries: Int32Array): Promise<NativeDecodeResult>;
-    /**
-     * Forks lanes, decodes with hidden states, judges. `thresholds` per entry: a judged token whose probability is not above it
-     * is rejected. The first entry of each sequence that is not rejected gets its largest logits (`top`).
-     */
-    wave(
-        entries: Int32Array,
-        thresholds: Float32Array,
-        agents: NativeAgent[],
-        threads: number
-    ): Promise<NativeWaveResult>;
-    /** Removes the cells of `sequence` from `position` on. */
-    takeBack(sequence: number, position: number): void;
+    /** Forks lanes, decodes with hidden states, judges. */
+    wave(entries: Int32Array, agents: NativeAgent[], threads: number): Promise<NativeWaveResult>;
+    /** Gives up the cells of `sequence` at positions in [start, end); -1 for an open end. */
+    remove(sequence: number, start: number, end: number): void;
     /** Makes the lane's cell at `position` the sequence's own, in place of what the sequence held there. */
     adopt(sequence: number, position: number, lane: number): void;
-    /** Empties every lane. */
+    /** Empties every lane that the last wave forked. */
     release(): void;
-    /** Gives the cells of `source` at positions in [start, end) to `target` as well. */
+    /** Gives the cells of `source` at positions in [start, end) to `target` as well; -1 for an open end. */
     share(source: number, target: number, start: number, end: number): void;
+    /** The caller is about to shift the sequence's positions in [start, end) by `delta`; -1 for an open end. */
+    shift(sequence: number, start: number, end: number, delta: number): void;
+    /** The caller has loaded the sequence, which was empty. */
+    loaded(sequence: number): void;
     /** Hidden states of the last wave's first `count` entries, [count][width]; before the next decode. */
     states(count: number): Float32Array;
+    /** Holds the row of logits of the last decode's entry at `index`. Gives the row's number, or -1 if there are no logits. */
+    hold(index: number): number;
+    free(row: number): void;
+    /** The row's largest logits, largest first. */
+    top(row: number, count: number): {tokens: Int32Array; logits: Float32Array};
+    /** The index at which node-llama-cpp's sampler finds the row until `withdraw`, or -1. One row at a time. */
+    present(row: number): number;
+    withdraw(row: number): void;
+    /** A copy of the row's logits, [vocabulary]. */
+    logits(row: number): Float32Array;
+    setLogits(row: number, logits: Float32Array): void;
     /** Joins the decode thread; to be called before the context is disposed. */
     close(): void;
 }

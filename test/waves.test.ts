@@ -70,18 +70,12 @@ describe("waves", () => {
 
 describe("the learned waves", () => {
     const agents = {accepting: acceptAll(width), rejecting: rejectAll(width)};
-    const decide = (count: number, sequence = 0) =>
-        new Decision({
-            sequence,
-            position: 1,
-            candidates: Array.from({length: count}, (_, token) => ({token, probability: 1 / count})),
-            settings: resolveSettings({agent: agents.accepting}),
-            agent: agents.accepting._native,
-            predecessor: undefined,
-            top: 0,
-            draw: () => 0
-        });
-    const limits = {riders: 0, places: 64, lanes: 40};
+    const decide = (count: number) =>
+        new Decision(
+            Array.from({length: count}, (_, token) => ({token, probability: 1 / count})),
+            resolveSettings({agent: agents.accepting})
+        );
+    const limits = {taken: 0, places: 64, lanes: 40};
     const learn = (cost: (size: number) => number, acceptedAt: number) => {
         const waves = new LearnedWaves();
         for (const size of [1, 2, 4, 8, 16, 40]) waves.observeWave(size, cost(size));
@@ -111,7 +105,7 @@ describe("the learned waves", () => {
     });
 
     it("plan the batch of several decisions as a whole", () => {
-        const several = [decide(20, 0), decide(2, 1), decide(20, 2)];
+        const several = [decide(20), decide(2), decide(20)];
         expect(learn((size) => size, 0).plan(several, limits)).toEqual([1, 1, 1]);
         expect(learn((size) => 50 + size, 3).plan(several, limits)).toEqual([4, 2, 4]);
         const cramped = learn(() => 5, 19).plan(several, {...limits, lanes: 5});
@@ -152,7 +146,7 @@ describe("a batch with hardly any room", () => {
         const model = await loadTinyModel();
         const agent = randomAgent(width, 3, {bias: -1});
         const prompts = ["how they vary", "a rather longer prompt that takes several batches to read", "why"];
-        const options = {agent, ...precise, sequences: 3, batchSize: 5, lanes: 2} as const;
+        const options = {agent, ...precise, sequences: 3, batchSize: 6, lanes: 2} as const;
         const run = async (chosen: readonly string[]) => {
             const {context, aligner} = await createAlignedContext(model, options);
             const sequences = chosen.map(() => context.getSequence());

@@ -1,5 +1,6 @@
 import {basename} from "node:path";
 import {inspect} from "node:util";
+import type {JudgeBatch} from "../align/steer/judge.js";
 import {MaraError} from "../errors.js";
 import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
 import {check} from "../validation/check.js";
@@ -169,6 +170,11 @@ export class MaraAgent {
         } catch (error) {
             throw fromNative(error);
         }
+    }
+
+    /** `scoreAsync` of the batch's states: an agent is a `Judge` too, though as `agent` it is asked on the decode thread, which is faster. */
+    async judge({states}: Pick<JudgeBatch, "states">): Promise<Float32Array> {
+        return await this.scoreAsync(states);
     }
 
     /**

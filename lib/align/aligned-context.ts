@@ -1,19 +1,25 @@
 import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
-import {Aligner, requireAgent} from "./aligner.js";
+import {Aligner, requireAgent, requireLanesForGuides} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
 import type {Backend} from "./backend/backend.js";
 import {SerialBackend} from "./backend/serial-backend.js";
 import {CandidateSource} from "./decide/candidates.js";
+import {Counters} from "./decide/stats.js";
+import {Ahead} from "./hook/ahead.js";
 import {ContextHook} from "./hook/context-hook.js";
-import {measuring, TokenChooser} from "./hook/token-chooser.js";
+import {observeSequence} from "./hook/observe-sequence.js";
+import type {StepHost} from "./hook/step.js";
+import {Turns} from "./hook/turns.js";
 import {requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
-import {asToken, contextInternals, sequenceInternals, stockContext} from "./node-llama-cpp/internals.js";
+import {asToken, contextInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {newContext} from "./node-llama-cpp/new-context.js";
 import {withThreads} from "./node-llama-cpp/threads.js";
 import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
+import {askJudge, type Judge} from "./steer/judge.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
+import {type JudgeStates, Waves} from "./wave/waves.js";
 
 /** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
 const cpuLanes = 15;
@@ -36,13 +42,15 @@ export async function createAlignedContext(
     const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
     const scheduler = waves === "auto" ? new LearnedWaves() : new FixedWaves(waves);
     requireAlignable(model, contextOptions.swaFullCache);
-    requireAgent(given.agent, model.embeddingVectorSize);
-    if (model.llama.gpu === "cuda") given.agent._preferCuda();
-    const wanted = Math.max(1, resolveSettings(given).topK - 1);
+    if (given.judge === undefined) requireAgent(given.agent, model.embeddingVectorSize);
+    if (model.llama.gpu === "cuda") given.agent?._preferCuda();
+    const settings = resolveSettings(given);
+    const wanted = Math.max(1, settings.topK - 1);
     const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
     const {context, backend} = await createContext(model, contextOptions, mode, request);
     try {
         requireContextInternals(context);
+        requireLanesForGuides(settings.guides, backend.mode);
     } catch (error) {
         await context.dispose();
         throw error;
@@ -92,20 +100,33 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
     const {model} = context;
     const addonContext = contextInternals(context)._ctx;
     const stock = stockContext(context);
-    const isEndOfGeneration = (token: number) => model.isEogToken(asToken(token));
-    const chooser = new TokenChooser({
-        backend,
-        scheduler,
-        stats: aligner._stats,
+    const counters = new Counters(aligner._stats, (sequence) => aligner._stateOf(sequence).stats);
+    const judgeStates: JudgeStates = async ({sequence: id, position, decision}, ranks, states) => {
+        const {settings, sequence} = aligner._stateOf(id);
+        const width = states.length / ranks.length;
+        const candidates = ranks.map((rank) => asToken(decision.tokenAt(rank)));
+        const batch = {states, width, candidates, position, sequence: sequence as LlamaContextSequence};
+        return await askJudge(settings.judge as Judge, batch);
+    };
+    const host: StepHost = {
+        counters,
         candidates: new CandidateSource(context, stock),
+        waves: new Waves({
+            backend,
+            scheduler,
+            counters,
+            withThreads: (run) => withThreads(context, stock, run),
+            judgeStates
+        }),
+        ahead: new Ahead(backend),
+        turns: new Turns(),
         stateOf: (sequence) => aligner._stateOf(sequence),
-        isEndOfGeneration,
+        isEndOfGeneration: (token) => model.isEogToken(asToken(token)),
         samplePlain: (index, sampler, details) =>
             stock.sampleToken(index, sampler, ...(details as [boolean?, boolean?, boolean?, boolean?])),
-        onDecision: (decision) => aligner._report(decision),
-        withThreads: (run) => withThreads(context, stock, run)
-    });
-    for (const [name, value] of Object.entries(new ContextHook(stock, backend, chooser).methods))
+        onDecision: (undecided) => aligner._report(undecided)
+    };
+    for (const [name, value] of Object.entries(new ContextHook(stock, backend, host).methods))
         Object.defineProperty(addonContext, name, {value, configurable: true});
 
     const getSequence = context.getSequence;
@@ -118,62 +139,9 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
             );
         const sequence = getSequence.call(context, options);
         requireSequenceInternals(sequence);
-        observeSequence(sequence, aligner);
+        aligner._begin(sequence);
+        observeSequence(sequence, (id) => aligner._stateOf(id));
         return sequence;
     };
     context.onDispose.createListener(() => aligner.dispose());
-}
-
-/** Learns the sampler configuration of each step, and hands a failed decision to whoever awaits the token. */
-function observeSequence(sequence: LlamaContextSequence, aligner: Aligner): void {
-    const internals = sequenceInternals(sequence);
-    const id = internals._sequenceId;
-    aligner._begin(id, sequence);
-    const resolve = internals._resolveSamplerConfig;
-    internals._resolveSamplerConfig = (options) => {
-        const config = resolve.call(sequence, options);
-        aligner._stateOf(id).config = config;
-        return config;
-    };
-    const measure = internals.controlledEvaluate;
-    internals.controlledEvaluate = async (...args) => await measuring.run(true, () => measure.apply(sequence, args));
-    const decode = internals._decodeTokens;
-    internals._decodeTokens = async (...args) => {
-        // What an evaluation that was broken off left behind is nobody's any more.
-        delete aligner._stateOf(id).failure;
-        if (decode.length === decodeParameters) {
-            if (measuring.getStore() === true) args[mapperAt] = asMeasuring(args[mapperAt] as RowMapper);
-            if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
-        }
-        const result = await decode.apply(sequence, args);
-        const state = aligner._stateOf(id);
-        const {failure} = state;
-        if (failure === undefined) return result;
-        delete state.failure;
-        throw failure;
-    };
-}
-
-type RowMapper = (...args: unknown[]) => unknown;
-type AfterBatch = ((length: number) => unknown) | undefined;
-/** Parameters of `_decodeTokens`, the last two of which are `logitDataMapper` and `afterBatchAction`. */
-const decodeParameters = 7;
-const mapperAt = decodeParameters - 2;
-const afterBatchAt = decodeParameters - 1;
-
-/** `controlledEvaluate` samples in node-llama-cpp's batch loop, which is nobody's asynchronous context. */
-function asMeasuring(mapper: RowMapper): RowMapper {
-    return (...args) => measuring.run(true, () => mapper(...args));
-}
-
-/**
- * node-llama-cpp starts its next batch with whoever waits when the last one ends, before those whose tokens it has just handed
- * out can ask again; sequences once apart would stay apart, and each batch of one would overwrite the rows of the other. So
- * the end of a batch, which waits for this action, is put off to the next turn of the event loop.
- */
-function gathering(action: AfterBatch): AfterBatch {
-    return async (length) => {
-        await action?.(length);
-        await new Promise((resolve) => setImmediate(resolve));
-    };
 }

@@ -2,13 +2,13 @@ import {inspect} from "node:util";
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
-import {MaraError} from "../errors.js";
+import {invalidArgument, MaraError} from "../errors.js";
+import {randomChoices} from "../random.js";
 import {check} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
 import {func} from "../validation/schemas.js";
-import type {Decision} from "./decide/decision.js";
 import {type AlignerStats, emptyStats} from "./decide/stats.js";
-import {randomStream, type SequenceState} from "./hook/token-chooser.js";
+import type {SequenceState} from "./hook/step.js";
 import {sequenceInternals} from "./node-llama-cpp/internals.js";
 import {
     type AlignerSettings,
@@ -20,6 +20,7 @@ import {
     type SettingsInForce,
     settingsInForce
 } from "./options.js";
+import type {Undecided} from "./wave/plan.js";
 
 /** A candidate as a listener sees it. */
 export interface DecidedCandidate {
@@ -59,7 +60,6 @@ export class Aligner {
     readonly #context: LlamaContext;
     readonly #states = new Map<number, SequenceState>();
     readonly #overrides = new Map<number, Partial<AlignerSettings>>();
-    readonly #sequences = new Map<number, LlamaContextSequence>();
     /** A listener without a sequence hears all of them. */
     readonly #listeners = new Set<{listener: DecisionListener; sequence: LlamaContextSequence | undefined}>();
     /** What was given, unchecked fields included. What is left out follows the agent. */
@@ -100,11 +100,12 @@ export class Aligner {
         if (this.#disposed)
             throw new MaraError("ALIGNER_DISPOSED", "The aligner is disposed. Create a new aligned context.");
         checkSettings(partial);
-        if ("agent" in partial) {
+        if ("agent" in partial && partial.judge === undefined) {
             const {model} = this.#context;
             requireAgent(partial.agent, model.embeddingVectorSize);
             if (model.llama.gpu === "cuda") partial.agent._preferCuda();
         }
+        requireLanesForGuides(partial.guides, this.mode);
         if (sequence === undefined) {
             const given = mergeSettings(this.#given, partial);
             this.#settings = resolveSettings(given);
@@ -171,7 +172,8 @@ export class Aligner {
     [inspect.custom](): string {
         const {enabled, agent, threshold, strategy} = this.#settings;
         const state = this.#disposed ? "disposed" : enabled ? "enabled" : "off";
-        return `Aligner {${state}, ${this.mode} mode, agent of width ${agent.width}, threshold ${threshold}, strategy "${strategy}"}`;
+        const judge = agent === undefined ? "a judge" : `agent of width ${agent.width}`;
+        return `Aligner {${state}, ${this.mode} mode, ${judge}, threshold ${threshold}, strategy "${strategy}"}`;
     }
 
     /** @internal */
@@ -186,8 +188,9 @@ export class Aligner {
             state = {
                 settings: this.#settings,
                 stats: emptyStats(),
+                sequence: undefined,
                 config: {},
-                draw: randomStream(this.#settings.seed, id)
+                draw: randomChoices(this.#settings.seed, id)
             };
             this.#states.set(id, state);
         }
@@ -195,15 +198,16 @@ export class Aligner {
     }
 
     /** @internal A sequence number is given out anew: nothing of its last holder stays. */
-    _begin(id: number, sequence: LlamaContextSequence): void {
+    _begin(sequence: LlamaContextSequence): void {
+        const id = sequenceInternals(sequence)._sequenceId;
         this.#states.delete(id);
         this.#overrides.delete(id);
-        this.#sequences.set(id, sequence);
+        this._stateOf(id).sequence = sequence;
     }
 
     /** @internal */
-    _report({sequence: id, position, candidates, verdicts, chosen, fallback, waves}: Decision): void {
-        const sequence = this.#sequences.get(id) as LlamaContextSequence;
+    _report({sequence: id, position, decision: {candidates, verdicts, chosen, fallback, waves}}: Undecided): void {
+        const sequence = this._stateOf(id).sequence as LlamaContextSequence;
         const listening = [...this.#listeners].filter((one) => (one.sequence ?? sequence) === sequence);
         if (listening.length === 0) return;
         const decided = candidates.map(({token, probability}, rank) => ({
@@ -219,7 +223,7 @@ export class Aligner {
         const state = this._stateOf(id);
         const own = this.#overrides.get(id);
         state.settings = own === undefined ? this.#settings : resolveSettings(mergeSettings(this.#given, own));
-        if (reseed) state.draw = randomStream(state.settings.seed, id);
+        if (reseed) state.draw = randomChoices(state.settings.seed, id);
     }
 
     #idOf(sequence: LlamaContextSequence): number {
@@ -244,4 +248,10 @@ export function requireAgent(agent: unknown, width: number): asserts agent is Ma
             `The agent reads states of width ${own.width}, but the model's embedding size is ${width}. ` +
                 "Use an agent that was trained for a model of this width."
         );
+}
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function requireLanesForGuides(guides: readonly unknown[] | undefined, mode: Mode): void {
+    if (mode === "lanes" || guides === undefined || guides.length === 0) return;
+    throw invalidArgument("guides", "none in serial mode, in which logits cannot be changed,", guides);
 }

@@ -1,9 +1,12 @@
 import type {LlamaContextOptions} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
+import {invalidArgument} from "../errors.js";
 import {check, options} from "../validation/check.js";
-import {boolean, contextOptions, integer, numberIn, oneOf, seed} from "../validation/schemas.js";
+import {boolean, contextOptions, having, integer, numberIn, oneOf, seed} from "../validation/schemas.js";
 import {type CandidateOptions, candidateSchema, maxTopK, trainedWith} from "./candidate-options.js";
+import type {Guide} from "./steer/guide.js";
+import type {Judge} from "./steer/judge.js";
 
 /** Which accepted candidate is emitted: the first in order (the paper's), a random one, or the one with the highest accept probability. */
 export type Strategy = "first" | "random" | "max-prob";
@@ -13,8 +16,12 @@ export type Order = "best-first" | "top-last" | "reverse";
 
 /** What can be changed while a context lives, for all of its sequences or for one. */
 export interface AlignerSettings {
-    /** Judges candidates. Its width must be the model's embedding size. */
-    agent: MaraAgent;
+    /** Judges candidates. Its width must be the model's embedding size. Takes the place of a `judge`. */
+    agent?: MaraAgent;
+    /** A judge of your own, in place of an agent. */
+    judge?: Judge;
+    /** Change the logits of each step before candidates are drawn, in this order. Need lanes. Default none. */
+    guides?: readonly Guide[];
     /** Draw of the candidates. Fields left out keep their value. */
     candidates?: CandidateOptions;
     /** Default "first". "random" and "max-prob" evaluate every candidate. */
@@ -32,7 +39,10 @@ export interface AlignerSettings {
 }
 
 /** Settings with nothing left out. */
-export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates">> {
+export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates" | "agent" | "judge">> {
+    /** One of these two judges. */
+    agent: MaraAgent | undefined;
+    judge: Judge | undefined;
     candidates: Required<CandidateOptions>;
 }
 
@@ -58,7 +68,9 @@ export interface AlignedContextOptions extends LlamaContextOptions, AlignerSetti
 
 /** Settings with every default filled in. */
 export interface ResolvedSettings {
-    readonly agent: MaraAgent;
+    readonly agent: MaraAgent | undefined;
+    readonly judge: Judge | undefined;
+    readonly guides: readonly Guide[];
     readonly topK: number;
     readonly topP: number;
     readonly minP: number;
@@ -72,6 +84,9 @@ export interface ResolvedSettings {
 }
 
 const defaults = {
+    agent: undefined,
+    judge: undefined,
+    guides: [],
     topK: 40,
     topP: 0.95,
     minP: 0,
@@ -94,6 +109,8 @@ export const wavesSchema = z
 /** The agent is checked by `requireAgent`, which knows the model. */
 const settings = {
     agent: z.unknown().optional(),
+    judge: having<Judge>("an object with a method `judge`", "judge").optional(),
+    guides: z.array(having<Guide>("an object with a method `guide`", "guide"), "an array of guides").optional(),
     candidates: candidateSchema.optional(),
     strategy: strategySchema.optional(),
     order: orderSchema.optional(),
@@ -115,7 +132,9 @@ const contextSchema = options({
 
 /** @throws MaraError INVALID_ARGUMENT */
 export function checkSettings(given: Partial<AlignerSettings>): z.output<typeof settingsSchema> {
-    return check(settingsSchema, given, "the aligner's settings", "");
+    const checked = check(settingsSchema, given, "the aligner's settings", "");
+    if (checked.agent === undefined || checked.judge === undefined) return checked;
+    throw invalidArgument("judge", "undefined beside an agent, since one of them judges,", checked.judge);
 }
 
 /** @throws MaraError INVALID_ARGUMENT */
@@ -142,8 +161,11 @@ export function mergeSettings(
     {candidates: first, ...earlier}: Partial<AlignerSettings>,
     {candidates: second, ...later}: Partial<AlignerSettings>
 ): Partial<AlignerSettings> {
-    const given = (change: object | undefined) =>
-        Object.fromEntries(Object.entries(change ?? {}).filter(([, value]) => value !== undefined));
+    const given = <Change extends object>(change: Change | undefined) =>
+        Object.fromEntries(Object.entries(change ?? {}).filter(([, value]) => value !== undefined)) as Partial<Change>;
+    // An agent takes the place of a judge, and a judge that of an agent.
+    if (later.agent !== undefined) delete earlier.judge;
+    if (later.judge !== undefined) delete earlier.agent;
     return {...earlier, ...given(later), candidates: {...first, ...given(second)}};
 }
 

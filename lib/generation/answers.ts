@@ -4,6 +4,7 @@ import {z} from "zod";
 import {alignerOf} from "../align/aligned-context.js";
 import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
+import {mixed} from "../random.js";
 import {check, options as optionsOf} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
 import {context as contextSchema, func, integer, numberIn, seed as seedSchema, signal} from "../validation/schemas.js";
@@ -207,12 +208,9 @@ function decodeFailure(error: unknown): MaraError {
     return new MaraError("DECODE_FAILED", `The context could not answer: ${reasonOf(error)}`, {cause: error});
 }
 
-/** A seed of its own for every index (the finaliser of MurmurHash3). */
+/** A seed of its own for every index. */
 function seedOf(seed: number, index: number): number {
-    let value = (seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0;
-    value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
-    value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
-    return (value ^ (value >>> 16)) >>> 0;
+    return mixed(seed ^ Math.imul(index + 1, 0x9e3779b1)) >>> 0;
 }
 
 function nextTurn(): Promise<void> {

@@ -48,10 +48,10 @@ export interface RunOptions {
 
 /**
  * Most tokens of a batch. On a CPU llama.cpp's flash attention computes batches of 64 and more in tiles, which rounds differently
- * (ops.cpp: Q_TILE_SZ), and larger batches are hardly faster. On a GPU as many as llama.cpp has sequences for.
+ * (ops.cpp: Q_TILE_SZ), and larger batches are hardly faster. On a GPU as many as llama.cpp has sequences for (256, of which the cache needs one).
  */
 const cpuPlaces = 63;
-const mostSequences = 256;
+const mostSequences = 255;
 
 /** Generates trajectories, and reads the hidden states of given responses. One call at a time; further ones wait. */
 export class Rollouts {
@@ -91,8 +91,8 @@ export class Rollouts {
         check(integer(2), contextSize, "contextSize");
         check(modeSchema, mode, "mode");
         const settings = resolveSettings({...(candidates && {candidates}), fallbackIndex});
-        // Every candidate of a decision, and the token before them where that is decoded anew, in one batch.
-        const places = Math.max(onCpu ? cpuPlaces : mostSequences - sequences - lanesKept + 1, settings.topK + 1);
+        // Every candidate of a decision in one batch.
+        const places = Math.max(onCpu ? cpuPlaces : mostSequences - sequences - lanesKept, settings.topK);
         const lanes = Math.min(places - 1 + lanesKept, mostSequences - sequences);
         if (lanes - lanesKept < settings.topK - 1)
             throw invalidArgument(

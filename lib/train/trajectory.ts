@@ -1,10 +1,12 @@
 import type {LlamaModel, Token} from "node-llama-cpp";
 import type {Candidate} from "../align/decide/candidates.js";
+import type {Decision} from "../align/decide/decision.js";
 import {asToken} from "../align/node-llama-cpp/internals.js";
 import type {StopTriggers} from "../generation/prompt-tokens.js";
 import type {Prompt} from "../prompts/prompts.js";
+import type {Uniform} from "../random.js";
 import type {StepOutcome} from "./rollout/engine.js";
-import {Exploration, type Uniform} from "./rollout/exploration.js";
+import {exploring} from "./rollout/exploration.js";
 import {concatenate} from "./rollout/rows.js";
 
 /** One decision of a rollout. */
@@ -70,8 +72,8 @@ export class Episode {
         this.#limits = limits;
     }
 
-    explore(candidates: readonly Candidate[]): Exploration {
-        return new Exploration(candidates.length, this.#limits.fallbackRank, this.#uniform);
+    explore(candidates: readonly Candidate[]): Decision {
+        return exploring(candidates, this.#limits.fallbackRank, this.#uniform);
     }
 
     /** Whether the text goes on after `token`, were it emitted next. */
@@ -80,11 +82,10 @@ export class Episode {
     }
 
     /** Enters the emitted token and how it came about. */
-    enter(candidates: readonly Candidate[], exploration: Exploration, {probabilities, states}: StepOutcome): void {
-        const chosenRank = exploration.chosen as number;
-        const {token} = candidates[chosenRank] as Candidate;
+    enter(decision: Decision, {probabilities, states}: StepOutcome): void {
+        const {candidates, token, accepted} = decision;
+        const chosenRank = decision.chosen as number;
         if (candidates.length > 1) {
-            const {accepted} = exploration;
             const tried = accepted ? chosenRank + 1 : candidates.length;
             this.#decisions.push({
                 tokenIndex: this.#tokens.length,

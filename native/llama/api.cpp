@@ -93,6 +93,11 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.get_memory, "llama_get_memory");
     find(api.memory_seq_rm, "llama_memory_seq_rm");
     find(api.memory_seq_cp, "llama_memory_seq_cp");
+    find(api.memory_seq_pos_min, "llama_memory_seq_pos_min");
+    find(api.memory_seq_pos_max, "llama_memory_seq_pos_max");
+    find(api.state_seq_get_size, "llama_state_seq_get_size");
+    find(api.state_seq_get_data, "llama_state_seq_get_data");
+    find(api.state_seq_set_data, "llama_state_seq_set_data");
     find(api.get_model, "llama_get_model");
     find(api.model_n_embd_out, "llama_model_n_embd_out");
     find(api.model_get_vocab, "llama_model_get_vocab");

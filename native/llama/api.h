@@ -51,6 +51,11 @@ struct Api {
     llama_memory_i* (*get_memory)(const llama_context*);
     bool (*memory_seq_rm)(llama_memory_i*, SequenceId, Position, Position);
     void (*memory_seq_cp)(llama_memory_i*, SequenceId, SequenceId, Position, Position);
+    Position (*memory_seq_pos_min)(llama_memory_i*, SequenceId);
+    Position (*memory_seq_pos_max)(llama_memory_i*, SequenceId);
+    size_t (*state_seq_get_size)(llama_context*, SequenceId);
+    size_t (*state_seq_get_data)(llama_context*, uint8_t*, size_t, SequenceId);
+    size_t (*state_seq_set_data)(llama_context*, const uint8_t*, size_t, SequenceId);
     const llama_model* (*get_model)(const llama_context*);
     int32_t (*model_n_embd_out)(const llama_model*);
     const llama_vocab* (*model_get_vocab)(const llama_model*);

@@ -11,21 +11,24 @@ namespace {
 
 constexpr int32_t too_many_tokens = -100;
 
+// llama.cpp's attention on CPUs computes batches from this size on in tiles (ggml-cpu: GGML_FA_TILE_Q).
+constexpr size_t tiled_batch_min = 64;
+
 double elapsed_ms(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
 
-Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, kernel::Pool* pool)
+Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, bool tiled,
+             kernel::Pool* pool)
     : api_(api),
       context_(context),
-      memory_(api.get_memory(context)),
-      first_lane_(first_lane),
-      lane_used_(static_cast<size_t>(lane_count), 0),
+      cache_(api, context, first_lane, first_lane + lane_count),
+      rows_(api, context),
+      tiled_(tiled),
       pool_(pool),
-      width_(api.model_n_embd_out(api.get_model(context))),
-      vocabulary_(api.vocab_n_tokens(api.model_get_vocab(api.get_model(context)))) {}
+      width_(api.model_n_embd_out(api.get_model(context))) {}
 
 void Lanes::set_hidden_states(bool wanted) {
     // Left as it is between batches of the same kind: llama.cpp reuses its graph only while this does not change.
@@ -39,29 +42,31 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     if (count > api_.n_batch(context_)) return too_many_tokens;  // llama.cpp would abort the process
     tokens_.resize(count);
     positions_.resize(count);
-    sequence_counts_.resize(count);
-    sequences_.clear();
+    sequence_counts_.assign(count, 1);
+    sequences_.resize(count);
     sequence_pointers_.resize(count);
     outputs_.resize(count);
     for (size_t i = 0; i < count; i++) {
         tokens_[i] = entries[i].token;
         positions_[i] = entries[i].position;
+        sequences_[i] = entries[i].sequence;
+        sequence_pointers_[i] = &sequences_[i];
         outputs_[i] = all_outputs || entries[i].output;
-        const size_t first = sequences_.size();
-        sequences_.push_back(entries[i].sequence);
-        if (entries[i].fork_from == shared_with_forks)
-            for (const Entry& other : entries)
-                if (other.fork_from == entries[i].sequence) sequences_.push_back(other.sequence);
-        sequence_counts_[i] = static_cast<int32_t>(sequences_.size() - first);
     }
-    SequenceId* next = sequences_.data();
-    for (size_t i = 0; i < count; next += sequence_counts_[i++]) sequence_pointers_[i] = next;
+    // A row that is held is sampled from in the place of one that this decode gives.
+    if (rows_.any() && std::find(outputs_.begin(), outputs_.end(), 1) == outputs_.end()) outputs_.back() = 1;
+    rows_.before_decode();
     const Batch batch{static_cast<int32_t>(count), tokens_.data(), nullptr, positions_.data(), sequence_counts_.data(),
                       sequence_pointers_.data(),   outputs_.data()};
     const auto start = std::chrono::steady_clock::now();
     const int32_t status = api_.decode(context_, batch);
     if (status == 0) api_.synchronize(context_);
     decode_ms = elapsed_ms(start);
+    const auto output = std::find(outputs_.begin(), outputs_.end(), 1);
+    rows_.after_decode(status != 0 || output == outputs_.end() ? -1 : static_cast<int32_t>(output - outputs_.begin()));
+    if (status != 0) return status;
+    cache_.decoded();
+    for (const Entry& entry : entries) cache_.appended(entry.sequence, entry.position);
     return status;
 }
 
@@ -71,28 +76,29 @@ WaveResult Lanes::decode(const std::vector<Entry>& entries) {
     const bool every_output =
         std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
     if (!every_output) set_hidden_states(false);
+    cache_.make_room(static_cast<int32_t>(entries.size()));
+    if (tiled_ && entries.size() >= tiled_batch_min)
+        cache_.lay_out(entries.front().sequence, static_cast<int32_t>(entries.size()));
     WaveResult result;
     result.status = run(entries, false, result.decode_ms);
-    if (result.status == 0) look_ahead(entries, result);
+    if (result.status != 0)
+        for (const Entry& entry : entries) cache_.remove(entry.sequence, entry.position, whole);
     return result;
 }
 
 WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads) {
     WaveResult result;
-    for (const Entry& entry : entries) {
-        if (entry.fork_from < 0) continue;
-        lane_used_[static_cast<size_t>(entry.sequence - first_lane_)] = 1;
-        api_.memory_seq_cp(memory_, entry.fork_from, entry.sequence, -1, -1);
-    }
+    cache_.make_room(static_cast<int32_t>(entries.size()));
+    for (const Entry& entry : entries)
+        if (entry.fork_from >= 0) cache_.fork(entry.fork_from, entry.sequence);
     set_hidden_states(true);
     result.status = run(entries, true, result.decode_ms);
     if (result.status != 0) {
-        for (const Entry& entry : entries) take_back(entry.sequence, entry.position);
-        release();
+        for (const Entry& entry : entries) cache_.remove(entry.sequence, entry.position, whole);
+        cache_.release_forks();
         return result;
     }
     judge(entries, networks, threads, result);
-    look_ahead(entries, result);
     return result;
 }
 
@@ -102,7 +108,7 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
     result.probabilities.assign(entries.size(), std::numeric_limits<float>::quiet_NaN());
     const float* const base = api_.get_embeddings(context_);
     for (size_t n = 0; n < networks.size(); n++) {
-        rows_.clear();
+        state_rows_.clear();
         judged_.clear();
         for (size_t i = 0; i < entries.size(); i++) {
             if (entries[i].network != static_cast<int32_t>(n)) continue;
@@ -112,47 +118,17 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
                 result.probabilities[i] = 0;  // no state, no acceptance: what a NaN state gets
                 continue;
             }
-            rows_.push_back(static_cast<int32_t>((row - base) / width_));
+            state_rows_.push_back(static_cast<int32_t>((row - base) / width_));
             judged_.push_back(static_cast<int32_t>(i));
         }
-        if (rows_.empty()) continue;
-        scratch_.resize(rows_.size());
+        if (state_rows_.empty()) continue;
+        scratch_.resize(state_rows_.size());
         const kernel::Network* const network = networks[n].get();
-        kernel::score_on_device(network, base, width_, rows_.data(), static_cast<int32_t>(rows_.size()),
+        kernel::score_on_device(network, base, width_, state_rows_.data(), static_cast<int32_t>(state_rows_.size()),
                                 scratch_.data(), pool_, threads);
         for (size_t i = 0; i < judged_.size(); i++) result.probabilities[static_cast<size_t>(judged_[i])] = scratch_[i];
     }
     result.kernel_ms = elapsed_ms(start);
-}
-
-// The first token of each sequence that was not rejected is, nearly always, the one that goes on.
-void Lanes::look_ahead(const std::vector<Entry>& entries, WaveResult& result) {
-    continued_.clear();
-    result.top_counts.assign(entries.size(), 0);
-    for (size_t i = 0; i < entries.size(); i++) {
-        const Entry& entry = entries[i];
-        if (entry.top <= 0 || !entry.output || (entry.network >= 0 && !(result.probabilities[i] > entry.threshold)))
-            continue;
-        const SequenceId sequence = entry.fork_from >= 0 ? entry.fork_from : entry.sequence;
-        if (std::find(continued_.begin(), continued_.end(), sequence) != continued_.end()) continue;
-        continued_.push_back(sequence);
-        const float* const logits = api_.get_logits_ith(context_, static_cast<int32_t>(i));
-        if (logits == nullptr) continue;
-        const size_t before = result.top.size();
-        append_top_logits(logits, vocabulary_, entry.top, result.top);
-        result.top_counts[i] = static_cast<int32_t>(result.top.size() - before);
-    }
-}
-
-void Lanes::take_back(SequenceId sequence, Position position) { api_.memory_seq_rm(memory_, sequence, position, -1); }
-
-void Lanes::adopt(SequenceId sequence, Position position, SequenceId lane) {
-    take_back(sequence, position);
-    api_.memory_seq_cp(memory_, lane, sequence, position, position + 1);
-}
-
-void Lanes::share(SequenceId source, SequenceId target, Position start, Position end) {
-    api_.memory_seq_cp(memory_, source, target, start, end);
 }
 
 void Lanes::read_states(int32_t count, float* states) const {
@@ -162,14 +138,6 @@ void Lanes::read_states(int32_t count, float* states) const {
             std::fill_n(states, width_, std::numeric_limits<float>::quiet_NaN());
         else
             std::copy_n(row, width_, states);
-    }
-}
-
-void Lanes::release() {
-    for (size_t i = 0; i < lane_used_.size(); i++) {
-        if (lane_used_[i] == 0) continue;
-        lane_used_[i] = 0;
-        take_back(first_lane_ + static_cast<SequenceId>(i), -1);
     }
 }
 

@@ -35,8 +35,8 @@ function countChain(context: LlamaContext): () => number {
 async function decide(candidates: CandidateOptions, options: (text: readonly Token[]) => SequenceEvaluateOptions) {
     const {context, aligner} = await align(model, {agent, candidates, mode: "lanes", waves: [1, 4]});
     const calls = countChain(context);
-    const events: DecisionEvent[] = [];
-    aligner.onDecision((event) => events.push(event));
+    const events: Omit<DecisionEvent, "sequence">[] = [];
+    aligner.onDecision(({sequence: _, ...decided}) => events.push(decided));
     const text: Token[] = [];
     const prompt = model.tokenize("once there was a hen and");
     for await (const token of context.getSequence().evaluate(prompt, {...options(text), yieldEogToken: true})) {

@@ -86,7 +86,7 @@ describe("Bad settings", () => {
 
     it("are refused by configure when they are not settings at all", async () => {
         const {context, aligner} = await align(model, {agent});
-        const known = "agent, candidates, strategy, order, threshold, fallbackIndex, seed, enabled";
+        const known = "agent, judge, guides, candidates, strategy, order, threshold, fallbackIndex, seed, enabled";
         for (const [settings, message] of [
             [
                 {treshold: 0.5},
@@ -167,17 +167,17 @@ describe("Bad context options", () => {
         const limit = "(llama.cpp allows 256 sequences and one per place of a batch)";
         expect(await refusal(create({mode, lanes: 255, sequences: 2, batchSize: 512}))).toEqual({
             code: "LANES_LIMIT",
-            message: `255 lanes do not fit beside 2 sequences: at most 254 are possible with a batch size of 512 ${limit}. ${fix}`
+            message: `255 lanes do not fit beside 2 sequences: at most 253 are possible with a batch size of 512 ${limit}. ${fix}`
         });
         expect(await refusal(create({mode, lanes: 32, batchSize: 32}))).toEqual({
             code: "LANES_LIMIT",
-            message: `32 lanes do not fit beside 1 sequences: at most 31 are possible with a batch size of 32 ${limit}. ${fix}`
+            message: `32 lanes do not fit beside 1 sequences: at most 30 are possible with a batch size of 32 ${limit}. ${fix}`
         });
     });
 
     it("are not bad at the limits", async () => {
         for (const options of [
-            {lanes: 254, sequences: 2, batchSize: 256, mode: "lanes"},
+            {lanes: 253, sequences: 2, batchSize: 256, mode: "lanes"},
             {lanes: 1, mode: "lanes"},
             {candidates: {topK: 256, topP: 1, minP: 1, temperature: 1e-3}, threshold: 1, seed: 2 ** 32 - 1},
             {candidates: {topK: 1}, threshold: 0, lanes: undefined, mode: undefined}

@@ -4,10 +4,10 @@
  */
 import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
-import type {AddonContext} from "../../lib/align/node-llama-cpp/internals.js";
 import {type AlignerStats, createAlignedContext, type MaraAgent} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
 import {describeWithTestModel, generate, loadTestModel} from "../support/models.js";
+import {statesOfPrompts} from "../support/states.js";
 
 const length = 40;
 const options = {contextSize: 256, threads: 1};
@@ -40,7 +40,13 @@ describeWithTestModel("A real model", () => {
 
     beforeAll(async () => {
         model = await loadTestModel();
-        agent = randomAgent(model.embeddingVectorSize, 7, {states: await statesOf(model), bias: 0});
+        agent = randomAgent(model.embeddingVectorSize, 7, {
+            states: await statesOfPrompts(
+                model,
+                prompts.map((prompt) => model.tokenize(prompt, true))
+            ),
+            bias: 0
+        });
     });
     afterAll(async () => model.dispose());
 
@@ -73,21 +79,3 @@ describeWithTestModel("A real model", () => {
         return {texts, stats};
     }
 });
-
-/** Hidden states to balance the agent on: those of the prompts' tokens. */
-async function statesOf(model: LlamaModel): Promise<Float32Array> {
-    const context = await model.createContext({...options, ...{_embeddings: true}});
-    const {_ctx: native} = context as unknown as {_ctx: AddonContext};
-    const states: number[] = [];
-    for (const prompt of prompts) {
-        native.removeTokenCellsFromSequence(0, 0, -1);
-        for (const [position, token] of model.tokenize(prompt, true).entries()) {
-            native.initBatch(1);
-            native.addToBatch(0, position, Uint32Array.of(token), Uint32Array.of(0));
-            await native.decodeBatch();
-            states.push(...native.getEmbedding(1));
-        }
-    }
-    await context.dispose();
-    return Float32Array.from(states);
-}

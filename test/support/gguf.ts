@@ -10,15 +10,19 @@ export type GgufValue =
     | {f32s: readonly number[]}
     | {i32s: readonly number[]};
 
+export type GgufType = "F32" | "F16" | "Q4_0" | "Q4_1" | "Q8_0";
+
 export interface GgufTensor {
     /** Fastest-varying dimension first, as GGUF has it: [columns, rows]. */
     shape: readonly number[];
-    type: "F32" | "F16";
+    type: GgufType;
     values: Float32Array;
 }
 
 const valueTypes = {i32: 5, u32: 4, f32: 6, bool: 7, string: 8, array: 9} as const;
-const tensorTypes = {F32: 0, F16: 1} as const;
+const tensorTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 8} as const;
+/** Values of a quantised block, which share a scale. */
+const blockSize = 32;
 const alignment = 32;
 
 export function encodeGguf(
@@ -33,11 +37,43 @@ export function encodeGguf(
     let offset = 0;
     for (const [name, {shape, type, values}] of Object.entries(tensors)) {
         header.push(text(name), u32(shape.length), ...shape.map(u64), u32(tensorTypes[type]), u64(offset));
-        const body = padded(type === "F16" ? Buffer.from(toHalf(values).buffer) : Buffer.from(values.slice().buffer));
+        const body = padded(encodeValues(type, values));
         bodies.push(body);
         offset += body.length;
     }
     return Buffer.concat([padded(Buffer.concat(header)), ...bodies]);
+}
+
+function encodeValues(type: GgufType, values: Float32Array): Buffer {
+    if (type === "F32") return Buffer.from(values.slice().buffer);
+    if (type === "F16") return Buffer.from(toHalf(values).buffer);
+    const blocks: Buffer[] = [];
+    for (let i = 0; i < values.length; i += blockSize) blocks.push(block(type, values.subarray(i, i + blockSize)));
+    return Buffer.concat(blocks);
+}
+
+/** One block as ggml-common.h lays it out: the scale (and the minimum) in half precision, then the values, low nibbles first. */
+function block(type: "Q4_0" | "Q4_1" | "Q8_0", values: Float32Array): Buffer {
+    const largest = values.reduce((best, value) => (Math.abs(value) > Math.abs(best) ? value : best), 0);
+    if (type === "Q8_0") {
+        const scale = Math.abs(largest) / 127;
+        return Buffer.concat([
+            half(scale),
+            Buffer.from(Int8Array.from(values, (value) => Math.round(value / scale)).buffer)
+        ]);
+    }
+    const minimum = Math.min(...values);
+    const scale = type === "Q4_0" ? largest / -8 : (Math.max(...values) - minimum) / 15;
+    const zero = type === "Q4_0" ? 8 * -scale : minimum;
+    const quants = Array.from(values, (value) => Math.max(0, Math.min(15, Math.round((value - zero) / scale))));
+    const nibbles = Uint8Array.from({length: blockSize / 2}, (_, i) => {
+        return (quants[i] as number) | ((quants[i + blockSize / 2] as number) << 4);
+    });
+    return Buffer.concat([half(scale), ...(type === "Q4_1" ? [half(minimum)] : []), nibbles]);
+}
+
+function half(value: number): Buffer {
+    return Buffer.from(toHalf(Float32Array.of(value)).buffer);
 }
 
 function encodeValue(value: GgufValue): Buffer {

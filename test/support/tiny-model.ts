@@ -1,13 +1,13 @@
 import {mkdirSync, renameSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
-import {encodeGguf, type GgufTensor, type GgufValue} from "./gguf.js";
+import {encodeGguf, type GgufTensor, type GgufType, type GgufValue} from "./gguf.js";
 import {type Random, seededRandom} from "./random.js";
 
 export interface TinyModelOptions {
     seed?: number;
     /** Type of the matrices; norms are F32. Default "F32". */
-    dtype?: "F32" | "F16";
+    dtype?: GgufType;
     /** Default 64. */
     width?: number;
     /** Default 2. */
@@ -25,6 +25,9 @@ export interface TinyModelOptions {
 }
 
 export const modelFolder = fileURLToPath(new URL("../../.test-models", import.meta.url));
+
+/** llama.h: LLAMA_FTYPE_… */
+const fileTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7} as const;
 
 export const bos = 1;
 export const eos = 2;
@@ -77,11 +80,11 @@ interface Shape {
     feed: number;
 }
 
-function architecture(shape: Shape, trainContext: number, dtype: "F32" | "F16"): Record<string, GgufValue> {
+function architecture(shape: Shape, trainContext: number, dtype: GgufType): Record<string, GgufValue> {
     return {
         "general.architecture": {string: "llama"},
         "general.name": {string: "tiny"},
-        "general.file_type": {u32: dtype === "F32" ? 0 : 1},
+        "general.file_type": {u32: fileTypes[dtype]},
         "llama.vocab_size": {u32: vocabulary.length},
         "llama.context_length": {u32: trainContext},
         "llama.embedding_length": {u32: shape.width},
@@ -115,7 +118,7 @@ export function tokenizer(): Record<string, GgufValue> {
     };
 }
 
-function weights(random: Random, shape: Shape, type: "F32" | "F16", sharpness: number): Record<string, GgufTensor> {
+function weights(random: Random, shape: Shape, type: GgufType, sharpness: number): Record<string, GgufTensor> {
     const {width, layers, heads, kvHeads, feed} = shape;
     const normal = (length: number, spread: number) => Float32Array.from({length}, () => random.normal() * spread);
     /** `gain` is the spread of the outputs for inputs of spread 1. */

@@ -1,5 +1,8 @@
 import {expect, it} from "vitest";
-import {Exploration, uniformStream} from "../../lib/train/rollout/exploration.js";
+import {uniformStream} from "../../lib/random.js";
+import {exploring} from "../../lib/train/rollout/exploration.js";
+
+const candidates = (count: number) => Array.from({length: count}, (_, token) => ({token, probability: 1 / count}));
 
 const accept = [0.3, 0.5, 0, 1, 0.9];
 
@@ -7,8 +10,8 @@ it("An exploring decision accepts each candidate with its accept probability", (
     const emitted = [0, 0, 0, 0, 0];
     const runs = 40_000;
     for (let seed = 0; seed < runs; seed++) {
-        const exploration = new Exploration(accept.length, 0, uniformStream(seed));
-        for (const probability of accept) exploration.enter(probability);
+        const exploration = exploring(candidates(accept.length), 0, uniformStream(seed));
+        for (const probability of accept) exploration.enter([probability]);
         expect(exploration.accepted).toBe(true);
         emitted[exploration.chosen as number] = (emitted[exploration.chosen as number] as number) + 1;
     }
@@ -27,15 +30,15 @@ it("An exploring decision emits the fallback when nothing was accepted", () => {
         [1, 1],
         [9, 2]
     ] as const) {
-        const exploration = new Exploration(3, fallbackRank, uniformStream(1));
+        const exploration = exploring(candidates(3), fallbackRank, uniformStream(1));
         for (let i = 0; i < 3; i++) {
             expect(exploration.chosen).toBeUndefined();
-            exploration.enter(0);
+            exploration.enter([0]);
         }
         expect([exploration.chosen, exploration.accepted]).toEqual([chosen, false]);
     }
-    const only = new Exploration(1, 0, uniformStream(1));
-    expect([only.chosen, only.accepted, only.thresholds]).toEqual([0, false, []]);
+    const only = exploring(candidates(1), 0, uniformStream(1));
+    expect([only.chosen, only.accepted]).toEqual([0, false]);
 });
 
 it("A stream of uniform numbers depends on its seed, and float32 holds its values", () => {

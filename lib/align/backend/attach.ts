@@ -56,13 +56,14 @@ export async function createLanesContext(
         if (attempt.result === undefined || attempt.result.context !== contextInternals(context)._ctx)
             throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
         const {lanes, laneCount, sequences} = attempt.result;
-        const {width, batchSize} = lanes.attach();
+        const tiled = model.llama.gpu === false;
+        const {width, batchSize} = lanes.attach(tiled);
         if (width !== model.embeddingVectorSize)
             throw new MaraError(
                 "LANES_UNAVAILABLE",
                 `the attached model's states have width ${width} where ${model.embeddingVectorSize} was expected`
             );
-        return {context, backend: new LanesBackend(lanes, {sequences, lanes: laneCount, batchSize})};
+        return {context, backend: new LanesBackend(lanes, {sequences, lanes: laneCount, batchSize, tiled})};
     } catch (error) {
         await context.dispose();
         throw fromNative(error);
@@ -106,8 +107,8 @@ function observeContexts<T extends {AddonContext: new (...args: never[]) => obje
 function prepare(attempt: Attempt, context: object, params: AddonContextParams): void {
     const {sequences, batchSize, contextSize} = params;
     attempt.cellsPerSequence = contextSize / sequences;
-    // llama.cpp keeps one output row per sequence and allows no more rows than the batch size.
-    const most = Math.min(maxSequences, batchSize) - sequences;
+    // llama.cpp keeps one output row per sequence and allows no more rows than the batch size; one sequence is the cache's own.
+    const most = Math.min(maxSequences, batchSize) - sequences - 1;
     const {lanes = Math.min(attempt.request.defaultLanes, most)} = attempt.request;
     delete attempt.problem;
     delete attempt.result;

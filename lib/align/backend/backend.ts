@@ -2,72 +2,87 @@ import type {NativeAgent} from "../../native.js";
 import type {TopLogits} from "../decide/top-logits.js";
 import type {Mode} from "../options.js";
 
+/** A token and where it stands. */
+export interface PlacedToken {
+    readonly sequence: number;
+    readonly position: number;
+    readonly token: number;
+}
+
 /** A token of a batch. */
-export interface BatchToken {
-    sequence: number;
-    position: number;
-    token: number;
+export interface BatchToken extends PlacedToken {
     /** Logits wanted. */
-    output: boolean;
-    /** How many of its largest logits are wanted. */
-    top?: number;
+    readonly output: boolean;
+}
+
+/** A token of a wave: a candidate to be judged, or one that is decoded along. */
+export interface WaveToken extends PlacedToken {
+    /** Number of the lane to decode it in; undefined: the sequence itself. */
+    readonly lane?: number;
+    /** Judges the state; undefined: not judged natively. */
+    readonly agent?: NativeAgent;
+}
+
+/** A row of logits that can be sampled from until it is freed, whatever is decoded meanwhile. One row at a time. */
+export interface HeldRow {
+    /** Its largest logits; undefined where the backend cannot look at them. */
+    top(count: number): TopLogits | undefined;
+    /**
+     * Makes the row known to node-llama-cpp's sampler, until `withdraw`; gives the index at which it is found.
+     * Where the logits had to be decoded again, says how long that took.
+     */
+    present(): Promise<{index: number; decodeMs?: number}>;
+    withdraw(): void;
+    /** A copy of its logits, one per token of the vocabulary. Undefined where the backend cannot look at them. */
+    logits(): Float32Array | undefined;
+    setLogits(logits: Float32Array): void;
+    free(): void;
 }
 
 export interface DecodeOutcome {
     decodeMs: number;
-    /** Per token of the batch, where the backend has them at hand. */
-    tops?: readonly (TopLogits | undefined)[];
+    /** Per token of the batch, for those whose logits were wanted. */
+    rows: readonly (HeldRow | undefined)[];
 }
 
-/** A token of a wave: a candidate to be judged, or one whose logits must stay resident. */
-export interface WaveToken {
-    sequence: number;
-    position: number;
-    token: number;
-    /** Number of the lane to decode it in; undefined: the sequence itself. */
-    lane?: number;
-    /** Belongs also to every lane that this wave forks from its sequence. */
-    shared?: boolean;
-    /** Judges the state; undefined: not judged. */
-    agent?: NativeAgent;
-    /** Rejected if judged and not above this. */
-    threshold?: number;
-    /** How many of its largest logits are wanted, unless it is rejected. */
-    top?: number;
-}
-
-export interface WaveOutcome extends DecodeOutcome {
+export interface WaveOutcome {
     /** False: llama.cpp found no room for the batch; nothing has changed. */
     fits: boolean;
     /** Per token of the wave; NaN where it was not judged. */
-    probabilities: ArrayLike<number>;
+    probabilities: Float32Array;
+    decodeMs: number;
     kernelMs: number;
 }
 
-/**
- * How batches are decoded and candidates judged. After `decode` and `wave` the logits of the batch's i-th token are at row i.
- * Decodes reject with a plain Error when llama.cpp fails.
- */
+/** How batches are decoded and candidates judged. Decodes reject with a plain Error when llama.cpp fails. */
 export interface Backend {
     readonly mode: Mode;
     /** Lanes for candidates beside the main sequences. */
     readonly lanes: number;
     /** Most tokens in one wave. */
-    readonly batchSize: number;
+    readonly waveSize: number;
     /** Whether one wave can judge candidates of several sequences, or several of one. */
     readonly judgesBatches: boolean;
     /** A batch as node-llama-cpp asked for it. */
     decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome>;
-    /** Candidates and riders, with hidden states. Tokens not in lanes are written into their sequences. */
+    /** Candidates, with hidden states. Tokens not in lanes are written into their sequences. */
     wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
-    /** Removes the sequence's cells from `position` on. */
-    takeBack(sequence: number, position: number): void;
-    /** Makes the lane's cell at `position` the sequence's own. */
-    adopt(sequence: number, position: number, lane: number): void;
-    /** Empties every lane. */
-    release(): void;
-    /** Hidden states of the last wave's tokens, [count][width]; where waves judge one candidate, of that one. Before the next decode. */
+    /** Holds the row of the last wave's token at `index`, before the next decode. */
+    hold(index: number, token: PlacedToken): HeldRow;
+    /** Hidden states of the last wave's first `count` tokens, [count][width]; where waves judge one candidate, of that one. Before the next decode. */
     states(count: number): Float32Array;
+    /** Gives up the sequence's cells at positions from `start` to before `end`; without an end, to the last. */
+    remove(sequence: number, start: number, end?: number): void;
+    /** Makes the lane's cell at `position` the sequence's own, in place of what it held there. */
+    adopt(sequence: number, position: number, lane: number): void;
+    /** Empties the lanes that the last wave used. */
+    release(): void;
+    /** `target`, which is empty, has been given what `source` holds. */
+    shared(source: number, target: number): void;
+    /** The positions of the sequence's cells from `start` to before `end` are about to change by `delta`. */
+    shifting(sequence: number, start: number, end: number, delta: number): void;
+    /** The sequence, which was empty, has been loaded. */
+    loaded(sequence: number): void;
     /** Ends the backend's thread; the context is about to go away. */
     close(): void;
 }

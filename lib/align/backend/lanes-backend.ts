@@ -1,21 +1,16 @@
 import {reportDeviceFailure} from "../../agent/device.js";
-import {
-    entrySize,
-    type NativeAgent,
-    type NativeDecodeResult,
-    type NativeLaneContext,
-    noFork,
-    sharedWithForks
-} from "../../native.js";
-import type {TopLogits} from "../decide/top-logits.js";
+import {entrySize, type NativeAgent, type NativeLaneContext, noFork} from "../../native.js";
 import {
     type Backend,
     type BatchToken,
     type DecodeOutcome,
     decodeError,
+    type HeldRow,
+    type PlacedToken,
     type WaveOutcome,
     type WaveToken
 } from "./backend.js";
+import {independentBatches, tiledFrom} from "./independent-batches.js";
 
 /**
  * `process.exit` runs none of the environment's cleanup hooks, but the destructors of llama.cpp's static objects: by then no decode may run.
@@ -26,55 +21,94 @@ process.on("exit", () => {
     for (const reference of open) reference.deref()?.close();
 });
 
+export interface LanesBackendOptions {
+    sequences: number;
+    lanes: number;
+    batchSize: number;
+    /** Whether attention computes long batches in tiles, as on CPUs (`independentBatches`). */
+    tiled: boolean;
+}
+
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
 export class LanesBackend implements Backend {
     readonly mode = "lanes";
     readonly judgesBatches = true;
     readonly lanes: number;
-    readonly batchSize: number;
+    readonly waveSize: number;
     readonly #native: NativeLaneContext;
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
+    readonly #tiled: boolean;
 
-    constructor(native: NativeLaneContext, options: {sequences: number; lanes: number; batchSize: number}) {
+    constructor(native: NativeLaneContext, {sequences, lanes, batchSize, tiled}: LanesBackendOptions) {
         this.#native = native;
         this.#reference = new WeakRef(native);
         open.add(this.#reference);
-        this.#sequences = options.sequences;
-        this.lanes = options.lanes;
-        this.batchSize = options.batchSize;
+        this.#sequences = sequences;
+        this.#tiled = tiled;
+        this.lanes = lanes;
+        this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;
     }
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
-        const entries = new Int32Array(tokens.length * entrySize);
-        tokens.forEach(({token, position, sequence, output, top = 0}, i) => {
-            entries.set([token, position, sequence, noFork, -1, Number(output), top], i * entrySize);
-        });
-        const outcome = await this.#native.decode(entries);
-        if (outcome.status !== 0) throw decodeError(outcome.status);
-        return {decodeMs: outcome.decodeMs, tops: topsOf(outcome)};
+        const rows = new Array<HeldRow | undefined>(tokens.length);
+        let decodeMs = 0;
+        for (const part of this.#tiled ? independentBatches(tokens) : [[...tokens.keys()]]) {
+            const entries = new Int32Array(part.length * entrySize);
+            for (const [i, index] of part.entries()) {
+                const {token, position, sequence, output} = tokens[index] as BatchToken;
+                entries.set([token, position, sequence, noFork, -1, Number(output)], i * entrySize);
+            }
+            const outcome = await this.#native.decode(entries);
+            if (outcome.status !== 0) {
+                for (const row of rows) row?.free();
+                throw decodeError(outcome.status);
+            }
+            decodeMs += outcome.decodeMs;
+            for (const [i, index] of part.entries()) if (tokens[index]?.output) rows[index] = this.hold(i);
+        }
+        return {decodeMs, rows};
     }
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
         const entries = new Int32Array(tokens.length * entrySize);
-        const thresholds = Float32Array.from(tokens, ({threshold = 0}) => threshold);
         const agents: NativeAgent[] = [];
-        tokens.forEach(({token, position, sequence, lane, shared, agent, top = 0}, i) => {
-            const target = lane === undefined ? sequence : this.#sequences + lane;
-            const source = lane === undefined ? (shared ? sharedWithForks : noFork) : sequence;
+        tokens.forEach(({token, position, sequence, lane, agent}, i) => {
+            const [target, source] = lane === undefined ? [sequence, noFork] : [this.#sequences + lane, sequence];
             if (agent !== undefined && !agents.includes(agent)) agents.push(agent);
             const network = agent === undefined ? -1 : agents.indexOf(agent);
-            entries.set([token, position, target, source, network, 1, top], i * entrySize);
+            entries.set([token, position, target, source, network, 1], i * entrySize);
         });
-        const outcome = await this.#native.wave(entries, thresholds, agents, threads);
-        const {status, probabilities, decodeMs, kernelMs} = outcome;
+        const {status, probabilities, decodeMs, kernelMs} = await this.#native.wave(entries, agents, threads);
         if (status > 1 || status < 0) throw decodeError(status);
         for (const agent of agents) reportDeviceFailure(agent);
-        return {fits: status === 0, probabilities, tops: topsOf(outcome), decodeMs, kernelMs};
+        return {fits: status === 0, probabilities, decodeMs, kernelMs};
     }
 
-    takeBack(sequence: number, position: number): void {
-        this.#native.takeBack(sequence, position);
+    hold(index: number, _token?: PlacedToken): HeldRow {
+        const native = this.#native;
+        const row = native.hold(index);
+        if (row < 0) throw decodeError(-1);
+        return {
+            top: (count) => native.top(row, count),
+            present: async () => {
+                const presented = native.present(row);
+                if (presented < 0) throw decodeError(-1);
+                return {index: presented};
+            },
+            withdraw: () => native.withdraw(row),
+            logits: () => native.logits(row),
+            setLogits: (logits) => native.setLogits(row, logits),
+            free: () => native.free(row)
+        };
+    }
+
+    states(count: number): Float32Array {
+        return this.#native.states(count);
+    }
+
+    remove(sequence: number, start: number, end = -1): void {
+        this.#native.remove(sequence, Math.max(0, start), end);
     }
 
     adopt(sequence: number, position: number, lane: number): void {
@@ -85,13 +119,21 @@ export class LanesBackend implements Backend {
         this.#native.release();
     }
 
-    states(count: number): Float32Array {
-        return this.#native.states(count);
+    shared(source: number, target: number): void {
+        this.#native.share(source, target, 0, -1);
     }
 
-    /** Gives the sequence's cells at positions in [start, end) to the lane as well. */
-    shareWithLane(sequence: number, lane: number, start: number, end: number): void {
-        this.#native.share(sequence, this.#sequences + lane, start, end);
+    shifting(sequence: number, start: number, end: number, delta: number): void {
+        this.#native.shift(sequence, start, end, delta);
+    }
+
+    loaded(sequence: number): void {
+        this.#native.loaded(sequence);
+    }
+
+    /** Gives the sequence's cells at positions below `end` to the lane as well. Waves must not use it then. */
+    shareWithLane(sequence: number, lane: number, end: number): void {
+        this.#native.share(sequence, this.#sequences + lane, 0, end);
     }
 
     /** Gives the lane's cells at positions below `end` to the sequence as well. */
@@ -101,22 +143,11 @@ export class LanesBackend implements Backend {
 
     /** Empties a lane that waves do not use. */
     emptyLane(lane: number): void {
-        this.#native.takeBack(this.#sequences + lane, 0);
+        this.#native.remove(this.#sequences + lane, 0, -1);
     }
 
     close(): void {
         open.delete(this.#reference);
         this.#native.close();
     }
-}
-
-function topsOf({topCounts, topTokens, topLogits}: NativeDecodeResult): (TopLogits | undefined)[] {
-    let from = 0;
-    return Array.from(topCounts, (count) => {
-        const to = from + count;
-        const top =
-            count === 0 ? undefined : {tokens: topTokens.subarray(from, to), logits: topLogits.subarray(from, to)};
-        from = to;
-        return top;
-    });
 }

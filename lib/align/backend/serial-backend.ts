@@ -1,5 +1,5 @@
 import type {AddonContext} from "../node-llama-cpp/internals.js";
-import type {Backend, BatchToken, WaveOutcome, WaveToken} from "./backend.js";
+import type {Backend, BatchToken, DecodeOutcome, HeldRow, PlacedToken, WaveOutcome, WaveToken} from "./backend.js";
 
 /**
  * Stock node-llama-cpp calls only, on a context created with `_embeddings: true`. Only the last output's hidden state can
@@ -9,40 +9,76 @@ export class SerialBackend implements Backend {
     readonly mode = "serial";
     readonly judgesBatches = false;
     readonly lanes = 0;
-    readonly batchSize: number;
+    readonly waveSize: number;
     readonly #context: AddonContext;
     /** Tokens in the last batch. */
     #decoded = 0;
+    /** Number of the last decode, by which a row knows whether its logits still stand. */
+    #decodes = 0;
 
     constructor(context: AddonContext, batchSize: number) {
         this.#context = context;
-        this.batchSize = batchSize;
+        this.waveSize = batchSize;
     }
 
-    async decode(tokens: readonly BatchToken[]): Promise<{decodeMs: number}> {
+    async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
+        const decodeMs = await this.#run(tokens);
+        // Taking back a token takes back what follows it, so that would be decoded again with it.
+        const followed = (token: BatchToken) =>
+            tokens.filter(({sequence, position}) => sequence === token.sequence && position >= token.position);
+        const rows = tokens.map((token, i) => (token.output ? this.#row(i, followed(token)) : undefined));
+        return {decodeMs, rows};
+    }
+
+    async wave(tokens: readonly WaveToken[]): Promise<WaveOutcome> {
+        const decodeMs = await this.#run(tokens.map((token) => ({...token, output: true})));
+        const probabilities = new Float32Array(tokens.length).fill(Number.NaN);
+        const last = tokens.length - 1;
+        const agent = tokens[last]?.agent;
+        const start = performance.now();
+        if (agent !== undefined) probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
+        return {fits: true, probabilities, decodeMs, kernelMs: performance.now() - start};
+    }
+
+    hold(index: number, token: PlacedToken): HeldRow {
+        return this.#row(index, [{...token, output: true}]);
+    }
+
+    async #run(tokens: readonly BatchToken[]): Promise<number> {
         this.#decoded = tokens.length;
+        this.#decodes++;
         this.#context.initBatch(tokens.length);
         for (const {sequence, position, token, output} of tokens)
             this.#context.addToBatch(sequence, position, Uint32Array.of(token), Uint32Array.from(output ? [0] : []));
         const start = performance.now();
         await this.#context.decodeBatch();
-        return {decodeMs: performance.now() - start};
+        return performance.now() - start;
     }
 
-    async wave(tokens: readonly WaveToken[]): Promise<WaveOutcome> {
-        const {decodeMs} = await this.decode(tokens.map((token) => ({...token, output: true})));
-        const probabilities = new Float32Array(tokens.length).fill(Number.NaN);
-        const last = tokens.length - 1;
-        const agent = tokens[last]?.agent;
-        const start = performance.now();
-        if (agent !== undefined) {
-            probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
-        }
-        return {fits: true, probabilities, decodeMs, kernelMs: performance.now() - start};
+    /** Stock node-llama-cpp keeps no logits: those that another decode has overwritten are decoded again. */
+    #row(index: number, tokens: readonly BatchToken[]): HeldRow {
+        let decode = this.#decodes;
+        let place = index;
+        return {
+            top: () => undefined,
+            present: async () => {
+                if (decode === this.#decodes) return {index: place};
+                const {sequence, position} = tokens[0] as BatchToken;
+                this.remove(sequence, position);
+                const decodeMs = await this.#run(tokens);
+                decode = this.#decodes;
+                place = 0;
+                return {index: place, decodeMs};
+            },
+            withdraw: () => {},
+            logits: () => undefined,
+            setLogits: () => {},
+            free: () => {}
+        };
     }
 
-    takeBack(sequence: number, position: number): void {
-        this.#context.removeTokenCellsFromSequence(sequence, position, -1);
+    remove(sequence: number, start: number, end = -1): void {
+        this.#context.removeTokenCellsFromSequence(sequence, start, end);
     }
 
     adopt(): never {
@@ -50,6 +86,9 @@ export class SerialBackend implements Backend {
     }
 
     release(): void {}
+    shared(): void {}
+    shifting(): void {}
+    loaded(): void {}
 
     states(): Float32Array {
         // Releases up to 3.20 take the state at this place of the batch, later ones the last in any case.

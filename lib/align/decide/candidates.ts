@@ -1,4 +1,5 @@
 import type {LlamaContext, LlamaModel} from "node-llama-cpp";
+import type {Row} from "../hook/row.js";
 import {
     type AddonContext,
     type AddonSampler,
@@ -11,7 +12,10 @@ import {
     type SamplerConfig
 } from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
-import {aboveMinP, type Scored, type TopLogits, truncate, withinTopP} from "./top-logits.js";
+import {aboveMinP, type Scored, topWanted, truncate, withinTopP} from "./top-logits.js";
+
+/** How candidates are drawn. */
+export type DrawSettings = Pick<ResolvedSettings, "topK" | "topP" | "minP" | "temperature">;
 
 /** One candidate of a decision. */
 export interface Candidate {
@@ -53,19 +57,27 @@ export class CandidateSource {
     }
 
     /**
-     * Candidates for the logits at `row`, most probable first; empty where node-llama-cpp would fail to sample.
-     * `best`, where it suffices, spares the chain its walk over the whole vocabulary. `drawn` is what the chain believes was
-     * emitted, undefined if it was not asked; pass it to `settle`.
+     * Candidates for the row's logits, most probable first; empty where node-llama-cpp would fail to sample. `drawn` is what the
+     * sampler chain believes was emitted, undefined if it was not asked; pass it to `settle`.
      */
     async take(
+        row: Row,
+        sampler: AddonSampler,
+        config: SamplerConfig,
+        settings: DrawSettings
+    ): Promise<{candidates: Candidate[]; drawn: number | undefined}> {
+        const top = row.top(topWanted(config, settings));
+        const scored = top && truncate(top, config, settings);
+        if (scored !== undefined) return {candidates: toCandidates(scored, settings.temperature), drawn: undefined};
+        return await row.read((index) => this.#askChain(index, sampler, config, settings));
+    }
+
+    async #askChain(
         row: number,
         sampler: AddonSampler,
         config: SamplerConfig,
-        settings: ResolvedSettings,
-        best?: TopLogits
+        settings: DrawSettings
     ): Promise<{candidates: Candidate[]; drawn: number | undefined}> {
-        const scored = best && truncate(best, config, settings);
-        if (scored !== undefined) return {candidates: toCandidates(scored, settings.temperature), drawn: undefined};
         await this.#restoreDry(row, sampler, config);
         const {xtcProbability: _p, xtcThreshold: _t, grammarEvaluationState: grammar, ...kept} = config;
         const grammarClone = grammar && {
@@ -146,7 +158,7 @@ function fromPairs(pairs: readonly number[]): Scored {
 }
 
 /** Of the whole vocabulary as pairs of token and probability, most probable first, what llama.cpp's chain would leave. */
-function fromProbabilities(pairs: readonly number[], {topK, topP, minP}: ResolvedSettings): Scored {
+function fromProbabilities(pairs: readonly number[], {topK, topP, minP}: DrawSettings): Scored {
     const scored: Scored = [];
     for (let i = 0; i + 1 < pairs.length && scored.length < topK; i += 2)
         scored.push({token: pairs[i] as number, logit: Math.log(pairs[i + 1] as number)});

@@ -1,73 +1,66 @@
-import type {NativeAgent} from "../../native.js";
-import type {Order, ResolvedSettings} from "../options.js";
+import type {Order, Strategy} from "../options.js";
 import type {Candidate} from "./candidates.js";
-
-/** A token that is decided, and where it stands. */
-export interface Rider {
-    readonly sequence: number;
-    readonly position: number;
-    readonly token: number;
-    /** How many of the largest logits that it leads to are wanted (`topWanted`). */
-    readonly top?: number;
-}
 
 /** Uniform integer in [0, below). */
 export type Draw = (below: number) => number;
 
+/** Which candidate is emitted, given what the judge says of each. */
+export interface DecisionRule {
+    readonly strategy: Strategy;
+    readonly order: Order;
+    /** A candidate is accepted if its accept probability is above this; one threshold for all, or one per rank. */
+    readonly threshold: number | readonly number[];
+    /** Rank emitted when nothing is accepted. Clamped to the last candidate. */
+    readonly fallbackIndex: number;
+}
+
 /**
- * One decision: which of the candidates for one position of one sequence is emitted (paper §4, Algorithm 1).
- * Pure bookkeeping; who decodes and judges the candidates, and in which batches, is not its business.
+ * One decision: which of the candidates for a position is emitted (paper §4, Algorithm 1). It keeps the verdicts and applies the
+ * acceptance rule; who decodes and judges the candidates, and in which batches, is not its business.
  */
 export class Decision {
-    readonly sequence: number;
-    readonly position: number;
     /** Most probable first: the index is the rank. */
     readonly candidates: readonly Candidate[];
-    readonly settings: ResolvedSettings;
-    readonly agent: NativeAgent;
-    /**
-     * The token before, if its cell is out of order in the cache: it is decoded anew in front of the first candidate. The order
-     * of cells changes the rounding of attention, and quantised models turn that into other text; so the order is kept, and
-     * how candidates were batched never shows in what is emitted.
-     */
-    readonly predecessor: Rider | undefined;
-    /** How many of the largest logits that the chosen token leads to are wanted (`topWanted`). */
-    readonly top: number;
     /** Accept probability by rank; null where not evaluated. */
     readonly verdicts: (number | null)[];
     /** Rank of the emitted candidate, once it is known. */
     chosen: number | undefined;
+    /** Whether it is emitted because none was accepted. */
     fallback = false;
+    /** Batches that it has taken so far. */
     waves = 0;
+    readonly #rule: DecisionRule;
     readonly #order: number[];
-    readonly #draw: Draw;
+    readonly #draw: Draw | undefined;
     #next = 0;
 
-    constructor(options: {
-        sequence: number;
-        position: number;
-        candidates: readonly Candidate[];
-        settings: ResolvedSettings;
-        agent: NativeAgent;
-        predecessor: Rider | undefined;
-        top: number;
-        draw: Draw;
-    }) {
-        this.sequence = options.sequence;
-        this.position = options.position;
-        this.candidates = options.candidates;
-        this.settings = options.settings;
-        this.agent = options.agent;
-        this.predecessor = options.predecessor;
-        this.top = options.top;
-        this.verdicts = options.candidates.map(() => null);
-        this.#order = evaluationOrder(options.candidates.length, options.settings.order);
-        this.#draw = options.draw;
+    /** `draw` makes the choices of the "random" strategy. */
+    constructor(candidates: readonly Candidate[], rule: DecisionRule, draw?: Draw) {
+        this.candidates = candidates;
+        this.verdicts = candidates.map(() => null);
+        this.#rule = rule;
+        this.#order = evaluationOrder(candidates.length, rule.order);
+        this.#draw = draw;
+        if (candidates.length === 1) this.chosen = 0;
+    }
+
+    /** The token emitted; to be asked for once the choice is known. */
+    get token(): number {
+        return this.tokenAt(this.chosen as number);
+    }
+
+    tokenAt(rank: number): number {
+        return (this.candidates[rank] as Candidate).token;
+    }
+
+    /** Whether the chosen candidate was accepted, rather than being the fallback or the only one. */
+    get accepted(): boolean {
+        return this.chosen !== undefined && !this.fallback && this.candidates.length > 1;
     }
 
     /** Whether a whole-list strategy needs every verdict before it can choose. */
     get needsAll(): boolean {
-        return this.settings.strategy !== "first";
+        return this.#rule.strategy !== "first";
     }
 
     /** Candidates evaluated so far. */
@@ -75,7 +68,7 @@ export class Decision {
         return this.#next;
     }
 
-    /** Once settled: candidates up to the accepted one, in evaluation order; all of them if none was accepted. */
+    /** Candidates in evaluation order up to and with the chosen one; all of them if none was accepted. */
     get triedUntilAccepted(): number {
         return this.fallback ? this.#next : this.#order.indexOf(this.chosen as number) + 1;
     }
@@ -87,7 +80,7 @@ export class Decision {
 
     /** Rank emitted when nothing is accepted. */
     get fallbackRank(): number {
-        return Math.min(this.settings.fallbackIndex, this.candidates.length - 1);
+        return Math.min(this.#rule.fallbackIndex, this.candidates.length - 1);
     }
 
     /** The next `count` ranks to evaluate, in evaluation order. */
@@ -96,8 +89,8 @@ export class Decision {
     }
 
     /** Enters the verdicts of one wave, given for `upcoming(probabilities.length)`, and chooses if that settles it. */
-    enter(probabilities: readonly number[]): void {
-        for (const probability of probabilities) {
+    enter(probabilities: ArrayLike<number>): void {
+        for (const probability of Array.from(probabilities)) {
             const rank = this.#order[this.#next++] as number;
             this.verdicts[rank] = probability;
             if (!this.needsAll && this.chosen === undefined && this.#accepts(rank)) this.chosen = rank;
@@ -107,7 +100,10 @@ export class Decision {
     }
 
     #accepts(rank: number): boolean {
-        return (this.verdicts[rank] as number) > this.settings.threshold;
+        const {threshold} = this.#rule;
+        return (
+            (this.verdicts[rank] as number) > (typeof threshold === "number" ? threshold : (threshold[rank] as number))
+        );
     }
 
     #chooseFromAll(): void {
@@ -115,8 +111,8 @@ export class Decision {
         if (accepted.length === 0) {
             this.chosen = this.fallbackRank;
             this.fallback = true;
-        } else if (this.settings.strategy === "random") {
-            this.chosen = accepted[this.#draw(accepted.length)] as number;
+        } else if (this.#rule.strategy === "random") {
+            this.chosen = accepted[(this.#draw as Draw)(accepted.length)] as number;
         } else {
             // Ties go to the candidate tried first.
             this.chosen = accepted.reduce((best, rank) =>

@@ -52,11 +52,26 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     stats.evaluatedCandidates += decision.verdicts.filter((verdict) => verdict !== null).length;
 }
 
-export function countDecode(stats: AlignerStats, times: {decodeMs: number; kernelMs?: number}, isWave: boolean): void {
-    stats.decodes++;
-    if (isWave) stats.waves++;
-    stats.time.decode += times.decodeMs;
-    stats.time.kernel += times.kernelMs ?? 0;
+/** Counts for a whole context and for each of its sequences. */
+export class Counters {
+    readonly total: AlignerStats;
+    readonly #of: (sequence: number) => AlignerStats;
+
+    constructor(total: AlignerStats, of: (sequence: number) => AlignerStats) {
+        this.total = total;
+        this.#of = of;
+    }
+
+    /** A decode in which these sequences took part. */
+    countDecode(times: {decodeMs: number; kernelMs?: number}, sequences: ReadonlySet<number>, isWave: boolean): void {
+        if (sequences.size === 0) return;
+        for (const stats of [this.total, ...[...sequences].map(this.#of)]) {
+            stats.decodes++;
+            if (isWave) stats.waves++;
+            stats.time.decode += times.decodeMs;
+            stats.time.kernel += times.kernelMs ?? 0;
+        }
+    }
 }
 
 function increment(histogram: number[], index: number): void {

@@ -1,5 +1,5 @@
 import type {SamplerConfig} from "../node-llama-cpp/internals.js";
-import type {ResolvedSettings} from "../options.js";
+import type {DrawSettings} from "./candidates.js";
 
 /** The largest logits of a row, largest first, as the model gave them. */
 export interface TopLogits {
@@ -13,34 +13,34 @@ export type Scored = {token: number; logit: number}[];
 const {fround} = Math;
 
 /**
- * How many of its largest logits a row must come with, so that `truncate` can do the work of the sampler chain for the token
- * after the next one; 0 where only the chain itself can: a grammar, DRY and token biases reach into the whole vocabulary.
+ * How many of a row's largest logits `truncate` needs to do the work of the sampler chain: as many as top-k, and one for each
+ * token that a penalty may push down. 0 where only the chain itself can: a grammar, DRY and token biases reach into the whole
+ * vocabulary.
  */
-export function topWanted(config: SamplerConfig, {topK}: ResolvedSettings): number {
+export function topWanted(config: SamplerConfig, {topK}: DrawSettings): number {
     const {grammarEvaluationState, dryRepeatPenaltyStrength, tokenBiasKeys} = config;
     if (grammarEvaluationState || dryRepeatPenaltyStrength || tokenBiasKeys?.length) return 0;
     const penalty = repeatPenalty(config);
     if (penalty === undefined) return topK;
-    // One more will be penalised by then.
-    return penalty.lowers ? topK + penalty.counts.size + 1 : 0;
+    return penalty.lowers ? topK + penalty.counts.size : 0;
 }
 
 /**
  * What node-llama-cpp's chain leaves of the vocabulary: repeat penalty, top-k, top-p, min-p, in its order and, as llama.cpp
  * computes (llama-sampler.cpp), in float32. Undefined where `top` does not hold enough to tell.
  */
-export function truncate(top: TopLogits, config: SamplerConfig, settings: ResolvedSettings): Scored | undefined {
+export function truncate(top: TopLogits, config: SamplerConfig, settings: DrawSettings): Scored | undefined {
     if (topWanted(config, settings) === 0 || top.tokens.length < settings.topK) return undefined;
     const scored: Scored = Array.from(top.tokens, (token, i) => ({token, logit: top.logits[i] as number}));
-    const least = (scored.at(-1) as {logit: number}).logit;
+    const smallest = (scored.at(-1) as {logit: number}).logit;
     const penalty = repeatPenalty(config);
     if (penalty !== undefined) {
         for (const candidate of scored) penalise(candidate, penalty);
         scored.sort((a, b) => b.logit - a.logit || a.token - b.token);
     }
     const kept = scored.slice(0, settings.topK);
-    // Penalties only lower: what is not in `top` cannot rise above its least.
-    if ((kept.at(-1) as {logit: number}).logit < least) return undefined;
+    // Penalties only lower: no logit outside `top` can rise above the smallest in it.
+    if ((kept.at(-1) as {logit: number}).logit < smallest) return undefined;
     return aboveMinP(withinTopP(kept, settings.topP), settings.minP);
 }
 

@@ -1,107 +1,224 @@
-import type {Decision, Rider} from "../decide/decision.js";
-import type {TopLogits} from "../decide/top-logits.js";
-import type {Resident} from "../wave/waves.js";
+import {AsyncLocalStorage} from "node:async_hooks";
+import type {LlamaContextSequence} from "node-llama-cpp";
+import {MaraError} from "../../errors.js";
+import {fromNative} from "../../native.js";
+import type {PlacedToken} from "../backend/backend.js";
+import type {CandidateSource} from "../decide/candidates.js";
+import {Decision, type Draw} from "../decide/decision.js";
+import {type AlignerStats, type Counters, countToken} from "../decide/stats.js";
+import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
+import type {ResolvedSettings} from "../options.js";
+import {askGuides, tellGuides} from "../steer/guide.js";
+import type {Undecided} from "../wave/plan.js";
+import type {Waves} from "../wave/waves.js";
+import type {Ahead} from "./ahead.js";
+import type {Row} from "./row.js";
+import type {Turns} from "./turns.js";
 
-/** A row of logits that node-llama-cpp asked for. */
-export interface Row {
-    readonly sequence: number;
-    /** Position of the token that these logits lead to. */
-    readonly position: number;
-    /** The token evaluated at `position - 1`. */
-    readonly token: number;
-    /** Row in the last decode; undefined once another decode has overwritten it. */
-    index: number | undefined;
-    /** Whether the token's cell is out of order (`Decision.predecessor`). */
-    misplaced: boolean;
-    /** Its largest logits, if they came with the decode. */
-    best?: TopLogits | undefined;
+/** What a sequence is set to; kept by the aligner. */
+export interface SequenceState {
+    settings: ResolvedSettings;
+    stats: AlignerStats;
+    /** Undefined until node-llama-cpp has given the sequence out. */
+    sequence: LlamaContextSequence | undefined;
+    /** The sampler configuration that node-llama-cpp resolved last. */
+    config: SamplerConfig;
+    /** Stream of the "random" strategy. */
+    draw: Draw;
+    /** Thrown to whoever awaits the sequence's token: node-llama-cpp's batch loop would hang on a rejection. */
+    failure?: unknown;
+    /** The last token emitted and its position, to tell generated tokens from prompts. */
+    emitted?: {position: number; token: number};
 }
 
+/** What every step of a context works with. */
+export interface StepHost {
+    readonly counters: Counters;
+    readonly candidates: CandidateSource;
+    readonly waves: Waves;
+    readonly ahead: Ahead;
+    readonly turns: Turns;
+    stateOf(sequence: number): SequenceState;
+    isEndOfGeneration(token: number): boolean;
+    samplePlain(index: number, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample>;
+    onDecision(undecided: Undecided): void;
+}
+
+/** True within `controlledEvaluate`, which measures the model and is left alone. */
+export const measuring = new AsyncLocalStorage<true>();
+
+/** The token that node-llama-cpp reports as "could not sample"; the sequence's failure says why. */
+const noToken = -1;
+
 interface Waiting {
-    decision: Decision;
+    undecided: Undecided;
     resolve(): void;
     reject(error: unknown): void;
 }
 
 /**
- * Everything that node-llama-cpp samples from one of its batches. Reading logits and decoding candidates must not overlap,
- * so decisions wait until every row has been read, and are then settled together.
+ * Everything that node-llama-cpp samples from one of its batches. A row's candidates are drawn; the decisions of all rows are
+ * settled together, once no row is being read; each row's token is what its decision chose.
  */
-export class SamplingStep {
+export class Step {
     readonly rows: Row[] = [];
-    /** Tokens of this step whose logits are resident. */
-    residents: Resident[] = [];
-    readonly #settle: (decisions: readonly Decision[], riders: readonly Rider[]) => Promise<Resident[]>;
-    readonly #riders: Rider[] = [];
+    readonly #host: StepHost;
+    /** Tokens emitted without a decision; if others decide, they are decoded along. */
+    readonly #certain: PlacedToken[] = [];
     #waiting: Waiting[] = [];
-    #round: Promise<void> | undefined;
+    #settling: Promise<void> | undefined;
     #arrived = 0;
-    /** Rows that have been read, or are being read, and whose token is neither decided nor known yet. */
+    /** Rows that have been asked for and whose token is neither decided nor known yet. */
     readonly #choosing = new Set<Row>();
 
-    constructor(settle: (decisions: readonly Decision[], riders: readonly Rider[]) => Promise<Resident[]>) {
-        this.#settle = settle;
+    constructor(host: StepHost) {
+        this.#host = host;
     }
 
-    /** Counts a row as asked for, and runs `read` while no decode overwrites logits. Decisions wait until `decide` or `leave`. */
-    async read<T>(row: Row, read: () => Promise<T>): Promise<T> {
+    /** The token that the row leads to, in the form that `sampleToken` gives it in with these `details` (its arguments after the sampler). */
+    async sample(id: number, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample> {
+        const row = this.rows[id];
+        if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
+        const state = this.#host.stateOf(row.sequence);
+        // Where an unknown release cannot be told so (`_decodeTokens`), logits are what only `controlledEvaluate` asks for.
+        const isEvaluation = measuring.getStore() !== true && details.length < 3;
+        try {
+            if (!isEvaluation || !state.settings.enabled)
+                return await this.#samplePlain(row, sampler, details, state, isEvaluation);
+            return await this.#sampleAligned(row, sampler, details, state);
+        } catch (error) {
+            state.failure = fromNative(error);
+            return details.length > 0 ? [noToken] : noToken;
+        } finally {
+            this.#leave(row);
+        }
+    }
+
+    /** Another batch begins: what was not sampled will not be. */
+    end(): void {
+        for (const row of this.rows) row.free();
+    }
+
+    async #samplePlain(
+        row: Row,
+        sampler: AddonSampler,
+        details: unknown[],
+        state: SequenceState,
+        isEvaluation: boolean
+    ): Promise<number | DetailedSample> {
+        const sample = await this.#read(row, () =>
+            row.read((index) => this.#host.samplePlain(index, sampler, details))
+        );
+        const token = typeof sample === "number" ? sample : sample[0];
+        if (isEvaluation && token !== noToken) {
+            this.#host.candidates.note(sampler, state.config, token);
+            this.#emit(row, state, token, true);
+        }
+        return sample;
+    }
+
+    async #sampleAligned(
+        row: Row,
+        sampler: AddonSampler,
+        details: unknown[],
+        state: SequenceState
+    ): Promise<number | DetailedSample> {
+        const {settings, config} = state;
+        const {candidates: source, counters} = this.#host;
+        const start = performance.now();
+        const before = {...counters.total.time};
+        const {candidates, drawn} = await this.#read(row, async () => {
+            await this.#guide(row, state);
+            return await source.take(row, sampler, config, settings);
+        });
+        if (candidates.length === 0) return noToken;
+
+        const {sequence, position} = row;
+        const decision = new Decision(candidates, settings, state.draw);
+        const undecided = {sequence, position, decision, agent: settings.agent?._native};
+        const isDecided = candidates.length === 1;
+        if (!isDecided) await this.#decide(row, undecided);
+        const {token} = decision;
+        source.settle(sampler, config, drawn, token);
+        this.#emit(row, state, token, isDecided);
+        const {decode, kernel} = counters.total.time;
+        const rest = performance.now() - start - (decode - before.decode) - (kernel - before.kernel);
+        for (const stats of [counters.total, state.stats]) {
+            countToken(stats, candidates.length, isDecided ? undefined : decision);
+            stats.time.rest += Math.max(0, rest);
+        }
+        if (!isDecided) this.#host.onDecision(undecided);
+        return details.length === 0 ? token : detailed(decision, details);
+    }
+
+    async #guide(row: Row, {settings: {guides}, sequence}: SequenceState): Promise<void> {
+        if (guides.length === 0) return;
+        const at = {sequence: sequence as LlamaContextSequence, position: row.position, previous: asToken(row.token)};
+        if (await row.edit((logits) => askGuides(guides, logits, at))) return;
+        throw new MaraError("GUIDE_FAILED", "Guides need lanes: node-llama-cpp's stock calls do not change logits");
+    }
+
+    #emit({sequence, position}: Row, state: SequenceState, token: number, isCertain: boolean): void {
+        state.emitted = {position, token};
+        const at = {sequence: state.sequence as LlamaContextSequence, position};
+        tellGuides(state.settings.guides, (guide) => guide.emitted?.(asToken(token), at));
+        // An end-of-generation token is rarely evaluated, so it is not decoded along with the others.
+        if (isCertain && !this.#host.isEndOfGeneration(token)) this.#certain.push({sequence, position, token});
+    }
+
+    /** Counts a row as asked for, and runs `read` while no decode and no other row is in its way. Decisions wait until `#decide` or `#leave`. */
+    async #read<T>(row: Row, read: () => Promise<T>): Promise<T> {
         this.#arrived++;
-        while (this.#round !== undefined) await this.#round;
+        while (this.#settling !== undefined) await this.#settling;
         this.#choosing.add(row);
-        return await read();
+        try {
+            return await this.#host.turns.run(read);
+        } finally {
+            row.free();
+        }
     }
 
     /** The row needs no decision, or no more. */
-    leave(row: Row): void {
-        if (this.#choosing.delete(row)) this.#startWhenReady();
-    }
-
-    /** Adds a token that was emitted without a decision; if others decide, it is decoded with them. */
-    ride(rider: Rider): void {
-        this.#riders.push(rider);
+    #leave(row: Row): void {
+        if (this.#choosing.delete(row)) this.#settleWhenReady();
     }
 
     /** Resolves when the row's decision has been settled, together with the others of this step. */
-    decide(row: Row, decision: Decision): Promise<void> {
+    #decide(row: Row, undecided: Undecided): Promise<void> {
         this.#choosing.delete(row);
         return new Promise((resolve, reject) => {
-            this.#waiting.push({decision, resolve, reject});
-            this.#startWhenReady();
+            this.#waiting.push({undecided, resolve, reject});
+            this.#settleWhenReady();
         });
     }
 
-    #startWhenReady(): void {
-        if (this.#waiting.length === 0 || this.#choosing.size > 0 || this.#round !== undefined) return;
+    #settleWhenReady(): void {
+        if (!this.#isReady) return;
         if (this.#arrived >= this.rows.length) {
-            this.#start();
+            this.#settle();
             return;
         }
         // A row may never be asked for (an aborted evaluation): whoever comes at all comes within this turn of the event loop.
         const arrived = this.#arrived;
         setImmediate(() => {
-            if (
-                this.#waiting.length > 0 &&
-                this.#choosing.size === 0 &&
-                this.#round === undefined &&
-                arrived === this.#arrived
-            )
-                this.#start();
+            if (this.#isReady && arrived === this.#arrived) this.#settle();
         });
     }
 
-    #start(): void {
+    get #isReady(): boolean {
+        return this.#waiting.length > 0 && this.#choosing.size === 0 && this.#settling === undefined;
+    }
+
+    #settle(): void {
+        const {waves, ahead} = this.#host;
         const waiting = this.#waiting;
         this.#waiting = [];
-        const riders = [...this.residents, ...this.#riders.splice(0)];
-        this.residents = [];
-        for (const row of this.rows) row.index = undefined;
-        this.#round = this.#settle(
-            waiting.map(({decision}) => decision),
-            riders
-        )
+        const undecided = waiting.map((one) => one.undecided);
+        this.#settling = waves
+            .settle(undecided, this.#certain.splice(0))
             .then(
-                (residents) => {
-                    this.residents = residents;
+                (tokens) => {
+                    for (const token of tokens) ahead.add(token);
                     for (const {resolve} of waiting) resolve();
                 },
                 (error) => {
@@ -109,8 +226,16 @@ export class SamplingStep {
                 }
             )
             .finally(() => {
-                this.#round = undefined;
-                this.#startWhenReady();
+                this.#settling = undefined;
+                this.#settleWhenReady();
             });
     }
+}
+
+/** What `sampleToken` resolves with when probabilities or a confidence are asked for. */
+function detailed({candidates, chosen, token}: Decision, [probabilities, confidence]: unknown[]): DetailedSample {
+    const sample: DetailedSample = [token];
+    if (probabilities === true) sample[1] = candidates.flatMap((other) => [other.token, other.probability]);
+    if (confidence === true) sample[2] = (candidates[chosen as number] as {probability: number}).probability;
+    return sample;
 }

@@ -1,58 +1,59 @@
-import type {Backend, WaveToken} from "../backend/backend.js";
-import type {Decision, Rider} from "../decide/decision.js";
+import type {NativeAgent} from "../../native.js";
+import type {Backend, PlacedToken, WaveToken} from "../backend/backend.js";
+import type {Decision} from "../decide/decision.js";
 import type {WaveScheduler} from "./scheduler.js";
+
+/** A decision to be settled, and where its token goes. */
+export interface Undecided {
+    readonly sequence: number;
+    readonly position: number;
+    readonly decision: Decision;
+    /** Judges its candidates in the decode thread; undefined: whoever settles it does, from the states. */
+    readonly agent: NativeAgent | undefined;
+}
 
 /** One decision's part of a wave. */
 export interface Share {
-    readonly decision: Decision;
+    readonly undecided: Undecided;
     /** Ranks judged in this wave, in evaluation order. */
     readonly ranks: readonly number[];
+    /** As many tokens, and the fallback where it is decoded along; the first stands in the sequence itself, the others in lanes. */
     readonly tokens: readonly WaveToken[];
-    /** Index in `tokens` of the first judged one. */
-    readonly judgedFrom: number;
 }
 
 /**
  * What the next wave holds for each open decision. Each gets one place in its own sequence; the scheduler deals the lanes.
- * `riders` places of the batch are taken. `narrow`: one candidate per decision, for a cache that has no room for more.
+ * `taken` places of the batch go to other tokens. `narrow`: one candidate per decision, for a cache that has no room for more.
  */
 export function planWave(
-    open: readonly Decision[],
-    riders: number,
+    open: readonly Undecided[],
+    taken: number,
     {backend, scheduler}: {backend: Backend; scheduler: WaveScheduler},
     narrow: boolean
 ): Share[] {
-    const room = Math.max(1, backend.batchSize - riders);
-    const included = open.slice(0, backend.judgesBatches ? room : 1);
-    const leaders = included.filter(({waves, predecessor}) => waves === 0 && predecessor !== undefined);
-    const leaderFits = leaders.length <= room - included.length;
-    const places = leaderFits ? room - leaders.length : room;
+    const places = Math.max(1, backend.waveSize - taken);
+    const included = open.slice(0, backend.judgesBatches ? places : 1);
     const lanes = narrow ? 0 : Math.min(backend.lanes, places - included.length);
-    const counts = scheduler.plan(included, {riders, places, lanes});
+    const counts = scheduler.plan(
+        included.map(({decision}) => decision),
+        {taken, places, lanes}
+    );
     let spare = lanes - counts.reduce((sum, count) => sum + count - 1, 0);
     let lane = 0;
-    return included.map((decision, i) => {
-        const {sequence, position, agent, candidates, fallbackRank, top, settings} = decision;
+    return included.map((undecided, i) => {
+        const {sequence, position, agent, decision} = undecided;
         const ranks = decision.upcoming(counts[i] as number);
-        const place = {sequence, position, top};
+        const placed = (rank: number): PlacedToken => ({sequence, position, token: decision.tokenAt(rank)});
         const tokens: WaveToken[] = ranks.map((rank, at) => ({
-            ...place,
-            agent,
-            threshold: settings.threshold,
-            token: tokenOf(candidates, rank),
+            ...placed(rank),
+            ...(agent && {agent}),
             ...(at > 0 && {lane: lane++})
         }));
-        // In a decision's last wave the fallback rides along, so that rejecting everything costs no further decode.
-        if (ranks.length === decision.remaining && spare > 0 && !ranks.includes(fallbackRank)) {
-            tokens.push({...place, token: tokenOf(candidates, fallbackRank), lane: lane++});
+        // A decision's last wave decodes the fallback along, so that rejecting everything costs no further decode.
+        if (ranks.length === decision.remaining && spare > 0 && !ranks.includes(decision.fallbackRank)) {
+            tokens.push({...placed(decision.fallbackRank), lane: lane++});
             spare--;
         }
-        const leads = leaderFits && leaders.includes(decision);
-        if (leads) tokens.unshift({...(decision.predecessor as Rider), shared: true});
-        return {decision, ranks, tokens, judgedFrom: leads ? 1 : 0};
+        return {undecided, ranks, tokens};
     });
-}
-
-function tokenOf(candidates: Decision["candidates"], rank: number): number {
-    return (candidates[rank] as {token: number}).token;
 }

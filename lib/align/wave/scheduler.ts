@@ -3,8 +3,8 @@ import {AcceptanceRates} from "./acceptance-rates.js";
 import {DecodeCosts} from "./decode-costs.js";
 
 export interface WaveLimits {
-    /** Places of the batch that are taken by sequences already settled. */
-    readonly riders: number;
+    /** Places of the batch that go to tokens without a decision. */
+    readonly taken: number;
     /** Places of the batch left for candidates; at least one per decision. */
     readonly places: number;
     /** Candidates beyond the first of each decision. */
@@ -68,7 +68,7 @@ export class LearnedWaves implements WaveScheduler {
      * Exact for one decision: with V(i) the expected time when i candidates were rejected,
      * V(i) = min over k of cost(k) + P(none of the k is accepted) · V(i + k), and V(n) = 0.
      */
-    #bestForOne(decision: Decision, {riders, lanes, places}: WaveLimits): number {
+    #bestForOne(decision: Decision, {taken, lanes, places}: WaveLimits): number {
         const first = decision.tried;
         const count = decision.remaining;
         const most = Math.min(count, lanes + 1, places);
@@ -79,7 +79,7 @@ export class LearnedWaves implements WaveScheduler {
             let rejected = 1;
             for (let size = 1; size <= Math.min(most, count - at); size++) {
                 rejected *= 1 - this.#rates.at(first + at + size - 1);
-                const time = this.#costs.of(riders + size) + rejected * (value[at + size] as number);
+                const time = this.#costs.of(taken + size) + rejected * (value[at + size] as number);
                 if (time >= least) continue;
                 least = time;
                 best = size;
@@ -95,10 +95,10 @@ export class LearnedWaves implements WaveScheduler {
      * one, in which all take part.
      */
     #bestTogether(open: readonly Decision[], limits: WaveLimits): number[] {
-        const {riders, places, lanes} = limits;
+        const {taken, places, lanes} = limits;
         const spare = Math.min(lanes, places - open.length);
         const chances = open.map((decision) => this.#unsettled(decision, spare + 1));
-        const another = this.#costs.of(riders + open.length + 1);
+        const another = this.#costs.of(taken + open.length + 1);
         let best = open.map(() => 1);
         let least = Number.POSITIVE_INFINITY;
         for (const level of new Set(chances.flat())) {
@@ -109,7 +109,7 @@ export class LearnedWaves implements WaveScheduler {
             const tokens = counts.reduce((sum, count) => sum + count, 0);
             if (counts.includes(0) || tokens - open.length > spare) continue;
             const settled = counts.reduce((product, count, i) => product * (1 - (chances[i]?.[count - 1] ?? 0)), 1);
-            const time = this.#costs.of(riders + tokens) + (1 - settled) * another;
+            const time = this.#costs.of(taken + tokens) + (1 - settled) * another;
             if (time < least) [best, least] = [counts, time];
         }
         return best;

@@ -1,112 +1,134 @@
-import {type Backend, decodeError, type WaveOutcome, type WaveToken} from "../backend/backend.js";
-import type {Decision, Rider} from "../decide/decision.js";
-import type {TopLogits} from "../decide/top-logits.js";
-import {planWave, type Share} from "./plan.js";
+import {type Backend, decodeError, type HeldRow, type PlacedToken, type WaveOutcome} from "../backend/backend.js";
+import type {Counters} from "../decide/stats.js";
+import {planWave, type Share, type Undecided} from "./plan.js";
 import type {WaveScheduler} from "./scheduler.js";
 
-/** A decided token whose cell is in the cache and whose logits are at `row` of the last decode. */
-export interface Resident extends Rider {
-    readonly row: number;
-    /** Its cell was decoded in a lane and stands behind cells that are free by now. */
-    readonly misplaced?: boolean;
-    /** The largest logits of the row, where the backend had them at hand. */
-    readonly best?: TopLogits | undefined;
+/** A decided token whose forward pass has been run: its cell is in the cache, and its logits are held. */
+export interface AheadToken extends PlacedToken {
+    readonly row: HeldRow;
 }
 
-export interface RoundHost {
-    readonly backend: Backend;
-    readonly scheduler: WaveScheduler;
+/** Judges candidates whose decision names no native agent: accept probabilities of `ranks`, from their states, [ranks][width]. */
+export type JudgeStates = (
+    undecided: Undecided,
+    ranks: readonly number[],
+    states: Float32Array
+) => Promise<ArrayLike<number>>;
+
+export interface WavesOptions {
+    backend: Backend;
+    scheduler: WaveScheduler;
+    counters: Counters;
     /** Runs one decode with the threads that node-llama-cpp grants it. */
     withThreads<T>(run: (threads: number) => Promise<T>): Promise<T>;
-    /** Told of every wave, with the sequences that took part. */
-    onWave(outcome: WaveOutcome, sequences: ReadonlySet<number>): void;
+    judgeStates: JudgeStates;
 }
 
 /**
- * Settles several decisions together, wave by wave. Sequences that are settled ride along in every later wave, so that in
- * the end the logits of each are resident (DESIGN §2, invariant 3); `riders` are settled from the start. On failure the cache
- * is as if no decision had begun, and the error is thrown.
+ * Settles decisions together, wave by wave: each wave is one batch of candidates, and only what is undecided takes part in the
+ * next. A chosen token's cell becomes its sequence's, and its row is held, so that nothing settled is decoded again.
  */
-export async function runRound(
-    host: RoundHost,
-    decisions: readonly Decision[],
-    riders: readonly Rider[]
-): Promise<Resident[]> {
-    const {backend, scheduler} = host;
-    const settled: Rider[] = [...riders];
-    const open = new Set(decisions);
-    let residents: Resident[] = [];
-    let narrow = false;
-    const everyone = [...decisions, ...riders];
-    try {
-        while (open.size > 0) {
-            const shares = planWave([...open], settled.length, host, narrow);
-            const tokens: WaveToken[] = [...settled, ...shares.flatMap((share) => share.tokens)];
-            // What stands at a rider's position is its own cell from the wave before: it is decoded anew.
-            for (const rider of settled) backend.takeBack(rider.sequence, rider.position);
-            for (const {judgedFrom, tokens} of shares)
-                for (const {sequence, position} of tokens.slice(0, judgedFrom)) backend.takeBack(sequence, position);
-            const outcome = await host.withThreads((threads) => backend.wave(tokens, threads));
-            if (!outcome.fits) {
-                if (narrow) throw decodeError(1);
-                narrow = true;
+export class Waves {
+    readonly #options: WavesOptions;
+
+    constructor(options: WavesOptions) {
+        this.#options = options;
+    }
+
+    /**
+     * Gives the decided tokens that were decoded. `certain` are tokens that need no decision; the first wave decodes them along.
+     * On failure the cache is as if no decision had begun, and the error is thrown.
+     */
+    async settle(undecided: readonly Undecided[], certain: readonly PlacedToken[]): Promise<AheadToken[]> {
+        const {backend, scheduler, counters, withThreads} = this.#options;
+        const open = new Set(undecided);
+        const ahead: AheadToken[] = [];
+        let along = certain;
+        let narrow = false;
+        try {
+            while (open.size > 0) {
+                const shares = planWave([...open], along.length, this.#options, narrow);
+                // First what stands in the sequences themselves: what is given up stands last then, and is freed.
+                const tokens = [
+                    ...along,
+                    ...shares.map(({tokens: [first]}) => first as PlacedToken),
+                    ...shares.flatMap((share) => share.tokens.slice(1))
+                ];
+                const outcome = await withThreads((threads) => backend.wave(tokens, threads));
+                if (!outcome.fits) {
+                    if (narrow) throw decodeError(1);
+                    narrow = true;
+                    continue;
+                }
+                scheduler.observeWave(tokens.length, outcome.decodeMs + outcome.kernelMs);
+                counters.countDecode(outcome, new Set(tokens.map(({sequence}) => sequence)), true);
+                ahead.push(...along.map((token, i) => ({...token, row: backend.hold(i, token)})));
+                const indexes = indexesOf(shares, along.length);
+                await this.#enterVerdicts(shares, indexes, outcome);
+                ahead.push(...this.#keepChosen(shares, indexes));
+                for (const {undecided} of shares) {
+                    if (undecided.decision.chosen === undefined) continue;
+                    open.delete(undecided);
+                    scheduler.observeDecision(undecided.decision);
+                }
+                along = [];
+            }
+            return ahead;
+        } catch (error) {
+            for (const {row} of ahead) row.free();
+            backend.release();
+            for (const {sequence, position} of [...undecided, ...certain]) backend.remove(sequence, position);
+            throw error;
+        }
+    }
+
+    async #enterVerdicts(shares: readonly Share[], indexes: readonly number[][], outcome: WaveOutcome): Promise<void> {
+        const {backend, judgeStates} = this.#options;
+        const ownJudges = shares.some(({undecided}) => undecided.agent === undefined);
+        const states = ownJudges ? backend.states(outcome.probabilities.length) : undefined;
+        const width = states && states.length / (backend.judgesBatches ? outcome.probabilities.length : 1);
+        for (const [i, {undecided, ranks}] of shares.entries()) {
+            const own = (indexes[i] as number[]).slice(0, ranks.length);
+            if (undecided.agent !== undefined || states === undefined || width === undefined) {
+                undecided.decision.enter(own.map((index) => outcome.probabilities[index] as number));
                 continue;
             }
-            scheduler.observeWave(tokens.length, outcome.decodeMs + outcome.kernelMs);
-            host.onWave(outcome, new Set(tokens.map(({sequence}) => sequence)));
-            residents = settled.map((rider, row) => ({...rider, row, best: outcome.tops?.[row]}));
-            let row = settled.length;
-            for (const share of shares) {
-                const resident = enterVerdicts(backend, share, outcome, row);
-                row += share.tokens.length;
-                if (resident) residents.push(resident);
-                if (share.decision.chosen === undefined) continue;
-                open.delete(share.decision);
-                scheduler.observeDecision(share.decision);
-                settled.push(chosenOf(share.decision));
+            const judged = new Float32Array(ranks.length * width);
+            for (const [at, index] of own.entries()) {
+                const from = backend.judgesBatches ? index * width : 0;
+                judged.set(states.subarray(from, from + width), at * width);
             }
-            backend.release();
+            undecided.decision.enter(await judgeStates(undecided, ranks, judged));
         }
-        return residents;
-    } catch (error) {
-        for (const {sequence, position} of everyone) backend.takeBack(sequence, position);
+    }
+
+    /** Makes the chosen tokens' cells their sequences' own, and gives up the others. */
+    #keepChosen(shares: readonly Share[], indexes: readonly number[][]): AheadToken[] {
+        const {backend} = this.#options;
+        const ahead: AheadToken[] = [];
+        const without: Share[] = [];
+        for (const [i, share] of shares.entries()) {
+            const {sequence, position, decision} = share.undecided;
+            const chosen = decision.chosen === undefined ? undefined : decision.token;
+            const at = share.tokens.findIndex(({token}) => token === chosen);
+            if (at < 0) {
+                without.push(share);
+                continue;
+            }
+            const token = {sequence, position, token: chosen as number};
+            const row = backend.hold(indexes[i]?.[at] as number, token);
+            const {lane} = share.tokens[at] as Share["tokens"][number];
+            if (lane !== undefined) backend.adopt(sequence, position, lane);
+            ahead.push({...token, row});
+        }
         backend.release();
-        await restore(
-            backend,
-            decisions.flatMap(({predecessor}) => predecessor ?? [])
-        );
-        throw error;
+        for (const {undecided} of without.reverse()) backend.remove(undecided.sequence, undecided.position);
+        return ahead;
     }
 }
 
-/** Enters a share's verdicts; the chosen token's cell, if this wave decoded it, becomes the sequence's own. */
-function enterVerdicts(
-    backend: Backend,
-    {decision, tokens, ranks, judgedFrom}: Share,
-    {probabilities, tops}: WaveOutcome,
-    firstRow: number
-): Resident | undefined {
-    decision.enter(ranks.map((_, i) => probabilities[firstRow + judgedFrom + i] as number));
-    const {sequence, position, chosen} = decision;
-    const isChosen = (token: WaveToken) => token.position === position && token.token === chosenOf(decision).token;
-    const index = chosen === undefined ? -1 : tokens.findIndex(isChosen);
-    const lane = tokens[index]?.lane;
-    if (index < 0) backend.takeBack(sequence, position);
-    else if (lane !== undefined) backend.adopt(sequence, position, lane);
-    if (index < 0) return undefined;
-    const row = firstRow + index;
-    return {...chosenOf(decision), row, misplaced: lane !== undefined, best: tops?.[row]};
-}
-
-/** Decodes tokens that were taken back to be decoded anew, after the decode that was to do so has failed. */
-export async function restore(backend: Backend, riders: readonly Rider[]): Promise<void> {
-    if (riders.length === 0) return;
-    for (const {sequence, position} of riders) backend.takeBack(sequence, position);
-    // When this fails too, llama.cpp is beyond repair; the first error tells more.
-    await backend.decode(riders.map((rider) => ({...rider, output: true}))).catch(() => {});
-}
-
-function chosenOf({sequence, position, candidates, chosen, top}: Decision): Rider {
-    const {token} = candidates[chosen as number] as {token: number};
-    return {sequence, position, token, top};
+/** Where each share's tokens stand in the batch, behind `before` others: first the first of each, then the rest. */
+function indexesOf(shares: readonly Share[], before: number): number[][] {
+    let next = before + shares.length;
+    return shares.map(({tokens}, i) => tokens.map((_, at) => (at === 0 ? before + i : next++)));
 }

@@ -1,23 +1,20 @@
 import type {Candidate} from "../../align/decide/candidates.js";
+import type {Decision} from "../../align/decide/decision.js";
 import type {Mode} from "../../align/options.js";
 import type {NativeAgent} from "../../native.js";
-import type {Exploration} from "./exploration.js";
 
 /** One text in the cache. */
 export interface Strand {
     readonly sequence: number;
     /** The prompt and what was emitted since. */
     readonly tokens: number[];
-    /** The last token's cell was given up: it stood behind others that are free by now (docs/training.md). It is decoded anew. */
-    stale: boolean;
 }
 
 /** The next token of a strand. */
 export interface Step {
     readonly strand: Strand;
-    /** Most probable first. With one nothing is judged. */
-    readonly candidates: readonly Candidate[];
-    readonly exploration: Exploration;
+    /** With one candidate nothing is judged. */
+    readonly decision: Decision;
     /** Whether the text goes on after this token, so that the next candidates are wanted. */
     goesOn(token: number): boolean;
 }

@@ -1,8 +1,8 @@
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {createContext} from "../../align/aligned-context.js";
-import type {Backend} from "../../align/backend/backend.js";
+import type {Backend, HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import {type Candidate, CandidateSource} from "../../align/decide/candidates.js";
-import type {TopLogits} from "../../align/decide/top-logits.js";
+import {Row} from "../../align/hook/row.js";
 import {
     type AddonSampler,
     contextInternals,
@@ -20,8 +20,7 @@ export class RolloutHost {
     readonly #settings: ResolvedSettings;
     readonly #stock: ReturnType<typeof stockContext>;
     readonly #source: CandidateSource;
-    /** One per row that is read at the same time. */
-    readonly #samplers: AddonSampler[] = [];
+    readonly #sampler: AddonSampler;
 
     private constructor(context: LlamaContext, backend: Backend, settings: ResolvedSettings) {
         this.context = context;
@@ -29,11 +28,13 @@ export class RolloutHost {
         this.#settings = settings;
         this.#stock = stockContext(context);
         this.#source = new CandidateSource(context, this.#stock);
+        const {_bindings} = llamaInternals(context.model.llama);
+        this.#sampler = new _bindings.AddonSampler(modelInternals(context.model)._model);
         // However the context comes to be disposed, the decode thread ends first.
         const native = contextInternals(context)._ctx;
         const dispose = () => {
             backend.close();
-            for (const sampler of this.#samplers.splice(0)) sampler.dispose();
+            this.#sampler.dispose();
             return this.#stock.dispose();
         };
         Object.defineProperty(native, "dispose", {value: dispose, configurable: true});
@@ -49,22 +50,14 @@ export class RolloutHost {
         return new RolloutHost(context, backend, settings);
     }
 
-    /** How many of a row's largest logits spare reading it. */
-    get top(): number {
-        return this.#settings.topK;
-    }
-
-    /** Candidates for the tokens that these rows of the last decode lead to, most probable first. */
-    async read(rows: readonly {row: number; best: TopLogits | undefined}[]): Promise<Candidate[][]> {
-        const {_bindings} = llamaInternals(this.context.model.llama);
-        const {_model} = modelInternals(this.context.model);
-        while (this.#samplers.length < rows.length) this.#samplers.push(new _bindings.AddonSampler(_model));
-        return await Promise.all(
-            rows.map(async ({row, best}, i) => {
-                const sampler = this.#samplers[i] as AddonSampler;
-                return (await this.#source.take(row, sampler, {}, this.#settings, best)).candidates;
-            })
-        );
+    /** Candidates for what a row leads to, which follows `token`, most probable first. The row is free afterwards. */
+    async read(held: HeldRow, token: PlacedToken): Promise<Candidate[]> {
+        const row = new Row(token, held);
+        try {
+            return (await this.#source.take(row, this.#sampler, {}, this.#settings)).candidates;
+        } finally {
+            row.free();
+        }
     }
 
     withThreads<T>(run: (threads: number) => Promise<T>): Promise<T> {

@@ -1,11 +1,12 @@
 /** The loop of a run: responses take turns in batches, and the next prompt takes the place of one that is finished. */
 import type {LlamaModel, Token} from "node-llama-cpp";
 import type {MaraAgent} from "../../agent/agent.js";
+import type {Candidate} from "../../align/decide/candidates.js";
 import {stopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
+import {uniformStream} from "../../random.js";
 import {Episode, type Trajectory} from "../trajectory.js";
 import type {RolloutEngine, Step, Strand} from "./engine.js";
-import {uniformStream} from "./exploration.js";
 
 /** Of every response of these rollouts. */
 export interface ResponseLimits {
@@ -81,7 +82,7 @@ class Running {
     readonly #strand: Strand;
     step: Step;
 
-    constructor(index: number, episode: Episode, strand: Strand, candidates: Step["candidates"]) {
+    constructor(index: number, episode: Episode, strand: Strand, candidates: readonly Candidate[]) {
         this.index = index;
         this.#episode = episode;
         this.#strand = strand;
@@ -90,16 +91,15 @@ class Running {
 
     /** The trajectory, if it is complete. */
     enter(outcome: Awaited<ReturnType<RolloutEngine["step"]>>[number]): Trajectory | undefined {
-        this.#episode.enter(this.step.candidates, this.step.exploration, outcome);
+        this.#episode.enter(this.step.decision, outcome);
         if (outcome.next !== undefined) this.step = this.#stepWith(outcome.next);
         return this.#episode.trajectory;
     }
 
-    #stepWith(candidates: Step["candidates"]): Step {
+    #stepWith(candidates: readonly Candidate[]): Step {
         return {
             strand: this.#strand,
-            candidates,
-            exploration: this.#episode.explore(candidates),
+            decision: this.#episode.explore(candidates),
             goesOn: (token) => this.#episode.goesOn(token)
         };
     }

@@ -1,3 +1,4 @@
+import type {HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
@@ -26,16 +27,16 @@ export class SerialEngine implements RolloutEngine {
     }
 
     async begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}> {
-        const strand: Strand = {sequence: this.#free.shift() as number, tokens: [...tokens], stale: false};
+        const strand: Strand = {sequence: this.#free.shift() as number, tokens: [...tokens]};
         const {backend} = this.#host;
         const entries = tokens.map((token, position) => ({sequence: strand.sequence, position, token}));
-        let row = 0;
+        let row: HeldRow | undefined;
         for (const part of evenParts(entries, this.#batch)) {
-            row = part.length - 1;
-            const batch = part.map((entry, i) => ({...entry, output: i === row}));
-            await this.#host.withThreads(() => backend.decode(batch));
+            const batch = part.map((entry, i) => ({...entry, output: i === part.length - 1}));
+            const {rows} = await this.#host.withThreads(() => backend.decode(batch));
+            row = rows.at(-1);
         }
-        const [candidates = []] = await this.#host.read([{row, best: undefined}]);
+        const candidates = await this.#host.read(row as HeldRow, entries.at(-1) as PlacedToken);
         return {strand, candidates};
     }
 
@@ -45,28 +46,31 @@ export class SerialEngine implements RolloutEngine {
         return outcomes;
     }
 
-    async #stepOne({strand, candidates, exploration, goesOn}: Step, agent: NativeAgent): Promise<StepOutcome> {
+    async #stepOne({strand, decision, goesOn}: Step, agent: NativeAgent): Promise<StepOutcome> {
+        const {candidates} = decision;
         const probabilities: number[] = [];
         const states: Float32Array[] = [];
         let next: Candidate[] | undefined;
         let inPlace: number | undefined;
         const decode = async (rank: number, judge: boolean) => {
-            const {token} = candidates[rank] as Candidate;
-            if (inPlace !== undefined) this.#host.backend.takeBack(strand.sequence, strand.tokens.length);
+            const token = decision.tokenAt(rank);
+            if (inPlace !== undefined) this.#host.backend.remove(strand.sequence, strand.tokens.length);
             inPlace = rank;
             const probability = await this.#decode(strand, token, judge ? agent : undefined);
             if (judge) {
                 probabilities.push(probability);
                 states.push(this.#host.backend.states(1));
-                exploration.enter(probability);
+                decision.enter([probability]);
             }
             // The logits are this candidate's until the next decode.
-            if (next === undefined && exploration.chosen === rank && goesOn(token))
-                [next] = await this.#host.read([{row: 0, best: undefined}]);
+            if (next === undefined && decision.chosen === rank && goesOn(token)) {
+                const placed = {sequence: strand.sequence, position: strand.tokens.length, token};
+                next = await this.#host.read(this.#host.backend.hold(0, placed), placed);
+            }
         };
         if (candidates.length > 1) for (let rank = 0; rank < candidates.length; rank++) await decode(rank, true);
-        const chosen = exploration.chosen as number;
-        const {token} = candidates[chosen] as Candidate;
+        const chosen = decision.chosen as number;
+        const {token} = decision;
         if (inPlace !== chosen && goesOn(token)) await decode(chosen, false);
         strand.tokens.push(token);
         return {probabilities: Float32Array.from(probabilities), states: concatenate(states), next};
@@ -94,13 +98,13 @@ export class SerialEngine implements RolloutEngine {
     }
 
     end({sequence}: Strand): void {
-        this.#host.backend.takeBack(sequence, 0);
+        this.#host.backend.remove(sequence, 0);
         this.#free.push(sequence);
     }
 
     clear(): void {
         this.#free.splice(0, this.#free.length, ...this.#allSequences());
-        for (const sequence of this.#free) this.#host.backend.takeBack(sequence, 0);
+        for (const sequence of this.#free) this.#host.backend.remove(sequence, 0);
     }
 
     #allSequences(): number[] {

@@ -1,0 +1,35 @@
+import type {BatchToken} from "./backend.js";
+
+/** llama.cpp's attention on CPUs computes batches from this size on in tiles (ggml-cpu: GGML_FA_TILE_Q), which rounds otherwise. */
+export const tiledFrom = 64;
+
+/**
+ * Splits a batch so that a token is computed as it would be if its sequence were alone: a sequence with that many tokens gets a
+ * batch of its own, and the others share batches of fewer. Gives indexes into `tokens`, each sequence's in their order.
+ */
+export function independentBatches(tokens: readonly BatchToken[]): number[][] {
+    const indexes = [...tokens.keys()];
+    if (tokens.length < tiledFrom) return [indexes];
+    const bySequence = new Map<number, number[]>();
+    for (const index of indexes) {
+        const {sequence} = tokens[index] as BatchToken;
+        const own = bySequence.get(sequence);
+        if (own === undefined) bySequence.set(sequence, [index]);
+        else own.push(index);
+    }
+    const batches: number[][] = [];
+    let together: number[] = [];
+    for (const own of bySequence.values()) {
+        if (own.length >= tiledFrom) {
+            batches.push(own);
+            continue;
+        }
+        if (together.length + own.length >= tiledFrom) {
+            batches.push(together);
+            together = [];
+        }
+        together.push(...own);
+    }
+    if (together.length > 0) batches.push(together);
+    return batches;
+}

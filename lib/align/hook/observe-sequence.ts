@@ -1,0 +1,62 @@
+import type {LlamaContextSequence} from "node-llama-cpp";
+import {type SamplerConfig, sequenceInternals} from "../node-llama-cpp/internals.js";
+import {measuring} from "./step.js";
+
+/** What is kept of a sequence while it lives. */
+export interface ObservedSequence {
+    config: SamplerConfig;
+    failure?: unknown;
+}
+
+/** Learns the sampler configuration of each step, and hands a failed decision to whoever awaits the token. */
+export function observeSequence(sequence: LlamaContextSequence, stateOf: (id: number) => ObservedSequence): void {
+    const internals = sequenceInternals(sequence);
+    const id = internals._sequenceId;
+    const resolve = internals._resolveSamplerConfig;
+    internals._resolveSamplerConfig = (options) => {
+        const config = resolve.call(sequence, options);
+        stateOf(id).config = config;
+        return config;
+    };
+    const measure = internals.controlledEvaluate;
+    internals.controlledEvaluate = async (...args) => await measuring.run(true, () => measure.apply(sequence, args));
+    const decode = internals._decodeTokens;
+    internals._decodeTokens = async (...args) => {
+        // What an evaluation that was broken off left behind is nobody's any more.
+        delete stateOf(id).failure;
+        if (decode.length === decodeParameters) {
+            if (measuring.getStore() === true) args[mapperAt] = asMeasuring(args[mapperAt] as RowMapper);
+            if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
+        }
+        const result = await decode.apply(sequence, args);
+        const state = stateOf(id);
+        const {failure} = state;
+        if (failure === undefined) return result;
+        delete state.failure;
+        throw failure;
+    };
+}
+
+type RowMapper = (...args: unknown[]) => unknown;
+type AfterBatch = ((length: number) => unknown) | undefined;
+/** Parameters of `_decodeTokens`, the last two of which are `logitDataMapper` and `afterBatchAction`. */
+const decodeParameters = 7;
+const mapperAt = decodeParameters - 2;
+const afterBatchAt = decodeParameters - 1;
+
+/** `controlledEvaluate` samples in node-llama-cpp's batch loop, which is nobody's asynchronous context. */
+function asMeasuring(mapper: RowMapper): RowMapper {
+    return (...args) => measuring.run(true, () => mapper(...args));
+}
+
+/**
+ * node-llama-cpp starts its next batch with whoever waits when the last one ends, before those whose tokens it has just handed
+ * out can ask again; sequences once apart would stay apart, and each would be decoded in a batch of its own. So the end of a
+ * batch, which waits for this action, is put off to the next turn of the event loop.
+ */
+function gathering(action: AfterBatch): AfterBatch {
+    return async (length) => {
+        await action?.(length);
+        await new Promise((resolve) => setImmediate(resolve));
+    };
+}

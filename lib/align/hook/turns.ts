@@ -1,0 +1,10 @@
+/** One after the other: rows are sampled from in the same place of llama.cpp's buffer. */
+export class Turns {
+    #last: Promise<unknown> = Promise.resolve();
+
+    run<T>(work: () => Promise<T>): Promise<T> {
+        const turn = this.#last.then(work);
+        this.#last = turn.catch(() => {});
+        return turn;
+    }
+}

@@ -1,0 +1,60 @@
+import type {LlamaContextSequence, Token} from "node-llama-cpp";
+import {MaraError, reasonOf} from "../../errors.js";
+
+/** Where a row of logits stands. */
+export interface GuidedRow {
+    readonly sequence: LlamaContextSequence;
+    /** Index in the context of the token that the logits lead to. */
+    readonly position: number;
+    /** The token before it. */
+    readonly previous: Token;
+}
+
+/**
+ * What changes the logits of a step before candidates are drawn from them: a bias, another model's knowledge. It is told
+ * what becomes of the text, so that it can keep a state of its own. Needs lanes; several are asked in order.
+ *
+ * @example
+ * // Never says the same token twice in a row.
+ * const guide: Guide = {
+ *     guide(logits, {previous}) {
+ *         logits[previous] = Number.NEGATIVE_INFINITY;
+ *     }
+ * };
+ * const {context} = await createAlignedContext(model, {agent, guides: [guide]});
+ */
+export interface Guide {
+    /**
+     * Changes `logits`, one per token of the vocabulary, in place; before penalties, grammar and truncation. What it throws, and
+     * NaN among the logits, ends that generation with GUIDE_FAILED; the context goes on.
+     */
+    guide(logits: Float32Array, row: GuidedRow): void | Promise<void>;
+    /** A token was chosen for this position. */
+    emitted?(token: Token, at: {sequence: LlamaContextSequence; position: number}): void;
+    /** The sequence's tokens at positions from `start` to before `end` (undefined: to the last) have left the context. */
+    takenBack?(range: {sequence: LlamaContextSequence; start: number; end: number | undefined}): void;
+}
+
+/** Lets every guide change the logits. @throws MaraError GUIDE_FAILED */
+export async function askGuides(guides: readonly Guide[], logits: Float32Array, row: GuidedRow): Promise<void> {
+    for (const guide of guides) {
+        try {
+            await guide.guide(logits, row);
+        } catch (error) {
+            throw new MaraError("GUIDE_FAILED", `A guide threw: ${reasonOf(error)}`, {cause: error});
+        }
+        if (logits.includes(Number.NaN))
+            throw new MaraError("GUIDE_FAILED", "Expected numbers as the logits that a guide changes but received NaN");
+    }
+}
+
+/** Tells every guide; what one throws is printed, since the text goes on without it. */
+export function tellGuides(guides: readonly Guide[], tell: (guide: Guide) => void): void {
+    for (const guide of guides) {
+        try {
+            tell(guide);
+        } catch (error) {
+            process.emitWarning(`A guide threw: ${reasonOf(error)}`, "MaraWarning");
+        }
+    }
+}

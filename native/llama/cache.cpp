@@ -1,0 +1,234 @@
+#include "llama/cache.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace mara::llama {
+namespace {
+
+// Compaction copies every text once; with these bounds it costs less than attention over the discarded cells does.
+constexpr size_t discarded_min = 256;
+constexpr size_t texts_per_discarded = 4;
+
+// Cells that llama.cpp's tiled attention on CPUs takes at a time (ggml-cpu: GGML_FA_TILE_KV).
+constexpr size_t tile = 64;
+
+SequenceId first_of(const std::bitset<sequences_max>& owners) {
+    SequenceId sequence = 0;
+    while (!owners.test(static_cast<size_t>(sequence))) sequence++;
+    return sequence;
+}
+
+}  // namespace
+
+Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded)
+    : api_(api),
+      context_(context),
+      memory_(api.get_memory(context)),
+      first_lane_(first_lane),
+      discarded_(discarded),
+      capacity_(api.n_ctx(context)) {}
+
+bool Cache::is_discarded(const Cell& cell) const { return cell.owners.test(static_cast<size_t>(discarded_)); }
+
+bool Cache::compaction_pays() const {
+    return discarded_count_ >= discarded_min &&
+           cells_.size() - discarded_count_ <= texts_per_discarded * discarded_count_;
+}
+
+void Cache::make_room(int32_t count) {
+    const auto fits = [&] { return cells_.size() + static_cast<size_t>(count) <= capacity_; };
+    if (shift_pending_) {
+        if (fits() || discarded_count_ == 0) return;
+        api_.memory_seq_rm(memory_, discarded_, -1, -1);
+        cells_.erase(
+            std::remove_if(cells_.begin(), cells_.end(), [this](const Cell& cell) { return is_discarded(cell); }),
+            cells_.end());
+        discarded_count_ = 0;
+        scattered_ = true;
+        return;
+    }
+    if (scattered_ || compaction_pays() || (!fits() && discarded_count_ > 0)) compact();
+}
+
+void Cache::appended(SequenceId sequence, Position position) {
+    Cell cell{position, {}};
+    cell.owners.set(static_cast<size_t>(sequence));
+    cells_.push_back(cell);
+}
+
+// Takes the sequence from a cell's owners. A cell that is left without any is freed if it stands last.
+void Cache::give_up(size_t index, SequenceId sequence) {
+    Cell& cell = cells_[index];
+    cell.owners.reset(static_cast<size_t>(sequence));
+    if (cell.owners.any()) return;
+    if (index + 1 == cells_.size() && !scattered_) {
+        cells_.pop_back();
+        return;
+    }
+    api_.memory_seq_cp(memory_, sequence, discarded_, cell.position, cell.position + 1);
+    cell.owners.set(static_cast<size_t>(discarded_));
+    discarded_count_++;
+}
+
+void Cache::remove(SequenceId sequence, Position start, Position end) {
+    for (size_t i = cells_.size(); i-- > 0;) {
+        if (!cells_[i].owners.test(static_cast<size_t>(sequence))) continue;
+        const Position position = cells_[i].position;
+        if (position < start && !scattered_) break;  // what stands before has smaller positions
+        if (position >= start && position < end) give_up(i, sequence);
+    }
+    api_.memory_seq_rm(memory_, sequence, start, end == whole ? -1 : end);
+}
+
+void Cache::fork(SequenceId source, SequenceId lane) {
+    forks_.set(static_cast<size_t>(lane));
+    api_.memory_seq_cp(memory_, source, lane, -1, -1);
+}
+
+void Cache::adopt(SequenceId sequence, Position position, SequenceId lane) {
+    remove(sequence, position, whole);
+    api_.memory_seq_cp(memory_, lane, sequence, position, position + 1);
+    for (size_t i = cells_.size(); i-- > 0;) {
+        if (!cells_[i].owners.test(static_cast<size_t>(lane)) || cells_[i].position != position) continue;
+        cells_[i].owners.set(static_cast<size_t>(sequence));
+        return;
+    }
+}
+
+void Cache::release_forks() {
+    // Behind each other, so that what stands last is freed. Only the last wave's tokens have lanes among their owners.
+    for (size_t i = cells_.size(), open = forks_.count(); i-- > 0 && open > 0;) {
+        const auto lanes = cells_[i].owners & forks_;
+        if (lanes.none()) continue;
+        open--;
+        for (SequenceId lane = first_lane_; lane < discarded_; lane++)
+            if (lanes.test(static_cast<size_t>(lane))) give_up(i, lane);
+    }
+    for (SequenceId lane = first_lane_; lane < discarded_; lane++)
+        if (forks_.test(static_cast<size_t>(lane))) api_.memory_seq_rm(memory_, lane, -1, -1);
+    forks_.reset();
+}
+
+void Cache::share(SequenceId source, SequenceId target, Position start, Position end) {
+    for (Cell& cell : cells_)
+        if (cell.owners.test(static_cast<size_t>(source)) && cell.position >= start && cell.position < end)
+            cell.owners.set(static_cast<size_t>(target));
+    api_.memory_seq_cp(memory_, source, target, start, end == whole ? -1 : end);
+}
+
+void Cache::shift(SequenceId sequence, Position start, Position end, Position delta) {
+    // Now, since until the next decode it cannot be done: contexts are shifted when they are full.
+    if (!shift_pending_ && discarded_count_ >= discarded_min) compact();
+    for (Cell& cell : cells_)
+        if (cell.owners.test(static_cast<size_t>(sequence)) && cell.position >= start && cell.position < end)
+            cell.position += delta;
+    shift_pending_ = true;
+}
+
+void Cache::loaded(SequenceId sequence) {
+    const Position end = api_.memory_seq_pos_max(memory_, sequence);
+    for (Position position = std::max(0, api_.memory_seq_pos_min(memory_, sequence)); position <= end; position++)
+        appended(sequence, position);
+}
+
+std::vector<uint8_t> Cache::read(SequenceId sequence) const {
+    std::vector<uint8_t> data(api_.state_seq_get_size(context_, sequence));
+    data.resize(api_.state_seq_get_data(context_, data.data(), data.size(), sequence));
+    return data;
+}
+
+bool Cache::write(SequenceId sequence, const std::vector<uint8_t>& data) {
+    return api_.state_seq_set_data(context_, data.data(), data.size(), sequence) == data.size();
+}
+
+void Cache::compact() {
+    struct Text {
+        SequenceId sequence;
+        std::vector<Cell> cells;
+        std::vector<uint8_t> data;
+    };
+    std::vector<Text> texts;
+    std::vector<Shared> shared;
+    for (SequenceId sequence = 0; sequence < discarded_; sequence++) {
+        Text text{sequence, {}, {}};
+        bool any = false;
+        for (const Cell& cell : cells_) {
+            if (!cell.owners.test(static_cast<size_t>(sequence))) continue;
+            any = true;
+            const auto first = first_of(cell.owners);
+            if (first == sequence)
+                text.cells.push_back(cell);
+            else
+                shared.push_back({first, sequence, cell.position});
+        }
+        if (!any) continue;
+        // A cell of several sequences is written with the first of them.
+        for (const Shared& cell : shared)
+            if (cell.target == sequence) api_.memory_seq_rm(memory_, sequence, cell.position, cell.position + 1);
+        if (!text.cells.empty()) text.data = read(sequence);
+        texts.push_back(std::move(text));
+    }
+    for (const Text& text : texts) api_.memory_seq_rm(memory_, text.sequence, -1, -1);
+    api_.memory_seq_rm(memory_, discarded_, -1, -1);
+    cells_.clear();
+    discarded_count_ = 0;
+    scattered_ = false;
+    for (const Text& text : texts) {
+        // There is room: it stood in the same cache. Should llama.cpp refuse it all the same, the next decode fails.
+        if (text.cells.empty() || !write(text.sequence, text.data)) continue;
+        cells_.insert(cells_.end(), text.cells.begin(), text.cells.end());
+    }
+    for (const Shared& cell : shared)
+        api_.memory_seq_cp(memory_, cell.source, cell.target, cell.position, cell.position + 1);
+}
+
+void Cache::lay_out(SequenceId sequence, int32_t count) {
+    if (shift_pending_ || scattered_) return;
+    const auto is_own = [&](const Cell& cell) { return cell.owners.test(static_cast<size_t>(sequence)); };
+    const auto fits = [&](size_t own) { return cells_.size() + tile + own + static_cast<size_t>(count) <= capacity_; };
+    const auto first = std::find_if(cells_.begin(), cells_.end(), is_own);
+    if (static_cast<size_t>(first - cells_.begin()) % tile == 0 && std::all_of(first, cells_.end(), is_own)) return;
+    const auto own = static_cast<size_t>(std::count_if(first, cells_.end(), is_own));
+    if (!fits(own) && discarded_count_ > 0) compact();
+    // A cache that is as full as that keeps the texts where they are.
+    if (!fits(own)) return;
+    std::vector<Cell> text;
+    std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(text), is_own);
+    const std::vector<uint8_t> data = own > 0 ? read(sequence) : std::vector<uint8_t>();
+    if (own > 0) remove(sequence, 0, whole);
+    fill(static_cast<int32_t>((tile - cells_.size() % tile) % tile));
+    if (own == 0 || !write(sequence, data)) return;
+    for (const Cell& cell : text) appended(sequence, cell.position);
+}
+
+// Appends `count` discarded cells: copies of what other sequences hold.
+void Cache::fill(int32_t count) {
+    const SequenceId lane = first_lane_;
+    while (count > 0) {
+        const auto source =
+            std::find_if(cells_.begin(), cells_.end(), [this](const Cell& cell) { return !is_discarded(cell); });
+        if (source == cells_.end()) {
+            compact();
+            return;
+        }
+        const auto owner = first_of(source->owners);
+        const Position start = source->position;
+        std::vector<Position> positions;
+        for (const Cell& cell : cells_)
+            if (cell.owners.test(static_cast<size_t>(owner)) && cell.position < start + count)
+                positions.push_back(cell.position);
+        api_.memory_seq_cp(memory_, owner, lane, start, start + count);
+        const std::vector<uint8_t> data = read(lane);
+        api_.memory_seq_rm(memory_, lane, -1, -1);
+        if (!write(lane, data)) return;
+        api_.memory_seq_cp(memory_, lane, discarded_, -1, -1);
+        api_.memory_seq_rm(memory_, lane, -1, -1);
+        for (const Position position : positions) appended(discarded_, position);
+        discarded_count_ += positions.size();
+        count -= static_cast<int32_t>(positions.size());
+    }
+}
+
+}  // namespace mara::llama

@@ -1,0 +1,98 @@
+// The order of cells in a unified KV cache.
+//
+// Attention adds up a sequence's cells in the order in which they stand. A cell that is given up is therefore not
+// freed, since a later token of another sequence could then stand in front of that sequence's earlier ones and be
+// rounded otherwise. It goes to a sequence that nothing reads, the discarded one, and the cache is only appended to:
+//
+//     cell      0   1   2   3   4   5   6   7
+//     holds     a0  b0  a1  b1  b1  a2  b2        a1: sequence a, position 1
+//                           ^ rejected, discarded
+//
+// Only what stands last is freed. When discarded cells get in the way, every text is written anew from the first cell
+// on, in the same order and bit for bit (`compact`).
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "llama/api.h"
+
+namespace mara::llama {
+
+constexpr int32_t sequences_max = 256;  // llama.cpp's LLAMA_MAX_SEQ
+constexpr Position whole = std::numeric_limits<Position>::max();
+
+// Not thread-safe: nothing may be decoding while a method runs.
+class Cache {
+public:
+    // `discarded` is a sequence of its own; sequences from `first_lane` up to it are lanes.
+    Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded);
+
+    // Before a batch of `count` tokens: compacts the texts where that pays or is needed. All lanes are empty.
+    void make_room(int32_t count);
+
+    // Before a long batch of one sequence, where attention is computed in tiles of cells: lets its text stand in one
+    // piece from a multiple of the tile on, as it would if it were alone.
+    void lay_out(SequenceId sequence, int32_t count);
+
+    // After a batch: its tokens stand behind what was there, in the order of the batch.
+    void appended(SequenceId sequence, Position position);
+    void decoded() { shift_pending_ = false; }
+
+    // Gives up the sequence's cells at positions in [start, end).
+    void remove(SequenceId sequence, Position start, Position end);
+
+    // Lets the lane see what the sequence holds.
+    void fork(SequenceId source, SequenceId lane);
+    // Makes the lane's cell at `position` the sequence's, in place of what that held from there on.
+    void adopt(SequenceId sequence, Position position, SequenceId lane);
+    // Gives up what was decoded into forked lanes.
+    void release_forks();
+
+    // Gives the cells of `source` in [start, end) to `target` as well.
+    void share(SequenceId source, SequenceId target, Position start, Position end);
+
+    // The caller is about to add `delta` to the positions of the sequence in [start, end).
+    void shift(SequenceId sequence, Position start, Position end, Position delta);
+
+    // The caller has written the sequence, which was empty, behind what was there.
+    void loaded(SequenceId sequence);
+
+private:
+    struct Cell {
+        Position position;
+        std::bitset<sequences_max> owners;
+    };
+    struct Shared {
+        SequenceId source;
+        SequenceId target;
+        Position position;
+    };
+
+    bool is_discarded(const Cell& cell) const;
+    bool compaction_pays() const;
+    void compact();
+    void fill(int32_t count);
+    void give_up(size_t index, SequenceId sequence);
+    std::vector<uint8_t> read(SequenceId sequence) const;
+    bool write(SequenceId sequence, const std::vector<uint8_t>& data);
+
+    Api api_;
+    llama_context* context_;
+    llama_memory_i* memory_;
+    SequenceId first_lane_;
+    SequenceId discarded_;
+    size_t capacity_;
+    // In the order in which they stand, unless `scattered_`.
+    std::vector<Cell> cells_;
+    size_t discarded_count_ = 0;
+    std::bitset<sequences_max> forks_;
+    // Discarded cells were freed where they stood: later tokens stand wherever llama.cpp found room.
+    bool scattered_ = false;
+    // llama.cpp turns shifted keys at the next decode; until then a text cannot be written anew.
+    bool shift_pending_ = false;
+};
+
+}  // namespace mara::llama

@@ -1,0 +1,66 @@
+#include "llama/rows.h"
+
+#include <algorithm>
+
+namespace mara::llama {
+
+Rows::Rows(const Api& api, llama_context* context)
+    : api_(api), context_(context), vocabulary_(api.vocab_n_tokens(api.model_get_vocab(api.get_model(context)))) {}
+
+int32_t Rows::hold(int32_t index) {
+    if (api_.get_logits_ith(context_, index) == nullptr) return -1;
+    const auto free_row = std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held; });
+    const auto number = static_cast<int32_t>(free_row - rows_.begin());
+    if (free_row == rows_.end()) rows_.emplace_back();
+    Row& row = rows_[static_cast<size_t>(number)];
+    row.held = true;
+    row.index = index;
+    return number;
+}
+
+void Rows::free(int32_t number) { rows_[static_cast<size_t>(number)].held = false; }
+
+bool Rows::any() const {
+    return std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.held; });
+}
+
+void Rows::before_decode() {
+    for (Row& row : rows_) {
+        if (!row.held || row.index < 0) continue;
+        row.kept.resize(static_cast<size_t>(vocabulary_));
+        std::copy_n(api_.get_logits_ith(context_, row.index), vocabulary_, row.kept.data());
+        row.index = -1;
+    }
+}
+
+float* Rows::logits_of(Row& row) { return row.index < 0 ? row.kept.data() : api_.get_logits_ith(context_, row.index); }
+
+void Rows::top(int32_t number, int32_t count, std::vector<TokenLogit>& out) {
+    append_top_logits(logits_of(rows_[static_cast<size_t>(number)]), vocabulary_, count, out);
+}
+
+int32_t Rows::present(int32_t number) {
+    Row& row = rows_[static_cast<size_t>(number)];
+    if (row.index >= 0) return row.index;
+    if (output_ >= 0) exchange(row);
+    return output_;
+}
+
+void Rows::withdraw(int32_t number) {
+    Row& row = rows_[static_cast<size_t>(number)];
+    if (row.index < 0 && output_ >= 0) exchange(row);
+}
+
+void Rows::exchange(Row& row) {
+    std::swap_ranges(row.kept.begin(), row.kept.end(), api_.get_logits_ith(context_, output_));
+}
+
+void Rows::read(int32_t number, float* logits) {
+    std::copy_n(logits_of(rows_[static_cast<size_t>(number)]), vocabulary_, logits);
+}
+
+void Rows::write(int32_t number, const float* logits) {
+    std::copy_n(logits, vocabulary_, logits_of(rows_[static_cast<size_t>(number)]));
+}
+
+}  // namespace mara::llama

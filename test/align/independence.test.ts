@@ -1,0 +1,149 @@
+/** One sequence never changes another's text: several at once give what each gives alone, verdict by verdict. */
+import type {LlamaModel, Token} from "node-llama-cpp";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {type AlignedContextOptions, createAlignedContext, type DecisionEvent, type MaraAgent} from "../../lib/index.js";
+import {randomAgent} from "../support/agents.js";
+import {describeWithTestModel, generate, loadTestModel, loadTinyModel, small} from "../support/models.js";
+import {seededRandom} from "../support/random.js";
+import {statesOfPrompts} from "../support/states.js";
+import {firstWord, vocabularySize} from "../support/tiny-model.js";
+import {rejections} from "./harness.js";
+
+interface Heard {
+    tokens: number[];
+    /** Accept probabilities of every decision, by rank. */
+    verdicts: (number | null)[][];
+}
+
+type Options = Omit<AlignedContextOptions, "agent"> & {agent: MaraAgent};
+
+async function hear(model: LlamaModel, options: Options, prompts: readonly Token[][], length: number) {
+    const {context, aligner} = await createAlignedContext(model, {...options, sequences: prompts.length});
+    const sequences = prompts.map(() => context.getSequence());
+    const heard = prompts.map((): Heard => ({tokens: [], verdicts: []}));
+    aligner.onDecision(({sequence, candidates}: DecisionEvent) => {
+        heard[sequences.indexOf(sequence)]?.verdicts.push(candidates.map(({acceptProbability}) => acceptProbability));
+    });
+    await Promise.all(
+        prompts.map(async (prompt, i) => {
+            const tokens = await generate(sequences[i] as (typeof sequences)[number], prompt, length);
+            (heard[i] as Heard).tokens = tokens;
+        })
+    );
+    const stats = aligner.stats();
+    await context.dispose();
+    return {heard, stats};
+}
+
+/** Largest difference of two accept probabilities; infinite where the texts part. */
+function apart(one: Heard, other: Heard): number {
+    if (one.tokens.join() !== other.tokens.join()) return Number.POSITIVE_INFINITY;
+    return Math.max(
+        0,
+        ...one.verdicts.flatMap((ranks, i) =>
+            // How many candidates a wave tries is a matter of time, so only what both evaluated can be compared.
+            ranks.map((value, rank) => {
+                const theirs = other.verdicts[i]?.[rank] ?? null;
+                return value === null || theirs === null ? 0 : Math.abs(value - theirs);
+            })
+        )
+    );
+}
+
+async function expectIndependent(
+    model: LlamaModel,
+    options: Options,
+    {prompts, length, within}: {prompts: readonly Token[][]; length: number; within: number}
+): Promise<void> {
+    const together = await hear(model, options, prompts, length);
+    expect(rejections(together.stats)).toBeGreaterThan(together.stats.decisions / 4);
+    for (const [i, prompt] of prompts.entries()) {
+        const {heard} = await hear(model, options, [prompt], length);
+        expect(apart(together.heard[i] as Heard, heard[0] as Heard), `sequence ${i}`).toBeLessThanOrEqual(within);
+    }
+}
+
+function randomPrompts(seed: number, count: number, shortest: number, longest: number): Token[][] {
+    const random = seededRandom(seed);
+    return Array.from({length: count}, () =>
+        Array.from(
+            {length: random.integer(shortest, longest)},
+            () => random.integer(firstWord, vocabularySize - 1) as Token
+        )
+    );
+}
+
+// llama.cpp computes a token of a model with F16 or F32 weights differently by its company (docs/design.md).
+const types = [
+    {dtype: "Q4_0", within: 0},
+    {dtype: "Q4_1", within: 0},
+    {dtype: "Q8_0", within: 0},
+    {dtype: "F16", within: 2e-3},
+    {dtype: "F32", within: 2e-3}
+] as const;
+
+describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within}) => {
+    let model: LlamaModel;
+    const agent = randomAgent(64, 42, {bias: -1});
+    beforeAll(async () => {
+        model = await loadTinyModel({seed: 31, sharpness: 4, dtype});
+    });
+    afterAll(async () => model.dispose());
+
+    it.each([4, 8, 16])("%i at once give what each gives alone", async (count) => {
+        await expectIndependent(
+            model,
+            {...small, agent},
+            {
+                prompts: randomPrompts(count, count, 1, 20),
+                length: 24,
+                within
+            }
+        );
+    });
+
+    it.each([[[1]], [[4]]])("do so with waves of %o", async (waves) => {
+        await expectIndependent(
+            model,
+            {...small, agent, waves},
+            {
+                prompts: randomPrompts(7, 4, 1, 20),
+                length: 24,
+                within
+            }
+        );
+    });
+
+    it("do so after long prompts, which are computed in tiles", async () => {
+        await expectIndependent(
+            model,
+            {...small, agent},
+            {
+                prompts: randomPrompts(11, 4, 60, 140),
+                length: 16,
+                within
+            }
+        );
+    });
+});
+
+describeWithTestModel("Sequences of a real model", () => {
+    let model: LlamaModel;
+    beforeAll(async () => {
+        model = await loadTestModel();
+    });
+    afterAll(async () => model.dispose());
+
+    it("4 at once give what each gives alone", async () => {
+        const texts = [
+            "Once upon a time, in a land far away,",
+            "The best way to learn a language is",
+            "Dear Sir or Madam, I am writing to",
+            "In the year 1969, people"
+        ];
+        const prompts = texts.map((text) => model.tokenize(text, true));
+        const states = await statesOfPrompts(model, prompts);
+        const agent = randomAgent(model.embeddingVectorSize, 5, {bias: -1, states});
+        await expectIndependent(model, {...small, agent}, {prompts, length: 40, within: 0});
+    });
+});

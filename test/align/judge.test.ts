@@ -1,0 +1,119 @@
+import type {LlamaModel} from "node-llama-cpp";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import type {Judge, JudgeBatch, MaraAgent} from "../../lib/index.js";
+import {acceptAll} from "../support/agents.js";
+import {generate, loadTinyModel} from "../support/models.js";
+import {agentFor, align, modes, refusal, rejections} from "./harness.js";
+
+let model: LlamaModel;
+let agent: MaraAgent;
+beforeAll(async () => {
+    model = await loadTinyModel({seed: 3, sharpness: 3});
+    agent = await agentFor(model, 8);
+});
+afterAll(() => model?.dispose());
+
+const texts = ["once there was", "the hen and the", "in a"];
+const length = 20;
+
+describe.each(modes)("A judge of the caller's own (%s)", (mode) => {
+    it("that asks an agent gives that agent's text, at once and later, for several sequences", async () => {
+        const prompts = texts.map((text) => model.tokenize(text));
+        const expected: number[][] = [];
+        for (const prompt of prompts) {
+            const {context, aligner} = await align(model, {agent, mode});
+            expected.push(await generate(context.getSequence(), prompt, length));
+            expect(rejections(aligner.stats())).toBeGreaterThan(0);
+        }
+        const later: Judge = {
+            judge: async ({states}) => {
+                await new Promise((resolve) => setTimeout(resolve, 1));
+                return agent.score(states);
+            }
+        };
+        for (const judge of [agent, {judge: ({states}: JudgeBatch) => agent.score(states)}, later]) {
+            const {context} = await align(model, {judge, mode, sequences: prompts.length});
+            const sequences = prompts.map(() => context.getSequence());
+            const tokens = await Promise.all(
+                prompts.map((prompt, i) => generate(sequences[i] as (typeof sequences)[number], prompt, length))
+            );
+            expect(tokens).toEqual(expected);
+        }
+    });
+
+    it("is told what it judges", async () => {
+        const seen: JudgeBatch[] = [];
+        const judge: Judge = {
+            judge(batch) {
+                seen.push({...batch, states: batch.states.slice()});
+                return batch.candidates.map(() => 0.2);
+            }
+        };
+        const {context} = await align(model, {
+            judge,
+            mode,
+            waves: [2],
+            candidates: {topK: 4, topP: 1},
+            fallbackIndex: 1
+        });
+        const sequence = context.getSequence();
+        const prompt = model.tokenize("once there was");
+        const tokens = await generate(sequence, prompt, 3);
+        const size = mode === "lanes" ? 2 : 1;
+        expect(seen).toHaveLength((4 / size) * 3);
+        for (const [i, batch] of seen.entries()) {
+            expect(batch.candidates).toHaveLength(size);
+            expect(batch.width).toBe(model.embeddingVectorSize);
+            expect(batch.states).toHaveLength(size * batch.width);
+            expect(batch.position).toBe(prompt.length + Math.floor((i * size) / 4));
+            expect(batch.sequence).toBe(sequence);
+        }
+        const candidates = seen.slice(0, 4 / size).flatMap((batch) => [...batch.candidates]);
+        expect(tokens[0]).toBe(candidates[1]);
+    });
+
+    it.each([
+        ["that throws", () => Promise.reject(new Error("no opinion")), "The judge threw: no opinion"],
+        [
+            "of too few words",
+            () => [],
+            "1 numbers in [0, 1] from the judge, one for each candidate, but received 0 values"
+        ],
+        ["that gives no numbers", () => "yes", "but received 0 values"],
+        ["beyond its bounds", ({candidates}: JudgeBatch) => candidates.map(() => 1.5), "but received 1.5"],
+        ["that gives NaN", ({candidates}: JudgeBatch) => candidates.map(() => Number.NaN), "but received NaN"]
+    ])("%s ends the generation, and the context goes on", async (_, answer, message) => {
+        const {context, aligner} = await align(model, {judge: {judge: answer as Judge["judge"]}, mode, waves: [1]});
+        const sequence = context.getSequence();
+        const prompt = model.tokenize("the hen and the");
+        expect(await refusal(() => generate(sequence, prompt, length))).toEqual({
+            code: "JUDGE_FAILED",
+            message: expect.stringContaining(message)
+        });
+        aligner.configure({agent});
+        await sequence.clearHistory();
+        const {context: other} = await align(model, {agent, mode, waves: [1]});
+        expect(await generate(sequence, prompt, length)).toEqual(await generate(other.getSequence(), prompt, length));
+    });
+});
+
+it("A judge and an agent take each other's place, and do not stand side by side", async () => {
+    const judge: Judge = {judge: ({candidates}) => candidates.map(() => 0)};
+    expect(await refusal(() => align(model, {judge, agent}))).toEqual({
+        code: "INVALID_ARGUMENT",
+        message: "Expected undefined beside an agent, since one of them judges, for judge but received Object"
+    });
+    expect(await refusal(() => align(model, {}))).toEqual({
+        code: "INVALID_ARGUMENT",
+        message: "Expected a MaraAgent for agent but received undefined"
+    });
+    const {context, aligner} = await align(model, {agent: acceptAll(model.embeddingVectorSize), candidates: {topP: 1}});
+    const sequence = context.getSequence();
+    aligner.configure({judge});
+    await generate(sequence, model.tokenize("the hen"), 5);
+    expect(aligner.stats().fallbacks).toBe(5);
+    aligner.configure({agent: acceptAll(model.embeddingVectorSize)});
+    aligner.resetStats();
+    await generate(sequence, model.tokenize(" and"), 5);
+    expect(aligner.stats().fallbacks).toBe(0);
+});
