@@ -13,6 +13,8 @@ const blocks = [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language
     code: code as string
 }));
 
+const shell = blocks.filter(({language}) => language === "sh").map(({code}) => code.trim());
+
 describe("README.md", () => {
     const isBuilt = existsSync(path.join(root, "dist", "index.js"));
     mkdirSync(path.join(root, ".test-models"), {recursive: true});
@@ -21,7 +23,7 @@ describe("README.md", () => {
     afterAll(() => rmSync(folder, {recursive: true, force: true}));
 
     it("has only blocks that are run here", () => {
-        expect(blocks.map(({language}) => language)).toEqual(["sh", "sh", "js", "js", "sh"]);
+        expect(blocks.map(({language}) => language)).toEqual(["sh", "sh", "js", "js", "sh", "sh", "sh"]);
     });
 
     it("is built, as `npm ci` leaves it", () => {
@@ -37,11 +39,15 @@ describe("README.md", () => {
     });
 
     it("names the two commands that the gate runs", () => {
-        const [see, test] = blocks.filter(({language}) => language === "sh").map(({code}) => code.trim());
+        const [see, test] = shell.slice(-2);
         const gate = readFileSync(path.join(root, ".ci", "run"), "utf8").split("\n");
         expect(see).toBe("npm ci && npm run demo");
         expect(gate).toContain("npm ci");
-        expect(gate.at(-2)).toBe(test);
+        expect(gate).toContain(`NO_COLOR=1 ${test} 2>&1 | tee "$log"`);
+    });
+
+    it("begins with what a user types: install, and see", () => {
+        expect(shell.slice(0, 2)).toEqual(["npm install node-llama-mara node-llama-cpp", "npx mara demo"]);
     });
 
     it("runs the demo", async () => {
@@ -49,9 +55,10 @@ describe("README.md", () => {
         expect(stdout).toMatch(/preferred/);
     });
 
-    it.each(commandsOf(blocks.at(-1)?.code ?? ""))("runs `%s`", async (command) => {
+    it.each(commandsOf(shell.at(2) ?? ""))("runs `%s`", async (command) => {
         const [, , ...args] = command.match(/"[^"]*"|\S+/g)?.map((word) => word.replaceAll('"', "")) ?? [];
-        const {stdout} = await run(process.execPath, ["dist/cli/mara.js", ...args], {cwd: root});
+        // As in an installed package: nothing of the checkout is in the working directory.
+        const {stdout} = await run(process.execPath, [path.join(root, "dist/cli/mara.js"), ...args], {cwd: folder});
         expect(stdout.trim()).not.toBe("");
     });
 });

@@ -1,6 +1,7 @@
 import {basename} from "node:path";
 import {inspect} from "node:util";
 import type {JudgeBatch} from "../align/steer/judge.js";
+import {orDemo} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {fromNative, type NativeAgent, type NativeWeightType, native} from "../native.js";
 import {check} from "../validation/check.js";
@@ -90,20 +91,20 @@ export class MaraAgent {
     /**
      * Loads a `.safetensors` file or a published `.pth` (a `torch.save` state dict), told apart by content. Nothing in a `.pth` is executed.
      *
-     * @param source a path, or the bytes of such a file (not kept)
+     * @param source a path, `"demo"` for the agent that ships with the package, or the bytes of such a file (not kept)
      * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON, CUDA_UNAVAILABLE, CUDA_FAILED
      */
     static async load(source: string | Uint8Array, options: MaraAgentOptions = {}): Promise<MaraAgent> {
         checkSource(source);
         checkLoadOptions(options);
         try {
-            const bytes = typeof source === "string" ? await readAgentBytes(source) : source;
+            const bytes = typeof source === "string" ? await readAgentBytes(orDemo(source, "agent")) : source;
             const {tensors, metadata} = await parseAgentBytes(bytes);
             // A file that holds little else is kept as it was read.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
             const mayKeep = typeof source === "string" && 2 * size > bytes.length;
             const agent = new MaraAgent(tensors, metadata, options, mayKeep);
-            if (typeof source === "string") agent._name = basename(source);
+            if (typeof source === "string") agent._name = basename(orDemo(source, "agent"));
             return agent;
         } catch (error) {
             if (!(error instanceof MaraError) || !error.code.startsWith("AGENT_")) throw error;

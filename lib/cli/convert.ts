@@ -2,6 +2,7 @@
 import {existsSync, statSync} from "node:fs";
 import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
+import {orDemo} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {visible} from "../visible.js";
 import {bytes, painter, terminal} from "./format.js";
@@ -39,7 +40,7 @@ async function convert(input: string, output: string, {dtype, force, json}: Conv
     if (existsSync(output) && !force)
         throw new MaraError("WRITE_FAILED", `${output} exists already. Use --force to overwrite it.`);
     const agent = await MaraAgent.load(input);
-    const before = statSync(input).size;
+    const before = statSync(orDemo(input, "agent")).size;
     await agent.save(output, dtype === undefined ? {} : {dtype});
     const after = statSync(output).size;
     const {width, parameters} = agent;

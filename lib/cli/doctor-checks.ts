@@ -8,13 +8,13 @@ import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {describeCandidates} from "../align/candidate-options.js";
 import {type Mode, resolveSettings, settingsInForce} from "../align/options.js";
-import {demoAgentPath} from "../demo/files.js";
+import {demoAgentPath, demoName} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {loadedAddon} from "../native.js";
 import {plural} from "../plural.js";
 import {describe} from "./failure.js";
 import {packageRoot, packageVersion} from "./package.js";
-import {loadModel, openLlama, type PairOptions, resolveModel} from "./pair.js";
+import {isDemo, loadModel, openLlama, type PairOptions, resolveModel} from "./pair.js";
 
 export interface Check {
     name: string;
@@ -150,7 +150,7 @@ async function checkLlama(report: Report, add: Add, gpu: string): Promise<Llama 
 async function checkModel(llama: Llama, add: Add, spec: string | undefined): Promise<LlamaModel | undefined> {
     try {
         const model = await loadModel(llama, await resolveModel(spec));
-        add("model", "ok", `${spec ?? "the demo's"}, embedding size ${model.embeddingVectorSize}`);
+        add("model", "ok", `${isDemo(spec) ? "the demo's" : spec}, embedding size ${model.embeddingVectorSize}`);
         return model;
     } catch (error) {
         add("model", "fail", describe(error));
@@ -202,12 +202,10 @@ async function checkAgent(
 ): Promise<MaraAgent | undefined> {
     try {
         // The demo's agent fits no other model. What is examined here does not depend on an agent's weights.
-        const isDemo = path === undefined && spec === undefined && existsSync(demoAgentPath);
-        const isGiven = path !== undefined || isDemo;
-        const agent = isGiven
-            ? await MaraAgent.load(path ?? demoAgentPath)
-            : indifferentAgent(model.embeddingVectorSize);
-        const name = path ?? (isDemo ? "the demo's" : "a stand-in that accepts everything");
+        const isDemoAgent = path === demoName || (path === undefined && isDemo(spec) && existsSync(demoAgentPath));
+        const isGiven = path !== undefined || isDemoAgent;
+        const agent = isGiven ? await MaraAgent.load(path ?? demoName) : indifferentAgent(model.embeddingVectorSize);
+        const name = isDemoAgent ? "the demo's" : (path ?? "a stand-in that accepts everything");
         const {threshold, candidates} = settingsInForce(resolveSettings({agent}));
         const use = isGiven ? `; in use: threshold ${threshold}, ${describeCandidates(candidates)}` : "";
         add("agent", "ok", `${name}, width ${agent.width}${use}`);

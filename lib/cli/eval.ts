@@ -39,7 +39,10 @@ agent:FILE (another agent), model:FILE.gguf (another model, the same agent).
 With --run, answers and scores are saved as they come, and the same command takes up what was interrupted; result.json and
 report.html, a page with everything, are written in the end. --json prints the result.json.
 
+"demo" names the demo's model, agent, prompts or reward.
+
 Examples:
+  $ mara eval --prompts demo --reward demo --limit 20
   $ mara eval -m model.gguf -a agent.safetensors --prompts held-out.jsonl --reward sentiment --run runs/eval
   $ mara eval ... --reward sentiment --reward readability --against raw --against bon:4
   $ mara eval ... --reward sentiment --thresholds 0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9`;

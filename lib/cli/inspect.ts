@@ -4,6 +4,7 @@ import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import type {TensorName} from "../agent/state-dict.js";
 import {trainedWith} from "../align/candidate-options.js";
+import {orDemo} from "../demo/files.js";
 import {integer} from "../plural.js";
 import {visible} from "../visible.js";
 import {bytes, facts, painter, short, table, terminal} from "./format.js";
@@ -64,7 +65,7 @@ export function inspectCommand(): Command {
 
 async function inspect(path: string, options: InspectOptions): Promise<void> {
     const agent = await MaraAgent.load(path);
-    const content = await readAgentBytes(path);
+    const content = await readAgentBytes(orDemo(path, "agent"));
     const file = await parseAgentBytes(content);
     const model = options.model === undefined ? undefined : await readWidth(options.model);
     const description: Description = {

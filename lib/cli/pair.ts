@@ -4,7 +4,7 @@ import {resolve} from "node:path";
 import type {Command} from "commander";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
-import {demoAgentPath, demoModelPath, demoThreads} from "../demo/files.js";
+import {demoModelPath, demoName, demoThreads} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {bytes, percent} from "./format.js";
 import {Progress} from "./output.js";
@@ -49,20 +49,20 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
 
 /** @throws MaraError MODEL_NOT_FOUND, AGENT_NOT_FOUND, AGENT_FORMAT and the other refusals of `MaraAgent.load` */
 export async function openPair(options: PairOptions): Promise<Pair> {
-    if (options.model !== undefined && options.agent === undefined)
+    if (!isDemo(options.model) && options.agent === undefined)
         throw new MaraError(
             "INVALID_ARGUMENT",
             "--model needs --agent: the demo's agent fits the demo's model only. Give an agent for this model's width."
         );
     const modelPath = await resolveModel(options.model);
-    const agent = await MaraAgent.load(options.agent ?? demoAgentPath);
+    const agent = await MaraAgent.load(options.agent ?? demoName);
     const llama = await openLlama(options.gpu);
     const model = await loadModel(llama, modelPath);
     const close = async () => {
         await llama.dispose();
         agent.dispose();
     };
-    const threads = options.threads ?? (options.model === undefined ? demoThreads : undefined);
+    const threads = options.threads ?? (isDemo(options.model) ? demoThreads : undefined);
     return {llama, model, agent, threads: threads === undefined ? {} : {threads}, close};
 }
 
@@ -94,9 +94,14 @@ export async function loadModel(llama: Llama, modelPath: string): Promise<LlamaM
     }
 }
 
+/** Whether a model's name means the demo's; nothing does. */
+export function isDemo(model: string | undefined): model is undefined | typeof demoName {
+    return model === undefined || model === demoName;
+}
+
 /** The path of a model file, downloaded first if it is an `hf:` URI. @throws MaraError MODEL_NOT_FOUND */
 export async function resolveModel(spec: string | undefined): Promise<string> {
-    if (spec === undefined) {
+    if (isDemo(spec)) {
         if (existsSync(demoModelPath)) return demoModelPath;
         throw new MaraError(
             "MODEL_NOT_FOUND",

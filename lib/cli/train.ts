@@ -38,6 +38,7 @@ type Flags = Partial<Record<ConstantName, number>> & {
 
 const examples = `
 Examples:
+  $ mara train -m demo --prompts demo --reward demo --preset small --out runs/demo     everything from the package
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --preset small --out runs/kind
   $ mara train -m model.gguf --prompts prompts.jsonl --reward module:./reward.mjs --method preference --out runs/pairs
   $ mara train -m model.gguf --pairs pairs.jsonl --method preference --out runs/offline

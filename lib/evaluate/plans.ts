@@ -7,6 +7,7 @@ import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Aligner} from "../align/aligner.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
+import {orDemo} from "../demo/files.js";
 import {MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import type {Prompt} from "../prompts/prompts.js";
@@ -69,7 +70,7 @@ export async function opponentPlan(
         case "bon":
             return raw(model, name, opponent.samples, sampling);
     }
-    const path = resolve(opponent.path);
+    const path = resolve(orDemo(opponent.path, opponent.kind === "agent" ? "agent" : "model"));
     if (opponent.kind === "agent") {
         const other = await MaraAgent.load(path);
         const own = players.settingsFor(other);
@@ -173,7 +174,7 @@ function rewriting(
 
 /** @throws MaraError MODEL_NOT_FOUND, MODEL_UNSUPPORTED */
 export async function loadModel(llama: Llama, file: string): Promise<LlamaModel> {
-    const path = resolve(file);
+    const path = resolve(orDemo(file, "model"));
     describeFile(path);
     try {
         return await llama.loadModel({modelPath: path});

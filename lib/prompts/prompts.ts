@@ -1,5 +1,6 @@
 /** Files of prompts and of preference pairs: JSON lines, or one JSON array. */
 import {quote} from "../agent/tensor.js";
+import {orDemo} from "../demo/files.js";
 import {check} from "../validation/check.js";
 import {path as pathSchema} from "../validation/schemas.js";
 import {Flaw, readRecords} from "./records.js";
@@ -24,23 +25,23 @@ export interface PreferencePair {
 /**
  * Reads a UTF-8 file of prompts: one JSON object per line, or a JSON array of objects. `instruction` is taken where there is no `prompt`,
  * and a non-empty `input` (as in Alpaca's files) is put below the instruction. Other keys are ignored, as are blank lines and a BOM.
- * A file has at most 256 MiB, a line 1 MiB, an array 64 MiB; values are nested at most 64 deep.
+ * `"demo"` names the held-out prompts of the demo. A file has at most 256 MiB, a line 1 MiB, an array 64 MiB; values are nested at most 64 deep.
  * @throws MaraError PROMPTS_NOT_FOUND if the path names no regular file that can be read; PROMPTS_FORMAT naming the line (of an array:
  * the item) that is wrong
  */
 export function loadPrompts(path: string): Promise<Prompt[]> {
-    return load(path, (record) => {
+    return load(orDemo(path, "prompts"), (record) => {
         const reference = optionalText(record, "reference");
         return {...readPrompt(record), ...(reference === undefined ? {} : {reference})};
     });
 }
 
 /**
- * Reads a file of preference pairs: as `loadPrompts`, with the texts `chosen` and `rejected` in each record, which must differ.
+ * Reads a file of preference pairs, or the demo's by the name `"demo"`: as `loadPrompts`, with the texts `chosen` and `rejected` in each record, which must differ.
  * @throws MaraError PROMPTS_NOT_FOUND, PROMPTS_FORMAT
  */
 export function loadPairs(path: string): Promise<PreferencePair[]> {
-    return load(path, (record) => {
+    return load(orDemo(path, "pairs"), (record) => {
         const pair = {...readPrompt(record), chosen: text(record, "chosen"), rejected: text(record, "rejected")};
         if (pair.chosen === pair.rejected) throw new Flaw(`"chosen" and "rejected" are both ${shown(pair.chosen)}`);
         return pair;

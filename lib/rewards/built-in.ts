@@ -1,4 +1,6 @@
 /** The rewards that a specification can name, and what each takes after its colon. */
+
+import {demo} from "./demo.js";
 import {specError, type Term} from "./expression.js";
 import {headReward} from "./head.js";
 import {defaultQuestion, judgeReward} from "./judge.js";
@@ -22,6 +24,7 @@ const plain: Readonly<Record<string, () => Promise<Reward> | Reward>> = {
     sentiment,
     readability,
     profanity,
+    demo,
     length: () => length("length", "words")
 };
 

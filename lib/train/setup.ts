@@ -6,6 +6,7 @@ import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
 import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
 import {modelInternals} from "../align/node-llama-cpp/internals.js";
+import {orDemo} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../prompts/prompts.js";
 import {openReward} from "../rewards/open.js";
@@ -119,8 +120,9 @@ class Opened {
         inputs: Inputs
     ): Promise<{prompts?: readonly Prompt[]; pairs?: readonly PreferencePair[]}> {
         if (typeof pairs === "string") {
-            const loaded = await loadPairs(pairs);
-            inputs.pairs = await fileInput(pairs, "PROMPTS_NOT_FOUND");
+            const file = orDemo(pairs, "pairs");
+            const loaded = await loadPairs(file);
+            inputs.pairs = await fileInput(file, "PROMPTS_NOT_FOUND");
             return {pairs: loaded};
         }
         if (pairs !== undefined) {
@@ -128,8 +130,9 @@ class Opened {
             return {pairs};
         }
         if (typeof prompts === "string") {
-            const loaded = await loadPrompts(prompts);
-            inputs.prompts = await fileInput(prompts, "PROMPTS_NOT_FOUND");
+            const file = orDemo(prompts, "trainingPrompts");
+            const loaded = await loadPrompts(file);
+            inputs.prompts = await fileInput(file, "PROMPTS_NOT_FOUND");
             return {prompts: loaded};
         }
         const asked = Array.from(prompts ?? [], asPrompt);
@@ -139,17 +142,18 @@ class Opened {
 
     async readWarmStart({warmStart}: TrainOptions, inputs: Inputs): Promise<ActorTensors | undefined> {
         if (warmStart === undefined) return undefined;
-        const own = typeof warmStart === "string" ? await MaraAgent.load(await agentPath(warmStart)) : undefined;
+        const file = typeof warmStart === "string" ? await agentPath(orDemo(warmStart, "agent")) : undefined;
+        const own = file === undefined ? undefined : await MaraAgent.load(file);
         const tensors = (own ?? (warmStart as MaraAgent)).tensors();
         own?.dispose();
         const {sha256} = bytesInput(Object.values(tensors).map(({data}) => new Uint8Array(data.buffer)));
-        inputs.warmStart = {path: typeof warmStart === "string" ? resolve(warmStart) : null, sha256};
+        inputs.warmStart = {path: file === undefined ? null : resolve(file), sha256};
         return tensors;
     }
 
     async openModel({llama, ...options}: TrainOptions, inputs: Inputs): Promise<LlamaModel> {
         const model = modelOf(options);
-        const path = typeof model === "string" ? resolve(model) : modelInternals(model)._modelPath;
+        const path = typeof model === "string" ? resolve(orDemo(model, "model")) : modelInternals(model)._modelPath;
         inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
         const opened = typeof model === "string" ? await this.#loadModel(path, llama) : model;
         requireAlignable(opened, undefined);

@@ -14,6 +14,8 @@ const wanted = [
     "dist/cli/mara.js",
     "demo/model.gguf",
     "demo/agent.safetensors",
+    "demo/prompts/held-out.jsonl",
+    "docs/training.md",
     "bindings/install.cjs",
     "include/napi.h",
     "binding.gyp",
@@ -24,7 +26,7 @@ const wanted = [
     "README.md",
     `prebuilds/${hostTarget()?.path}`
 ];
-const unwanted = /^(test|bench|scripts|node_modules|build|lib|docs|native\/test)\/|\.(o|log|py)$/;
+const unwanted = /^(test|bench|scripts|node_modules|build|lib|native\/test)\/|^docs\/.*\.(ts|jsonl?)$|\.(o|log|py)$/;
 
 /** @returns the path of the tarball, in `folder` */
 export function tarball(folder) {
