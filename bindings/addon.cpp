@@ -5,9 +5,7 @@
 #include "cuda.h"
 #include "file_lock.h"
 #include "kernel/kernel.h"
-#if __has_include("lane_context.h")
 #include "lane_context.h"
-#endif
 #include "learner.h"
 
 namespace {
@@ -25,9 +23,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     mara::bindings::init_agent(env, exports);
     mara::bindings::init_cuda(env, exports);
     mara::bindings::init_file_lock(env, exports);
-#if __has_include("lane_context.h")
     mara::bindings::init_lanes(env, exports);
-#endif
     mara::bindings::init_learner(env, exports);
     exports.Set("kernels", Napi::Function::New<kernels>(env, "kernels"));
     return exports;

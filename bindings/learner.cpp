@@ -42,7 +42,7 @@ public:
             throw Napi::Error::New(env, "Out of memory while creating a learner");
         core_ = std::make_shared<LearnerCore>(created);
         operations_ = train::learner_operations(created);
-        worker_ = std::make_unique<WorkerThread>(env);
+        worker_ = std::make_unique<WorkerThread>(env, "A job of the learner failed: ");
         // Added after the worker's own hook, hence run before it: a long job then ends after one update.
         napi_add_env_cleanup_hook(env, stop, core_.get());
         account(static_cast<int64_t>(train::learner_parameters(created) * sizeof(float) * train::array_count));

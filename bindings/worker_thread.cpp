@@ -14,8 +14,9 @@ struct WorkerThread::Pending {
     std::string failure;
 };
 
-WorkerThread::WorkerThread(Napi::Env env) : env_(env), settling_(std::make_shared<Settling>()) {
-    settling_->function = Napi::ThreadSafeFunction::New(env, Napi::Function(), "node-llama-mara decode", 0, 1);
+WorkerThread::WorkerThread(Napi::Env env, std::string failure)
+    : env_(env), failure_(std::move(failure)), settling_(std::make_shared<Settling>()) {
+    settling_->function = Napi::ThreadSafeFunction::New(env, Napi::Function(), "node-llama-mara worker", 0, 1);
     settling_->function.Unref(env);
     napi_add_env_cleanup_hook(env, on_environment_exit, this);
     thread_ = std::thread([this] { loop(); });
@@ -50,9 +51,9 @@ void WorkerThread::loop() {
         try {
             pending->job.execute();
         } catch (const std::exception& error) {
-            pending->failure = std::string("DECODE_FAILED: ") + error.what();
+            pending->failure = failure_ + error.what();
         } catch (...) {
-            pending->failure = "DECODE_FAILED: unknown error";
+            pending->failure = failure_ + "unknown error";
         }
         // A failed call means that the environment is going away: nobody awaits the result.
         if (settling_->function.BlockingCall(pending, settle) != napi_ok) delete pending;

@@ -1,7 +1,7 @@
 // One thread that runs jobs in order and settles their promises on the Node thread that queued them.
 //
-// llama.cpp's decodes of a context run here, always on the same thread: hopping between libuv's pool threads costs a
-// third of the speed (docs/design.md).
+// A context's decodes run on one, because hopping between libuv's pool threads costs a third of the speed
+// (docs/design.md), and a learner's jobs on another.
 #pragma once
 
 #include <napi.h>
@@ -11,21 +11,23 @@
 #include <mutex>
 #include <queue>
 #include <semaphore>
+#include <string>
 #include <thread>
 
 namespace mara::bindings {
 
 class WorkerThread {
 public:
-    explicit WorkerThread(Napi::Env env);
+    // `failure`: how the message begins of a promise that rejects because a job threw.
+    explicit WorkerThread(Napi::Env env, std::string failure = "DECODE_FAILED: ");
     ~WorkerThread();
 
     struct Job {
-        std::function<void()> execute;                   // on the worker; what it throws rejects the promise
-        std::function<Napi::Value(Napi::Env)> complete;  // on the Node thread; its value resolves the promise
+        std::function<void()> execute;                   // on the worker
+        std::function<Napi::Value(Napi::Env)> complete;  // on the Node thread, unless `execute` threw
     };
 
-    // Resolves with `complete`'s value.
+    // Resolves with the value of `complete`; rejects with what one of the two throws.
     Napi::Promise run(Job job);
 
     // Waits for the running job, drops the waiting ones (their promises stay open), joins. May be called twice.
@@ -39,6 +41,7 @@ private:
     static void settle(Napi::Env env, Napi::Function, Pending* done);
 
     Napi::Env env_;
+    const std::string failure_;
     std::shared_ptr<Settling> settling_;  // outlives this object while finished jobs wait for the event loop
     std::mutex mutex_;
     std::counting_semaphore<> wake_{

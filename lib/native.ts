@@ -1,7 +1,7 @@
 /**
  * The whole native surface, typed in one place. Nothing else in lib/ touches the addon's shape.
- * Native errors arrive as plain errors whose message starts with a `MaraErrorCode` and a colon; `native()` users
- * pass them through `fromNative`.
+ * Native errors arrive as plain errors, most of which begin with a `MaraErrorCode` and a colon; whoever calls the addon passes them
+ * through `fromNative`.
  */
 import {fileURLToPath} from "node:url";
 import {type LoadedAddon, loadAddon} from "./addon/load.js";
@@ -110,7 +110,7 @@ export interface NativeLaneContext {
     close(): void;
 }
 
-/** Every field checked by lib/train/options.ts. */
+/** Every field checked by lib/train/learner-options.ts. */
 export interface NativeLearnerOptions {
     width: number;
     hidden1: number;

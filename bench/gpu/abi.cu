@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/combine.h"
 #include "kernel/cuda/session.h"
 
 namespace {
@@ -100,23 +101,23 @@ int mara_poison(void* session) {
 }
 
 // `base` may lie in device, pinned or pageable memory.
-int mara_score(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count, double threshold,
-               float* probabilities, int32_t* first) {
+int mara_score(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count,
+               float* probabilities) {
     auto* const session = static_cast<Session*>(handle);
-    return session->score(base, stride, rows, count, threshold, probabilities, first) ? 0 : fail(session->problem());
+    if (!session->score(base, stride, rows, count, probabilities)) return fail(session->problem());
+    std::transform(probabilities, probabilities + count, probabilities, mara::kernel::probability_of);
+    return 0;
 }
 
 // How many of `launches` give other bits than the first.
 int mara_repeat(void* handle, const float* base, int64_t stride, const int32_t* rows, int32_t count, int32_t launches,
                 int32_t* differing) {
     std::vector<float> wanted(static_cast<size_t>(count)), got(wanted.size());
-    int32_t wanted_first = 0, first = 0;
-    if (mara_score(handle, base, stride, rows, count, 0.5, wanted.data(), &wanted_first) != 0) return 1;
+    if (mara_score(handle, base, stride, rows, count, wanted.data()) != 0) return 1;
     *differing = 0;
     for (int32_t i = 1; i < launches; ++i) {
-        if (mara_score(handle, base, stride, rows, count, 0.5, got.data(), &first) != 0) return 1;
-        if (first != wanted_first || std::memcmp(wanted.data(), got.data(), got.size() * sizeof(float)) != 0)
-            ++*differing;
+        if (mara_score(handle, base, stride, rows, count, got.data()) != 0) return 1;
+        if (std::memcmp(wanted.data(), got.data(), got.size() * sizeof(float)) != 0) ++*differing;
     }
     return 0;
 }
@@ -126,7 +127,7 @@ int mara_time(void* handle, const float* base, int32_t host_memory, int64_t stri
               int32_t launches, int32_t repeats, void* evict, size_t evict_bytes, float* microseconds) {
     auto* const session = static_cast<Session*>(handle);
     const auto launch = [&] {
-        if (session->launch(base, host_memory != 0, stride, rows, count, 0.5, session->stream())) return true;
+        if (session->launch(base, host_memory != 0, stride, rows, count, session->stream())) return true;
         problem = session->problem();
         return false;
     };

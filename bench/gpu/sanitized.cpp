@@ -2,6 +2,7 @@
 // Small: for compute-sanitizer.
 #include <cstdio>
 
+#include "kernel/combine.h"
 #include "kernel/cuda/session.h"
 #include "model.h"
 
@@ -25,13 +26,14 @@ int main() {
         for (const float* const base :
              {states.data(), static_cast<const float*>(pinned), static_cast<const float*>(device)})
             for (const int32_t count : {1, 3, 4, 5, 16, 17, 40, 64}) {
-                int32_t rows[64], first = 0;
+                int32_t rows[64];
                 float out[64];
                 for (int32_t i = 0; i < count; ++i) rows[i] = (i * 7 + 3) % row_count;
-                if (!session.poison() || !session.score(base, width, rows, count, 0.5, out, &first))
+                if (!session.poison() || !session.score(base, width, rows, count, out))
                     return std::printf("%s\n", session.problem().c_str()), 1;
                 for (int32_t i = 0; i < count; ++i)
-                    wrong += !(std::fabs(out[i] - model.probability(states.data() + rows[i] * width)) <=
+                    wrong += !(std::fabs(mara::kernel::probability_of(out[i]) -
+                                         model.probability(states.data() + rows[i] * width)) <=
                                tolerances[static_cast<int>(type)]);
             }
     }

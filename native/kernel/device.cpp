@@ -1,5 +1,8 @@
 #include "kernel/device.h"
 
+#include <algorithm>
+
+#include "kernel/combine.h"
 #include "kernel/network.h"
 
 namespace mara::kernel {
@@ -14,7 +17,10 @@ Device* network_device(const Network* network) { return network->current_device.
 Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows,
                        int32_t count, float* probabilities, Pool* pool, int32_t threads) {
     Device* const device = network_device(network);
-    if (device != nullptr && device->score(base, row_stride, rows, count, probabilities)) return Status::ok;
+    if (device != nullptr && device->logits(base, row_stride, rows, count, probabilities)) {
+        std::transform(probabilities, probabilities + count, probabilities, probability_of);
+        return Status::ok;
+    }
     return score(&network, 1, base, row_stride, rows, count, probabilities, pool, threads);
 }
 

@@ -14,10 +14,9 @@ class Device {
 public:
     virtual ~Device() = default;
 
-    // As kernel::score of one network. False: the device has failed, now or before, and nothing useful was written.
-    // Waits for the device: not to be called on Node's main thread.
-    virtual bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count,
-                       float* probabilities) = 0;
+    // As kernel::score_logits of one network. False: the device has failed, now or before, and nothing useful was
+    // written. Waits for the device: not to be called on Node's main thread.
+    virtual bool logits(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* out) = 0;
 
     virtual const char* name() const = 0;
     virtual WeightType type() const = 0;

@@ -60,6 +60,10 @@ void pool_free(Pool* pool);
 Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
              const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads);
 
+// The same as log-odds of accepting, ln(p / (1 − p)), in logits[a][i]; −∞ where the probability is 0.
+Status score_logits(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
+                    const int32_t* rows, int32_t count, float* const* logits, Pool* pool, int32_t threads);
+
 // Names of the variants this build has and this machine can run, best first. Returns how many; fills up to `capacity`.
 int32_t variants(const char** names, int32_t capacity);
 

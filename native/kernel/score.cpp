@@ -4,13 +4,17 @@
 // changes nothing.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernel/arena.h"
+#include "kernel/combine.h"
 #include "kernel/network.h"
 #include "kernel/pool.h"
 
 namespace mara::kernel {
 namespace {
+
+constexpr float rejected = -std::numeric_limits<float>::infinity();
 
 // States as one kind of kernel wants them; networks of the same kind share it.
 struct States {
@@ -26,8 +30,8 @@ struct Pass {
     const States* states;
     float* hidden1;  // [rows][stride1]
     Input input2;
-    float* hidden2;        // [rows][stride2]
-    float* probabilities;  // of this network's first row of the block
+    float* hidden2;  // [rows][stride2]
+    float* logits;   // of this network's first row of the block
 };
 
 struct Call {
@@ -111,7 +115,7 @@ void multiply_chunk(const Pass& pass, const Layer& layer, const Input& input, in
                                        stride_of(layer));
 }
 
-// The last layer and the softmax, written as a logistic of the difference. Partial sums in a fixed order.
+// The last layer: the difference of its two outputs. Partial sums in a fixed order.
 float head(const PackedNetwork& network, const float* hidden) {
     constexpr int32_t lanes = 16;
     float sum[lanes] = {};
@@ -121,8 +125,7 @@ float head(const PackedNetwork& network, const float* hidden) {
     double difference = network.head_bias;
     for (; i < network.hidden2; ++i) difference += static_cast<double>(hidden[i]) * network.head[i];
     for (const float part : sum) difference += part;
-    const float probability = 1.0f / (1.0f + std::exp(static_cast<float>(-difference)));
-    return std::isnan(probability) ? 0.0f : probability;
+    return std::isnan(difference) ? rejected : static_cast<float>(difference);
 }
 
 void run_item(void* context, int32_t phase, int32_t item) {
@@ -133,7 +136,7 @@ void run_item(void* context, int32_t phase, int32_t item) {
         const Pass& pass = call.passes[item / call.rows];
         const int32_t row = item % call.rows;
         const float* hidden = pass.hidden2 + row * stride_of(pass.network->layer2);
-        pass.probabilities[row] = pass.states->valid[row] ? head(*pass.network, hidden) : 0.0f;
+        pass.logits[row] = pass.states->valid[row] ? head(*pass.network, hidden) : rejected;
         return;
     }
     const Pass* pass = call.passes;
@@ -154,12 +157,12 @@ int32_t useful_threads(const Network* const* networks, int32_t count, int32_t ro
     return static_cast<int32_t>(std::clamp<size_t>(work >> 21, 1, 256));
 }
 
-}  // namespace
-
-Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
-             const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads) {
+// logits_of(a): where the logits of network a go.
+template <class LogitsOf>
+Status run(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
+           const int32_t* rows, int32_t count, const LogitsOf& logits_of, Pool* pool, int32_t threads) {
     if (network_count <= 0 || count <= 0) return Status::ok;
-    std::fill_n(probabilities, static_cast<size_t>(network_count) * static_cast<size_t>(count), 0.0f);
+    for (int32_t a = 0; a < network_count; ++a) std::fill_n(logits_of(a), count, rejected);
     for (int32_t a = 1; a < network_count; ++a)
         if (networks[a]->packed.width != networks[0]->packed.width) return Status::bad_shape;
 
@@ -183,13 +186,30 @@ Status score(const Network* const* networks, int32_t network_count, const float*
         for (int32_t s = 0; s < call.state_count; ++s) call.states[s].input.count = call.rows;
         for (int32_t a = 0; a < network_count; ++a) {
             call.passes[a].input2.count = call.rows;
-            call.passes[a].probabilities = probabilities + static_cast<ptrdiff_t>(a) * count + first;
+            call.passes[a].logits = logits_of(a) + first;
         }
         const int32_t all = network_count * call.rows;
         const Job job{run_item, &call, max_phases, {call.state_count * call.rows, chunks1, all, chunks2, all}};
         pool_run(*pool, job, std::min(threads, useful_threads(networks, network_count, call.rows)));
     }
     return Status::ok;
+}
+
+}  // namespace
+
+Status score_logits(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
+                    const int32_t* rows, int32_t count, float* const* logits, Pool* pool, int32_t threads) {
+    const auto logits_of = [&](int32_t a) { return logits[a]; };
+    return run(networks, network_count, base, row_stride, rows, count, logits_of, pool, threads);
+}
+
+Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
+             const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads) {
+    const auto logits_of = [&](int32_t a) { return probabilities + static_cast<ptrdiff_t>(a) * count; };
+    const Status status = run(networks, network_count, base, row_stride, rows, count, logits_of, pool, threads);
+    if (network_count > 0 && count > 0)
+        std::transform(probabilities, logits_of(network_count), probabilities, probability_of);
+    return status;
 }
 
 }  // namespace mara::kernel

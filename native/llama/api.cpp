@@ -86,7 +86,6 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.decode, "llama_decode");
     find(api.synchronize, "llama_synchronize");
     find(api.set_embeddings, "llama_set_embeddings");
-    find(api.set_n_threads, "llama_set_n_threads");
     find(api.get_logits_ith, "llama_get_logits_ith");
     find(api.get_embeddings, "llama_get_embeddings");
     find(api.get_embeddings_ith, "llama_get_embeddings_ith");
@@ -107,7 +106,6 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.n_ctx_seq, "llama_n_ctx_seq");
     find(api.n_batch, "llama_n_batch");
     find(api.n_seq_max, "llama_n_seq_max");
-    find(api.max_parallel_sequences, "llama_max_parallel_sequences");
     return complete;
 }
 

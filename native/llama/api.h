@@ -44,7 +44,6 @@ struct Api {
     int32_t (*decode)(llama_context*, Batch);
     void (*synchronize)(llama_context*);
     void (*set_embeddings)(llama_context*, bool);
-    void (*set_n_threads)(llama_context*, int32_t, int32_t);
     float* (*get_logits_ith)(llama_context*, int32_t);
     float* (*get_embeddings)(llama_context*);
     float* (*get_embeddings_ith)(llama_context*, int32_t);
@@ -65,7 +64,6 @@ struct Api {
     uint32_t (*n_ctx_seq)(const llama_context*);
     uint32_t (*n_batch)(const llama_context*);
     uint32_t (*n_seq_max)(const llama_context*);
-    size_t (*max_parallel_sequences)();
 };
 
 // Fills `api` from the llama.cpp library used by the module that contains `address` (a vtable of node-llama-cpp's

@@ -64,7 +64,6 @@ inline void change(Place& from, Place& to) {
 struct Warp {
     Meeting meeting;
     float shuffled[2][32];
-    bool voted[2][32];
     uint32_t a[2][32][4];
     uint32_t b[2][32][2];
 };
@@ -199,16 +198,6 @@ inline float shuffle_xor(float value, int32_t mask) {
     host::meet(warp.meeting);
     return warp.shuffled[slot][lane ^ mask];
 }
-inline uint32_t warp_ballot(bool value) {
-    host::Warp& warp = host::warp();
-    const int32_t slot = host::current->parity ^= 1;
-    warp.voted[slot][host::current->thread % 32] = value;
-    host::meet(warp.meeting);
-    uint32_t bits = 0;
-    for (int32_t lane = 0; lane < 32; ++lane) bits |= static_cast<uint32_t>(warp.voted[slot][lane]) << lane;
-    return bits;
-}
-inline int32_t lowest_bit(uint32_t bits) { return std::countr_zero(bits); }
 inline bool is_finite(float value) { return std::isfinite(value); }
 
 inline float bits_to_float(uint32_t bits) { return std::bit_cast<float>(bits); }

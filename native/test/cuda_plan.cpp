@@ -78,7 +78,7 @@ void check_plan(const Device& device, const Shape& shape, WeightType type, int32
         CHECK(scratch.partials >= static_cast<size_t>(plan.slices) * shape.groups1() * group_channels * rows * 4,
               "partials");
         CHECK(scratch.hidden >= rows * shape.units2() * depth_unit * 2, "hidden");
-        CHECK(scratch.logits >= static_cast<size_t>(shape.tiles2()) * max_rows * 4, "logits");
+        CHECK(scratch.head_parts >= static_cast<size_t>(shape.tiles2()) * max_rows * 4, "head parts");
         // The order of the sums over a state must not depend on the other states.
         const Plan other = make_plan(device.limits, shape, type, small_rows + 1);
         CHECK(other.slices == plan.slices && other.slice_units == plan.slice_units, "slices depend on K");

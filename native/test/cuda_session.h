@@ -20,11 +20,9 @@ struct HostSession {
     kernel::cuda::Packed packed;
     Plan plan{};
     kernel::cuda::Arguments a{};
-    Floats states, partials, hidden, logits;
-    std::vector<float> probabilities;
+    Floats states, partials, hidden, head_parts, logits;
     std::vector<int32_t> valid;
     std::vector<unsigned> counters;
-    int32_t first = -2;
 
     HostSession(const kernel::cuda::Limits& l, const Model& model, kernel::WeightType type)
         : limits(l), packed(kernel::cuda::pack(model.weights(), *kernel::cuda::find_device_format(type))) {
@@ -32,21 +30,20 @@ struct HostSession {
         states.resize(scratch.states / 4);
         partials.resize(scratch.partials / 4);
         hidden.resize(scratch.hidden / 4);
-        logits.resize(scratch.logits / 4);
-        probabilities.resize(kernel::cuda::max_rows);
+        head_parts.resize(scratch.head_parts / 4);
+        logits.resize(kernel::cuda::max_rows);
         valid.resize(kernel::cuda::max_rows);
         counters.assign(static_cast<size_t>(packed.shape.counters()), 0);
     }
 
     void poison() {
-        for (Floats* array : {&states, &partials, &hidden, &logits, &probabilities})
+        for (Floats* array : {&states, &partials, &hidden, &head_parts, &logits})
             std::fill(array->begin(), array->end(), NAN);
         std::fill(valid.begin(), valid.end(), -1);
-        first = -2;
     }
 
     kernel::cuda::Arguments& arguments(const float* base, int64_t stride, const std::vector<int32_t>& rows,
-                                       double threshold, bool staged) {
+                                       bool staged) {
         plan = make_plan(limits, packed.shape, packed.type, static_cast<int32_t>(rows.size()));
         describe(packed, packed.memory.data(), a);
         a.base = base;
@@ -56,12 +53,10 @@ struct HostSession {
         a.states = states.data();
         a.partials = partials.data();
         a.hidden = hidden.data();
-        a.logits = logits.data();
+        a.head_parts = head_parts.data();
         a.valid = valid.data();
         a.counters = counters.data();
-        a.probabilities = probabilities.data();
-        a.first = &first;
-        a.threshold = threshold;
+        a.logits = logits.data();
         a.slices = plan.slices;
         a.slice_units = plan.slice_units;
         a.chunk_units = plan.chunk_units;

@@ -50,17 +50,15 @@ struct Arguments {
     float hidden_unscale;  // its reciprocal
 
     // Scratch in device memory, of one stream.
-    void* states;     // mma: [row tiles][units1][8][32] normalised elements. simt, staged: [64][units1 · 32] floats
-    float* partials;  // mma: [slices][groups1][512 · row tiles] in the order of mma's accumulators
-    void* hidden;     // mma: [row tiles][units2][8][32] elements. simt: [64][units2 · 32] floats
-    float* logits;    // [parts][64] partial sums of the head
-    int32_t* valid;   // [64]
+    void* states;       // mma: [row tiles][units1][8][32] normalised elements. simt, staged: [64][units1 · 32] floats
+    float* partials;    // mma: [slices][groups1][512 · row tiles] in the order of mma's accumulators
+    void* hidden;       // mma: [row tiles][units2][8][32] elements. simt: [64][units2 · 32] floats
+    float* head_parts;  // [parts][64] partial sums of the head
+    int32_t* valid;     // [64]
     unsigned* counters;
 
     // Results in mapped pinned host memory.
-    float* probabilities;  // [count]
-    int32_t* first;        // index of the first state with a probability above `threshold`, or -1
-    double threshold;
+    float* logits;  // [count] log-odds of accepting; −∞ for a state with a NaN or an infinity
 
     // The plan (plan.h).
     int32_t slices;       // parts that the depth of the first layer is cut into

@@ -9,24 +9,18 @@
 namespace mara::kernel::cuda {
 namespace {
 
-constexpr double even_odds = 0.5;  // the callers apply thresholds of their own to the probabilities
-
 class CudaDevice : public Device {
 public:
     Session session;
 
-    bool score(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count,
-               float* probabilities) override {
+    bool logits(const float* base, ptrdiff_t row_stride, const int32_t* rows, int32_t count, float* out) override {
         const std::lock_guard lock(mutex_);
         if (failed_.load(std::memory_order_relaxed)) return false;
         for (int32_t start = 0; start < count; start += max_rows) {
             const int32_t some = std::min(max_rows, count - start);
             int32_t plain[max_rows];
             if (rows == nullptr) std::iota(plain, plain + some, start);
-            int32_t first = -1;
-            if (session.score(base, row_stride, rows == nullptr ? plain : rows + start, some, even_odds,
-                              probabilities + start, &first))
-                continue;
+            if (session.score(base, row_stride, rows == nullptr ? plain : rows + start, some, out + start)) continue;
             failed_.store(true, std::memory_order_release);
             return false;
         }

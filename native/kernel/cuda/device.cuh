@@ -30,8 +30,6 @@ MARA_DEVICE unsigned counter_read(const unsigned* counter) { return *static_cast
 MARA_DEVICE void spin() { __nanosleep(20); }
 
 MARA_DEVICE float shuffle_xor(float value, int32_t mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
-MARA_DEVICE uint32_t warp_ballot(bool value) { return __ballot_sync(0xffffffffu, value); }
-MARA_DEVICE int32_t lowest_bit(uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 MARA_DEVICE bool is_finite(float value) { return (__float_as_uint(value) & 0x7f800000u) != 0x7f800000u; }
 
 MARA_DEVICE float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }

@@ -16,24 +16,14 @@ MARA_DEVICE void finish(const Arguments& a, int32_t parts) {
         memory_fence();
     }
     block_sync();
-    const bool is_last = shared[0] != 0;
-    block_sync();
-    if (!is_last) return;
+    if (shared[0] == 0) return;
 
-    if (t < max_rows) {
-        float probability = 0;
-        if (t < a.count && a.valid[t] != 0) {
-            float difference = a.head_bias;
-            for (int32_t p = 0; p < parts; ++p) difference += a.logits[p * max_rows + t];
-            probability = 1.0f / (1.0f + expf(-difference));
-            if (!(probability >= 0)) probability = 0;  // NaN: the agent's weights overflowed
-        }
-        if (t < a.count) a.probabilities[t] = probability;
-        const uint32_t accepted = warp_ballot(t<a.count&& static_cast<double>(probability)> a.threshold);
-        if (t % 32 == 0) shared[1 + t / 32] = accepted;
+    if (t < a.count) {
+        float logit = a.head_bias;
+        for (int32_t p = 0; p < parts; ++p) logit += a.head_parts[p * max_rows + t];
+        const bool is_number = a.valid[t] != 0 && logit == logit;  // NaN: the agent's weights overflowed
+        a.logits[t] = is_number ? logit : -INFINITY;
     }
-    block_sync();
-    if (t == 0) *a.first = shared[1] != 0 ? lowest_bit(shared[1]) : shared[2] != 0 ? 32 + lowest_bit(shared[2]) : -1;
     // Every block has finished and waits for nothing: the next launch finds the counters at 0.
     for (int32_t i = t; i < first_group_counter + a.groups1; i += block_threads) a.counters[i] = 0;
 }

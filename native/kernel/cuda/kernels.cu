@@ -1,4 +1,4 @@
-// The fused kernel on the GPU: gather, LayerNorm, three layers, softmax and the first accepted state in one launch.
+// The fused kernel on the GPU: gather, LayerNorm and three layers in one launch.
 //
 // How the layers are separated inside one launch. The launch is cooperative (every block resident), one block per
 // multiprocessor, and blocks wait on counters in device memory (block.cuh: arrive, await), each only for the blocks

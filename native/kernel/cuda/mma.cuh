@@ -261,7 +261,7 @@ MARA_DEVICE void second_layer(const Arguments& a, int32_t tile, int32_t state_ti
         float part = 0;
         MARA_UNROLL
         for (int c = 0; c < tile_channels; ++c) part += products[t * tile_channels + c];
-        a.logits[tile * max_rows + row] = part;
+        a.head_parts[tile * max_rows + row] = part;
     }
     block_sync();
 }

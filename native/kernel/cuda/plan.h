@@ -47,7 +47,7 @@ struct Scratch {
     size_t states;
     size_t partials;
     size_t hidden;
-    size_t logits;
+    size_t head_parts;
 };
 
 // A weight type that the kernel has.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernel/arena.h"
 #include "kernel/cuda/kernels.h"
@@ -79,7 +80,7 @@ bool Session::upload() {
         arguments_.states = arena.take<std::byte>(sizes.states);
         arguments_.partials = reinterpret_cast<float*>(arena.take<std::byte>(sizes.partials));
         arguments_.hidden = arena.take<std::byte>(sizes.hidden);
-        arguments_.logits = reinterpret_cast<float*>(arena.take<std::byte>(sizes.logits));
+        arguments_.head_parts = reinterpret_cast<float*>(arena.take<std::byte>(sizes.head_parts));
         arguments_.valid = arena.take<int32_t>(max_rows);
         counters_at_ = arena.used;
         arguments_.counters = arena.take<unsigned>(static_cast<size_t>(packed_.shape.counters()));
@@ -92,10 +93,9 @@ bool Session::upload() {
         !MARA_CUDA(cudaMalloc, reinterpret_cast<void**>(&scratch_), scratch_bytes_) ||
         !MARA_CUDA(cudaHostAlloc, reinterpret_cast<void**>(&staging_), max_rows * row_bytes, cudaHostAllocMapped) ||
         !MARA_CUDA(cudaHostGetDevicePointer, reinterpret_cast<void**>(&staging_device_), staging_, 0) ||
-        !MARA_CUDA(cudaHostAlloc, &pinned, (max_rows + 1) * sizeof(float), cudaHostAllocMapped))
+        !MARA_CUDA(cudaHostAlloc, &pinned, max_rows * sizeof(float), cudaHostAllocMapped))
         return false;
-    probabilities_ = static_cast<float*>(pinned);
-    first_ = reinterpret_cast<int32_t*>(probabilities_ + max_rows);
+    logits_ = static_cast<float*>(pinned);
     void* results = nullptr;
     if (!MARA_CUDA(cudaHostGetDevicePointer, &results, pinned, 0) ||
         !MARA_CUDA(cudaMemcpyAsync, weights_, packed_.memory.data(), packed_.layout.bytes, cudaMemcpyHostToDevice,
@@ -104,8 +104,7 @@ bool Session::upload() {
         return false;
     lay_out(scratch_);
     describe(packed_, weights_, arguments_);
-    arguments_.probabilities = static_cast<float*>(results);
-    arguments_.first = reinterpret_cast<int32_t*>(arguments_.probabilities + max_rows);
+    arguments_.logits = static_cast<float*>(results);
     packed_.memory = {};
     return true;
 }
@@ -134,7 +133,7 @@ Session::~Session() {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
     for (void* const memory : {static_cast<void*>(weights_), static_cast<void*>(scratch_)})
         if (memory != nullptr) cudaFree(memory);
-    for (float* const memory : {staging_, probabilities_})
+    for (float* const memory : {staging_, logits_})
         if (memory != nullptr) cudaFreeHost(memory);
     cudaGetLastError();
 }
@@ -163,8 +162,7 @@ bool Session::locate(const float* base, int64_t row_stride, const int32_t* rows,
     return true;
 }
 
-bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, double threshold,
-                    float* probabilities, int32_t* first) {
+bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, float* logits) {
     if (!problem_.empty() || !MARA_CUDA(cudaSetDevice, index_)) return false;
     const float* device_base = nullptr;
     bool host_memory = false, pageable = false;
@@ -182,21 +180,19 @@ bool Session::score(const float* base, int64_t row_stride, const int32_t* rows, 
         device_base = staging_device_;
         host_memory = true;
     }
-    if (!launch(device_base, host_memory, row_stride, rows, count, threshold, stream_) || !wait()) return false;
-    std::copy_n(probabilities_, count, probabilities);
-    *first = *first_;
+    if (!launch(device_base, host_memory, row_stride, rows, count, stream_) || !wait()) return false;
+    std::copy_n(logits_, count, logits);
     return true;
 }
 
 bool Session::launch(const float* device_base, bool host_memory, int64_t row_stride, const int32_t* rows, int32_t count,
-                     double threshold, cudaStream_t stream) {
+                     cudaStream_t stream) {
     const Plan plan = make_plan(limits_, packed_.shape, packed_.type, count);
     Arguments& a = arguments_;
     a.base = device_base;
     a.row_stride = row_stride;
     std::copy_n(rows, count, a.rows);
     a.count = count;
-    a.threshold = threshold;
     a.slices = plan.slices;
     a.slice_units = plan.slice_units;
     a.chunk_units = plan.chunk_units;
@@ -221,8 +217,7 @@ bool Session::launch(const float* device_base, bool host_memory, int64_t row_str
 bool Session::wait() { return MARA_CUDA(cudaStreamSynchronize, stream_); }
 
 bool Session::poison() {
-    std::fill_n(probabilities_, max_rows, -1.0f);
-    *first_ = -2;
+    std::fill_n(logits_, max_rows, std::numeric_limits<float>::quiet_NaN());
     return MARA_CUDA(cudaMemsetAsync, scratch_, 0xff, counters_at_, stream_) && wait();
 }
 

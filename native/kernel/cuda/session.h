@@ -1,4 +1,4 @@
-// A network in device memory with one stream, its scratch and its results. For launch.cpp, the tests and bench/gpu;
+// A network in device memory with one stream, its scratch and its results. For device.cpp, the tests and bench/gpu;
 // needs CUDA's headers.
 #pragma once
 
@@ -22,21 +22,17 @@ public:
 
     bool open(const NetworkWeights& weights, WeightType type, int32_t index);
 
-    // Scores up to max_rows states: launches and waits. `first` is the index of the first with a probability above
-    // `threshold`, or -1.
-    bool score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, double threshold,
-               float* probabilities, int32_t* first);
+    // Log-odds of accepting up to max_rows states: launches and waits.
+    bool score(const float* base, int64_t row_stride, const int32_t* rows, int32_t count, float* logits);
 
     // The two halves, for timing. The states must be where the kernel can read them: no copy is made.
     bool launch(const float* device_base, bool host_memory, int64_t row_stride, const int32_t* rows, int32_t count,
-                double threshold, cudaStream_t stream);
+                cudaStream_t stream);
     bool wait();
 
     cudaStream_t stream() const { return stream_; }
     const std::string& problem() const { return problem_; }
     WeightType type() const { return packed_.type; }
-    const float* probabilities() const { return probabilities_; }
-    int32_t first() const { return *first_; }
     // Everything that a launch writes before it reads it, filled with NaNs. For tests.
     bool poison();
 
@@ -57,8 +53,7 @@ private:
     size_t counters_at_ = 0;    // offset of the counters in the scratch: they come last, and stay 0
     float* staging_ = nullptr;  // pinned, [max_rows][width]: for states that the device cannot reach
     float* staging_device_ = nullptr;
-    float* probabilities_ = nullptr;  // pinned, [max_rows]
-    int32_t* first_ = nullptr;        // pinned
+    float* logits_ = nullptr;  // pinned, [max_rows]
     cudaStream_t stream_ = nullptr;
     std::string problem_;
 };

@@ -224,7 +224,7 @@ MARA_DEVICE void fused_simt(const Arguments& a) {
             for (int32_t mask = 1; mask < simt_channels; mask <<= 1) part += shuffle_xor(part, mask);
             const int32_t row = item.first_row + t / simt_channels;
             if (t < simt_channels * Rows && t % simt_channels == 0 && row < a.count)
-                a.logits[item.channel0 / simt_channels * max_rows + row] = part;
+                a.head_parts[item.channel0 / simt_channels * max_rows + row] = part;
         }
         block_sync();
     }
