@@ -10,6 +10,8 @@ import {countItems, itemSizes, maxRank, quote, type Tensor} from "./tensor.js";
 /** An agent's header takes about 1 KB. JSON beyond this is an attack or another kind of file. */
 const maxHeaderBytes = 2 ** 20;
 
+const maxNesting = 127;
+
 export interface SafetensorsFile {
     /** Views into the bytes that were read. */
     tensors: Map<string, Tensor>;
@@ -97,25 +99,34 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
         throw malformed("its header is not JSON");
     }
     if (!isObject(header)) throw malformed("its header is not a JSON object");
-    const duplicate = duplicateKey(text);
-    if (duplicate !== undefined) throw malformed(`its header names ${quote(duplicate)} twice`);
+    const fault = headerFault(text);
+    if (fault !== undefined) throw malformed(`its header ${fault}`);
     return header;
 }
 
 /**
- * The first key that an object repeats. JSON.parse keeps the last one silently, and readers that keep the first would see
- * another agent in the same file. `text` is known to be valid JSON.
+ * What JSON.parse lets pass and the reference implementation does not. Of a repeated key JSON.parse keeps the last, and readers that keep the
+ * first would see another agent in the same file. `text` is known to be valid JSON.
  */
-function duplicateKey(text: string): string | undefined {
+function headerFault(text: string): string | undefined {
     const open: Set<string>[] = [];
-    for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}]/g)) {
-        if (token === "{") open.push(new Set());
-        else if (token === "}") open.pop();
-        else if (colon !== undefined) {
-            const key = JSON.parse(token.slice(0, token.length - colon.length)) as string;
+    for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]|-?\d[\d.eE+-]*/g)) {
+        if (token === "{" || token === "[") {
+            if (open.push(new Set()) > maxNesting) return `nests more than ${maxNesting} values`;
+        } else if (token === "}" || token === "]") {
+            open.pop();
+        } else if (!token.startsWith('"')) {
+            const number = Number(token);
+            const isPlain =
+                /^\d+$/.test(token) || (Number.isFinite(number) && !(number >= 0 && Number.isInteger(number)));
+            if (!isPlain) return `writes a number as ${quote(token)}`;
+        } else {
+            const string = JSON.parse(colon === undefined ? token : token.slice(0, -colon.length)) as string;
+            if (/\p{Surrogate}/u.test(string)) return `holds half a character in ${quote(string)}`;
+            if (colon === undefined) continue;
             const keys = open.at(-1) as Set<string>;
-            if (keys.has(key)) return key;
-            keys.add(key);
+            if (keys.has(string)) return `names ${quote(string)} twice`;
+            keys.add(string);
         }
     }
     return undefined;

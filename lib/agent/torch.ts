@@ -60,14 +60,14 @@ const host: PickleHost = {
         return dtype === undefined ? undefined : new StorageClass(dtype);
     },
     persistent(id) {
-        if (!Array.isArray(id)) return undefined;
-        const [kind, storage, key, , items] = id;
-        if (kind !== "storage" || !(storage instanceof StorageClass)) return undefined;
+        if (!Array.isArray(id) || id.length !== 5) return undefined;
+        const [kind, storage, key, location, items] = id;
+        if (kind !== "storage" || !(storage instanceof StorageClass) || typeof location !== "string") return undefined;
         return typeof key === "string" && isSize(items) ? new Storage(key, storage.dtype, items) : undefined;
     },
     call(callable, args, dict) {
         if (callable === orderedDict) return args.length === 0 ? dict() : undefined;
-        if (callable === rebuildParameter) return args[0] instanceof TensorView ? args[0] : undefined;
+        if (callable === rebuildParameter) return parameterOf(args);
         return callable === rebuildTensor ? viewOf(args) : undefined;
     }
 };
@@ -97,16 +97,16 @@ export async function readTorch(bytes: Uint8Array): Promise<Map<string, Tensor>>
     if (pickles.length !== 1) throw damaged(`it holds ${pickles.length} files named data.pkl instead of one`);
     const pickle = pickles[0] as string;
     const folder = pickle.slice(0, -"data.pkl".length);
-    const unpackSmall = (name: string): Uint8Array => {
+    const unpackSmall = (name: string): Uint8Array | undefined => {
         const entry = entries.get(name);
-        if (entry === undefined) return new Uint8Array();
-        if (entry.size > maxPickleBytes) {
+        if (entry !== undefined && entry.size > maxPickleBytes) {
             throw damaged(`${quote(name)} declares ${entry.size} bytes, more than the limit of ${maxPickleBytes}`);
         }
-        return entry.unpack();
+        return entry?.unpack();
     };
-    const views = findStateDict(readPickle(unpackSmall(pickle), host));
-    const order = new TextDecoder().decode(unpackSmall(`${folder}byteorder`)).trim() || "little";
+    const views = findStateDict(readPickle(unpackSmall(pickle) as Uint8Array, host));
+    const byteOrder = unpackSmall(`${folder}byteorder`);
+    const order = byteOrder === undefined ? "little" : new TextDecoder().decode(byteOrder);
     if (order !== "little" && order !== "big") throw damaged(`its byte order is ${quote(order)}`);
 
     const storages = findStorages(views, (key) => entries.get(`${folder}data/${key}`));
@@ -195,8 +195,15 @@ function isSizes(value: unknown): value is number[] {
     return Array.isArray(value) && value.length <= maxRank && value.every(isSize);
 }
 
+/** The arguments of torch._utils._rebuild_parameter: a tensor, and two of no use here. */
+function parameterOf([view, requiresGrad, hooks]: readonly unknown[]): TensorView | undefined {
+    return view instanceof TensorView && typeof requiresGrad === "boolean" && hooks instanceof Map ? view : undefined;
+}
+
 /** The arguments of torch._utils._rebuild_tensor_v2: storage, offset, size, stride, and three of no use here. */
-function viewOf([storage, offset, shape, strides]: readonly unknown[]): TensorView | undefined {
+function viewOf(args: readonly unknown[]): TensorView | undefined {
+    const [storage, offset, shape, strides, requiresGrad, hooks] = args;
+    if (args.length > 7 || typeof requiresGrad !== "boolean" || !(hooks instanceof Map)) return undefined;
     if (!(storage instanceof Storage) || !isSize(offset) || !isSizes(shape) || !isSizes(strides)) return undefined;
     if (shape.length !== strides.length) return undefined;
     if (countItems(shape) > 0) {
@@ -240,7 +247,7 @@ function gather(data: Uint8Array, {offset, shape, strides}: TensorView, itemSize
     const words = itemSize === 8 ? 2 : 1;
     const Words = itemSize === 1 ? Uint8Array : itemSize === 2 ? Uint16Array : Uint32Array;
     const isAligned = data.byteOffset % Words.BYTES_PER_ELEMENT === 0;
-    const {buffer, byteOffset, byteLength} = isAligned ? data : data.slice();
+    const {buffer, byteOffset, byteLength} = isAligned ? data : new Uint8Array(data);
     const source = new Words(buffer as ArrayBuffer, byteOffset, byteLength / Words.BYTES_PER_ELEMENT);
     const out = new Words(count * words);
     const columns = shape.at(-1) as number;

@@ -8,6 +8,7 @@ const maxEntries = 4096;
 /** Compression methods of the format. */
 const stored = 0;
 const deflated = 8;
+const dosFolder = 0x10;
 
 export interface ZipEntry {
     /** Unpacked, as the directory declares it. */
@@ -63,6 +64,8 @@ async function locate(archive: ZipFile, entry: Entry): Promise<{begin: number; d
 function unpack(entry: Entry, packed: Uint8Array): Uint8Array {
     const {uncompressedSize: size, compressionMethod: method} = entry;
     const name = quote(entry.fileName);
+    // PyTorch makes nothing of such an entry, and leaves the tensor's memory as it was.
+    if ((entry.externalFileAttributes & dosFolder) !== 0) throw damaged(`${name} is marked as a folder`);
     if (entry.isEncrypted() || (method !== stored && method !== deflated)) {
         throw damaged(`${name} is encrypted or compressed by method ${method}`);
     }

@@ -23,6 +23,27 @@ describe("a .safetensors header", () => {
             0,
             `its header names "${"a".repeat(80)}…" twice`
         ],
+        [
+            "with half a character",
+            '{"__metadata__":{"a":"\\ud800"}}',
+            0,
+            'its header holds half a character in "\ufffd"'
+        ],
+        [
+            "with a whole number that is written as a fraction",
+            '{"a":{"shape":[2.0]}}',
+            0,
+            'its header writes a number as "2.0"'
+        ],
+        ["with an exponent", '{"a":{"shape":[2e0]}}', 0, 'its header writes a number as "2e0"'],
+        ["with a number beyond all bounds", '{"a":{"x":1e999}}', 0, 'its header writes a number as "1e999"'],
+        ["with a negative zero", '{"a":{"shape":[-0]}}', 0, 'its header writes a number as "-0"'],
+        [
+            "that nests deeper than the reference reads",
+            `{"a":${"[".repeat(127)}${"]".repeat(127)}}`,
+            0,
+            "its header nests more than 127 values"
+        ],
         ["with an entry that is no object", {a: 1}, 0, 'the entry of "a" lacks a proper dtype, shape or data_offsets'],
         ["with a null entry", {a: null}, 0, 'the entry of "a" lacks a proper dtype, shape or data_offsets'],
         [
