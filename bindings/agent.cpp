@@ -86,7 +86,7 @@ std::string read_kernel(const Napi::Object& options) {
     return forced;
 }
 
-// Nothing for "auto".
+// "auto" stands for no type.
 std::optional<kernel::WeightType> read_type(const Napi::Object& options) {
     const Napi::Value value = options.Get("dtype");
     const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
@@ -102,8 +102,8 @@ int32_t read_threads(const Napi::Object& options) {
     return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, default_threads_max);
 }
 
-// One call, with nothing of JS in it.
-struct Call {
+// A call that refers to no JavaScript object, so that any thread can run it.
+struct ScoreCall {
     NetworkPointer network;
     std::shared_ptr<PoolShelf> pools;
     const float* states;
@@ -130,7 +130,7 @@ constexpr const char* out_of_memory = "Out of memory while scoring states";
 // Works on a copy of the states: JavaScript may resize, transfer or write to its array while the call runs.
 class ScoreWorker : public Napi::AsyncWorker {
 public:
-    ScoreWorker(Napi::Env env, Call call, std::vector<float> states)
+    ScoreWorker(Napi::Env env, ScoreCall call, std::vector<float> states)
         : AsyncWorker(env, "node-llama-mara score"),
           call_(std::move(call)),
           deferred_(Napi::Promise::Deferred::New(env)),
@@ -158,7 +158,7 @@ protected:
     void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
 private:
-    Call call_;
+    ScoreCall call_;
     Napi::Promise::Deferred deferred_;
     std::vector<float> states_;
     std::vector<float> probabilities_;
@@ -239,7 +239,7 @@ private:
         const Napi::Float32Array states = states_of(info);
         const int32_t count = count_of(states);
         auto probabilities = Napi::Float32Array::New(info.Env(), static_cast<size_t>(count));
-        const Call call{network_, pools_, states.Data(), count, probabilities.Data()};
+        const ScoreCall call{network_, pools_, states.Data(), count, probabilities.Data()};
         if (call.run(false) != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
         return probabilities;
     }

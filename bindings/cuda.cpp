@@ -9,11 +9,11 @@ namespace mara::bindings {
 namespace {
 
 #if defined(MARA_CUDA)
-constexpr int32_t most_devices = 64;
+constexpr int32_t max_devices = 64;
 
 std::vector<kernel::cuda::DeviceInfo> find_devices(std::string& problem) {
-    std::vector<kernel::cuda::DeviceInfo> found(most_devices);
-    found.resize(static_cast<size_t>(kernel::cuda::devices(found.data(), most_devices, problem)));
+    std::vector<kernel::cuda::DeviceInfo> found(max_devices);
+    found.resize(static_cast<size_t>(kernel::cuda::devices(found.data(), max_devices, problem)));
     return found;
 }
 #endif

@@ -43,7 +43,8 @@ public:
         core_ = std::make_shared<LearnerCore>(created);
         operations_ = train::learner_operations(created);
         worker_ = std::make_unique<WorkerThread>(env, "A job of the learner failed: ");
-        // Added after the worker's own hook, hence run before it: a long job then ends after one update.
+        // Hooks run last in, first out: this one runs before the worker's own, so that a long job ends after one
+        // update.
         napi_add_env_cleanup_hook(env, stop, core_.get());
         account(static_cast<int64_t>(train::learner_parameters(created) * sizeof(float) * train::array_count));
     }

@@ -1,4 +1,4 @@
-// What JavaScript hands to a learner, checked.
+// Checks the arguments that JavaScript gives to a learner.
 #pragma once
 
 #include <napi.h>

@@ -34,7 +34,7 @@ public:
         incoming_.push_back({block, ++handed_});
     }
 
-    // What was handed over so far; a job that is queued now must take in just that.
+    // The number of blocks handed over so far. A job that is queued now takes in exactly these.
     uint64_t handed() {
         const std::lock_guard lock(mutex_);
         return handed_;

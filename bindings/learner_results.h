@@ -1,4 +1,4 @@
-// What a learner's jobs come to, as JavaScript gets it.
+// The results of a learner's jobs as JavaScript objects.
 #pragma once
 
 #include <napi.h>

@@ -8,7 +8,7 @@ struct WorkerThread::Settling {
 };
 
 struct WorkerThread::Pending {
-    Job job;
+    Task task;
     Napi::Promise::Deferred deferred;
     std::shared_ptr<Settling> settling;
     std::string failure;
@@ -26,8 +26,8 @@ WorkerThread::~WorkerThread() { close(); }
 
 void WorkerThread::on_environment_exit(void* self) { static_cast<WorkerThread*>(self)->close(); }
 
-Napi::Promise WorkerThread::run(Job job) {
-    auto* const pending = new Pending{std::move(job), Napi::Promise::Deferred::New(env_), settling_, {}};
+Napi::Promise WorkerThread::run(Task task) {
+    auto* const pending = new Pending{std::move(task), Napi::Promise::Deferred::New(env_), settling_, {}};
     if (settling_->open++ == 0) settling_->function.Ref(env_);
     const Napi::Promise promise = pending->deferred.Promise();
     {
@@ -49,7 +49,7 @@ void WorkerThread::loop() {
             queue_.pop();
         }
         try {
-            pending->job.execute();
+            pending->task.execute();
         } catch (const std::exception& error) {
             pending->failure = failure_ + error.what();
         } catch (...) {
@@ -68,7 +68,7 @@ void WorkerThread::settle(Napi::Env env, Napi::Function, Pending* done) {
     try {
         if (!done->failure.empty()) return done->deferred.Reject(Napi::Error::New(env, done->failure).Value());
         try {
-            done->deferred.Resolve(done->job.complete(env));
+            done->deferred.Resolve(done->task.complete(env));
         } catch (const Napi::Error& error) {
             done->deferred.Reject(error.Value());
         }

@@ -1,7 +1,7 @@
-// One thread that runs jobs in order and settles their promises on the Node thread that queued them.
+// One thread that runs tasks in order and settles their promises on the Node thread that queued them.
 //
 // A context's decodes run on one, because hopping between libuv's pool threads costs a third of the speed
-// (docs/design.md), and a learner's jobs on another.
+// (docs/design.md), and a learner's on another.
 #pragma once
 
 #include <napi.h>
@@ -18,19 +18,19 @@ namespace mara::bindings {
 
 class WorkerThread {
 public:
-    // `failure`: how the message begins of a promise that rejects because a job threw.
+    // `failure`: how the message begins of a promise that rejects because a task threw.
     explicit WorkerThread(Napi::Env env, std::string failure = "DECODE_FAILED: ");
     ~WorkerThread();
 
-    struct Job {
+    struct Task {
         std::function<void()> execute;                   // on the worker
         std::function<Napi::Value(Napi::Env)> complete;  // on the Node thread, unless `execute` threw
     };
 
     // Resolves with the value of `complete`; rejects with what one of the two throws.
-    Napi::Promise run(Job job);
+    Napi::Promise run(Task task);
 
-    // Waits for the running job, drops the waiting ones (their promises stay open), joins. May be called twice.
+    // Waits for the running task, drops the waiting ones (their promises stay open), joins. May be called twice.
     void close();
 
 private:
@@ -42,10 +42,10 @@ private:
 
     Napi::Env env_;
     const std::string failure_;
-    std::shared_ptr<Settling> settling_;  // outlives this object while finished jobs wait for the event loop
+    std::shared_ptr<Settling> settling_;  // outlives this object while finished tasks wait for the event loop
     std::mutex mutex_;
     std::counting_semaphore<> wake_{
-        0};  // one for each job, one for closing; no condition variable, to run with older libstdc++
+        0};  // one for each task, one for closing; no condition variable, to run with older libstdc++
     std::queue<Pending*> queue_;
     bool closing_ = false;
     std::thread thread_;

@@ -72,7 +72,7 @@ struct alignas(64) Block {
     int32_t sums[tiles_max][chunk_panels][tile_rows][panel_channels];
 };
 
-// Registers are part of the instruction's name, hence a macro: sums += activations · weights.
+// sums += activations · weights. A macro, because registers are part of the instruction's name.
 #define MARA_DOT(sums, activations, weights)            \
     do {                                                \
         if constexpr (Type::planes == 1)                \
@@ -154,7 +154,7 @@ void multiply_chunk(const std::byte* x, size_t next, int32_t tiles, int32_t step
 }
 
 template <class Type>
-void tile_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void tile_multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
                    ptrdiff_t out_stride) {
     // A single row leaves the tile unit nearly idle, and integer sums are exact: the same result sooner.
     if (Type::planes == 2 && input.count == 1)

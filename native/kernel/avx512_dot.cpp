@@ -110,7 +110,7 @@ void dot_rows(int32_t left, const std::byte* const* x, size_t plane, int32_t sta
 }
 
 template <class Type>
-void dot_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void dot_multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
                   ptrdiff_t out_stride) {
     Block block;
     const std::byte* x[block_rows];

@@ -32,7 +32,7 @@ inline __m512 row_part(const float* row, int32_t inputs, int32_t i, __m512 cente
     return left <= 0 ? center : Avx512::load_first_or(row + i, left, center);
 }
 
-void pack_bf16(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
+void pack_bf16(const Activations& input, int32_t index, int32_t inputs, int32_t depth) {
     const float* row = input.rows[index];
     std::byte* to = bf16_row(input.packed, index, depth);
     const __m512 center = Avx512::set1(input.mean[index]);
@@ -48,7 +48,7 @@ void pack_bf16(const Input& input, int32_t index, int32_t inputs, int32_t depth)
 
 // A row becomes 16-bit codes of ±32639 moved up by 32768, cut into two unsigned bytes: Σ code·w = 256·Σ high·w + Σ
 // low·w − 32768·Σ w, all in exact 32-bit integers. Activations then add no error worth counting to that of the weights.
-void pack_i8(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
+void pack_i8(const Activations& input, int32_t index, int32_t inputs, int32_t depth) {
     constexpr float largest_code = 32639.0f;
     const float* row = input.rows[index];
     std::byte* to = i8_row(input.packed, index, depth);

@@ -17,7 +17,7 @@ struct Opinion {
     float threshold;  // probability above which this agent accepts
 };
 
-// NaN becomes 0: nobody is sure of anything then, and the state is rejected.
+// NaN becomes 0, so that the state is rejected.
 inline float probability_of(float logit) {
     const float probability = 1.0f / (1.0f + std::exp(-logit));
     return std::isnan(probability) ? 0.0f : probability;
@@ -32,7 +32,7 @@ inline double relative_logit(const Opinion& opinion) {
 
 // Probabilities are taken relative to each agent's threshold, so that ½ is the bar of all. That of a single agent with
 // a threshold of ½ is its own, bit for bit. NaN where there are no opinions.
-//   minimum     the least of the probabilities: above ½ where each agent accepts
+//   minimum     the smallest probability: above ½ where each agent accepts
 //   product     of the probabilities
 //   mean_logit  of the weighted mean of the logits
 inline float combine(Combination combination, const Opinion* opinions, int32_t count) {

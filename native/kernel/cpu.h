@@ -1,4 +1,4 @@
-// What this processor, its operating system and (for AMX) the kernel's permission allow. Read once.
+// The instruction sets that this processor and its operating system allow; for AMX Linux is asked for permission.
 #pragma once
 
 namespace mara::kernel {

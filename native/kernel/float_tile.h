@@ -75,7 +75,7 @@ void float_tile(const float* const* x, ptrdiff_t start, int32_t count, const std
 // `rows` rows against all panels of a chunk, over one block of inputs. The first tiles of rows fetch the next block of
 // the weights, a panel each, so that memory works while the processor does.
 template <class Isa, class Weights, int32_t rows>
-void float_rows(const Input& input, int32_t row, ptrdiff_t start, int32_t count, const std::byte* weights,
+void float_rows(const Activations& input, int32_t row, ptrdiff_t start, int32_t count, const std::byte* weights,
                 size_t panel_bytes, int32_t panel_count, Partial& partial) {
     constexpr int32_t together = Isa::panels_for(rows);
     constexpr ptrdiff_t next_block = Isa::depth_block / Weights::group * Weights::bytes;
@@ -96,7 +96,7 @@ void float_rows(const Input& input, int32_t row, ptrdiff_t start, int32_t count,
 }
 
 template <class Isa, class Weights, int32_t rows>
-void float_remainder(const Input& input, int32_t row, ptrdiff_t start, int32_t count, const std::byte* weights,
+void float_remainder(const Activations& input, int32_t row, ptrdiff_t start, int32_t count, const std::byte* weights,
                      size_t panel_bytes, int32_t panel_count, Partial& partial) {
     if constexpr (rows > 0) {
         if (input.count - row == rows)
@@ -106,7 +106,7 @@ void float_remainder(const Input& input, int32_t row, ptrdiff_t start, int32_t c
 }
 
 template <class Isa, class Weights>
-void float_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void float_multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
                     ptrdiff_t out_stride) {
     Partial partial;
     const std::byte* panel = layer.weights + static_cast<size_t>(first) * layer.panel_bytes;

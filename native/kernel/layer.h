@@ -1,5 +1,5 @@
-// What every variant shares: how weights are packed, how activations are handed over, and the functions that it offers
-// for a weight type.
+// The parts that all variants share: the form of packed weights, the form of activations, and the functions that a
+// variant offers for a weight type.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct Layer {
 // The activations of one block of rows. y = (dot − mean·sum) · mul · scale + bias, per row and channel.
 // Variants either read `rows` in place (raw floats: mean and mul undo the moments afterwards) or `packed`, which their
 // own `prepare` wrote (already normalised: mean is 0).
-struct Input {
+struct Activations {
     int32_t count;
     const float* const* rows;
     std::byte* packed;
@@ -47,13 +47,13 @@ struct Operations {
     void (*moments)(const float* row, int32_t inputs, float* mean, float* deviation_reciprocal);
     // Normalises row `index` of `input` as (x − mean)·mul, packs it into `input.packed` and sets mean and mul to what
     // is left to undo. nullptr: rows are read in place. Different rows may be prepared at the same time.
-    void (*prepare)(const Input& input, int32_t index, int32_t inputs, int32_t depth);
+    void (*prepare)(const Activations& input, int32_t index, int32_t inputs, int32_t depth);
     // Bytes of `packed` per padded input and row.
     int32_t packed_bytes;
     // out[r · out_stride + c] = max(0, y) for all rows and the channels of panels [first, first + panel_count),
     // panel_count <= chunk_panels. The sum of one (row, channel) is taken in the same order whatever the other rows and
     // panels are.
-    void (*multiply)(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+    void (*multiply)(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
                      ptrdiff_t out_stride);
 };
 

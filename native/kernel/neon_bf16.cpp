@@ -18,7 +18,7 @@ namespace mara::kernel {
 namespace {
 
 // packed: bf16 [row][depth]
-void pack(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
+void pack(const Activations& input, int32_t index, int32_t inputs, int32_t depth) {
     const float* row = input.rows[index];
     auto* to = reinterpret_cast<bfloat16_t*>(input.packed) + static_cast<ptrdiff_t>(index) * depth;
     const float32x4_t center = Neon::set1(input.mean[index]);
@@ -57,7 +57,7 @@ void dot_rows(int32_t left, const bfloat16_t* x, int32_t depth, const std::byte*
     }
 }
 
-void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
               ptrdiff_t out_stride) {
     constexpr int32_t max_rows = 6;
     Partial partial;

@@ -20,7 +20,7 @@ namespace {
 constexpr float largest_code = 32639.0f;  // 127·256 + 127: both bytes of a code fit a signed byte
 
 // packed: int8 [row][plane: high, low bytes][depth]; Σ code·w = 256·Σ high·w + Σ low·w, in exact 32-bit integers.
-void pack(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
+void pack(const Activations& input, int32_t index, int32_t inputs, int32_t depth) {
     const float* row = input.rows[index];
     auto* high = reinterpret_cast<int8_t*>(input.packed) + static_cast<ptrdiff_t>(index) * 2 * depth;
     int8_t* low = high + depth;
@@ -69,7 +69,7 @@ void dot_tile(const int8_t* x, int32_t depth, const std::byte* panel, float* to)
                         Neon::fma(vcvtq_f32_s32(high[r][v]), Neon::set1(256.0f), vcvtq_f32_s32(low[r][v])));
 }
 
-void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
               ptrdiff_t out_stride) {
     Partial partial;
     const auto* x = reinterpret_cast<const int8_t*>(input.packed);

@@ -37,7 +37,7 @@ struct I8 {
 };
 
 template <class Type, int32_t group>
-void multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
               ptrdiff_t out_stride) {
     for (int32_t p = 0; p < panel_count; ++p) {
         const auto* panel = reinterpret_cast<const typename Type::Element*>(

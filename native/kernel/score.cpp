@@ -21,7 +21,7 @@ struct States {
     const Operations* operations;
     int32_t inputs;
     int32_t depth;
-    Input input;
+    Activations input;
     bool* valid;  // per row: no NaN, no infinity
 };
 
@@ -29,7 +29,7 @@ struct Pass {
     const PackedNetwork* network;
     const States* states;
     float* hidden1;  // [rows][stride1]
-    Input input2;
+    Activations input2;
     float* hidden2;  // [rows][stride2]
     float* logits;   // of this network's first row of the block
 };
@@ -49,8 +49,8 @@ int32_t chunks_of(const Layer& layer) { return (layer.panels + chunk_panels - 1)
 
 int32_t padded_rows(int32_t rows) { return (rows + tile_rows - 1) / tile_rows * tile_rows; }
 
-Input take_input(Arena& arena, const Operations& operations, int32_t rows, const float* const* pointers,
-                 int32_t depth) {
+Activations take_input(Arena& arena, const Operations& operations, int32_t rows, const float* const* pointers,
+                       int32_t depth) {
     const size_t packed = static_cast<size_t>(padded_rows(rows)) * static_cast<size_t>(depth) *
                           static_cast<size_t>(operations.packed_bytes);
     auto* mean = arena.take<float>(static_cast<size_t>(rows));
@@ -73,7 +73,7 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
         int32_t shared = 0;
         while (shared < a && networks[shared]->packed.operations != network.operations) ++shared;
         if (shared == a) {
-            const Input input = take_input(arena, *network.operations, rows, *pointers, network.layer1.depth);
+            const Activations input = take_input(arena, *network.operations, rows, *pointers, network.layer1.depth);
             auto* valid = arena.take<bool>(row_count);
             if (base != nullptr)
                 call.states[call.state_count] = {network.operations, network.width, network.layer1.depth, input, valid};
@@ -81,7 +81,7 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
         }
         auto* hidden1 = arena.take<float>(row_count * static_cast<size_t>(stride_of(network.layer1)));
         auto* hidden_pointers = arena.take<const float*>(row_count);
-        const Input input2 = take_input(arena, *network.operations, rows, hidden_pointers, network.layer2.depth);
+        const Activations input2 = take_input(arena, *network.operations, rows, hidden_pointers, network.layer2.depth);
         auto* hidden2 = arena.take<float>(row_count * static_cast<size_t>(stride_of(network.layer2)));
         if (base == nullptr) continue;
         const States* states = call.states;
@@ -94,7 +94,7 @@ size_t lay_out(std::byte* base, const Network* const* networks, int32_t count, i
 
 void prepare_state(const States& states, int32_t row) {
     const Operations& operations = *states.operations;
-    const Input& input = states.input;
+    const Activations& input = states.input;
     operations.moments(input.rows[row], states.inputs, &input.mean[row], &input.mul[row]);
     states.valid[row] = std::isfinite(input.mean[row]) && std::isfinite(input.mul[row]);
     if (operations.prepare != nullptr) operations.prepare(input, row, states.inputs, states.depth);
@@ -108,7 +108,7 @@ void prepare_hidden(const Pass& pass, int32_t row) {
     if (operations.prepare != nullptr) operations.prepare(pass.input2, row, layer.inputs, layer.depth);
 }
 
-void multiply_chunk(const Pass& pass, const Layer& layer, const Input& input, int32_t chunk, float* out) {
+void multiply_chunk(const Pass& pass, const Layer& layer, const Activations& input, int32_t chunk, float* out) {
     const int32_t first = chunk * chunk_panels;
     const int32_t count = std::min(chunk_panels, layer.panels - first);
     pass.network->operations->multiply(layer, input, first, count, out + static_cast<ptrdiff_t>(first) * panel_channels,

@@ -65,9 +65,9 @@ struct alignas(64) Partial {
     float values[block_rows][partial_stride];
 };
 
-// What follows the dot products of one chunk: undo the moments, scale, bias, ReLU.
+// Finishes one chunk after its dot products: undoes the moments, scales, adds the bias, applies ReLU.
 template <class Isa>
-void finish(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, const Partial& partial,
+void finish(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, const Partial& partial,
             float* out, ptrdiff_t out_stride) {
     using V = typename Isa::V;
     for (int32_t c = 0; c < panel_count * panel_channels; c += Isa::width) {

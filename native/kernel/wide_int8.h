@@ -15,7 +15,7 @@ constexpr float largest_code = 32639.0f;  // 127·256 + 127: both bytes of a cod
 
 // packed: int16 [row][depth]
 template <class Isa>
-void wide_prepare(const Input& input, int32_t index, int32_t inputs, int32_t depth) {
+void wide_prepare(const Activations& input, int32_t index, int32_t inputs, int32_t depth) {
     const float* row = input.rows[index];
     auto* to = reinterpret_cast<int16_t*>(input.packed) + static_cast<ptrdiff_t>(index) * depth;
     const float largest = largest_deviation<Isa>(row, inputs, input.mean[index]);
@@ -68,7 +68,7 @@ void wide_remainder(int32_t left, const int16_t* x, int32_t depth, int32_t start
 }
 
 template <class Isa>
-void wide_multiply(const Layer& layer, const Input& input, int32_t first, int32_t panel_count, float* out,
+void wide_multiply(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
                    ptrdiff_t out_stride) {
     Partial partial;
     const auto* x = reinterpret_cast<const int16_t*>(input.packed);

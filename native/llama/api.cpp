@@ -101,7 +101,6 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.model_n_embd_out, "llama_model_n_embd_out");
     find(api.model_get_vocab, "llama_model_get_vocab");
     find(api.vocab_n_tokens, "llama_vocab_n_tokens");
-    find(api.pooling_type, "llama_pooling_type");
     find(api.n_ctx, "llama_n_ctx");
     find(api.n_ctx_seq, "llama_n_ctx_seq");
     find(api.n_batch, "llama_n_batch");

@@ -59,7 +59,6 @@ struct Api {
     int32_t (*model_n_embd_out)(const llama_model*);
     const llama_vocab* (*model_get_vocab)(const llama_model*);
     int32_t (*vocab_n_tokens)(const llama_vocab*);
-    int32_t (*pooling_type)(const llama_context*);
     uint32_t (*n_ctx)(const llama_context*);
     uint32_t (*n_ctx_seq)(const llama_context*);
     uint32_t (*n_batch)(const llama_context*);

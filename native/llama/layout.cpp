@@ -22,8 +22,8 @@ std::string mismatch(const char* field, uint64_t expected, uint64_t found) {
            std::to_string(expected) + " was expected";
 }
 
-// What node-llama-cpp was asked for, by field; the fields that only the user's options decide (threads, cache types,
-// flash attention) are not among them.
+// Compares the fields whose values node-llama-cpp was asked for, and then those that it leaves at their defaults.
+// Fields that only the user's options decide (threads, cache types, flash attention) are not compared.
 bool has_expected_values(const ParamsLayout& table, const char* params, const ExpectedParams& expected,
                          std::string& problem) {
     struct Check {

@@ -7,7 +7,7 @@
 
 namespace mara::llama {
 
-// Who gives a field its value in node-llama-cpp's context object.
+// Where a field of node-llama-cpp's context object has its value from.
 enum class Setter : uint8_t {
     nobody,  // must equal llama.cpp's default
     addon,   // node-llama-cpp puts its own value there
@@ -31,7 +31,7 @@ struct ParamsLayout {
 extern const ParamsLayout known_layouts[];
 extern const size_t known_layout_count;
 
-// What llama_context_default_params() returns, read without knowing its size.
+// The bytes that llama_context_default_params() returns, read without knowing their number.
 struct Defaults {
     static constexpr size_t room = 512;
     unsigned char bytes[room];

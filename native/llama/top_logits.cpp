@@ -30,11 +30,12 @@ float largest_of_block(const float* values) {
 void append_top_logits(const float* logits, int32_t vocabulary, int32_t count, std::vector<TokenLogit>& out) {
     if (count <= 0) return;
     const auto first = static_cast<std::ptrdiff_t>(out.size());
-    // A heap whose front is the least of the best so far; nearly every block has nothing above it and is passed over.
-    float least = -std::numeric_limits<float>::infinity();
+    // A heap whose front is the smallest of the largest so far; nearly every block has nothing above it and is passed
+    // over.
+    float smallest = -std::numeric_limits<float>::infinity();
     int32_t found = 0;
     const auto offer = [&](int32_t token) {
-        if (!(logits[token] > least)) return;
+        if (!(logits[token] > smallest)) return;
         if (found == count) {
             std::pop_heap(out.begin() + first, out.end(), before);
             out.back() = {token, logits[token]};
@@ -43,11 +44,11 @@ void append_top_logits(const float* logits, int32_t vocabulary, int32_t count, s
             found++;
         }
         std::push_heap(out.begin() + first, out.end(), before);
-        if (found == count) least = out[static_cast<size_t>(first)].logit;
+        if (found == count) smallest = out[static_cast<size_t>(first)].logit;
     };
     int32_t token = 0;
     for (; token + block <= vocabulary; token += block) {
-        if (!(largest_of_block(logits + token) > least)) continue;
+        if (!(largest_of_block(logits + token) > smallest)) continue;
         for (int32_t i = token; i < token + block; i++) offer(i);
     }
     for (; token < vocabulary; token++) offer(token);

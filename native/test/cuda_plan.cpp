@@ -147,26 +147,26 @@ void check_layout() {
             const Model model(s, 7);
             const Packed packed = pack(model.weights(), *find_device_format(type));
             const Shape& shape = packed.shape;
-            CHECK(packed.memory.size() == packed.layout.bytes, "bytes");
-            for (const size_t offset : {packed.layout.weights2, packed.layout.bias1, packed.layout.sum1,
-                                        packed.layout.bias2, packed.layout.head})
-                CHECK(offset % 256 == 0 && offset < packed.layout.bytes, "offset %zu", offset);
+            CHECK(packed.memory.size() == packed.offsets.bytes, "bytes");
+            for (const size_t offset : {packed.offsets.weights2, packed.offsets.bias1, packed.offsets.sum1,
+                                        packed.offsets.bias2, packed.offsets.head})
+                CHECK(offset % 256 == 0 && offset < packed.offsets.bytes, "offset %zu", offset);
             const auto d = static_cast<size_t>(s.width), h = static_cast<size_t>(s.hidden1);
-            check_layer(packed, packed.layout.weights1, shape.groups1() * 64, shape.units1(), s.hidden1, s.width,
+            check_layer(packed, packed.offsets.weights1, shape.groups1() * 64, shape.units1(), s.hidden1, s.width,
                         [&](int32_t c, int32_t i) {
                             return model.w1[static_cast<size_t>(c) * d + static_cast<size_t>(i)] *
                                    model.ln_weight[static_cast<size_t>(i)];
                         });
             check_layer(
-                packed, packed.layout.weights2, shape.tiles2() * 16, shape.units2(), s.hidden2, s.hidden1,
+                packed, packed.offsets.weights2, shape.tiles2() * 16, shape.units2(), s.hidden2, s.hidden1,
                 [&](int32_t c, int32_t i) { return model.w2[static_cast<size_t>(c) * h + static_cast<size_t>(i)]; });
-            const auto* const sum1 = reinterpret_cast<const float*>(packed.memory.data() + packed.layout.sum1);
-            const auto* const bias1 = reinterpret_cast<const float*>(packed.memory.data() + packed.layout.bias1);
+            const auto* const sum1 = reinterpret_cast<const float*>(packed.memory.data() + packed.offsets.sum1);
+            const auto* const bias1 = reinterpret_cast<const float*>(packed.memory.data() + packed.offsets.bias1);
             for (int32_t c = 0; c < s.hidden1; ++c) {
                 double sum = 0, bias = model.b1[static_cast<size_t>(c)];
                 for (int32_t i = 0; i < s.width; ++i) {
                     sum +=
-                        static_cast<double>(element(packed, packed.layout.weights1, element_at(shape.units1(), c, i)));
+                        static_cast<double>(element(packed, packed.offsets.weights1, element_at(shape.units1(), c, i)));
                     bias += static_cast<double>(model.w1[static_cast<size_t>(c) * d + static_cast<size_t>(i)]) *
                             model.ln_bias[static_cast<size_t>(i)];
                 }

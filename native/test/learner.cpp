@@ -121,7 +121,7 @@ LearnerPointer make_learner(const Options& options) {
     LearnerPointer learner(created);
     for (int32_t network = actor; network <= target2; ++network) {
         float* const parameters = learner->arrays[network].data();
-        const Floats noise = random_floats(learner->layout.count, 40 + static_cast<uint32_t>(network), 0.2f);
+        const Floats noise = random_floats(learner->offsets.count, 40 + static_cast<uint32_t>(network), 0.2f);
         for (size_t i = 0; i < noise.size(); ++i) parameters[i] += noise[i];
     }
     const int32_t rows = 41;
@@ -144,11 +144,11 @@ LearnerPointer make_learner(const Options& options) {
 
 Doubles parameters_of(const Learner& learner, Array network) {
     const float* const values = learner.arrays[network].data();
-    return {values, values + learner.layout.count};
+    return {values, values + learner.offsets.count};
 }
 
 std::array<double, 2> evaluate(const Doubles& p, const float* x) {
-    const Layout at(shape);
+    const TensorOffsets at(shape);
     double mean = 0, variance = 0;
     for (int32_t i = 0; i < shape.width; ++i) mean += x[i] / static_cast<double>(shape.width);
     for (int32_t i = 0; i < shape.width; ++i) variance += (x[i] - mean) * (x[i] - mean) / shape.width;
@@ -196,7 +196,7 @@ double wanted(const Learner& learner, const Transition& t) {
 // disagree.
 void check_gradient(const char* operations, const char* what, const Learner& learner, Doubles parameters,
                     const std::function<double(const Doubles&)>& loss) {
-    const Layout& at = learner.layout;
+    const TensorOffsets& at = learner.offsets;
     const size_t starts[] = {at.gain, at.shift, at.w1, at.b1, at.w2, at.b2, at.w3, at.b3, at.count};
     const double here = loss(parameters);
     for (size_t tensor = 0; tensor < 8; ++tensor) {
@@ -308,7 +308,7 @@ void temperature() {
 
 void clipping() {
     const LearnerPointer learner = make_learner(options_for(nullptr));
-    const size_t count = learner->layout.count;
+    const size_t count = learner->offsets.count;
     float* const gradient = learner->gradient.need(count);
     double norm = 0;
     std::fill_n(gradient, count, 0.0f);
@@ -339,7 +339,7 @@ std::vector<Floats> run_updates(const char* operations, int32_t threads) {
     CHECK(learner_update(learner.get(), 3, stop, &metrics) == Status::ok && metrics.critic_gradient_norm > 0, "update");
     std::vector<Floats> arrays;
     for (int32_t i = 0; i < array_count; ++i)
-        arrays.emplace_back(learner->arrays[i].data(), learner->arrays[i].data() + learner->layout.count);
+        arrays.emplace_back(learner->arrays[i].data(), learner->arrays[i].data() + learner->offsets.count);
     return arrays;
 }
 
@@ -419,7 +419,7 @@ void randomness() {
     for (const int32_t count : counts) CHECK(std::abs(count - 10000) < 500, "%d of 10000", count);
 
     const Shape wide{400, 300, 100};
-    const Layout at(wide);
+    const TensorOffsets at(wide);
     Floats parameters(at.count);
     initialise(wide, random, parameters.data());
     const auto spread = [&](size_t from, size_t to, double bound) {

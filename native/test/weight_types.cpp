@@ -59,8 +59,8 @@ struct I4 {
     }
 };
 
-void multiply_i4(const kernel::Layer& layer, const kernel::Input& input, int32_t first, int32_t panel_count, float* out,
-                 ptrdiff_t out_stride) {
+void multiply_i4(const kernel::Layer& layer, const kernel::Activations& input, int32_t first, int32_t panel_count,
+                 float* out, ptrdiff_t out_stride) {
     for (int32_t r = 0; r < input.count; ++r)
         for (int32_t c = 0; c < panel_count * kernel::panel_channels; ++c) {
             const int32_t channel = first * kernel::panel_channels + c;

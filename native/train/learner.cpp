@@ -54,17 +54,17 @@ void finish(const Learner& learner, const Metrics& sum, int32_t count, Metrics* 
 }  // namespace
 
 Learner::Learner(const Options& given)
-    : options(given), layout(given.shape), random(given.seed), replay(given.replay_capacity) {
+    : options(given), offsets(given.shape), random(given.seed), replay(given.replay_capacity) {
     kernel::Pool* created = nullptr;
     if (kernel::pool_create(options.threads, &created) != kernel::Status::ok) throw std::bad_alloc();
     pool.reset(created);
     work.operations = find_operations(options.operations);
     work.pool = created;
     work.threads = options.threads;
-    for (Buffer& array : arrays) std::fill_n(array.need(layout.count), layout.count, 0.0f);
+    for (Buffer& array : arrays) std::fill_n(array.need(offsets.count), offsets.count, 0.0f);
     for (const Array network : {actor, critic1, critic2}) initialise(options.shape, random, arrays[network].data());
-    std::copy_n(arrays[critic1].data(), layout.count, arrays[target1].data());
-    std::copy_n(arrays[critic2].data(), layout.count, arrays[target2].data());
+    std::copy_n(arrays[critic1].data(), offsets.count, arrays[target1].data());
+    std::copy_n(arrays[critic2].data(), offsets.count, arrays[target2].data());
     scalars.log_alpha = std::log(options.initial_alpha);
 }
 
@@ -143,7 +143,7 @@ Status learner_fit(Learner* learner, const float* states, const uint8_t* labels,
 }
 
 float* learner_array(Learner* learner, Array array) { return learner->arrays[array].data(); }
-size_t learner_parameters(const Learner* learner) { return learner->layout.count; }
+size_t learner_parameters(const Learner* learner) { return learner->offsets.count; }
 Scalars& learner_scalars(Learner* learner) { return learner->scalars; }
 uint64_t* learner_random(Learner* learner) { return learner->random.state; }
 

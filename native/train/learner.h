@@ -74,7 +74,7 @@ Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics
 Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count,
                    double learning_rate, FitMetrics* metrics);
 
-// Everything that a learner knows but for its options and its replay, to be read and written in place.
+// The whole state of a learner except its options and its replay, to be read and written in place.
 enum Array : int32_t {
     actor,
     critic1,

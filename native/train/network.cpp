@@ -30,7 +30,7 @@ Operand columns(const float* data, int32_t count, int32_t depth, float* sums = n
 
 }  // namespace
 
-Layout::Layout(const Shape& shape) {
+TensorOffsets::TensorOffsets(const Shape& shape) {
     size_t at = 0;
     const auto take = [&](size_t size) {
         const size_t start = at;
@@ -69,7 +69,7 @@ void load(Workspace& work, const float* const* rows, int32_t count, int32_t widt
 
 void forward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, Pass& pass, float* out) {
     const int32_t width = shape.width, hidden1 = shape.hidden1, hidden2 = shape.hidden2;
-    const Layout at(shape);
+    const TensorOffsets at(shape);
     const int32_t rows = input.rows;
     const Operations& operations = *work.operations;
     float* const h1 = pass.h1.need(area(rows, hidden1) + static_cast<size_t>(hidden1));
@@ -97,7 +97,7 @@ void forward(Workspace& work, const Shape& shape, const float* parameters, const
 void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass,
               const float* out_gradient, float* gradient) {
     const int32_t width = shape.width, hidden1 = shape.hidden1, hidden2 = shape.hidden2;
-    const Layout at(shape);
+    const TensorOffsets at(shape);
     const int32_t rows = input.rows;
     const Operations& operations = *work.operations;
     const float* const h1 = pass.h1.data();
@@ -127,7 +127,7 @@ void backward(Workspace& work, const Shape& shape, const float* parameters, cons
 }
 
 void initialise(const Shape& shape, Random& random, float* parameters) {
-    const Layout at(shape);
+    const TensorOffsets at(shape);
     std::fill(parameters + at.gain, parameters + at.shift, 1.0f);
     std::fill(parameters + at.shift, parameters + at.w1, 0.0f);
     const auto layer = [&](size_t first, size_t end, int32_t inputs) {

@@ -18,8 +18,8 @@ struct Shape {
 constexpr int32_t outputs = 2;
 
 // Where each tensor begins: LayerNorm's weight and bias, then weight and bias of each layer; `count` numbers in all.
-struct Layout {
-    explicit Layout(const Shape& shape);
+struct TensorOffsets {
+    explicit TensorOffsets(const Shape& shape);
     size_t gain, shift, w1, b1, w2, b2, w3, b3, count;
 };
 
@@ -33,7 +33,7 @@ struct Input {
 // rows[i] is a state of `width` numbers, or nullptr, which stands for zeros.
 void load(Workspace& work, const float* const* rows, int32_t count, int32_t width, bool for_gradient, Input& input);
 
-// What a forward pass leaves for the backward one: activations [rows][hidden1] and [rows][hidden2].
+// The activations that a forward pass leaves for the backward pass: [rows][hidden1] and [rows][hidden2].
 struct Pass {
     Buffer h1, h2;
 };
@@ -41,7 +41,7 @@ struct Pass {
 // out[rows][2]
 void forward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, Pass& pass, float* out);
 
-// gradient[layout.count] of a loss whose derivative by the outputs is `out_gradient` [rows][2], after a forward pass
+// gradient[offsets.count] of a loss whose derivative by the outputs is `out_gradient` [rows][2], after a forward pass
 // that left `pass`.
 void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass,
               const float* out_gradient, float* gradient);

@@ -1,5 +1,6 @@
-// What a learner's update is made of, once per instruction set. All float32, row-major, no alignment needed; no pointer
-// may overlap another. Every result depends on the arguments alone, never on how the work was cut into calls.
+// The functions that a learner's update is made of; each instruction set has its own. All float32, row-major, no
+// alignment needed; no pointer may overlap another. Every result depends on the arguments alone, never on how the work
+// was cut into calls.
 #pragma once
 
 #include <cstddef>

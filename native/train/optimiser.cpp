@@ -11,7 +11,7 @@ constexpr double beta1 = 0.9, beta2 = 0.999;
 
 template <class F>
 void in_chunks(Learner& learner, F&& body) {
-    const size_t count = learner.layout.count;
+    const size_t count = learner.offsets.count;
     parallel(learner.work, static_cast<int32_t>((count + chunk - 1) / chunk), [&](int32_t item) {
         const size_t first = static_cast<size_t>(item) * chunk;
         body(item, first, static_cast<int32_t>(count - first < chunk ? count - first : chunk));
@@ -22,7 +22,7 @@ void in_chunks(Learner& learner, F&& body) {
 
 double gradient_norm(Learner& learner) {
     // Summed chunk by chunk, in order, so that the number of threads does not show.
-    std::vector<double> parts((learner.layout.count + chunk - 1) / chunk);
+    std::vector<double> parts((learner.offsets.count + chunk - 1) / chunk);
     in_chunks(learner, [&](int32_t item, size_t first, int32_t count) {
         parts[static_cast<size_t>(item)] =
             learner.work.operations->sum_of_squares(learner.gradient.data() + first, count);

@@ -10,14 +10,14 @@
 namespace mara::train {
 namespace {
 
-inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+inline int32_t min(int32_t a, int32_t b) { return a < b ? a : b; }
 
 template <int32_t R, bool scaled>
 void transpose_lines(const Operand& from, int32_t first, int32_t lines, int32_t start, int32_t steps, float* to) {
     constexpr int32_t strip =
         16;  // a line of the source's cache at a time, so that the strided stores stay in the nearest one
     for (int32_t k = 0; k < steps; k += strip) {
-        const int32_t run = least(strip, steps - k);
+        const int32_t run = min(strip, steps - k);
         for (int32_t r = 0; r < lines; ++r) {
             const float* line = from.data + static_cast<ptrdiff_t>(first + r) * from.stride + start + k;
             const float* scale = scaled ? from.scale + start + k : nullptr;
@@ -56,10 +56,10 @@ template <int32_t R, int32_t block>
 void pack(const Operand& from, int32_t panel, float* packed) {
     const ptrdiff_t padded = static_cast<ptrdiff_t>(panels(from.count, R)) * R;
     const int32_t first = panel * R;
-    const int32_t lines = least(R, from.count - first);
+    const int32_t lines = min(R, from.count - first);
     float sums[R] = {};
     for (int32_t start = 0; start < from.depth; start += block) {
-        const int32_t steps = least(block, from.depth - start);
+        const int32_t steps = min(block, from.depth - start);
         float* to = packed + start * padded + static_cast<ptrdiff_t>(first) * steps;
         if (from.depth_major)
             copy_lines<R>(from, first, lines, start, steps, to, sums);

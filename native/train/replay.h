@@ -41,7 +41,7 @@ public:
     int32_t size() const { return static_cast<int32_t>(ring_.size()); }
     // `age` 0 is the oldest.
     const Transition& at(int32_t age) const { return ring_[(oldest_ + static_cast<size_t>(age)) % ring_.size()]; }
-    // Throws std::bad_alloc, then holding a part of the block.
+    // Throws std::bad_alloc, in which case only some of the block's transitions were added.
     void add(Block&& block);
 
 private:

@@ -30,7 +30,7 @@ void run(Learner& learner, Array network, const Input& input, std::vector<float>
 }
 
 void run_back(Learner& learner, Array network, const Input& input) {
-    float* const gradient = learner.gradient.need(learner.layout.count);
+    float* const gradient = learner.gradient.need(learner.offsets.count);
     backward(learner.work, learner.options.shape, learner.arrays[network].data(), input, learner.pass,
              learner.out_gradient.data(), gradient);
 }

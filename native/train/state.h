@@ -17,7 +17,7 @@ struct Learner {
     explicit Learner(const Options& options);
 
     Options options;
-    Layout layout;
+    TensorOffsets offsets;
     std::unique_ptr<kernel::Pool, PoolDeleter> pool;
     Workspace work;
     Random random;
@@ -25,7 +25,7 @@ struct Learner {
     Buffer arrays[array_count];
     Scalars scalars{};
 
-    // Of the batch under way.
+    // The batch that is being learnt from.
     std::vector<const Transition*> batch;
     std::vector<const float*> rows;
     Input now, next;

@@ -39,7 +39,7 @@ struct Tile {
             }
     }
 
-    // The same at the edge of a product, where only some rows and columns exist.
+    // Does what `run` does at the edge of a product, where only some rows and columns exist.
     static void run_part(const float* left, const float* right, int32_t depth, bool add, float* out, ptrdiff_t stride,
                          int32_t used_rows, int32_t used_columns) {
         float whole[rows * columns];
@@ -76,12 +76,12 @@ struct Vector {
     static constexpr int32_t block_columns = 256 / T::columns * T::columns;
 
     static void multiply(const Product& p, int32_t first_row, int32_t first_column) {
-        const int32_t rows = least(block_rows, p.rows - first_row);
-        const int32_t columns = least(block_columns, p.columns - first_column);
+        const int32_t rows = min(block_rows, p.rows - first_row);
+        const int32_t columns = min(block_columns, p.columns - first_column);
         const ptrdiff_t padded_rows = static_cast<ptrdiff_t>(panels(p.rows, T::rows)) * T::rows;
         const ptrdiff_t padded_columns = static_cast<ptrdiff_t>(panels(p.columns, T::columns)) * T::columns;
         for (int32_t start = 0; start < p.depth; start += Isa::depth_block) {
-            const int32_t steps = least(Isa::depth_block, p.depth - start);
+            const int32_t steps = min(Isa::depth_block, p.depth - start);
             for (int32_t c = 0; c < columns; c += T::columns)
                 for (int32_t r = 0; r < rows; r += T::rows) {
                     const float* left = p.left + start * padded_rows + static_cast<ptrdiff_t>(first_row + r) * steps;
@@ -92,8 +92,8 @@ struct Vector {
                     if (used_rows >= T::rows && used_columns >= T::columns)
                         T::run(left, right, steps, start > 0, out, p.out_stride);
                     else
-                        T::run_part(left, right, steps, start > 0, out, p.out_stride, least(used_rows, T::rows),
-                                    least(used_columns, T::columns));
+                        T::run_part(left, right, steps, start > 0, out, p.out_stride, min(used_rows, T::rows),
+                                    min(used_columns, T::columns));
                 }
         }
         if (p.finish != Finish::none) finish(p, first_row, rows, first_column, columns);

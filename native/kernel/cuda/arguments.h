@@ -1,4 +1,5 @@
-// What the fused CUDA kernel is given, and the constants that the host, the device code and the tests share. Plain C++.
+// The arguments of the fused CUDA kernel, and the constants that the host, the device code and the tests share. Plain
+// C++.
 #pragma once
 
 #include <cstddef>

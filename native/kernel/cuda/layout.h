@@ -10,8 +10,8 @@
 
 namespace mara::kernel::cuda {
 
-// Offsets in bytes from the block's start, each a multiple of 256.
-struct Layout {
+// Where each array begins, in bytes from the block's start and in multiples of 256; and the block's size.
+struct Offsets {
     size_t weights1;
     size_t weights2;
     size_t bias1;
@@ -24,7 +24,7 @@ struct Layout {
 struct Packed {
     Shape shape;
     WeightType type;
-    Layout layout;
+    Offsets offsets;
     std::vector<std::byte> memory;
     float head_bias;
     float hidden_scale;  // power of two

@@ -10,7 +10,7 @@
 namespace mara::kernel::cuda {
 namespace {
 
-// One of each variant that a network can need.
+// Together these need every variant of the kernel that a network can need.
 constexpr int32_t representative_counts[] = {1, small_rows, 16, 40, max_rows};
 
 bool limits_of(int32_t index, Limits& limits, cudaError_t& code) {
@@ -89,7 +89,7 @@ bool Session::upload() {
     scratch_bytes_ = lay_out(nullptr);
     void* pinned = nullptr;
     const size_t row_bytes = static_cast<size_t>(packed_.shape.width) * sizeof(float);
-    if (!MARA_CUDA(cudaMalloc, reinterpret_cast<void**>(&weights_), packed_.layout.bytes) ||
+    if (!MARA_CUDA(cudaMalloc, reinterpret_cast<void**>(&weights_), packed_.offsets.bytes) ||
         !MARA_CUDA(cudaMalloc, reinterpret_cast<void**>(&scratch_), scratch_bytes_) ||
         !MARA_CUDA(cudaHostAlloc, reinterpret_cast<void**>(&staging_), max_rows * row_bytes, cudaHostAllocMapped) ||
         !MARA_CUDA(cudaHostGetDevicePointer, reinterpret_cast<void**>(&staging_device_), staging_, 0) ||
@@ -98,7 +98,7 @@ bool Session::upload() {
     logits_ = static_cast<float*>(pinned);
     void* results = nullptr;
     if (!MARA_CUDA(cudaHostGetDevicePointer, &results, pinned, 0) ||
-        !MARA_CUDA(cudaMemcpyAsync, weights_, packed_.memory.data(), packed_.layout.bytes, cudaMemcpyHostToDevice,
+        !MARA_CUDA(cudaMemcpyAsync, weights_, packed_.memory.data(), packed_.offsets.bytes, cudaMemcpyHostToDevice,
                    stream_) ||
         !MARA_CUDA(cudaMemsetAsync, scratch_, 0, scratch_bytes_, stream_) || !MARA_CUDA(cudaStreamSynchronize, stream_))
         return false;
@@ -129,7 +129,7 @@ bool Session::prepare_kernels() {
 }
 
 Session::~Session() {
-    // On the way out nobody can be told of an error.
+    // Errors are ignored: a destructor has no way to report them.
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
     for (void* const memory : {static_cast<void*>(weights_), static_cast<void*>(scratch_)})
         if (memory != nullptr) cudaFree(memory);

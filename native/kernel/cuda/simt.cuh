@@ -19,7 +19,7 @@ struct SimtItem {
     int32_t channel0;
 };
 
-// What one warp has summed up so far: each lane for its channel and its eight inputs of every unit.
+// The sums of one warp so far. A lane sums for its own channel, over its own eight inputs of every unit.
 template <int Rows>
 struct Sums {
     float shift[Rows];
