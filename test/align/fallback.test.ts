@@ -1,9 +1,9 @@
 import {getLlama, type Llama, LlamaContextSequence, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from "vitest";
 import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
-import {randomAgent} from "../support/agents.js";
+import {acceptAll, randomAgent} from "../support/agents.js";
 import {generate, precise} from "../support/models.js";
-import {writeTinyModel} from "../support/tiny-model.js";
+import {type TinyModelOptions, writeTinyModel} from "../support/tiny-model.js";
 import {refusal} from "./harness.js";
 
 interface NativeContext {
@@ -125,26 +125,50 @@ it("auto does not hide other errors", async () => {
     expect(warnings).toEqual([]);
 });
 
-it("models that pick RoPE factors by context size get no lanes", async () => {
-    const modelPath = writeTinyModel({
-        metadata: {
-            "llama.rope.scaling.type": {string: "longrope"},
-            "llama.rope.scaling.original_context_length": {u32: 1024}
-        }
+describe("Models with RoPE factors of two kinds", () => {
+    const metadata = {
+        "llama.rope.scaling.type": {string: "longrope"},
+        "llama.rope.scaling.original_context_length": {u32: 1024}
+    } as const;
+    const factors = (value: number) => ({shape: [8], type: "F32", values: new Float32Array(8).fill(value)}) as const;
+    const tensors = {"rope_factors_long.weight": factors(1.5), "rope_factors_short.weight": factors(1)};
+    const load = (more: TinyModelOptions) => llama.loadModel({modelPath: writeTinyModel({metadata, ...more})});
+
+    it("get no lanes where these would change which kind is used", async () => {
+        const long = await load({tensors});
+        const context = {...options, agent, contextSize: 1024};
+        const message =
+            "the model has other RoPE factors for more than 1024 tokens, and lanes would take its 1024 of context to 1280";
+        expect(await refusal(() => createAlignedContext(long, {...context, mode: "lanes"}))).toEqual({
+            code: "LANES_UNAVAILABLE",
+            message
+        });
+        const {context: serial, aligner} = await createAlignedContext(long, context);
+        expect(aligner.mode).toBe("serial");
+        expect(await generate(serial.getSequence(), long.tokenize("once"), 4)).toHaveLength(4);
+        await new Promise(setImmediate);
+        expect(warnings).toEqual([`node-llama-mara uses its slower serial mode: ${message}`]);
+        await long.dispose();
     });
-    const long = await llama.loadModel({modelPath});
-    const message =
-        "the model picks its RoPE factors by context size (up to 1024 tokens or beyond), which lanes would change";
-    expect(await refusal(() => createAlignedContext(long, {...options, agent, mode: "lanes"}))).toEqual({
-        code: "LANES_UNAVAILABLE",
-        message
+
+    it.each([256, 1536])("have lanes and a plain context's text with %i tokens of context", async (contextSize) => {
+        const long = await load({tensors});
+        const prompt = long.tokenize("once there was a hen and");
+        const plain = await long.createContext({...options, contextSize});
+        const accepting = acceptAll(long.embeddingVectorSize);
+        const aligned = await createAlignedContext(long, {...options, contextSize, agent: accepting, mode: "lanes"});
+        expect(await generate(aligned.context.getSequence(), prompt, 12)).toEqual(
+            await generate(plain.getSequence(), prompt, 12)
+        );
+        await long.dispose();
     });
-    const {context, aligner} = await createAlignedContext(long, {...options, agent});
-    expect(aligner.mode).toBe("serial");
-    expect(await generate(context.getSequence(), long.tokenize("once"), 4)).toHaveLength(4);
-    await new Promise(setImmediate);
-    expect(warnings).toEqual([`node-llama-mara uses its slower serial mode: ${message}`]);
-    await long.dispose();
+
+    it("have lanes where the file holds no factors", async () => {
+        const long = await load({});
+        const {aligner} = await createAlignedContext(long, {...options, agent, contextSize: 1024, mode: "lanes"});
+        expect(aligner.mode).toBe("lanes");
+        await long.dispose();
+    });
 });
 
 describe("a version of node-llama-cpp without a part that alignment stands on", () => {

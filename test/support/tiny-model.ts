@@ -22,6 +22,8 @@ export interface TinyModelOptions {
     sharpness?: number;
     /** More GGUF metadata, or other values of it. */
     metadata?: Readonly<Record<string, GgufValue>>;
+    /** More tensors. */
+    tensors?: Readonly<Record<string, GgufTensor>>;
 }
 
 export const modelFolder = fileURLToPath(new URL("../../.test-models", import.meta.url));
@@ -51,18 +53,14 @@ const template =
 /** Writes a Llama model with random weights and a tokenizer. @returns its path; the same options give the same file */
 export function writeTinyModel(options: TinyModelOptions = {}): string {
     const {seed = 1, dtype = "F32", width = 64, layers = 2, heads = 4, kvHeads = heads, sharpness = 3} = options;
-    const {trainContext = 2048, metadata} = options;
+    const {trainContext = 2048, metadata, tensors} = options;
     const shape = {width, layers, heads, kvHeads, feed: 2 * width};
     const file = encodeGguf(
         {...architecture(shape, trainContext, dtype), ...tokenizer(), ...metadata},
-        weights(seededRandom(seed), shape, dtype, sharpness)
+        {...weights(seededRandom(seed), shape, dtype, sharpness), ...tensors}
     );
-    const extra =
-        metadata === undefined
-            ? ""
-            : `-${Object.keys(metadata)
-                  .join("+")
-                  .replaceAll(/[^\w.+-]/g, "_")}`;
+    const more = [...Object.keys(metadata ?? {}), ...Object.keys(tensors ?? {})];
+    const extra = more.length === 0 ? "" : `-${more.join("+").replaceAll(/[^\w.+-]/g, "_")}`;
     const name = `tiny-${dtype}-w${width}-l${layers}-h${heads}.${kvHeads}-c${trainContext}-x${sharpness}-s${seed}${extra}`;
     mkdirSync(modelFolder, {recursive: true});
     const path = join(modelFolder, `${name}.gguf`);

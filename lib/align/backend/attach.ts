@@ -26,6 +26,7 @@ export interface LanesRequest {
 interface Attempt {
     model: object;
     request: LanesRequest;
+    ropeLimit: number | undefined;
     /** Asked for in the context constructed last. */
     cellsPerSequence?: number;
     /** Of the context constructed last: node-llama-cpp tries again with a smaller context when memory runs out. */
@@ -46,8 +47,7 @@ export async function createLanesContext(
     options: LlamaContextOptions,
     request: LanesRequest
 ): Promise<{context: LlamaContext; backend: LanesBackend}> {
-    requireSameRope(model, options);
-    const attempt: Attempt = {model: modelInternals(model)._model, request};
+    const attempt: Attempt = {model: modelInternals(model)._model, request, ropeLimit: ropeLimit(model)};
     const create = () => withObservedContexts(model, () => newContext(model, options));
     const isWithinTraining = () => (attempt.cellsPerSequence ?? 0) <= model.trainContextSize;
     const context = await withoutOverflowWarning(model.llama, isWithinTraining, () => attempts.run(attempt, create));
@@ -129,6 +129,16 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
         noPerf: !params.performanceTracking
     };
     const extraCells = Math.ceil(lanes / cellPadding) * cellPadding;
+    const limit = attempt.ropeLimit ?? Number.POSITIVE_INFINITY;
+    // Rather than other text than a plain context gives, such a context gets no lanes.
+    if (contextSize / sequences <= limit && contextSize + extraCells > limit) {
+        attempt.problem = new MaraError(
+            "LANES_UNAVAILABLE",
+            `the model has other RoPE factors for more than ${limit} tokens, and lanes would take its ${contextSize} of context to ` +
+                `${contextSize + extraCells}`
+        );
+        return;
+    }
     try {
         const Lanes = native().LaneContext;
         const laneContext = new Lanes(context, attempt.model, expected, lanes, extraCells);
@@ -139,21 +149,12 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
 }
 
 /**
- * Some models choose their RoPE factors by the context size per sequence (llama.cpp: get_rope_factors), which a unified
- * cache changes. Rather than other text than a plain context gives, such contexts get no lanes.
+ * Models that hold two sets of RoPE factors pick one by the context size per sequence (llama.cpp: get_rope_factors), of which
+ * this is the largest for the first set. A unified cache counts as the context of every sequence. Undefined for other models.
  */
-function requireSameRope(model: LlamaModel, options: LlamaContextOptions): void {
-    const {rope} = model.fileInfo.architectureMetadata as {
-        rope?: {scaling?: {original_context_length?: number; type?: string}};
-    };
-    const isLongRope =
-        model.fileInfo.metadata.general.architecture.startsWith("phi3") || rope?.scaling?.type === "longrope";
-    if (!isLongRope) return;
-    const original = rope?.scaling?.original_context_length ?? model.trainContextSize;
-    const perSequence = typeof options.contextSize === "number" ? options.contextSize : undefined;
-    if (perSequence !== undefined && perSequence > original) return;
-    throw new MaraError(
-        "LANES_UNAVAILABLE",
-        `the model picks its RoPE factors by context size (up to ${original} tokens or beyond), which lanes would change`
-    );
+function ropeLimit({fileInfo, trainContextSize}: LlamaModel): number | undefined {
+    const isFactors = ({name}: {name: string}) => /(^|\.)rope_factors_(long|short)\./.test(name);
+    if (!(fileInfo.fullTensorInfo ?? []).some(isFactors)) return undefined;
+    const {rope} = fileInfo.architectureMetadata as {rope?: {scaling?: {original_context_length?: number}}};
+    return rope?.scaling?.original_context_length ?? trainContextSize;
 }
