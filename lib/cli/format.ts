@@ -56,10 +56,20 @@ export function sideBySide(left: string, right: string, width: number, paint: Pa
     );
 }
 
-/** `label  value` lines with the values aligned. */
-export function facts(rows: readonly (readonly [label: string, value: string])[], paint: Paint): string[] {
-    const width = Math.max(...rows.map(([label]) => stringWidth(label)));
-    return rows.map(([label, value]) => `  ${paint("dim", pad(label, width))}  ${value}`);
+/** `label  value` lines with the values aligned, and wrapped where a width is given. */
+export function facts(
+    rows: readonly (readonly [label: string, value: string])[],
+    paint: Paint,
+    width?: number
+): string[] {
+    const labels = Math.max(...rows.map(([label]) => stringWidth(label)));
+    return rows.flatMap(([label, value]) => {
+        const [first, ...more] = width === undefined ? [value] : wrap(value, Math.max(30, width - labels - 4));
+        return [
+            `  ${paint("dim", pad(label, labels))}  ${first}`,
+            ...more.map((line) => " ".repeat(labels + 4) + line)
+        ];
+    });
 }
 
 /** Columns as wide as their widest cell. The first is aligned left, the others as told. */

@@ -17,13 +17,17 @@ export class TrainView {
     readonly #silent: boolean;
     #bar: cliProgress.SingleBar | undefined;
     #phase: TrainPhase | undefined;
+    #begun = false;
     #lastLine = Number.NEGATIVE_INFINITY;
 
     constructor(silent: boolean) {
         this.#silent = silent;
     }
 
-    show(progress: TrainProgress): void {
+    /** `first` stands before everything. */
+    show(progress: TrainProgress, first?: string): void {
+        if (first !== undefined && !this.#begun && !this.#silent) this.#stream.write(`${first}\n`);
+        this.#begun = true;
         if (this.#stream.isTTY) this.#draw(progress);
         else if (!this.#silent) this.#line(progress);
     }
@@ -77,12 +81,17 @@ export class TrainView {
 }
 
 /** "reward 0.412  KL 0.031  accepted 61 %  2 dropped" */
-export function figures({phase, reward, kl, acceptanceRate, dropped}: TrainProgress): string {
+export function figures(progress: TrainProgress): string {
+    const {phase, reward, kl, acceptanceRate, greedy, heldOut, dropped} = progress;
     const share = acceptanceRate === null ? "" : `${(100 * acceptanceRate).toFixed(0)} %`;
     return [
         reward === null ? "" : `reward ${reward.toFixed(3)}`,
         kl === null ? "" : `KL ${kl.toFixed(3)}`,
-        share === "" ? "" : phase === "fit" ? `held out ${share} right` : `accepted ${share}`,
+        share === "" || phase === "fit" ? "" : `accepted ${share}`,
+        greedy === null ? "" : `held out ${greedy.reward.toFixed(3)}, raw ${greedy.raw.toFixed(3)}`,
+        heldOut === null
+            ? ""
+            : `${heldOut.toldApart} of ${heldOut.pairs} held-out pairs told apart  epoch ${heldOut.keptEpoch} kept`,
         dropped === 0 ? "" : `${dropped} dropped`
     ]
         .filter((part) => part !== "")

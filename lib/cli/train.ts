@@ -1,11 +1,12 @@
 /** `mara train`: options, and what becomes of them. */
 import {resolve} from "node:path";
 import {Command, type Option} from "commander";
+import {describeCandidates} from "../align/candidate-options.js";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
 import {baselines, methods, penalties, presets, type TrainOptions} from "../train/options.js";
 import {visible} from "../visible.js";
 import {interrupted} from "./failure.js";
-import {facts, painter, percent, terminal} from "./format.js";
+import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel} from "./pair.js";
 import {choice, given, integer, number} from "./parse.js";
@@ -59,7 +60,9 @@ export function trainCommand(): Command {
         .option("--reward <spec>", "reward, such as sentiment, length, module:./reward.mjs (docs/rewards.md)")
         .option("--judge-question <text>", "what judge: rewards ask")
         .addOption(choice("--method <name>", "how to train (default: sac)", methods))
-        .addOption(choice("--preset <name>", "where constants come from (default: paper)", presets))
+        .addOption(
+            choice("--preset <name>", "where constants come from (default: small on a CPU, else paper)", presets)
+        )
         .option(
             "--pairs <file>",
             "of --method preference: pairs {prompt, chosen, rejected}, instead of prompts and a reward"
@@ -110,7 +113,13 @@ async function train(flags: Flags): Promise<void> {
     };
     const view = new TrainView(flags.json === true);
     try {
-        const options = {...optionsOf(flags), llama, ...(modelPath === undefined ? {} : {modelPath})};
+        const {told, ...preset} = presetFor(flags, llama.gpu === false);
+        const options = {
+            ...optionsOf(flags),
+            ...preset,
+            llama,
+            ...(modelPath === undefined ? {} : {modelPath})
+        };
         if (flags.dryRun) {
             const {config, inputs, prompts, pairs, close} = await prepare(options);
             await close();
@@ -120,7 +129,7 @@ async function train(flags: Flags): Promise<void> {
         process.on("SIGINT", leave).on("SIGTERM", leave);
         const result = await trainAgent({
             ...options,
-            onProgress: (progress) => view.show(progress),
+            onProgress: (progress) => view.show(progress, told),
             signal: controller.signal
         });
         view.finish();
@@ -135,41 +144,39 @@ async function train(flags: Flags): Promise<void> {
 }
 
 function report(
-    {completed, metrics, paths}: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
+    {completed, config, metrics, paths, summary}: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
     flags: Flags
 ): void {
-    const last = metrics.at(-1);
     if (flags.json) {
-        printJson({completed, paths, last: last ?? null});
+        printJson({completed, paths, preset: config.preset, last: metrics.at(-1) ?? null, summary});
         return;
     }
-    const paint = painter(terminal().color);
+    const {color, width} = terminal();
+    const paint = painter(color);
     if (!completed) {
         printLines([
             `Interrupted; a checkpoint is written. Go on with: mara train --out ${visible(flags.out)} --resume`
         ]);
         return;
     }
-    const figures: [string, string][] =
-        last === undefined
-            ? []
-            : "epoch" in last
-              ? [
-                    [
-                        "held-out pairs",
-                        `${percent(last.heldOutPairAccuracy)} told apart in the last of ${last.epoch} epochs`
-                    ]
-                ]
-              : [
-                    [
-                        "episodes",
-                        `${last.episodes}${last.dropped > 0 ? `, ${last.dropped} of them dropped: their reward failed` : ""}`
-                    ],
-                    ["updates", String(last.updates)]
-                ];
-    printLines(
-        facts([["agent", paint("bold", visible(paths.agent))], ["report", visible(paths.report)], ...figures], paint)
-    );
+    const rows: [string, string][] = [
+        ["agent", paint("bold", visible(paths.agent))],
+        ["report", visible(paths.report)],
+        ["preset", config.preset],
+        ...summary.facts,
+        ["used with", `${describeCandidates(config.candidates)}, threshold 0.5`]
+    ];
+    printLines([...facts(rows, paint, width), "", ...wrap(summary.advice, width)]);
+}
+
+/** The preset that fits where the model runs, and how that is told; unless a run goes on or one is given. */
+function presetFor({preset, resume}: Flags, onCpu: boolean): {preset?: "paper" | "small"; told?: string} {
+    if (preset !== undefined || resume) return {};
+    const other = onCpu ? "paper, the reference implementation's" : "small, for some hundred episodes";
+    return {
+        preset: onCpu ? "small" : "paper",
+        told: `preset ${onCpu ? "small" : "paper"}, since the model runs on a ${onCpu ? "CPU" : "GPU"} (the other is ${other})`
+    };
 }
 
 function optionsOf(flags: Flags): TrainOptions {

@@ -49,7 +49,15 @@ const sac = {
     rewardScale: {byDefault: 1, least: 0, above: true, most: 1e6, help: "factor of the reward"},
     baselineValue: {byDefault: 0, least: -1e9, most: 1e9, help: 'what baseline "constant" takes off the reward'},
     episodesPerBatch: {...count, byDefault: 16, most: 4096, help: "episodes rolled out by the same agent"},
-    checkpointEvery: {...count, byDefault: 64, help: "episodes between checkpoints"}
+    checkpointEvery: {...count, byDefault: 64, help: "episodes between checkpoints"},
+    checkPrompts: {
+        byDefault: 8,
+        integer: true,
+        least: 0,
+        most: 1000,
+        help: "prompts, at most a tenth, held out and answered greedily every so often"
+    },
+    checkEvery: {...count, byDefault: 128, help: "episodes between these answers"}
 } as const;
 
 /** Of `method: "preference"`. */

@@ -66,8 +66,9 @@ export interface Judgement {
     loss: number;
     /** Weighted share of the tokens on the right side of one half. */
     accuracy: number;
+    pairs: number;
     /** Of the pairs, those whose chosen tokens have the higher mean log-odds of being accepted. */
-    pairAccuracy: number;
+    toldApart: number;
 }
 
 export async function judge(agent: MaraAgent, {states, labels, weights, pairs}: Labelled): Promise<Judgement> {
@@ -90,5 +91,5 @@ export async function judge(agent: MaraAgent, {states, labels, weights, pairs}: 
     const told = [...odds.values()].filter(
         ([rejected, rejectedWeight, chosen, chosenWeight]) => chosen / chosenWeight > rejected / rejectedWeight
     );
-    return {loss: loss / total, accuracy: right / total, pairAccuracy: told.length / odds.size};
+    return {loss: loss / total, accuracy: right / total, pairs: odds.size, toldApart: told.length};
 }

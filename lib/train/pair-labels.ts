@@ -10,23 +10,54 @@ export interface Pair extends PreferencePair {
     rejectedCut?: boolean;
 }
 
+/** How many prompts gave a pair, and why the others gave none. */
+export interface PairCounts {
+    prompts: number;
+    pairs: number;
+    /** All their responses are worth the same. */
+    alike: number;
+    /** The best or the worst response is empty. */
+    empty: number;
+    /** The reward failed for all of their responses. */
+    failed: number;
+}
+
 /** Of each prompt's responses the best and the worst; prompts whose responses are all worth the same give no pair. */
 export function pairsFromResponses(rows: readonly ResponseRow[], prompts: readonly Prompt[]): Pair[] {
-    const byPrompt = new Map<number, ResponseRow[]>();
-    for (const row of rows) {
-        if (row.score === null) continue;
-        const others = byPrompt.get(row.prompt);
-        if (others === undefined) byPrompt.set(row.prompt, [row]);
-        else others.push(row);
-    }
-    return [...byPrompt].flatMap(([index, responses]) => {
-        const ranked = responses.toSorted((a, b) => (b.score as number) - (a.score as number));
-        const [best, worst] = [ranked[0] as ResponseRow, ranked.at(-1) as ResponseRow];
-        if (best.score === worst.score || best.response.trim() === "" || worst.response.trim() === "") return [];
+    return rank(rows).flatMap(({index, best, worst, kind}) => {
+        if (kind !== "pairs") return [];
         const {prompt, system} = prompts[index] as Prompt;
         const texts = {chosen: best.response, rejected: worst.response};
         const cuts = {chosenCut: best.ended === "length", rejectedCut: worst.ended === "length"};
         return [{prompt, ...(system === undefined ? {} : {system}), ...texts, ...cuts}];
+    });
+}
+
+export function countPairs(rows: readonly ResponseRow[]): PairCounts {
+    const ranked = rank(rows);
+    const counts = {prompts: ranked.length, pairs: 0, alike: 0, empty: 0, failed: 0};
+    for (const {kind} of ranked) counts[kind]++;
+    return counts;
+}
+
+function rank(rows: readonly ResponseRow[]) {
+    const byPrompt = new Map<number, ResponseRow[]>();
+    for (const row of rows) {
+        const others = byPrompt.get(row.prompt);
+        if (others === undefined) byPrompt.set(row.prompt, [row]);
+        else others.push(row);
+    }
+    return [...byPrompt].map(([index, responses]) => {
+        const ranked = responses
+            .filter(({score}) => score !== null)
+            .sort((a, b) => (b.score as number) - (a.score as number));
+        const [best, worst] = [ranked[0] as ResponseRow, ranked.at(-1) as ResponseRow];
+        const kindOf = () => {
+            if (best === undefined) return "failed";
+            if (best.score === worst.score) return "alike";
+            return best.response.trim() === "" || worst.response.trim() === "" ? "empty" : "pairs";
+        };
+        return {index, best, worst, kind: kindOf()} as const;
     });
 }
 

@@ -36,7 +36,8 @@ export interface FitMetrics {
     accuracy: number;
     heldOutLoss: number;
     heldOutAccuracy: number;
-    /** Of the held-out pairs, those whose chosen response the agent accepts more of. */
+    heldOutPairs: number;
+    /** Of the held-out pairs, the share whose chosen response the agent accepts more of. */
     heldOutPairAccuracy: number;
     /** Wall clock of this epoch: the one field that differs between two runs with the same seed. */
     seconds: number;
@@ -150,7 +151,7 @@ export async function fitAgent(job: Job, pairs: readonly Pair[], begun?: FitStat
             const mean = await fitEpoch(learner, training, {job, epoch, width});
             if (signal?.aborted || mean === undefined) return {completed: false, actor: best};
             const actor = learner.actor();
-            const {loss, accuracy, pairAccuracy} = await judged(actor, heldOut, config.threads);
+            const {loss, accuracy, pairs, toldApart} = await judged(actor, heldOut, config.threads);
             const improved = loss < state.best.loss;
             if (improved) best = actor;
             state = {phase: "fit", epochs: epoch, best: improved ? {epoch, loss} : state.best};
@@ -159,12 +160,16 @@ export async function fitAgent(job: Job, pairs: readonly Pair[], begun?: FitStat
                 ...mean,
                 heldOutLoss: loss,
                 heldOutAccuracy: accuracy,
-                heldOutPairAccuracy: pairAccuracy,
+                heldOutPairs: pairs,
+                heldOutPairAccuracy: toldApart / pairs,
                 seconds: Math.round(performance.now() - start) / 1000
             };
             await run.append("metrics", [row]);
             await run.commit(state, {learner: learner.save(), best: actorBytes(best)});
-            phase.tell(epoch, {acceptanceRate: accuracy});
+            phase.tell(epoch, {
+                acceptanceRate: accuracy,
+                heldOut: {pairs, toldApart, keptEpoch: state.best.epoch}
+            });
         }
     } finally {
         learner.dispose();

@@ -19,11 +19,31 @@ export interface TrainProgress {
     kl: number | null;
     /** Of the latest episodes' candidates that were tried, those accepted; of `fit`, the held-out tokens labelled right. */
     acceptanceRate: number | null;
+    /** Of `rollouts`: the latest answers to the held-out prompts. */
+    greedy: GreedyCheck | null;
+    /** Of `fit`: the held-out pairs. */
+    heldOut: HeldOutPairs | null;
     /** Episodes or responses left out because their reward failed. */
     dropped: number;
 }
 
-type Latest = Partial<Pick<TrainProgress, "reward" | "kl" | "acceptanceRate" | "dropped">>;
+/** Mean rewards of greedy answers to held-out prompts: of the agent at threshold 0.5, and of the model alone. */
+export interface GreedyCheck {
+    /** Those whose rewards are known. */
+    prompts: number;
+    reward: number;
+    raw: number;
+}
+
+export interface HeldOutPairs {
+    pairs: number;
+    /** Those whose chosen response the agent of the latest epoch accepts more of. */
+    toldApart: number;
+    /** The epoch whose agent is the best so far. */
+    keptEpoch: number;
+}
+
+type Latest = Partial<Pick<TrainProgress, "reward" | "kl" | "acceptanceRate" | "greedy" | "heldOut" | "dropped">>;
 
 /** Counts one phase and tells a listener. */
 export class Phase {
@@ -49,11 +69,12 @@ export class Phase {
         this.tell(from);
     }
 
-    tell(done: number, {reward = null, kl = null, acceptanceRate = null, dropped = 0}: Latest = {}): void {
+    tell(done: number, given: Latest = {}): void {
+        const {reward = null, kl = null, acceptanceRate = null, greedy = null, heldOut = null, dropped = 0} = given;
         const seconds = this.seconds;
         const worked = done - this.#from;
         const secondsLeft = worked === 0 ? null : (seconds / worked) * (this.#total - done);
-        const latest = {reward, kl, acceptanceRate, dropped};
+        const latest = {reward, kl, acceptanceRate, greedy, heldOut, dropped};
         notify(this.#listener, "onProgress", {
             phase: this.#phase,
             done,

@@ -27,6 +27,14 @@ export function shuffled(count: number, seed: number): Uint32Array {
 /** What a derived seed is for: different uses of one run's seed must not meet. */
 export const use = {order: 1, rollout: 2, samples: 3, heldOut: 4, fit: 5, learner: 6} as const;
 
+/** Prompts that episodes answer and prompts held out from them, by index: `wanted` of the latter, but at most a tenth. */
+export function splitPrompts(count: number, wanted: number, seed: number): {training: number[]; heldOut: number[]} {
+    const order = shuffled(count, derivedSeed(seed, use.heldOut));
+    const size = Math.min(wanted, Math.floor(count / 10));
+    const inOrder = (indexes: Uint32Array) => [...indexes].sort((a, b) => a - b);
+    return {training: inOrder(order.subarray(size)), heldOut: inOrder(order.subarray(0, size))};
+}
+
 /** Which prompt each episode answers: every prompt once before any comes again, each time in another order. */
 export function promptOfEpisode(prompts: number, seed: number): (episode: number) => number {
     let epoch = -1;

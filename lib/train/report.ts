@@ -1,6 +1,7 @@
 /** report.html of a run: what was asked for, the curves, and some samples. */
 import {writeWhole} from "../agent/agent-file.js";
 import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../report/page.js";
+import type {TrainSummary} from "./advice.js";
 import type {Job} from "./job.js";
 import type {ResponseRow} from "./responses.js";
 import type {SampleRow} from "./sac-batch.js";
@@ -18,6 +19,8 @@ interface Curve {
 
 const loss = (name: string) => (row: Row) => (row.losses as Row | null)?.[name];
 
+const greedy = (name: string) => (row: Row) => (row.greedy as Row | null)?.[name];
+
 const sacCurves: readonly Curve[] = [
     {
         id: "reward",
@@ -25,6 +28,13 @@ const sacCurves: readonly Curve[] = [
         caption:
             "Mean reward of each batch's responses, drawn by the agent, beside that of what is taken off as a baseline.",
         lines: {reward: (row) => row.reward, baseline: (row) => row.baseline}
+    },
+    {
+        id: "greedy",
+        title: "Held-out prompts",
+        caption:
+            "Mean reward of greedy answers to prompts that no episode answers: with the agent at threshold 0.5, and without.",
+        lines: {agent: greedy("reward"), model: greedy("raw")}
     },
     {
         id: "kl",
@@ -70,7 +80,7 @@ const fitCurves: readonly Curve[] = [
 const shown = 10;
 
 /** @throws MaraError WRITE_FAILED */
-export async function writeReport(job: Job): Promise<void> {
+export async function writeReport(job: Job, {facts, advice}: TrainSummary): Promise<void> {
     const {config, run, prompts} = job;
     const metrics = await run.rows<Row>("metrics");
     const isSac = config.method === "sac";
@@ -93,6 +103,8 @@ export async function writeReport(job: Job): Promise<void> {
         ...[outcome, next].map((text) => `<p class="summary">${escapeHtml(text)}</p>`),
         `<pre class="command"><code>${escapeHtml(command)}</code></pre>`,
         "<h2>How it went</h2>",
+        `<p class="summary">${escapeHtml(advice)}</p>`,
+        `<dl>${facts.map(([name, text]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(text)}</dd>`).join("")}</dl>`,
         `<div class="charts">${curves
             .map(({id, title, caption}) =>
                 chartFigure(id, {

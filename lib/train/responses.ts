@@ -1,8 +1,8 @@
 /** Responses of the model itself, scored: what pairs are made from, and what a rollout's reward is measured against. */
 import {newContext} from "../align/node-llama-cpp/new-context.js";
-import type {Answer} from "../generation/answers.js";
-import {AnswerPool} from "../generation/answers.js";
+import {type Answer, AnswerPool} from "../generation/answers.js";
 import {promptTokens} from "../generation/prompt-tokens.js";
+import {withinTime} from "../rewards/time-limit.js";
 import {Interruption, unlessAborted} from "./interruption.js";
 import {type Job, scoreOrReason} from "./job.js";
 import {Phase} from "./progress.js";
@@ -21,8 +21,8 @@ export interface ResponseRow {
     failure?: string;
 }
 
-/** Responses of a sequence in a block. A block is the unit in which the work can be taken up again. */
-const perSequence = 4;
+/** Milliseconds that an interrupted run waits for the rewards of responses that are complete. */
+const graceMs = 2000;
 
 /**
  * `each` responses to every prompt of `wanted` (indexes), appended to responses.jsonl, where those of before an interruption are
@@ -52,18 +52,24 @@ export async function sampleResponses(
         ...(config.threads === null ? {} : {threads: config.threads})
     });
     const pool = new AnswerPool(context, config.sequences);
-    const size = config.sequences * perSequence;
+    // A block is the unit in which the work can be taken up again: what an interruption loses are the responses under way.
+    const size = config.sequences;
+    const latest = {dropped: rows.filter(({score}) => score === null).length, reward: null as number | null};
+    let generated = begun;
     let scoring: Promise<ResponseRow[]> | undefined;
-    const settle = async () => {
-        if (scoring === undefined) return;
-        const scored = await unlessAborted(scoring, signal);
+    const keep = async (scored: readonly ResponseRow[]) => {
+        scoring = undefined;
         await run.append("responses", scored);
         await run.commit(state);
         rows.push(...scored);
-        const dropped = rows.filter(({score}) => score === null).length;
         const scores = scored.flatMap(({score}) => (score === null ? [] : [score]));
-        const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
-        phase.tell(rows.length, {dropped, reward: scores.length === 0 ? null : mean});
+        latest.dropped += scored.length - scores.length;
+        if (scores.length > 0) latest.reward = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+        // The end is told once, when all rewards are there.
+        if (generated < total || rows.length === total) phase.tell(generated, latest);
+    };
+    const settle = async () => {
+        if (scoring !== undefined) await keep(await unlessAborted(scoring, signal));
     };
     try {
         for (let first = begun; first < total; first += size) {
@@ -77,6 +83,8 @@ export async function sampleResponses(
                         seed: derivedSeed(config.seed, use.samples),
                         temperature,
                         ...(temperature === 0 ? {} : {topK, topP, minP}),
+                        // The last one is told with its reward.
+                        onAnswer: () => ++generated < total && phase.tell(generated, latest),
                         ...(signal === undefined ? {} : {signal})
                     }
                 ),
@@ -86,6 +94,10 @@ export async function sampleResponses(
             scoring = Promise.all(answers.map((answer, i) => scoredRow(job, answer, block[i] as never)));
         }
         await settle();
+    } catch (error) {
+        if (error instanceof Interruption && scoring !== undefined)
+            await keep(await withinTime(scoring, graceMs, () => error));
+        throw error;
     } finally {
         await pool.close();
         await context.dispose();

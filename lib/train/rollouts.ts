@@ -44,6 +44,8 @@ export interface RolloutOptions extends Pick<LlamaContextOptions, "flashAttentio
 export interface RunOptions {
     /** Ends the run between two batches: the promise rejects with the signal's reason. */
     signal?: AbortSignal;
+    /** Of `run`: instead of exploring, every candidate with an accept probability above this is accepted, as at inference. */
+    threshold?: number;
 }
 
 /**
@@ -133,7 +135,7 @@ export class Rollouts {
         prompts: readonly Prompt[],
         seeds: readonly number[],
         onTrajectory: (trajectory: Trajectory, index: number) => void,
-        {signal}: RunOptions = {}
+        {signal, threshold}: RunOptions = {}
     ): Promise<void> {
         requireAgent(agent, this.model.embeddingVectorSize);
         if (seeds.length !== prompts.length)
@@ -144,7 +146,7 @@ export class Rollouts {
         const {model} = this;
         const limits = this.#limits;
         await this.#exclusively(() =>
-            respond(this.#engine, {model, agent, prompts, texts, seeds, limits, onTrajectory, requireOpen})
+            respond(this.#engine, {model, agent, prompts, texts, seeds, threshold, limits, onTrajectory, requireOpen})
         );
     }
 

@@ -36,6 +36,8 @@ type Manifest = z.infer<typeof manifestSchema>;
 
 const configFile = "config.json";
 const manifestFile = "checkpoint.json";
+/** Written when a run is complete. */
+export const agentFile = "agent.safetensors";
 const blobFolder = "checkpoint";
 /** What `writeWhole` leaves of the configuration where the process was killed. */
 const unfinishedConfig = /^config\.json\.[0-9a-f]+\.tmp$/;
@@ -92,7 +94,11 @@ export class RunDirectory {
         const found = (await list(path)).filter((name) => name !== lockFile && !unfinishedConfig.test(name));
         if (found.length === 0) return;
         if (found.join() === blobFolder && (await list(join(path, blobFolder))).length === 0) return;
-        const what = found.includes(configFile) ? "holds a run already. Resume it, or give" : "is not empty. Give";
+        const isInterrupted = found.includes(manifestFile) && !found.includes(agentFile);
+        const run = isInterrupted
+            ? "holds a run that was interrupted. Go on with it (resume: true, mara train --resume)"
+            : "holds a run already. Resume it";
+        const what = found.includes(configFile) ? `${run}, or give` : "is not empty. Give";
         throw new MaraError("RUN_DIRECTORY", `${path} ${what} another directory.`);
     }
 

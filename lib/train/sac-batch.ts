@@ -3,7 +3,7 @@ import type {ScoredResponse} from "../rewards/reward.js";
 import type {Transitions} from "./learner.js";
 import type {TrainConfig} from "./options.js";
 import {transitionOptions} from "./parts.js";
-import {LatestMean} from "./progress.js";
+import {type GreedyCheck, LatestMean} from "./progress.js";
 import type {Trajectory} from "./rollouts.js";
 import {toTransitions} from "./transitions.js";
 
@@ -44,6 +44,8 @@ export interface SacMetrics extends BatchMeans {
     updates: number;
     /** Means over the updates that followed the batch; null where there were none. */
     losses: Record<string, number> | null;
+    /** Null at batches after which the held-out prompts were not answered. */
+    greedy: GreedyCheck | null;
     /** Wall clock of this batch: the one field that differs between two runs with the same seed. */
     seconds: number;
 }

@@ -7,6 +7,7 @@ import {MaraAgent} from "../agent/agent.js";
 import {MaraError} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {ScoredResponse} from "../rewards/reward.js";
+import {GreedyChecker} from "./greedy-check.js";
 import {Interruption, unlessAborted} from "./interruption.js";
 import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome, scoreOrReason} from "./job.js";
 import {Learner, type Transitions} from "./learner.js";
@@ -19,7 +20,7 @@ import {
     unpackTransitions
 } from "./parts.js";
 import {LatestMean, Phase} from "./progress.js";
-import {derivedSeed, promptOfEpisode, use} from "./random.js";
+import {derivedSeed, use} from "./random.js";
 import {Rollouts, type Trajectory} from "./rollouts.js";
 import {assess, type Baselines, type BatchMeans, type Rolled, type SampleRow} from "./sac-batch.js";
 import {forgottenSegments} from "./segments.js";
@@ -39,21 +40,30 @@ const hopeless = 64;
 /** Episodes that the shown means look back on. */
 const recent = 64;
 
+/** Which prompt an episode answers, and which prompts none does, by index. */
+export interface SacJob extends Job {
+    promptOf: (episode: number) => number;
+    heldOut: readonly number[];
+}
+
 interface Parts {
     learner: Learner;
     rollouts: Rollouts;
     baselines: Baselines;
+    /** Rewards of the model's own greedy responses to the held-out prompts. */
+    raw: Baselines;
     state: SacState;
     /** What the next batch is rolled out with. */
     actor: ActorTensors;
 }
 
 export class Sac {
-    readonly #job: Job;
+    readonly #job: SacJob;
     readonly #learner: Learner;
     readonly #rollouts: Rollouts;
     readonly #baselines: Baselines;
     readonly #promptOf: (episode: number) => number;
+    readonly #checker: GreedyChecker;
     readonly #latest = {
         reward: new LatestMean(recent),
         kl: new LatestMean(recent),
@@ -68,7 +78,7 @@ export class Sac {
     #committed: number | undefined;
     #rolling: Promise<Rolled[]> = Promise.resolve([]);
 
-    private constructor(job: Job, {learner, rollouts, baselines, state, actor}: Parts, resumed: boolean) {
+    private constructor(job: SacJob, {learner, rollouts, baselines, raw, state, actor}: Parts, resumed: boolean) {
         this.#job = job;
         this.#learner = learner;
         this.#rollouts = rollouts;
@@ -77,11 +87,12 @@ export class Sac {
         this.#actor = actor;
         this.#learned = learner.save();
         this.#committed = resumed ? state.episodes : undefined;
-        this.#promptOf = promptOfEpisode(job.prompts.length, job.config.seed);
+        this.#promptOf = job.promptOf;
+        this.#checker = new GreedyChecker(job, rollouts, raw);
     }
 
     /** @throws MaraError RUN_DAMAGED, and those of `Rollouts.open` */
-    static async open(job: Job, baselines: Baselines, state?: SacState): Promise<Sac> {
+    static async open(job: SacJob, {baselines, raw}: Pick<Parts, "baselines" | "raw">, state?: SacState): Promise<Sac> {
         const {run, model} = job;
         const options = learnerOptions(job);
         const learner =
@@ -95,7 +106,7 @@ export class Sac {
         const contextSize = longestPrompt(job) + job.config.maxTokens;
         const rollouts = await Rollouts.open(model, rolloutOptions(job, contextSize));
         const begun = state ?? {phase: "sac", episodes: 0, dropped: 0, updates: 0, segments: []};
-        return new Sac(job, {learner, rollouts, baselines, state: begun, actor}, state !== undefined);
+        return new Sac(job, {learner, rollouts, baselines, raw, state: begun, actor}, state !== undefined);
     }
 
     /** Goes on to the end or to the signal, and leaves a checkpoint either way. */
@@ -137,6 +148,7 @@ export class Sac {
             this.#remember(samples, metrics);
             for (const each of transitions) this.#learner.addTransitions(each);
             const losses = await this.#update(transitions.length);
+            const greedy = await this.#checker.after(this.#state.episodes, episodes, this.#learner);
 
             const dropped = this.#state.dropped + rolled.length - transitions.length;
             const updates = this.#state.updates + losses.updates;
@@ -145,7 +157,7 @@ export class Sac {
             started = phase.seconds;
             await run.append("samples", samples);
             await run.append("metrics", [
-                {episodes, ...metrics, dropped, replay, updates, losses: losses.means, seconds}
+                {episodes, ...metrics, dropped, replay, updates, losses: losses.means, greedy, seconds}
             ]);
             this.#state = {...this.#state, episodes, dropped, updates};
             this.#actor = actor;
@@ -155,6 +167,7 @@ export class Sac {
                 reward: this.#latest.reward.value,
                 kl: this.#latest.kl.value,
                 acceptanceRate: this.#latest.acceptanceRate.value,
+                greedy: this.#checker.latest,
                 dropped
             });
             this.#requireHope(scores);
@@ -201,14 +214,13 @@ export class Sac {
         return rolled;
     }
 
-    /** The updates that `episodes` of the replay's have earned. */
+    /** The updates that `episodes` of the replay's have earned. No signal ends them: what these episodes have shown would be lost. */
     async #update(episodes: number): Promise<{updates: number; means: Record<string, number> | null}> {
-        const {config, signal} = this.#job;
+        const {config} = this.#job;
         const updates = this.#learner.replaySize < config.learnAfter ? 0 : episodes * config.updatesPerEpisode;
         if (updates === 0) return {updates, means: null};
         const sums = new Map<string, number>();
         for (let done = 0; done < updates; done += config.updatesPerEpisode) {
-            if (signal?.aborted) throw new Interruption("The run was interrupted");
             const metrics = await this.#learner.update(config.updatesPerEpisode);
             for (const [name, value] of Object.entries(metrics as unknown as Record<string, number>))
                 sums.set(name, (sums.get(name) ?? 0) + value / episodes);

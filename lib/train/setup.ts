@@ -23,7 +23,7 @@ import {
     type TrainConfig,
     type TrainOptions
 } from "./options.js";
-import {RunDirectory} from "./run-directory.js";
+import {agentFile, RunDirectory} from "./run-directory.js";
 
 const inputSchema = z.object({path: z.string().nullable(), sha256: z.string()});
 
@@ -204,7 +204,7 @@ class Opened {
 
 /** The agent in a run's directory, if it is one. */
 async function agentPath(path: string): Promise<string> {
-    const inRun = join(path, "agent.safetensors");
+    const inRun = join(path, agentFile);
     return (await readFile(inRun).then(
         () => true,
         () => false

@@ -63,11 +63,12 @@ function describeEpochs(metrics: readonly FitMetrics[]): string {
     const [first] = metrics;
     if (first === undefined) return "No epoch has ended yet.";
     const best = metrics.reduce((least, row) => (row.heldOutLoss < least.heldOutLoss ? row : least), first);
+    const told = Math.round(best.heldOutPairAccuracy * best.heldOutPairs);
     const tokens = percent(best.heldOutAccuracy);
     return (
         `Of ${plural(metrics.length, "epoch")} the agent of epoch ${best.epoch} is kept, which had the least loss on held-out pairs ` +
-        `(${figure(best.heldOutLoss)}). It told ${percent(best.heldOutPairAccuracy)} of these pairs apart and labelled ${tokens} of their tokens right; ` +
-        "50 % would be guessing."
+        `(${figure(best.heldOutLoss)}). It told ${told} of these ${best.heldOutPairs} pairs apart and labelled ${tokens} of their tokens right; ` +
+        "half would be guessing."
     );
 }
 

@@ -1,17 +1,18 @@
 /** A whole training run: its phases one after the other, and what it leaves behind. */
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
+import {adviseOn, type TrainSummary} from "./advice.js";
 import type {Inputs} from "./inputs.js";
 import {Interruption} from "./interruption.js";
 import type {ActorTensors, Job, Outcome} from "./job.js";
-import type {TrainOptions} from "./options.js";
+import type {TrainConfig, TrainOptions} from "./options.js";
 import {type Pair, pairsFromResponses} from "./pair-labels.js";
 import {collectStates, type FitMetrics, type FitState, fitAgent, type StatesState} from "./preference.js";
-import {promptOfEpisode} from "./random.js";
+import {promptOfEpisode, splitPrompts} from "./random.js";
 import {writeReport} from "./report.js";
-import {sampleResponses} from "./responses.js";
-import type {RunDirectory} from "./run-directory.js";
-import {Sac, type SacState} from "./sac.js";
+import {type ResponseRow, sampleResponses} from "./responses.js";
+import {agentFile, type RunDirectory} from "./run-directory.js";
+import {Sac, type SacJob, type SacState} from "./sac.js";
 import type {Baselines, SacMetrics} from "./sac-batch.js";
 import {prepare} from "./setup.js";
 
@@ -20,6 +21,10 @@ export interface TrainResult {
     agent: MaraAgent | undefined;
     /** False if the signal ended the run. */
     completed: boolean;
+    /** What the run was made with. */
+    config: TrainConfig;
+    /** What it did, and what to do next. */
+    summary: TrainSummary;
     /** The lines of metrics.jsonl. */
     metrics: (SacMetrics | FitMetrics)[];
     paths: {
@@ -52,7 +57,7 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
         const outcome = await runPhases(job);
         const paths = {
             runDirectory: run.path,
-            agent: run.file("agent.safetensors"),
+            agent: run.file(agentFile),
             config: run.file("config.json"),
             metrics: run.file("metrics.jsonl"),
             samples: run.file(job.config.method === "sac" ? "samples.jsonl" : "responses.jsonl"),
@@ -60,9 +65,13 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
         };
         const agent = outcome.actor === undefined ? undefined : finishedAgent(job, inputs, outcome.actor);
         if (outcome.completed) await agent?.save(paths.agent);
-        await writeReport(job);
         const metrics = await run.rows<SacMetrics | FitMetrics>("metrics");
-        return {agent, completed: outcome.completed, metrics, paths};
+        const summary = adviseOn(job.config, metrics, {
+            responses: await run.rows<ResponseRow>("responses"),
+            pairs: job.pairs?.length
+        });
+        await writeReport(job, summary);
+        return {agent, completed: outcome.completed, config: job.config, metrics, summary, paths};
     } finally {
         await run?.close();
         await close();
@@ -81,8 +90,11 @@ async function runPhases(job: Job): Promise<Omit<Outcome, "actor"> & {actor?: Ac
 async function runSac(job: Job): Promise<Outcome> {
     const {run} = job;
     const state = run.state as RunState | undefined;
-    const baselines = await findBaselines(job, state);
-    const sac = await Sac.open(job, baselines, state?.phase === "sac" ? state : undefined);
+    const {training, heldOut} = splitPrompts(job.prompts.length, job.config.checkPrompts, job.config.seed);
+    const order = promptOfEpisode(training.length, job.config.seed);
+    const sacJob = {...job, heldOut, promptOf: (episode: number) => training[order(episode)] as number};
+    const rewards = await findRewards(sacJob, training.length, state);
+    const sac = await Sac.open(sacJob, rewards, state?.phase === "sac" ? state : undefined);
     try {
         return await sac.train();
     } finally {
@@ -90,20 +102,23 @@ async function runSac(job: Job): Promise<Outcome> {
     }
 }
 
-/** The rewards of the model's own greedy responses are found before the first rollout. */
-async function findBaselines(job: Job, state: RunState | undefined): Promise<Baselines> {
-    const {config, prompts} = job;
-    if (config.baseline !== "raw-response") {
-        const value = config.baseline === "constant" ? config.baselineValue : 0;
-        return new Map(prompts.map((_, i) => [i, value]));
-    }
-    const promptOf = promptOfEpisode(prompts.length, config.seed);
-    const count = Math.min(prompts.length, config.episodes);
-    const wanted = Array.from({length: count}, (_, episode) => promptOf(episode));
-    // A run that goes on to more episodes than it was started with wants further ones.
+/** The rewards of the model's own greedy responses, as baselines and to compare with, are found before the first rollout. */
+async function findRewards(
+    job: SacJob,
+    trainingPrompts: number,
+    state: RunState | undefined
+): Promise<{baselines: Baselines; raw: Baselines}> {
+    const {config, prompts, heldOut, promptOf} = job;
+    const asBaseline = config.baseline === "raw-response";
+    const count = asBaseline ? Math.min(trainingPrompts, config.episodes) : 0;
+    // A run that goes on to more episodes than it was started with wants further ones, after those that it has.
+    const wanted = [...heldOut, ...Array.from({length: count}, (_, episode) => promptOf(episode))];
     const during: RunState = state ?? {phase: "responses"};
-    const responses = await sampleResponses(job, {wanted, each: 1, temperature: 0}, during);
-    return new Map(responses.map(({prompt, score}) => [prompt, score]));
+    const responses = wanted.length === 0 ? [] : await sampleResponses(job, {wanted, each: 1, temperature: 0}, during);
+    const raw = new Map(responses.map(({prompt, score}) => [prompt, score]));
+    if (asBaseline) return {baselines: raw, raw};
+    const value = config.baseline === "constant" ? config.baselineValue : 0;
+    return {baselines: new Map(prompts.map((_, i) => [i, value])), raw};
 }
 
 async function runPreference(job: Job): Promise<Outcome> {

@@ -43,7 +43,12 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             stdout: expect.stringContaining(join(run, "agent.safetensors"))
         });
         const lines = stderr.trimEnd().split("\n");
-        expect(lines[0]).toBe("the model's own responses 0/4");
+        expect(lines[0]).toMatch(/^preset small, since the model runs on a CPU /);
+        expect(lines[1]).toBe("the model's own responses 0/4");
+        expect(stdout).toMatch(/preset +small\n/);
+        expect(stdout).toMatch(/updates +\d+\n/);
+        expect(stdout).toMatch(/held-out reward +not measured: 8 prompts are held out/);
+        expect(stdout).toMatch(/used with +top-k 10, top-p 0.95, min-p 0, temperature 0.8, threshold 0.5\n/);
         expect(lines.at(-1)).toMatch(
             /^episodes 6\/6 {2}reward -?\d\.\d{3} {2}KL -?\d+\.\d{3} {2}accepted \d+ % {2}0 s left$/
         );
@@ -103,6 +108,10 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         expect(code).toBe(130);
         expect(stdout).toBe(`Interrupted; a checkpoint is written. Go on with: mara train --out ${run} --resume\n`);
         expect(existsSync(join(run, "agent.safetensors"))).toBe(false);
+        expectFailure(
+            await mara([...small, "--preset", "paper", "--out", run]),
+            /holds a run that was interrupted\. Go on with it \(resume: true, mara train --resume\), or give another directory\. \(RUN_DIRECTORY\)$/
+        );
 
         const delays = [0, 90, 250];
         for (const delay of delays) {

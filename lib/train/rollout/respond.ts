@@ -25,6 +25,8 @@ export interface Respond {
     /** The tokens of each prompt. */
     texts: readonly (readonly Token[])[];
     seeds: readonly number[];
+    /** Undefined where the agent explores. */
+    threshold: number | undefined;
     limits: ResponseLimits;
     onTrajectory: (trajectory: Trajectory, index: number) => void;
     /** Called before every decode; throws to end the run. */
@@ -32,7 +34,7 @@ export interface Respond {
 }
 
 export async function respond(engine: RolloutEngine, work: Respond): Promise<void> {
-    const {model, agent, prompts, texts, seeds, limits, onTrajectory, requireOpen} = work;
+    const {model, agent, prompts, texts, seeds, threshold, limits, onTrajectory, requireOpen} = work;
     const stop = stopTriggers(model);
     let next = 0;
     let open: Running[] = [];
@@ -42,7 +44,7 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
             const index = next++;
             const tokens = texts[index] as readonly Token[];
             const maxTokens = Math.min(limits.maxTokens, limits.contextSize - tokens.length);
-            const uniform = uniformStream(seeds[index] as number);
+            const uniform = threshold === undefined ? uniformStream(seeds[index] as number) : () => threshold;
             const {fallbackRank} = limits;
             const episode = new Episode(model, prompts[index] as Prompt, uniform, stop, {maxTokens, fallbackRank});
             const {strand, candidates} = await engine.begin(tokens);

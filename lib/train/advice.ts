@@ -1,0 +1,129 @@
+/** What a run did, in facts and in one paragraph of advice: for the command line and the report. */
+import {constants} from "./constants.js";
+import type {TrainConfig} from "./options.js";
+import {countPairs, type PairCounts} from "./pair-labels.js";
+import type {FitMetrics} from "./preference.js";
+import type {ResponseRow} from "./responses.js";
+import type {SacMetrics} from "./sac-batch.js";
+
+export interface TrainSummary {
+    /** What is told, and the telling. */
+    facts: [name: string, text: string][];
+    /** How well it went, and what to do next. */
+    advice: string;
+}
+
+/** Below these a run teaches little, and its figures say little. */
+const fewPairs = 100;
+const fewHeldOut = 20;
+
+const measure =
+    "Measure it with mara eval on prompts that it was not trained on; what to try is in docs/training.md, “It does not improve”.";
+
+export function adviseOn(
+    config: TrainConfig,
+    metrics: readonly (SacMetrics | FitMetrics)[],
+    {responses, pairs}: {responses: readonly ResponseRow[]; pairs: number | undefined}
+): TrainSummary {
+    const [first] = metrics;
+    if (first === undefined) return {facts: [], advice: "Nothing was learnt: the run ended before its first step."};
+    return "epoch" in first
+        ? ofPairs(config, metrics as FitMetrics[], pairs ?? countPairs(responses))
+        : ofEpisodes(config, metrics as SacMetrics[]);
+}
+
+function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: PairCounts | number): TrainSummary {
+    const pairs = typeof counts === "number" ? counts : counts.pairs;
+    const last = metrics.at(-1) as FitMetrics;
+    const kept = metrics.reduce((best, row) => (row.heldOutLoss < best.heldOutLoss ? row : best));
+    const told = Math.round(kept.heldOutPairAccuracy * kept.heldOutPairs);
+    const isWhole = last.epoch === config.epochs;
+    const stopped = isWhole
+        ? `after all ${config.epochs} epochs`
+        : `after epoch ${last.epoch}: the held-out loss had not improved for ${config.patience}`;
+    const facts: TrainSummary["facts"] = [
+        ["pairs", typeof counts === "number" ? `${pairs} given` : describeCounts(counts)],
+        [
+            "kept",
+            `epoch ${kept.epoch} of ${last.epoch}, which has the least held-out loss (${kept.heldOutLoss.toFixed(3)})`
+        ],
+        ["held-out pairs", `${told} of ${kept.heldOutPairs} told apart by that epoch's agent`],
+        ["stopped", stopped]
+    ];
+    const advice = [
+        `Of ${kept.heldOutPairs} held-out pairs the agent tells ${told} apart; chance would be half.`,
+        ...(kept.heldOutPairs < fewHeldOut
+            ? [`${kept.heldOutPairs} are too few to tell luck from learning: hold out ${fewHeldOut} or more.`]
+            : told < 0.6 * kept.heldOutPairs
+              ? [
+                    "That is hardly better than guessing: the pairs may not differ in anything that the model's states show."
+                ]
+              : []),
+        ...(pairs < fewPairs ? [`${pairs} pairs are few: give some hundred prompts, or more responses to each.`] : []),
+        ...(typeof counts !== "number" && counts.alike > counts.prompts / 2
+            ? [
+                  "Most prompts gave no pair, since their responses are worth the same: take a finer reward, or a higher temperature."
+              ]
+            : []),
+        ...(isWhole && kept === last ? ["The loss was still falling: raise epochs."] : []),
+        measure
+    ];
+    return {facts, advice: advice.join(" ")};
+}
+
+function describeCounts({prompts, pairs, alike, empty, failed}: PairCounts): string {
+    const why = [
+        alike > 0 ? `${alike} whose responses are all worth the same` : "",
+        empty > 0 ? `${empty} with an empty response` : "",
+        failed > 0 ? `${failed} for which the reward failed` : ""
+    ].filter((part) => part !== "");
+    return `from ${pairs} of ${prompts} prompts${why.length === 0 ? "" : `; none from ${why.join(", ")}`}`;
+}
+
+function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainSummary {
+    const last = metrics.at(-1) as SacMetrics;
+    const checks = metrics.flatMap(({greedy, episodes}) => (greedy === null ? [] : [{...greedy, episodes}]));
+    const [first, latest] = [checks[0], checks.at(-1)];
+    const held =
+        latest === undefined
+            ? `not measured: ${constants.checkPrompts.byDefault} prompts are held out where there are ten times as many`
+            : `${latest.reward.toFixed(3)} with the agent, ${latest.raw.toFixed(3)} without (greedy, ${latest.prompts} prompts)`;
+    const facts: TrainSummary["facts"] = [
+        [
+            "episodes",
+            `${last.episodes}${last.dropped > 0 ? `, ${last.dropped} of them dropped: their reward failed` : ""}`
+        ],
+        ["updates", String(last.updates)],
+        ["held-out reward", held]
+    ];
+    if (last.updates === 0)
+        return {
+            facts,
+            advice:
+                `Nothing was learnt: the ${last.replay} transitions collected never reached learnAfter, ${config.learnAfter}. ` +
+                "Lower it, or give more episodes."
+        };
+    if (first === undefined || latest === undefined)
+        return {
+            facts,
+            advice: `Whether the agent improves on prompts that it has not seen was not measured. The reward of exploring episodes says little about it. ${measure}`
+        };
+    const gain = latest.reward - latest.raw;
+    const began = checks.length > 1 ? ` (after ${first.episodes} episodes: ${signed(first.reward - first.raw)})` : "";
+    const verdict =
+        gain > 0
+            ? `On held-out prompts the agent's greedy answers are worth ${gain.toFixed(3)} more than the model's own${began}.`
+            : `On held-out prompts the agent's greedy answers are worth ${gain === 0 ? "no more" : `${(-gain).toFixed(3)} less`} than the model's own${began}: do not use it as it is.`;
+    const few = latest.prompts < fewHeldOut ? ` ${latest.prompts} prompts are a hint, not a proof.` : "";
+    const next =
+        gain > 0
+            ? checks.length > 1 && latest.reward > first.reward
+                ? " It was still gaining: more episodes may gain more."
+                : ""
+            : " Start from an agent trained by --method preference, give more episodes, or a rewardScale that brings rewards to about −1 … 1.";
+    return {facts, advice: `${verdict}${few}${next} ${measure}`};
+}
+
+function signed(value: number): string {
+    return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+}

@@ -1,0 +1,71 @@
+/** What the agent under training is worth as it will be used: greedy, at the threshold, on prompts that no episode answers. */
+import {MaraAgent} from "../agent/agent.js";
+import type {Prompt} from "../prompts/prompts.js";
+import type {ScoredResponse} from "../rewards/reward.js";
+import {unlessAborted} from "./interruption.js";
+import {type Job, scoreOrReason} from "./job.js";
+import type {Learner} from "./learner.js";
+import type {GreedyCheck} from "./progress.js";
+import type {Rollouts} from "./rollouts.js";
+import type {Baselines} from "./sac-batch.js";
+
+const threshold = 0.5;
+
+export class GreedyChecker {
+    /** The last one of this process. */
+    latest: GreedyCheck | null = null;
+    readonly #job: Job & {heldOut: readonly number[]};
+    readonly #rollouts: Rollouts;
+    readonly #raw: Baselines;
+
+    /** @param raw rewards of the model's own greedy responses to the held-out prompts */
+    constructor(job: Job & {heldOut: readonly number[]}, rollouts: Rollouts, raw: Baselines) {
+        this.#job = job;
+        this.#rollouts = rollouts;
+        this.#raw = raw;
+    }
+
+    /** Null where it is not due between these two counts of episodes. @throws Interruption */
+    async after(before: number, episodes: number, learner: Learner): Promise<GreedyCheck | null> {
+        const {config, heldOut} = this.#job;
+        const periods = (count: number) => Math.floor(count / config.checkEvery);
+        const due = periods(episodes) > periods(before) || episodes >= config.episodes;
+        if (!due || heldOut.length === 0) return null;
+        const scores = await this.#answer(learner);
+        const known = scores.flatMap((score, i) => {
+            const raw = this.#raw.get(heldOut[i] as number) ?? null;
+            return typeof score === "string" || raw === null ? [] : [{reward: score.score, raw}];
+        });
+        if (known.length === 0) return null;
+        const mean = (of: (each: {reward: number; raw: number}) => number) =>
+            known.reduce((sum, each) => sum + of(each), 0) / known.length;
+        this.latest = {prompts: known.length, reward: mean(({reward}) => reward), raw: mean(({raw}) => raw)};
+        return this.latest;
+    }
+
+    async #answer(learner: Learner): Promise<(ScoredResponse | string)[]> {
+        const {config, heldOut, prompts, signal} = this.#job;
+        const asked = heldOut.map((index) => prompts[index] as Prompt);
+        const scored: Promise<ScoredResponse | string>[] = [];
+        const agent = MaraAgent.fromTensors(learner.actor(), {
+            dtype: "f32",
+            ...(config.threads === null ? {} : {threads: config.threads})
+        });
+        try {
+            const answers = this.#rollouts.run(
+                agent,
+                asked,
+                asked.map(() => 0),
+                ({prompt, text}, i) => {
+                    scored[i] = scoreOrReason(this.#job, prompt, text);
+                },
+                {threshold, ...(signal === undefined ? {} : {signal})}
+            );
+            // What reads the agent must have ended before it is freed.
+            await answers.catch((error) => unlessAborted(Promise.reject(error), signal));
+            return await unlessAborted(Promise.all(scored), signal);
+        } finally {
+            agent.dispose();
+        }
+    }
+}

@@ -1,0 +1,157 @@
+/** What a run tells of itself. */
+import {readFileSync} from "node:fs";
+import {join} from "node:path";
+import type {LlamaModel} from "node-llama-cpp";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {figures} from "../../lib/cli/train-view.js";
+import {trainingPrompts} from "../../lib/demo/world.js";
+import {
+    answerAll,
+    createAlignedContext,
+    type FitMetrics,
+    MaraAgent,
+    type SacMetrics,
+    trainAgent
+} from "../../lib/index.js";
+import {courtesy, interruptAt, linesOf, loadDemoModel, runFolder, smallPreference, smallSac} from "./helpers.js";
+
+const newRun = runFolder();
+const prompts = trainingPrompts(30, 3).map(({text}) => ({prompt: text}));
+let model: LlamaModel;
+beforeAll(async () => {
+    model = await loadDemoModel();
+});
+afterAll(() => model.dispose());
+
+describe("a run of sac", () => {
+    const options = {...smallSac, prompts, checkEvery: 8, learningRate: 0.03};
+
+    it("answers held-out prompts as the agent will be used, every so often and at the end", async () => {
+        const runDirectory = newRun();
+        const shown: string[] = [];
+        const {metrics, summary, paths, config} = await trainAgent({
+            ...options,
+            model,
+            runDirectory,
+            onProgress: (progress) => shown.push(figures(progress))
+        });
+        const checks = (metrics as SacMetrics[]).flatMap(({episodes, greedy}) => (greedy ? [{episodes, greedy}] : []));
+        expect(checks.map(({episodes}) => episodes)).toEqual([8, 16, 24]);
+
+        // Three of thirty are in no episode, and the model's own responses to them are known.
+        const asked = new Set(linesOf(runDirectory, "samples").map(({prompt}) => prompt));
+        const own = new Map(
+            linesOf(runDirectory, "responses").map(({prompt, score}) => [prompt as number, score as number])
+        );
+        const heldOut = [...own.keys()].filter((prompt) => !asked.has(prompt));
+        const first = linesOf(runDirectory, "responses")
+            .slice(0, 3)
+            .map(({prompt}) => prompt as number);
+        expect(first).toEqual(heldOut);
+
+        const agent = await MaraAgent.load(paths.agent, {dtype: "f32", threads: 1});
+        const {context} = await createAlignedContext(model, {agent, contextSize: 256, threads: 1});
+        const answers = await answerAll(
+            context,
+            first.map((prompt) => prompts[prompt] as {prompt: string}),
+            {maxTokens: smallSac.maxTokens, sequences: 1}
+        );
+        await context.dispose();
+        const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+        const {greedy} = checks.at(-1) as (typeof checks)[number];
+        expect(greedy.prompts).toBe(3);
+        expect(greedy.reward).not.toBe(greedy.raw);
+        expect(greedy.reward).toBeCloseTo(mean(answers.map(({text, prompt}) => courtesy(prompt.prompt, text))), 9);
+        expect(greedy.raw).toBeCloseTo(mean(first.map((prompt) => own.get(prompt) as number)), 9);
+
+        expect(shown.at(-1)).toContain(`held out ${greedy.reward.toFixed(3)}, raw ${greedy.raw.toFixed(3)}`);
+        expect(Object.fromEntries(summary.facts)["held-out reward"]).toBe(
+            `${greedy.reward.toFixed(3)} with the agent, ${greedy.raw.toFixed(3)} without (greedy, 3 prompts)`
+        );
+        expect(summary.advice).toMatch(/^On held-out prompts the agent's greedy answers are worth /);
+        expect(readFileSync(paths.report, "utf8").includes(summary.advice.slice(30, 60))).toBe(true);
+        expect(config.preset).toBe("paper");
+    });
+
+    it("goes on bit for bit with its checks, wherever it was interrupted", async () => {
+        const [whole, run] = [newRun(), newRun()];
+        await trainAgent({...options, model, runDirectory: whole});
+        for (const done of [0, 4, 12]) {
+            const signal = interruptAt(({phase, done: episodes}) => phase === "rollouts" && episodes === done);
+            await trainAgent({...options, ...signal, model, runDirectory: run, resume: done > 0});
+        }
+        await trainAgent({reward: courtesy, prompts, model, runDirectory: run, resume: true});
+        for (const log of ["metrics", "samples", "responses"]) expect(linesOf(run, log)).toEqual(linesOf(whole, log));
+    });
+
+    it("says that nothing was learnt where the replay was never filled", async () => {
+        const {summary} = await trainAgent({
+            ...options,
+            model,
+            runDirectory: newRun(),
+            episodes: 4,
+            learnAfter: 10_000,
+            replayCapacity: 10_000
+        });
+        expect(summary.advice).toMatch(
+            /^Nothing was learnt: the \d+ transitions collected never reached learnAfter, 10000\./
+        );
+    });
+});
+
+describe("a run of preference", () => {
+    it("counts pairs and prompts without one, and says which epoch is kept and why it stopped", async () => {
+        const failing = prompts[4]?.prompt;
+        const blank = prompts[5]?.prompt;
+        const reward = (prompt: string, response: string) =>
+            prompt === failing ? Number.NaN : prompt === blank ? 1 : courtesy(prompt, response);
+        const shown: string[] = [];
+        const {summary, metrics, paths} = await trainAgent({
+            ...smallPreference,
+            model,
+            prompts,
+            reward,
+            rewardRetries: 0,
+            epochs: 12,
+            patience: 2,
+            runDirectory: newRun(),
+            onProgress: (progress) => shown.push(figures(progress))
+        });
+        const pairs = readFileSync(join(paths.runDirectory, "pairs.jsonl"), "utf8").trim().split("\n").length;
+        const facts = Object.fromEntries(summary.facts);
+        const alike = 30 - pairs - 1;
+        expect(facts.pairs).toBe(
+            `from ${pairs} of 30 prompts; none from ${alike} whose responses are all worth the same, 1 for which the reward failed`
+        );
+        const rows = metrics as FitMetrics[];
+        const losses = rows.map(({heldOutLoss}) => heldOutLoss);
+        const kept = losses.indexOf(Math.min(...losses));
+        expect(facts.kept).toMatch(new RegExp(`^epoch ${kept + 1} of ${rows.length}, `));
+        const {heldOutPairs, heldOutPairAccuracy} = rows[kept] as FitMetrics;
+        const told = Math.round(heldOutPairs * heldOutPairAccuracy);
+        expect(facts["held-out pairs"]).toBe(`${told} of ${heldOutPairs} told apart by that epoch's agent`);
+        expect(facts.stopped).toBe(
+            rows.length === 12
+                ? "after all 12 epochs"
+                : `after epoch ${rows.length}: the held-out loss had not improved for 2`
+        );
+        expect(summary.advice).toContain(`${heldOutPairs} are too few to tell luck from learning`);
+        expect(shown.at(-1)).toMatch(/^\d of \d held-out pairs told apart {2}epoch \d+ kept$/);
+    });
+
+    it("loses no response that is complete", async () => {
+        const runDirectory = newRun();
+        let answered = 0;
+        const controller = new AbortController();
+        const onProgress = ({phase, done}: {phase: string; done: number}) => {
+            if (phase !== "responses") return;
+            answered = done;
+            if (done >= 9) controller.abort();
+        };
+        const {signal} = controller;
+        await trainAgent({...smallPreference, model, prompts, reward: courtesy, runDirectory, onProgress, signal});
+        // Told one by one; two are answered side by side.
+        expect(answered).toBeGreaterThanOrEqual(9);
+        expect(linesOf(runDirectory, "responses").length).toBeGreaterThanOrEqual(8);
+    });
+});
