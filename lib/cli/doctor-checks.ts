@@ -8,13 +8,14 @@ import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {describeCandidates} from "../align/candidate-options.js";
 import {type Mode, resolveSettings, settingsInForce} from "../align/options.js";
-import {demoAgentPath, demoName} from "../demo/files.js";
+import {demoAgentPath, demoName, demoThreads} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {loadedAddon} from "../native.js";
 import {plural} from "../plural.js";
 import {describe} from "./failure.js";
 import {packageRoot, packageVersion} from "./package.js";
 import {isDemo, loadModel, openLlama, type PairOptions, resolveModel} from "./pair.js";
+import {advisedThreads, keepThreads, measureThreads, type ThreadSpeed, threadsFile} from "./thread-choice.js";
 
 export interface Check {
     name: string;
@@ -36,6 +37,8 @@ export interface Report {
     kernels?: {available: string[]; chosen: string};
     /** Whether there is a CUDA build of the addon, and the devices that answer it. */
     cuda?: {built: boolean; devices: {name: string; computeCapability: string; memory: number}[]};
+    /** Of the model on the CPU; more threads are left out once they made it slower. */
+    threads?: {measured: ThreadSpeed[]; advised: number};
     backend?: {gpu: string; buildType: string; instructionSet: string[]};
     checks: Check[];
 }
@@ -45,6 +48,8 @@ const testedReleases = "3.18 to 3.22";
 const isTested = (version: string) => /^3\.(18|19|20|21|22)\./.test(version);
 const leastNode = 20;
 const sampleTokens = 8;
+/** A warning is due where node-llama-cpp's own number of threads reaches less than this share of the best speed. */
+const slowDefault = 0.8;
 
 export async function examine(options: PairOptions): Promise<Report> {
     const report: Report = {
@@ -63,6 +68,7 @@ export async function examine(options: PairOptions): Promise<Report> {
     if (llama !== undefined) {
         try {
             const model = await checkModel(llama, add, options.model);
+            if (model !== undefined) await checkThreads(report, add, model, options);
             if (hasAddon && model !== undefined) await checkDecoding(report, add, model, options);
         } finally {
             await llama.dispose();
@@ -155,6 +161,31 @@ async function checkModel(llama: Llama, add: Add, spec: string | undefined): Pro
     } catch (error) {
         add("model", "fail", describe(error));
         return undefined;
+    }
+}
+
+/** Measures on the CPU only: a GPU leaves little to threads. */
+async function checkThreads(report: Report, add: Add, model: LlamaModel, {model: spec}: PairOptions): Promise<void> {
+    if (model.llama.gpu !== false) return;
+    try {
+        const byDefault = Math.max(1, model.llama.maxThreads || model.llama.cpuMathCores);
+        const measured = await measureThreads(model, byDefault);
+        const advised = advisedThreads(measured);
+        report.threads = {measured, advised};
+        const speeds = measured.map(({threads, tokensPerSecond}) => `${threads}: ${tokensPerSecond.toFixed(1)}`);
+        const found = `tokens per second by threads ${speeds.join(", ")}`;
+        if (isDemo(spec)) return add("threads", "ok", `${found}; the demo's model runs on ${demoThreads}`);
+        const kept = keepThreads(await resolveModel(spec), advised)
+            ? `, which mara's commands take from now on (${threadsFile()})`
+            : "";
+        const tried = measured.find(({threads}) => threads === byDefault)?.tokensPerSecond ?? 0;
+        const best = Math.max(...measured.map(({tokensPerSecond}) => tokensPerSecond));
+        const fix =
+            "Use the advised number in your own code: maxThreads of getLlama, or threads of createAlignedContext.";
+        const isSlow = tried < slowDefault * best;
+        add("threads", isSlow ? "warn" : "ok", `${found}; advised ${advised}${kept}`, isSlow ? fix : undefined);
+    } catch (error) {
+        add("threads", "fail", describe(error));
     }
 }
 

@@ -8,9 +8,11 @@ import {addPairOptions, type PairOptions} from "./pair.js";
 
 const help = `
 Lanes are verified for real: a context is created, node-llama-cpp's memory layout is checked, and tokens are generated.
+On a CPU the model decodes for up to two seconds with 1, 2, … threads; the other commands then take the number that was best.
 
 --json prints one object: ok, mode, modeReason, versions {package, node, nodeLlamaCpp, llamaCpp}, platform {os, arch, libc},
 addon {path, origin}, kernels {available, chosen}, cuda {built, devices}, backend {gpu, buildType, instructionSet},
+threads {measured: [{threads, tokensPerSecond}], advised},
 and checks [{name, status: "ok" | "warn" | "fail", detail, fix}]. The exit code is 1 if generation cannot work.
 
 Examples:

@@ -9,6 +9,7 @@ import {invalidArgument, MaraError} from "../errors.js";
 import {bytes, percent} from "./format.js";
 import {Progress} from "./output.js";
 import {choice, integer} from "./parse.js";
+import {measuredThreads} from "./thread-choice.js";
 
 export interface PairOptions {
     model?: string;
@@ -40,7 +41,7 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
         .addOption(
             integer(
                 "--threads <n>",
-                "threads of the model on the CPU (default: node-llama-cpp's choice; 1 for the demo's)",
+                "threads of the model on the CPU (default: what mara doctor measured for it, else node-llama-cpp's choice; 1 for the demo's)",
                 1,
                 256
             )
@@ -62,8 +63,14 @@ export async function openPair(options: PairOptions): Promise<Pair> {
         await llama.dispose();
         agent.dispose();
     };
-    const threads = options.threads ?? (isDemo(options.model) ? demoThreads : undefined);
+    const threads = options.threads ?? threadsFor(llama, modelPath);
     return {llama, model, agent, threads: threads === undefined ? {} : {threads}, close};
+}
+
+/** Threads of a model for which none were asked: what `mara doctor` measured; undefined leaves it to node-llama-cpp. */
+export function threadsFor(llama: Llama, modelPath: string): number | undefined {
+    if (modelPath === demoModelPath) return demoThreads;
+    return llama.gpu === false ? measuredThreads(modelPath) : undefined;
 }
 
 /** Never builds or downloads: a command either runs or says what is missing. */

@@ -8,7 +8,7 @@ import {visible} from "../visible.js";
 import {interrupted} from "./failure.js";
 import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
-import {openLlama, resolveModel} from "./pair.js";
+import {openLlama, resolveModel, threadsFor} from "./pair.js";
 import {choice, given, integer, number} from "./parse.js";
 import {TrainView} from "./train-view.js";
 
@@ -69,7 +69,14 @@ export function trainCommand(): Command {
         )
         .option("--warm-start <agent|run>", "agent, or folder of a run, to start from")
         .addOption(choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], "auto"))
-        .addOption(integer("--threads <n>", "threads of the model and of the learner, each", 1, 256))
+        .addOption(
+            integer(
+                "--threads <n>",
+                "threads of the model and of the learner, each (default: what mara doctor measured, else node-llama-cpp's choice)",
+                1,
+                256
+            )
+        )
         .addOption(integer("--top-k <n>", "most candidates for a token (default: 40; small: 10)", 1, 256))
         .addOption(number("--top-p <p>", "nucleus of the candidates (default: 0.95)", 0, 1))
         .addOption(number("--min-p <p>", "least probability relative to the top candidate (default: 0)", 0, 1))
@@ -114,7 +121,10 @@ async function train(flags: Flags): Promise<void> {
     const view = new TrainView(flags.json === true);
     try {
         const {told, ...preset} = presetFor(flags, llama.gpu === false);
+        // A run that goes on keeps the number that it began with.
+        const threads = modelPath === undefined || flags.resume ? undefined : threadsFor(llama, modelPath);
         const options = {
+            ...(threads === undefined ? {} : {threads}),
             ...optionsOf(flags),
             ...preset,
             llama,

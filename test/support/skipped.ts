@@ -4,6 +4,7 @@ import {native} from "../../lib/native.js";
 import {goldenPath} from "../agent/helpers.js";
 import {chromiumPath} from "./browser.js";
 import {testModelPath} from "./models.js";
+import {bunPath, denoPath} from "./runtimes.js";
 
 const needs = [
     {
@@ -23,6 +24,11 @@ const needs = [
         tests: "pages in a browser",
         enabledBy: "Debian's chromium, or MARA_CHROMIUM naming one",
         here: existsSync(chromiumPath)
+    },
+    {
+        tests: "Bun and Deno",
+        enabledBy: "both on the PATH, or named by MARA_BUN and MARA_DENO, for instance npm's packages of these names",
+        here: bunPath !== undefined && denoPath !== undefined
     },
     {
         tests: "agents on a GPU",
