@@ -1,4 +1,5 @@
 /** The loop: change an input, run it, keep it if its outcome is new. */
+import {setImmediate} from "node:timers/promises";
 import {mutateAny, seededChoices} from "./mutate.js";
 import {type FuzzTarget, readCorpus} from "./target.js";
 
@@ -73,6 +74,8 @@ export async function fuzz(
         for (let i = random.integer(1, 4); i > 0; i--) {
             input = random.integer(0, 3) > 0 && target.mutate ? target.mutate(input, random) : mutateAny(input, random);
         }
+        // Timers and messages get their turn: promises alone would leave them none.
+        if (report.runs % 256 === 0) await setImmediate();
         if (!(await run(input))) continue;
         pool.push(input);
         onNew?.(input);

@@ -58,7 +58,13 @@ function mutate(input: Uint8Array, random: Random): Uint8Array {
     if (random.integer(0, 4) === 0) return mutateDirectory(input, random);
     let entries: Record<string, Uint8Array>;
     try {
-        entries = unzipSync(input, {filter: ({originalSize}) => originalSize < 2 ** 16});
+        let files = 0;
+        const filter = ({originalSize}: {originalSize: number}) => {
+            // fflate would go through the four billion that a damaged directory claims.
+            if (++files > 100) throw new RangeError("too many files");
+            return originalSize < 2 ** 16;
+        };
+        entries = unzipSync(input, {filter});
     } catch {
         return mutateBytes(input, random);
     }

@@ -28,7 +28,7 @@ function mutate(input: Uint8Array, random: Random): Uint8Array {
         case 1:
             return safetensorsFile(header.replace(random.pick(dtypes), random.pick(dtypes)), data);
         case 2:
-            return safetensorsFile(header, data, BigInt(header.length + random.integer(-9, 9)));
+            return safetensorsFile(header, data, BigInt(Math.max(0, header.length + random.integer(-9, 9))));
         case 3:
             return rewritten(header, data, random) ?? safetensorsFile(mutateText(header, random), data);
         default:
