@@ -61,6 +61,22 @@ std::vector<llama::Entry> read_entries(const Napi::Value& value) {
     return entries;
 }
 
+// {agents, weights, thresholds, combination}
+llama::WaveJudge read_judge(const Napi::Object& value) {
+    const auto agents = value.Get("agents").As<Napi::Array>();
+    const auto weights = value.Get("weights").As<Napi::Float32Array>();
+    const auto thresholds = value.Get("thresholds").As<Napi::Float32Array>();
+    llama::WaveJudge judge{
+        {}, {}, static_cast<kernel::Combination>(value.Get("combination").As<Napi::Number>().Int32Value())};
+    for (uint32_t i = 0; i < agents.Length(); i++) {
+        judge.networks.push_back(network_of(agents.Get(i)));
+        if (judge.networks.back() == nullptr)
+            throw Napi::Error::New(value.Env(), "AGENT_DISPOSED: The agent was disposed");
+        judge.members.push_back({judge.networks.back().get(), weights[i], thresholds[i]});
+    }
+    return judge;
+}
+
 template <class Array, class T>
 Array copy_of(Napi::Env env, const std::vector<T>& values) {
     auto array = Array::New(env, values.size());
@@ -152,26 +168,23 @@ private:
                                [work](Napi::Env env) -> Napi::Value { return outcome_of(env, work->result); }});
     }
 
-    // (entries, agents, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
+    // (entries, judges, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
     Napi::Value wave(const Napi::CallbackInfo& info) {
         struct Work {
             std::vector<llama::Entry> entries;
-            std::vector<llama::NetworkRef> networks;
+            std::vector<llama::WaveJudge> judges;
             int32_t threads;
             llama::WaveResult result;
         };
         auto work = std::make_shared<Work>();
         work->entries = read_entries(info[0]);
-        const auto agents = info[1].As<Napi::Array>();
-        for (uint32_t i = 0; i < agents.Length(); i++) {
-            work->networks.push_back(network_of(agents.Get(i)));
-            if (work->networks.back() == nullptr)
-                throw Napi::Error::New(info.Env(), "AGENT_DISPOSED: The agent was disposed");
-        }
+        const auto judges = info[1].As<Napi::Array>();
+        for (uint32_t i = 0; i < judges.Length(); i++)
+            work->judges.push_back(read_judge(judges.Get(i).As<Napi::Object>()));
         work->threads = std::min(number(info[2]), kernel_threads_max);
         return open(info).run({[work, state = state_] {
                                    const std::lock_guard lock(state->busy);
-                                   work->result = state->lanes->wave(work->entries, work->networks, work->threads);
+                                   work->result = state->lanes->wave(work->entries, work->judges, work->threads);
                                },
                                [work](Napi::Env env) -> Napi::Value {
                                    Napi::Object result = outcome_of(env, work->result);

@@ -55,11 +55,22 @@ export interface NativeExpectedParams {
 }
 
 /**
- * Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (a sequence or `noFork`), network (or -1),
+ * Numbers per entry in the flat arrays below: token, position, sequence, forkFrom (a sequence or `noFork`), judge (or -1),
  * output (0 or 1).
  */
 export const entrySize = 6;
 export const noFork = -1;
+
+/** How probabilities of several agents become one (native/kernel/combine.h). */
+export const combinations = {minimum: 0, product: 1, meanLogit: 2} as const;
+
+/** Agents of one width that judge together, at most 16. Each is weighted and seen from its own threshold, which comes to lie at ½. */
+export interface NativeJudge {
+    readonly agents: readonly NativeAgent[];
+    readonly weights: Float32Array;
+    readonly thresholds: Float32Array;
+    readonly combination: (typeof combinations)[keyof typeof combinations];
+}
 
 export interface NativeDecodeResult {
     /** llama_decode's: 0 ok, 1 no KV slot, others fatal. */
@@ -68,7 +79,7 @@ export interface NativeDecodeResult {
 }
 
 export interface NativeWaveResult extends NativeDecodeResult {
-    /** Per entry; NaN where no network was named. */
+    /** Per entry; NaN where no judge was named. */
     probabilities: Float32Array;
     kernelMs: number;
 }
@@ -80,7 +91,7 @@ export interface NativeLaneContext {
     /** A batch of which nothing is judged. */
     decode(entries: Int32Array): Promise<NativeDecodeResult>;
     /** Forks lanes, decodes with hidden states, judges. */
-    wave(entries: Int32Array, agents: NativeAgent[], threads: number): Promise<NativeWaveResult>;
+    wave(entries: Int32Array, judges: readonly NativeJudge[], threads: number): Promise<NativeWaveResult>;
     /** Gives up the cells of `sequence` at positions in [start, end); -1 for an open end. */
     remove(sequence: number, start: number, end: number): void;
     /** Makes the lane's cell at `position` the sequence's own, in place of what the sequence held there. */

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <limits>
 
-#include "kernel/device.h"
+#include "kernel/judge.h"
 
 namespace mara::llama {
 namespace {
@@ -86,7 +86,7 @@ WaveResult Lanes::decode(const std::vector<Entry>& entries) {
     return result;
 }
 
-WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads) {
+WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads) {
     WaveResult result;
     cache_.make_room(static_cast<int32_t>(entries.size()));
     for (const Entry& entry : entries)
@@ -98,20 +98,20 @@ WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<Netw
         cache_.release_forks();
         return result;
     }
-    judge(entries, networks, threads, result);
+    judge(entries, judges, threads, result);
     return result;
 }
 
-void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads,
+void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads,
                   WaveResult& result) {
     const auto start = std::chrono::steady_clock::now();
     result.probabilities.assign(entries.size(), std::numeric_limits<float>::quiet_NaN());
     const float* const base = api_.get_embeddings(context_);
-    for (size_t n = 0; n < networks.size(); n++) {
+    for (size_t n = 0; n < judges.size(); n++) {
         state_rows_.clear();
         judged_.clear();
         for (size_t i = 0; i < entries.size(); i++) {
-            if (entries[i].network != static_cast<int32_t>(n)) continue;
+            if (entries[i].judge != static_cast<int32_t>(n)) continue;
             const float* const row =
                 base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
             if (row == nullptr) {
@@ -122,11 +122,14 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<NetworkRe
             judged_.push_back(static_cast<int32_t>(i));
         }
         if (state_rows_.empty()) continue;
-        scratch_.resize(state_rows_.size());
-        const kernel::Network* const network = networks[n].get();
-        kernel::score_on_device(network, base, width_, state_rows_.data(), static_cast<int32_t>(state_rows_.size()),
-                                scratch_.data(), pool_, threads);
-        for (size_t i = 0; i < judged_.size(); i++) result.probabilities[static_cast<size_t>(judged_[i])] = scratch_[i];
+        const auto& members = judges[n].members;
+        logits_.resize(state_rows_.size() * members.size());
+        probabilities_.resize(state_rows_.size());
+        const kernel::Judge all{members.data(), static_cast<int32_t>(members.size()), judges[n].combination};
+        kernel::judge(all, base, width_, state_rows_.data(), static_cast<int32_t>(state_rows_.size()), logits_.data(),
+                      probabilities_.data(), pool_, threads);
+        for (size_t i = 0; i < judged_.size(); i++)
+            result.probabilities[static_cast<size_t>(judged_[i])] = probabilities_[i];
     }
     result.kernel_ms = elapsed_ms(start);
 }

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernel/kernel.h"
+#include "kernel/judge.h"
 #include "llama/api.h"
 #include "llama/cache.h"
 #include "llama/rows.h"
@@ -24,15 +24,20 @@ struct Entry {
     Position position;
     SequenceId sequence;
     SequenceId fork_from;  // `sequence` is a lane, first forked from this one; no_fork: decode into it as it is
-    int32_t network;       // index of the network that judges the state, or -1
+    int32_t judge;         // index of the judge that looks at the state, or -1
     bool output;           // logits wanted (waves always produce them)
 };
 
-using NetworkRef = std::shared_ptr<const kernel::Network>;
+// The agents that look at an entry's state together. `networks` keeps the members' networks.
+struct WaveJudge {
+    std::vector<std::shared_ptr<const kernel::Network>> networks;
+    std::vector<kernel::Member> members;
+    kernel::Combination combination;
+};
 
 struct WaveResult {
     int32_t status = 0;                // llama_decode's: 0 ok, 1 no KV slot, others fatal
-    std::vector<float> probabilities;  // per entry; NaN where no network judged it
+    std::vector<float> probabilities;  // per entry; NaN where nothing judged it
     double decode_ms = 0;
     double kernel_ms = 0;
 };
@@ -49,7 +54,7 @@ public:
 
     // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as
     // before.
-    WaveResult wave(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads);
+    WaveResult wave(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads);
 
     // Hidden states of the first `count` entries of the last wave, [count][width]; NaN where llama.cpp has none. Valid
     // until the next decode. `states` has room for count * width values.
@@ -62,7 +67,7 @@ public:
 private:
     void set_hidden_states(bool wanted);
     int32_t run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
-    void judge(const std::vector<Entry>& entries, const std::vector<NetworkRef>& networks, int32_t threads,
+    void judge(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads,
                WaveResult& result);
 
     Api api_;
@@ -82,7 +87,7 @@ private:
     std::vector<SequenceId*> sequence_pointers_;
     std::vector<int8_t> outputs_;
     std::vector<int32_t> state_rows_, judged_;
-    std::vector<float> scratch_;
+    std::vector<float> logits_, probabilities_;
 };
 
 }  // namespace mara::llama

@@ -1,4 +1,4 @@
-import type {NativeAgent} from "../../native.js";
+import type {NativeJudge} from "../../native.js";
 import type {TopLogits} from "../decide/top-logits.js";
 import type {Mode} from "../options.js";
 
@@ -20,7 +20,7 @@ export interface WaveToken extends PlacedToken {
     /** Number of the lane to decode it in; undefined: the sequence itself. */
     readonly lane?: number;
     /** Judges the state; undefined: not judged natively. */
-    readonly agent?: NativeAgent;
+    readonly judge?: NativeJudge;
 }
 
 /** A row of logits that can be sampled from until it is freed, whatever is decoded meanwhile. One row at a time. */

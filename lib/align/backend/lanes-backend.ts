@@ -1,5 +1,5 @@
 import {reportDeviceFailure} from "../../agent/device.js";
-import {entrySize, type NativeAgent, type NativeLaneContext, noFork} from "../../native.js";
+import {entrySize, type NativeJudge, type NativeLaneContext, noFork} from "../../native.js";
 import {
     type Backend,
     type BatchToken,
@@ -72,16 +72,16 @@ export class LanesBackend implements Backend {
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
         const entries = new Int32Array(tokens.length * entrySize);
-        const agents: NativeAgent[] = [];
-        tokens.forEach(({token, position, sequence, lane, agent}, i) => {
+        const judges: NativeJudge[] = [];
+        tokens.forEach(({token, position, sequence, lane, judge}, i) => {
             const [target, source] = lane === undefined ? [sequence, noFork] : [this.#sequences + lane, sequence];
-            if (agent !== undefined && !agents.includes(agent)) agents.push(agent);
-            const network = agent === undefined ? -1 : agents.indexOf(agent);
-            entries.set([token, position, target, source, network, 1], i * entrySize);
+            if (judge !== undefined && !judges.includes(judge)) judges.push(judge);
+            const index = judge === undefined ? -1 : judges.indexOf(judge);
+            entries.set([token, position, target, source, index, 1], i * entrySize);
         });
-        const {status, probabilities, decodeMs, kernelMs} = await this.#native.wave(entries, agents, threads);
+        const {status, probabilities, decodeMs, kernelMs} = await this.#native.wave(entries, judges, threads);
         if (status > 1 || status < 0) throw decodeError(status);
-        for (const agent of agents) reportDeviceFailure(agent);
+        for (const agent of judges.flatMap(({agents}) => agents)) reportDeviceFailure(agent);
         return {fits: status === 0, probabilities, decodeMs, kernelMs};
     }
 

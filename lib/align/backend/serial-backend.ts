@@ -34,7 +34,8 @@ export class SerialBackend implements Backend {
         const decodeMs = await this.#run(tokens.map((token) => ({...token, output: true})));
         const probabilities = new Float32Array(tokens.length).fill(Number.NaN);
         const last = tokens.length - 1;
-        const agent = tokens[last]?.agent;
+        // Several agents are combined natively only, in lanes.
+        const agent = tokens[last]?.judge?.agents[0];
         const start = performance.now();
         if (agent !== undefined) probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
         return {fits: true, probabilities, decodeMs, kernelMs: performance.now() - start};

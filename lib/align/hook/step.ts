@@ -9,6 +9,7 @@ import {type AlignerStats, type Counters, countToken} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
 import {askGuides, tellGuides} from "../steer/guide.js";
+import {nativeJudge} from "../steer/native-judge.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
@@ -135,7 +136,7 @@ export class Step {
 
         const {sequence, position} = row;
         const decision = new Decision(candidates, settings, state.draw);
-        const undecided = {sequence, position, decision, agent: settings.agent?._native};
+        const undecided = {sequence, position, decision, judge: settings.agent && nativeJudge(settings.agent._native)};
         const isDecided = candidates.length === 1;
         if (!isDecided) await this.#decide(row, undecided);
         const {token} = decision;

@@ -1,4 +1,4 @@
-import type {NativeAgent} from "../../native.js";
+import type {NativeJudge} from "../../native.js";
 import type {Backend, PlacedToken, WaveToken} from "../backend/backend.js";
 import type {Decision} from "../decide/decision.js";
 import type {WaveScheduler} from "./scheduler.js";
@@ -9,7 +9,7 @@ export interface Undecided {
     readonly position: number;
     readonly decision: Decision;
     /** Judges its candidates in the decode thread; undefined: whoever settles it does, from the states. */
-    readonly agent: NativeAgent | undefined;
+    readonly judge: NativeJudge | undefined;
 }
 
 /** One decision's part of a wave. */
@@ -41,12 +41,12 @@ export function planWave(
     let spare = lanes - counts.reduce((sum, count) => sum + count - 1, 0);
     let lane = 0;
     return included.map((undecided, i) => {
-        const {sequence, position, agent, decision} = undecided;
+        const {sequence, position, judge, decision} = undecided;
         const ranks = decision.upcoming(counts[i] as number);
         const placed = (rank: number): PlacedToken => ({sequence, position, token: decision.tokenAt(rank)});
         const tokens: WaveToken[] = ranks.map((rank, at) => ({
             ...placed(rank),
-            ...(agent && {agent}),
+            ...(judge && {judge}),
             ...(at > 0 && {lane: lane++})
         }));
         // A decision's last wave decodes the fallback along, so that rejecting everything costs no further decode.

@@ -8,7 +8,7 @@ export interface AheadToken extends PlacedToken {
     readonly row: HeldRow;
 }
 
-/** Judges candidates whose decision names no native agent: accept probabilities of `ranks`, from their states, [ranks][width]. */
+/** Judges candidates whose decision names no native judge: accept probabilities of `ranks`, from their states, [ranks][width]. */
 export type JudgeStates = (
     undecided: Undecided,
     ranks: readonly number[],
@@ -84,12 +84,12 @@ export class Waves {
 
     async #enterVerdicts(shares: readonly Share[], indexes: readonly number[][], outcome: WaveOutcome): Promise<void> {
         const {backend, judgeStates} = this.#options;
-        const ownJudges = shares.some(({undecided}) => undecided.agent === undefined);
+        const ownJudges = shares.some(({undecided}) => undecided.judge === undefined);
         const states = ownJudges ? backend.states(outcome.probabilities.length) : undefined;
         const width = states && states.length / (backend.judgesBatches ? outcome.probabilities.length : 1);
         for (const [i, {undecided, ranks}] of shares.entries()) {
             const own = (indexes[i] as number[]).slice(0, ranks.length);
-            if (undecided.agent !== undefined || states === undefined || width === undefined) {
+            if (undecided.judge !== undefined || states === undefined || width === undefined) {
                 undecided.decision.enter(own.map((index) => outcome.probabilities[index] as number));
                 continue;
             }

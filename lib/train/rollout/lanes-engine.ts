@@ -1,6 +1,7 @@
 import {type BatchToken, decodeError, type HeldRow, type WaveToken} from "../../align/backend/backend.js";
 import type {LanesBackend} from "../../align/backend/lanes-backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
+import {nativeJudge} from "../../align/steer/native-judge.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
 import type {RolloutHost} from "./host.js";
@@ -114,7 +115,7 @@ export class LanesEngine implements RolloutEngine {
 
     #candidate({strand, decision}: Step, rank: number, agent: NativeAgent): WaveToken {
         const place = {sequence: strand.sequence, position: strand.tokens.length, token: decision.tokenAt(rank)};
-        return decision.candidates.length === 1 ? place : {...place, agent};
+        return decision.candidates.length === 1 ? place : {...place, judge: nativeJudge(agent)};
     }
 
     /** Decodes a text into an empty sequence, but for the beginning that it shares with the last one. Gives the last token's row. */

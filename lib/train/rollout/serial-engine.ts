@@ -1,5 +1,6 @@
 import type {HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
+import {nativeJudge} from "../../align/steer/native-judge.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
 import type {RolloutHost} from "./host.js";
@@ -92,7 +93,7 @@ export class SerialEngine implements RolloutEngine {
 
     /** Decodes the strand's next token; its accept probability if an agent judges it. */
     async #decode({sequence, tokens}: Strand, token: number, agent: NativeAgent | undefined): Promise<number> {
-        const entry = {sequence, position: tokens.length, token, ...(agent && {agent})};
+        const entry = {sequence, position: tokens.length, token, ...(agent && {judge: nativeJudge(agent)})};
         const {probabilities} = await this.#host.withThreads((threads) => this.#host.backend.wave([entry], threads));
         return probabilities[0] as number;
     }
