@@ -29,5 +29,5 @@ ${CXX:-c++} -std=c++20 -O1 -g -fsanitize=thread -fno-omit-frame-pointer -fPIC -s
     -Inative -isystem "$headers" -isystem "$addon_api" bindings/*.cpp native/llama/*.cpp \
     "$folder/mara.a" -ldl -lpthread -o "$folder/mara.node"
 LD_PRELOAD=$(${CXX:-c++} -print-file-name=libtsan.so) NODE_LLAMA_MARA_PREBUILD="$PWD/$folder/mara.node" \
-    TSAN_OPTIONS="ignore_noninstrumented_modules=1 suppressions=$PWD/native/test/threads.supp" \
+    TSAN_OPTIONS="ignore_noninstrumented_modules=1" \
     $fixed node native/test/threads.mjs
