@@ -22,8 +22,6 @@ const nothing: Takes = () => false;
 const list: Takes = (value) => Array.isArray(value) && value.length === 0;
 const plain: Takes = (value) =>
     !hostile.includes(value as object) && Object.prototype.toString.call(value) === "[object Object]";
-/** Node-llama-cpp's own objects are not looked into. */
-const object: Takes = (value) => plain(value) || hostile.indexOf(value as object) > 0;
 const empty: Takes = (value) => plain(value) && Reflect.ownKeys(value as object).length === 0;
 const within =
     (least: number, most: number): Takes =>
@@ -134,6 +132,9 @@ const candidates = (at: string): Record<string, Takes> => ({
 });
 
 const settings = (at: string): Record<string, Takes> => ({
+    [`${at}.judge`]: maybe(nothing),
+    [`${at}.guides`]: maybe(list),
+    [`${at}.guides.0`]: nothing,
     ...candidates(`${at}.candidates`),
     [`${at}.strategy`]: maybe(nothing),
     [`${at}.order`]: maybe(nothing),
@@ -150,7 +151,7 @@ const cacheType = oneOf(isString, whole(Number.MIN_SAFE_INTEGER));
 const targets: Record<string, () => Target> = {
     createAlignedContext: () => ({
         call: mara.createAlignedContext,
-        args: [model, {...small, agent, candidates: {}}],
+        args: [model, {...small, agent, candidates: {}, guides: [{guide() {}}]}],
         takes: {
             0: nothing,
             1: nothing,
@@ -164,26 +165,35 @@ const targets: Record<string, () => Target> = {
             "1.batchSize": maybe(whole(1, 2 ** 31 - 1)),
             "1.flashAttention": maybe(boolean),
             "1.threads": maybe(oneOf(whole(0, 1024), empty)),
-            "1.batching": maybe(object),
+            "1.batching": maybe(empty),
+            "1.batching.dispatchSchedule": maybe(func),
+            "1.batching.itemPrioritizationStrategy": maybe(func),
             "1.experimentalKvCacheKeyType": maybe(cacheType),
             "1.experimentalKvCacheValueType": maybe(cacheType),
             "1.swaFullCache": maybe(boolean),
             "1.lora": maybe(text),
             "1.createSignal": maybe(nothing),
             "1.ignoreMemorySafetyChecks": maybe(boolean),
-            "1.failedCreationRemedy": maybe(oneOf(object, (value) => value === false)),
+            "1.failedCreationRemedy": maybe(oneOf(empty, (value) => value === false)),
+            "1.failedCreationRemedy.retries": maybe(whole(0, 1000)),
+            "1.failedCreationRemedy.autoContextSizeShrink": maybe(oneOf(within(0, 1), func)),
             "1.performanceTracking": maybe(boolean)
         },
-        strict: ["1", "1.candidates"]
+        strict: ["1", "1.candidates", "1.batching", "1.failedCreationRemedy", "1.contextSize", "1.threads"]
     }),
     "aligner.configure": () => ({
         call: bound(aligned.aligner, "configure"),
-        args: [{agent, candidates: {}}, sequence],
+        args: [{agent, candidates: {}, guides: [{guide() {}}]}, sequence],
         takes: {0: empty, "0.agent": nothing, ...settings("0"), 1: maybe(nothing)},
         strict: ["0", "0.candidates"]
     }),
     "aligner.stats": () => ({
         call: bound(aligned.aligner, "stats"),
+        args: [sequence],
+        takes: {0: maybe(nothing)}
+    }),
+    "aligner.settings": () => ({
+        call: bound(aligned.aligner, "settings"),
         args: [sequence],
         takes: {0: maybe(nothing)}
     }),
@@ -405,6 +415,24 @@ it.each(Object.keys(targets))("%s refuses whatever it does not take", async (nam
     if (target.takes[0]?.(undefined) === false) await refuse([], "no arguments");
     expect(problems.slice(0, 40)).toEqual([]);
     expect(calls).toBeGreaterThan(20);
+});
+
+it.each([
+    ["createAlignedContext", () => mara.createAlignedContext(model, {agent, treshold: 0.5} as never), "threshold"],
+    ["createAlignedContext", () => mara.createAlignedContext(model, {agent, topK: 5} as never), "candidates.topK"],
+    ["configure", async () => aligned.aligner.configure({fallbackindex: 1} as never), "fallbackIndex"],
+    ["MaraAgent.load", () => mara.MaraAgent.load("agent.safetensors", {dType: "f16"} as never), "dtype"],
+    ["answerAll", () => mara.answerAll(plainContext, ["a"], {maxTokens: 4, temprature: 1} as never), "temperature"],
+    ["evaluate", () => mara.evaluate({maxToken: 4} as never), "maxTokens"],
+    ["evaluate", () => mara.evaluate({sampling: {topp: 1}} as never), "topP"],
+    ["trainAgent", () => mara.trainAgent({learnRate: 1} as never), "learningRate"],
+    ["openReward", () => mara.openReward("length", {judgequestion: "?"} as never), "judgeQuestion"],
+    ["scoreGuarded", () => mara.scoreGuarded(reward, "a", "b", {timeout: 5} as never), "timeoutMs"]
+] as [string, () => Promise<unknown>, string][])("%s names the option that was meant (%#)", async (_, call, meant) => {
+    await expect(call()).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringMatching(`^Expected only .* Did you mean "${meant}"\\?$`)
+    });
 });
 
 it("What is disposed is refused", async () => {

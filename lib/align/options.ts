@@ -3,7 +3,7 @@ import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {invalidArgument} from "../errors.js";
 import {check, options} from "../validation/check.js";
-import {boolean, contextOptions, having, integer, numberIn, oneOf, seed} from "../validation/schemas.js";
+import {boolean, contextOptions, integer, numberIn, oneOf, seed, withMethod} from "../validation/schemas.js";
 import {type CandidateOptions, candidateSchema, maxTopK, trainedWith} from "./candidate-options.js";
 import type {Guide} from "./steer/guide.js";
 import type {Judge} from "./steer/judge.js";
@@ -109,8 +109,8 @@ export const wavesSchema = z
 /** The agent is checked by `requireAgent`, which knows the model. */
 const settings = {
     agent: z.unknown().optional(),
-    judge: having<Judge>("an object with a method `judge`", "judge").optional(),
-    guides: z.array(having<Guide>("an object with a method `guide`", "guide"), "an array of guides").optional(),
+    judge: withMethod<Judge>("judge").optional(),
+    guides: z.array(withMethod<Guide>("guide"), "an array of guides").optional(),
     candidates: candidateSchema.optional(),
     strategy: strategySchema.optional(),
     order: orderSchema.optional(),

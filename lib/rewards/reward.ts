@@ -1,7 +1,7 @@
 /** What a reward is, and the checks that every score passes through. */
-import {z} from "zod";
 import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
+import {withMethod} from "../validation/schemas.js";
 import {checkScored} from "../validation/sources.js";
 
 /** A part of the response and the share of the score that it earned. Offsets are UTF-16 code units, `end` exclusive. */
@@ -41,7 +41,7 @@ export interface Reward {
     dispose(): Promise<void>;
 }
 
-export const aReward = z.custom<Reward>((value) => typeof (value as Reward | null)?.score === "function", "a Reward");
+export const aReward = withMethod<Reward>("score", "a Reward");
 
 /** A reward from a function. What the function returns is checked. */
 export function rewardOf(name: string, score: RewardFunction, dispose = async () => {}): Reward {

@@ -1,8 +1,10 @@
 /** Options of a learner, their defaults (the reference implementation's) and checks. */
 import {availableParallelism} from "node:os";
+import {z} from "zod";
 import type {AgentTensor} from "../agent/agent.js";
-import {invalidArgument} from "../errors.js";
 import type {NativeLearnerOptions} from "../native.js";
+import {check} from "../validation/check.js";
+import {boolean, finiteAboveZero} from "../validation/schemas.js";
 
 export interface LearnerOptions {
     /** Embedding size D of the language model. */
@@ -72,46 +74,34 @@ export function resolveLearnerOptions(options: LearnerOptions, given?: Sizes): N
         replayCapacity: options.replayCapacity ?? 1_000_000,
         threads: options.threads ?? Math.min(8, availableParallelism())
     };
-    checkNumber("learningRate", learningRate, "a number from 0 to 1", (value) => value >= 0 && value <= 1);
-    for (const [name, expected, passes] of checks) checkNumber(name, resolved[name], expected, passes);
-    if (typeof resolved.automaticAlpha !== "boolean") {
-        throw invalidArgument("options.automaticAlpha", "a boolean", resolved.automaticAlpha);
-    }
+    check(schema, {...resolved, learningRate}, "options");
     return resolved;
 }
 
-type Passes = (value: number) => boolean;
-type NumberName = Exclude<keyof NativeLearnerOptions, "automaticAlpha">;
-
-const whole = (name: NumberName, low: number, high: number): [NumberName, string, Passes] => [
-    name,
-    `a whole number from ${low} to ${high}`,
-    (value) => Number.isInteger(value) && value >= low && value <= high
-];
-const share = (name: NumberName): [NumberName, string, Passes] => [
-    name,
-    "a number from 0 to 1",
-    (value) => value >= 0 && value <= 1
-];
-
-const checks: [NumberName, string, Passes][] = [
-    whole("width", 1, 65536),
-    whole("hidden1", 1, 65536),
-    whole("hidden2", 1, 65536),
-    whole("seed", 0, Number.MAX_SAFE_INTEGER),
-    share("gamma"),
-    share("tau"),
-    share("actorLearningRate"),
-    share("criticLearningRate"),
-    share("alphaLearningRate"),
-    ["initialAlpha", "a finite number above 0", (value) => Number.isFinite(value) && value > 0],
-    ["targetEntropy", "a finite number", Number.isFinite],
-    ["gradientClip", "a number above 0", (value) => value > 0],
-    whole("batchSize", 1, 2 ** 20),
-    whole("replayCapacity", 1, 2 ** 31 - 1),
-    whole("threads", 1, 256)
-];
-
-function checkNumber(name: string, value: unknown, expected: string, passes: Passes): void {
-    if (typeof value !== "number" || !passes(value)) throw invalidArgument(`options.${name}`, expected, value);
+function whole(least: number, most: number) {
+    const expected = `a whole number from ${least} to ${most}`;
+    return z.int(expected).min(least, expected).max(most, expected);
 }
+
+/** A number from 0 to 1. */
+export const share = z.number("a number from 0 to 1").min(0, "a number from 0 to 1").max(1, "a number from 0 to 1");
+
+const schema = z.object({
+    learningRate: share,
+    width: whole(1, 65536),
+    hidden1: whole(1, 65536),
+    hidden2: whole(1, 65536),
+    seed: whole(0, Number.MAX_SAFE_INTEGER),
+    gamma: share,
+    tau: share,
+    actorLearningRate: share,
+    criticLearningRate: share,
+    alphaLearningRate: share,
+    initialAlpha: finiteAboveZero,
+    targetEntropy: z.number("a finite number"),
+    gradientClip: z.union([z.literal(Number.POSITIVE_INFINITY), finiteAboveZero], "a number above 0"),
+    automaticAlpha: boolean,
+    batchSize: whole(1, 2 ** 20),
+    replayCapacity: whole(1, 2 ** 31 - 1),
+    threads: whole(1, 256)
+} satisfies Record<keyof NativeLearnerOptions | "learningRate", z.ZodType>);

@@ -1,8 +1,10 @@
+import {z} from "zod";
 import {type AgentTensor, namedTensors} from "../agent/options.js";
 import {readStateDict, type TensorName} from "../agent/state-dict.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {fromNative, type NativeLearner, type NativeLearnerOptions, native} from "../native.js";
-import {type LearnerOptions, resolveLearnerOptions} from "./learner-options.js";
+import {check} from "../validation/check.js";
+import {type LearnerOptions, resolveLearnerOptions, share} from "./learner-options.js";
 import {joinParameters, LearnerState, splitParameters, writeLearnerState} from "./learner-state.js";
 
 export type {LearnerOptions} from "./learner-options.js";
@@ -100,7 +102,7 @@ export class Learner {
      * @throws MaraError LEARNER_STATE if `bytes` is no saved learner or one of other sizes than the options ask for; INVALID_ARGUMENT
      */
     static restore(bytes: Uint8Array, options: Omit<LearnerOptions, "actor">): Learner {
-        if (!(bytes instanceof Uint8Array)) throw invalidArgument("bytes", "a Uint8Array", bytes);
+        check(z.instanceof(Uint8Array, {error: "a Uint8Array"}), bytes, "bytes");
         const state = new LearnerState(bytes);
         for (const name of ["width", "hidden1", "hidden2"] as const) {
             const asked = options[name];
@@ -170,9 +172,7 @@ export class Learner {
         options: {learningRate?: number} = {}
     ): Promise<FitMetrics> {
         const {learningRate = this.#options.actorLearningRate} = options;
-        if (typeof learningRate !== "number" || !(learningRate >= 0 && learningRate <= 1)) {
-            throw invalidArgument("options.learningRate", "a number from 0 to 1", learningRate);
-        }
+        check(share, learningRate, "options.learningRate");
         return await guardedAsync(() => this.#native.fit(batch.states, batch.labels, batch.weights, learningRate));
     }
 

@@ -34,10 +34,7 @@ export function check<Schema extends z.ZodType>(
 }
 
 /** What options are written as: a promise that was not awaited, a date or an array is none. */
-export const record = z.custom<object>(
-    (value) => Object.prototype.toString.call(value) === "[object Object]",
-    "an object"
-);
+const record = z.custom<object>((value) => Object.prototype.toString.call(value) === "[object Object]", "an object");
 
 /** An object with these fields and no others. */
 export function options<Shape extends z.ZodRawShape>(shape: Shape) {

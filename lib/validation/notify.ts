@@ -12,14 +12,18 @@ export function notify<Args extends unknown[]>(
     name: string,
     ...args: Args
 ): void {
-    if (listener === undefined) return;
+    if (listener !== undefined) quietly(listener, name, () => listener(...args));
+}
+
+/** The same for a method of the caller's: `owner` is whose failures are told once. */
+export function quietly(owner: object, name: string, act: () => unknown): void {
     const warn = (error: unknown) => {
-        if (failed.has(listener)) return;
-        failed.add(listener);
+        if (failed.has(owner)) return;
+        failed.add(owner);
         process.emitWarning(`${name} failed, and may go on failing: ${reasonOf(error)}`, "MaraWarning");
     };
     try {
-        Promise.resolve(listener(...args)).catch(warn);
+        Promise.resolve(act()).catch(warn);
     } catch (error) {
         warn(error);
     }

@@ -1,7 +1,7 @@
 /** The schemas that several functions share; each says what it expects, as `check` puts it into messages. */
 import type {Llama, LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
-import {options, record} from "./check.js";
+import {options} from "./check.js";
 
 /** "one of "a", "b"" */
 export function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
@@ -37,6 +37,11 @@ export function having<Type>(expected: string, ...keys: (keyof Type & string)[])
     }, expected);
 }
 
+/** An object, or anything else, that has this method. */
+export function withMethod<Type>(name: keyof Type & string, expected = `an object with a method \`${name}\``) {
+    return z.custom<Type>((value) => typeof (value as Type | null | undefined)?.[name] === "function", expected);
+}
+
 export const finiteAboveZero = z.number("a finite number above 0").gt(0, "a finite number above 0");
 export const boolean = z.boolean("a boolean");
 export const anyText = z.string("a text");
@@ -55,6 +60,7 @@ export const context = having<LlamaContext>("a LlamaContext of node-llama-cpp", 
 
 const size = integer(1, 2 ** 31 - 1);
 const cacheType = z.union([z.string(), z.int()], "a GGML type");
+const strategy = '"maximumParallelism", "firstInFirstOut" or a function';
 
 /** node-llama-cpp's own options of a context. */
 export const contextOptions = {
@@ -73,7 +79,12 @@ export const contextOptions = {
             "a number of threads, or {ideal, min}"
         )
         .optional(),
-    batching: record.optional(),
+    batching: options({
+        dispatchSchedule: z.union([z.literal("nextCycle"), func()], '"nextCycle" or a function').optional(),
+        itemPrioritizationStrategy: z
+            .union([z.enum(["maximumParallelism", "firstInFirstOut"]), func()], strategy)
+            .optional()
+    }).optional(),
     experimentalKvCacheKeyType: cacheType.optional(),
     experimentalKvCacheValueType: cacheType.optional(),
     swaFullCache: boolean.optional(),
@@ -85,6 +96,19 @@ export const contextOptions = {
         .optional(),
     createSignal: signal.optional(),
     ignoreMemorySafetyChecks: boolean.optional(),
-    failedCreationRemedy: z.union([z.literal(false), record], "false or an object").optional(),
+    failedCreationRemedy: z
+        .union(
+            [
+                z.literal(false),
+                options({
+                    retries: integer(0, 1000).optional(),
+                    autoContextSizeShrink: z
+                        .union([numberIn(0, 1), func()], "a number in [0, 1] or a function")
+                        .optional()
+                })
+            ],
+            "false or an object"
+        )
+        .optional(),
     performanceTracking: boolean.optional()
 } satisfies Record<keyof LlamaContextOptions, z.ZodType>;

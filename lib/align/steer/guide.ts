@@ -1,5 +1,6 @@
 import type {LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraError, reasonOf} from "../../errors.js";
+import {quietly} from "../../validation/notify.js";
 
 /** Where a row of logits stands. */
 export interface GuidedRow {
@@ -48,13 +49,7 @@ export async function askGuides(guides: readonly Guide[], logits: Float32Array, 
     }
 }
 
-/** Tells every guide; what one throws is printed, since the text goes on without it. */
-export function tellGuides(guides: readonly Guide[], tell: (guide: Guide) => void): void {
-    for (const guide of guides) {
-        try {
-            tell(guide);
-        } catch (error) {
-            process.emitWarning(`A guide threw: ${reasonOf(error)}`, "MaraWarning");
-        }
-    }
+/** Tells every guide. What one throws or rejects with is told once for each, as a warning: the text goes on without it. */
+export function tellGuides(guides: readonly Guide[], tell: (guide: Guide) => unknown): void {
+    for (const guide of guides) quietly(guide, "A guide", () => tell(guide));
 }
