@@ -57,7 +57,8 @@ export class TrainView {
         this.#bar = new cliProgress.SingleBar({
             format,
             stream: this.#stream,
-            barsize: 24,
+            // Narrow terminals keep the figures rather than the bar.
+            barsize: Math.max(4, Math.min(24, (this.#stream.columns ?? 100) - 76)),
             hideCursor: true,
             linewrap: false,
             // Ctrl-C is the run's: it writes a checkpoint.

@@ -48,6 +48,8 @@ table.texts .question { width: 28%; }
     table.texts td.figure { width: auto; text-align: left; color: var(--muted); }
     table.texts td.figure::before { content: attr(data-label) " "; }
 }
+.facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .2rem 1.2rem; max-width: 52rem; }
+.facts dt { color: var(--muted); } .facts dd { margin: 0; overflow-wrap: anywhere; }
 .command { white-space: pre-wrap; overflow-wrap: anywhere; }
 .summary { max-width: 52rem; overflow-wrap: anywhere; }
 .headline { font-size: 1.1875rem; line-height: 1.45; max-width: 52rem; margin: 1rem 0 0; }

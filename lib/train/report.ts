@@ -5,7 +5,7 @@ import type {TrainSummary} from "./advice.js";
 import type {Job} from "./job.js";
 import type {ResponseRow} from "./responses.js";
 import type {SampleRow} from "./sac-batch.js";
-import {summarise} from "./summary.js";
+import {describeRun} from "./summary.js";
 
 type Row = Record<string, unknown>;
 
@@ -84,7 +84,7 @@ export async function writeReport(job: Job, {facts, advice}: TrainSummary): Prom
     const {config, run, prompts} = job;
     const metrics = await run.rows<Row>("metrics");
     const isSac = config.method === "sac";
-    const {what, outcome, next, command} = summarise(job, metrics);
+    const {what, command} = describeRun(job);
     const hasValue = ({lines}: Curve) =>
         metrics.some((row) => Object.values(lines).some((value) => value(row) != null));
     const curves = (isSac ? sacCurves : fitCurves).filter(hasValue);
@@ -100,11 +100,11 @@ export async function writeReport(job: Job, {facts, advice}: TrainSummary): Prom
     const body = [
         `<h1>Training run: ${escapeHtml(config.method)}${config.reward === null ? "" : ` on ${escapeHtml(config.reward)}`}</h1>`,
         `<p class="headline">${escapeHtml(what)}</p>`,
-        ...[outcome, next].map((text) => `<p class="summary">${escapeHtml(text)}</p>`),
+        `<p class="summary">${escapeHtml(advice)}</p>`,
+        '<p class="summary">To measure it, and find the threshold at which it does best:</p>',
         `<pre class="command"><code>${escapeHtml(command)}</code></pre>`,
         "<h2>How it went</h2>",
-        `<p class="summary">${escapeHtml(advice)}</p>`,
-        `<dl>${facts.map(([name, text]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(text)}</dd>`).join("")}</dl>`,
+        `<dl class="facts">${facts.map(([name, text]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(text)}</dd>`).join("")}</dl>`,
         `<div class="charts">${curves
             .map(({id, title, caption}) =>
                 chartFigure(id, {

@@ -81,7 +81,8 @@ describeWithBrowser("Reports", () => {
             expect(text).toContain(
                 "An agent for model.gguf was trained from preference pairs on 9 prompts, by the reward length."
             );
-            expect(text).toMatch(/Of 3 epochs the agent of epoch \d is kept/);
+            expect(text).toMatch(/Of \d held-out pairs the agent tells \d apart/);
+            expect(text).toMatch(/epoch \d of 3, which has the least held-out loss/);
             expect(text).toContain("mara eval -m model.gguf -a");
             const ticks = await page.evaluate<number[]>(
                 'Chart.getChart("losses").scales.x.ticks.map(({value}) => value)'
