@@ -156,10 +156,14 @@ function requireSame(path: string, saved: unknown, given: unknown): void {
     const [before, now] = [saved, given] as Record<string, unknown>[];
     for (const key of new Set([...Object.keys(before ?? {}), ...Object.keys(now ?? {})])) {
         if (isDeepStrictEqual(before?.[key], now?.[key])) continue;
-        const shown = [before?.[key], now?.[key]].map((value) => JSON.stringify(value) ?? "nothing");
+        const shown = [before?.[key], now?.[key]].map((value) => shortened(JSON.stringify(value) ?? "nothing"));
         throw new MaraError(
             "RUN_CHANGED",
             `The answers in ${path} were made with ${key} ${shown[0]}, not ${shown[1]}. Give these options again, or another directory.`
         );
     }
+}
+
+function shortened(text: string): string {
+    return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

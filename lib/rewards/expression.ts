@@ -40,11 +40,16 @@ export function parseExpression(spec: string): Expression {
 export function specError(spec: string, offset: number, reason: string): MaraError {
     const rest = spec.slice(offset);
     const place = rest === "" ? "at its end" : `at character ${offset + 1}, ${shown(rest)}`;
-    return new MaraError("REWARD_SPEC", `The reward ${shown(spec)}: ${reason} ${place}`);
+    return new MaraError("REWARD_SPEC", `The reward ${shown(spec)}: ${cut(reason)} ${place}`);
 }
 
 function shown(text: string): string {
-    return JSON.stringify(text.length > 500 ? `${text.slice(0, 500)}…` : text);
+    return JSON.stringify(cut(text));
+}
+
+/** A specification, or what is said of it, as messages hold it. */
+export function cut(text: string): string {
+    return text.length > 500 ? `${text.slice(0, 500)}…` : text;
 }
 
 class Parser {

@@ -3,7 +3,7 @@ import {invalidArgument, MaraError} from "../errors.js";
 import {check, options} from "../validation/check.js";
 import {func, integer, llama, path, text} from "../validation/schemas.js";
 import {builtInNames, openBuiltIn} from "./built-in.js";
-import {maxNesting, parseExpression, specError, type Term} from "./expression.js";
+import {cut, maxNesting, parseExpression, specError, type Term} from "./expression.js";
 import {type ResourceOptions, Resources} from "./resources.js";
 import {aReward, type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
 import {timeoutMs} from "./time-limit.js";
@@ -160,7 +160,7 @@ function weightedSum(name: string, weights: ReadonlyMap<Scorer, number>): Scorer
                 spans.push(...part.spans.map((span) => ({...span, score: weight * span.score})));
             }
             if (Number.isFinite(score)) return {score, spans};
-            throw new MaraError("REWARD_FAILED", `The sum ${name} has no finite value`);
+            throw new MaraError("REWARD_FAILED", `The sum ${cut(name)} has no finite value`);
         }
     };
 }

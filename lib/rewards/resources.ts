@@ -3,6 +3,7 @@ import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
+import {cut} from "./expression.js";
 
 export interface ResourceOptions {
     /** Loads the models of `judge:`, `rank:` and `head:`. Without one, a CPU or GPU instance is opened when it is needed. */
@@ -40,7 +41,7 @@ export class Resources {
         if (statSync(path, {throwIfNoEntry: false})?.isFile()) return path;
         throw new MaraError(
             "REWARD_LOAD",
-            `There is no file ${path}. Paths of rewards start from the working directory.`
+            `There is no file ${cut(path)}. Paths of rewards start from the working directory.`
         );
     }
 
