@@ -24,8 +24,8 @@ const plain: Readonly<Record<string, () => Promise<Reward> | Reward>> = {
     sentiment,
     readability,
     profanity,
-    demo,
-    length: () => length("length", "words")
+    length: () => length("length", "words"),
+    demo
 };
 
 const withArgument: Readonly<Record<string, Open>> = {
