@@ -69,6 +69,18 @@ describe.each(failing)("A listener that %s", (_, listener) => {
         await context.dispose();
     });
 
+    it("is told of once as a guide's, and changes nothing", async () => {
+        const shape = {...small, agent, sequences: 2, waves: [1, 3], mode: "lanes"} as const;
+        const answersWith = async (emitted: () => void) => {
+            const {context} = await createAlignedContext(model, {...shape, guides: [{guide() {}, emitted}]});
+            const answers = await answerAll(context, texts, greedy);
+            await context.dispose();
+            return answers;
+        };
+        expect(await answersWith(listener)).toEqual(await answersWith(() => {}));
+        expect(warnings()).toHaveLength(1);
+    });
+
     it("is told of once by onAnswer, and changes nothing", async () => {
         const context = await model.createContext({...small, sequences: 2});
         const wanted = await answerAll(context, texts, greedy);
