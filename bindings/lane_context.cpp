@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent.h"
+#include "arguments.h"
 #include "kernel/kernel.h"
 #include "llama/lanes.h"
 #include "llama/layout.h"
@@ -264,9 +265,17 @@ private:
         return values;
     }
 
-    // (row, logits): as many as the vocabulary has tokens; the caller has checked that.
+    // (row, logits): as many as the vocabulary has tokens. A guide of the caller's had them, and may have detached
+    // them.
     void set_logits(const Napi::CallbackInfo& info) {
-        rows(info)->write(number(info[0]), info[1].As<Napi::Float32Array>().Data());
+        const auto held = rows(info);
+        const auto logits = info[1].As<Napi::Float32Array>();
+        const auto vocabulary = static_cast<size_t>(held->vocabulary());
+        if (logits.ElementLength() != vocabulary)
+            fail(info.Env(), "GUIDE_FAILED",
+                 "Expected " + std::to_string(vocabulary) + " logits from a guide but received " +
+                     std::to_string(logits.ElementLength()) + "; it must not transfer them");
+        held->write(number(info[0]), logits.Data());
     }
 
     // (count): hidden states of the last wave's first entries, row by row. No decode may be running.

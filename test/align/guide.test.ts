@@ -98,6 +98,11 @@ describe("A guide", () => {
 
     it.each([
         ["that throws", () => Promise.reject(new Error("lost")), "A guide threw: lost"],
+        [
+            "that takes the logits away",
+            ({buffer}: Float32Array) => void structuredClone(buffer, {transfer: [buffer as ArrayBuffer]}),
+            "logits from a guide but received 0; it must not transfer them"
+        ],
         ["that leaves NaN", (logits: Float32Array) => void logits.fill(Number.NaN, 7, 8), "NaN"]
     ])("%s ends the generation, and the context goes on", async (_, answer, message) => {
         const {context, aligner} = await align(model, {agent, guides: [{guide: answer as Guide["guide"]}]});

@@ -38,11 +38,18 @@ export interface Guide {
 
 /** Lets every guide change the logits. @throws MaraError GUIDE_FAILED */
 export async function askGuides(guides: readonly Guide[], logits: Float32Array, row: GuidedRow): Promise<void> {
+    const {length} = logits;
     for (const guide of guides) {
         try {
             await guide.guide(logits, row);
         } catch (error) {
             throw new MaraError("GUIDE_FAILED", `A guide threw: ${reasonOf(error)}`, {cause: error});
+        }
+        if (logits.length !== length) {
+            throw new MaraError(
+                "GUIDE_FAILED",
+                `Expected ${length} logits from a guide but received ${logits.length}; it must not transfer them`
+            );
         }
         if (logits.includes(Number.NaN))
             throw new MaraError("GUIDE_FAILED", "Expected numbers as the logits that a guide changes but received NaN");
