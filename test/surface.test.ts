@@ -28,6 +28,10 @@ describe("A bundle by esbuild", () => {
             bundle: true,
             platform: "node",
             format: "esm",
+            // Dependencies that are CommonJS ask for Node's own modules (docs/bundlers.md).
+            banner: {
+                js: 'import {createRequire as requireFrom} from "node:module"; const require = requireFrom(import.meta.url);'
+            },
             outfile: program,
             external: ["node-llama-cpp"],
             logLevel: "silent"

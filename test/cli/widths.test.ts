@@ -7,7 +7,7 @@ import {EvalProgress, evaluationLines} from "../../lib/cli/eval-view.js";
 import {cutTo, fittingTable, painter} from "../../lib/cli/format.js";
 import {WordWrap} from "../../lib/cli/word-wrap.js";
 import type {EvaluationResult} from "../../lib/index.js";
-import {hasDemo, needsDemo, root} from "./helpers.js";
+import {hasDemo, hasTerminal, needsDemo, root} from "./helpers.js";
 
 const widths = [60, 80, 120];
 const estimate = {value: 0.5, interval95: [0.4123, 0.5877]};
@@ -30,7 +30,13 @@ const pair = (other: string) => ({
     difference: estimate
 });
 const result = {
-    config: {rewards: ["2*readability - profanity"], prompts: 20, fluency: true},
+    config: {
+        rewards: ["2*readability - profanity"],
+        prompts: 20,
+        fluency: true,
+        threshold: 0.5,
+        aligned: {candidates: {topK: 40, topP: 0.95, minP: 0, temperature: 0.8}}
+    },
     pairs: [pair("raw"), pair("raw-sampled")],
     aligned: side("aligned"),
     others: [side("raw"), side("raw-sampled")],
@@ -108,8 +114,8 @@ describe("A chat's answer", () => {
         expect(lines[0]?.length).toBeGreaterThan(width - 12);
     });
 
-    it.skipIf(!hasDemo || process.platform !== "linux")(
-        `is wrapped on a terminal, where /threshold says what it did${needsDemo}`,
+    it.skipIf(!hasDemo || !hasTerminal)(
+        `is wrapped on a terminal, where /threshold says what it did${needsDemo} (needs script and a pseudo-terminal)`,
         async () => {
             const chat = `${process.execPath} --import tsx lib/cli/mara.ts chat --gpu off --threads 1`;
             const child = spawn("script", ["-qec", `stty cols 60; ${chat}`, "/dev/null"], {cwd: root});
