@@ -5,7 +5,7 @@ import {join} from "node:path";
 import {describe, expect, it} from "vitest";
 import {demoModelPath} from "../../lib/demo/files.js";
 import {outcomeOf} from "../train/helpers.js";
-import {expectFailure, hasDemo, mara, needsDemo, root, succeed, temporaryFolder} from "./helpers.js";
+import {expectFailure, hasDemo, hasTerminal, mara, needsDemo, root, succeed, temporaryFolder} from "./helpers.js";
 
 const folder = temporaryFolder();
 const promptsFile = join(folder, "prompts.jsonl");
@@ -127,7 +127,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         // Six processes one after the other.
     }, 400_000);
 
-    it("draws a bar on a terminal", async () => {
+    it.skipIf(!hasTerminal)("draws a bar on a terminal (needs script and a pseudo-terminal)", async () => {
         const run = newRun();
         const command = [
             process.execPath,
