@@ -1,16 +1,15 @@
 import {spawnSync} from "node:child_process";
 import {createHash} from "node:crypto";
-import {existsSync} from "node:fs";
 import {mkdtemp, rm, writeFile} from "node:fs/promises";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {describe, expect, test} from "vitest";
 import {MaraAgent} from "../../lib/agent/agent.js";
+import {hasPython, python} from "../support/python.js";
 import {fuzz} from "./fuzz.js";
 import {fuzzTargets} from "./target.js";
 
-const python = fileURLToPath(new URL("../../.test-models/venv/bin/python", import.meta.url));
 const script = fileURLToPath(new URL("read_agents.py", import.meta.url));
 
 /** Where this package reads what PyTorch or safetensors refuse: SECURITY.md lists it. */
@@ -55,8 +54,8 @@ function bare(tensors: Tensors, names: string[]): Tensors {
     );
 }
 
-describe.skipIf(!existsSync(python))(
-    `what loads is what PyTorch and safetensors read${existsSync(python) ? "" : " (skipped: there is no .test-models/venv)"}`,
+describe.skipIf(!hasPython)(
+    `what loads is what PyTorch and safetensors read${hasPython ? "" : " (skipped: there is no .test-models/venv)"}`,
     async () => {
         for (const target of (await fuzzTargets()).filter(({name}) => name in lenient)) {
             test(target.name, async () => {

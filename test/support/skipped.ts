@@ -4,6 +4,7 @@ import {native} from "../../lib/native.js";
 import {goldenPath} from "../agent/helpers.js";
 import {chromiumPath} from "./browser.js";
 import {testModelPath} from "./models.js";
+import {hasPython} from "./python.js";
 import {bunPath, denoPath} from "./runtimes.js";
 
 const needs = [
@@ -19,6 +20,11 @@ const needs = [
         here: ["w576.agent.safetensors", "learner-w576.start.safetensors"].every((name) =>
             existsSync(goldenPath(`large/${name}`))
         )
+    },
+    {
+        tests: "agent files against PyTorch and safetensors",
+        enabledBy: "torch, numpy and safetensors from PyPI in .test-models/venv, where .ci/run puts them",
+        here: hasPython
     },
     {
         tests: "pages in a browser",
