@@ -24,9 +24,9 @@ export {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "./prompt
 export {type GuardOptions, scoreGuarded} from "./rewards/guard.js";
 export {openReward, type RewardOptions, type RewardSpec} from "./rewards/open.js";
 export type {Reward, RewardFunction, RewardResult, RewardSpan, ScoredResponse} from "./rewards/reward.js";
-export type {TrainSummary} from "./train/advice.js";
 export type {TrainConfig, TrainOptions} from "./train/options.js";
-export type {FitMetrics} from "./train/preference.js";
-export type {GreedyCheck, HeldOutPairs, TrainPhase, TrainProgress} from "./train/progress.js";
-export type {SacMetrics} from "./train/sac-batch.js";
+export type {FitMetrics} from "./train/preference/preference.js";
+export type {TrainSummary} from "./train/report/advice.js";
+export type {GreedyCheck, HeldOutPairs, TrainPhase, TrainProgress} from "./train/run/progress.js";
+export type {SacMetrics} from "./train/sac/batch.js";
 export {type TrainResult, trainAgent} from "./train/train.js";

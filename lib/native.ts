@@ -121,7 +121,7 @@ export interface NativeLaneContext {
     close(): void;
 }
 
-/** Every field checked by lib/train/learner-options.ts. */
+/** Every field checked by lib/train/learner/options.ts. */
 export interface NativeLearnerOptions {
     width: number;
     hidden1: number;

@@ -1,7 +1,7 @@
 /** One contender of the rollout measurement, in a process of its own. */
 import {MaraAgent} from "../../lib/index.js";
-import {Learner} from "../../lib/train/learner.js";
-import {Rollouts} from "../../lib/train/rollouts.js";
+import {Learner} from "../../lib/train/learner/learner.js";
+import {Rollouts} from "../../lib/train/rollout/rollouts.js";
 import {generateAll, loadModel} from "../generate/model.js";
 import {prompts} from "../generate/work.js";
 import type {RolloutMeasure, RolloutWork} from "./rollout.js";

@@ -1,7 +1,7 @@
 /** Our updates per second, on data like that of torch_worker.py. */
 import {uniformFloat64} from "pure-rand/distribution/uniformFloat64";
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
-import {Learner} from "../../lib/train/learner.js";
+import {Learner} from "../../lib/train/learner/learner.js";
 import type {LearnerWork, UpdatesResult} from "./learner.js";
 
 const {width, batch, rows, threads, seconds, warmUp} = JSON.parse(process.argv[2] as string) as LearnerWork;

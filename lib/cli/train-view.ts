@@ -1,6 +1,6 @@
 /** How a training run is shown while it goes: a bar on a terminal, a line now and then elsewhere. */
 import cliProgress from "cli-progress";
-import type {TrainPhase, TrainProgress} from "../train/progress.js";
+import type {TrainPhase, TrainProgress} from "../train/run/progress.js";
 
 const titles: Record<TrainPhase, string> = {
     responses: "the model's own responses",

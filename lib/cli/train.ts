@@ -109,7 +109,7 @@ function constantOption(name: ConstantName, group: string): Option {
 
 async function train(flags: Flags): Promise<void> {
     const {trainAgent} = await import("../train/train.js");
-    const {prepare} = await import("../train/setup.js");
+    const {prepare} = await import("../train/run/setup.js");
     const modelPath = flags.model === undefined ? undefined : await resolveModel(flags.model);
     const llama = await openLlama(flags.gpu);
     const controller = new AbortController();

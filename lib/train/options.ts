@@ -12,7 +12,7 @@ import {check, options} from "../validation/check.js";
 import {boolean, func, integer, llama, oneOf, path, signal} from "../validation/schemas.js";
 import {agentSource, modelFields, modelOf, pairsSource, promptsSource} from "../validation/sources.js";
 import {type ConstantName, type Constants, constantNames, constants} from "./constants.js";
-import type {TrainProgress} from "./progress.js";
+import type {TrainProgress} from "./run/progress.js";
 
 export const methods = ["sac", "preference"] as const;
 export const penalties = ["kl", "abs", "mse", "full"] as const;

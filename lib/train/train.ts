@@ -1,20 +1,20 @@
 /** A whole training run: its phases one after the other, and what it leaves behind. */
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
-import {adviseOn, type TrainSummary} from "./advice.js";
-import type {Inputs} from "./inputs.js";
-import {Interruption} from "./interruption.js";
-import type {ActorTensors, Job, Outcome} from "./job.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
-import {type Pair, pairsFromResponses} from "./pair-labels.js";
-import {collectStates, type FitMetrics, type FitState, fitAgent, type StatesState} from "./preference.js";
-import {promptOfEpisode, splitPrompts} from "./random.js";
-import {writeReport} from "./report.js";
-import {type ResponseRow, sampleResponses} from "./responses.js";
-import {agentFile, type RunDirectory} from "./run-directory.js";
-import {Sac, type SacJob, type SacState} from "./sac.js";
-import type {Baselines, SacMetrics} from "./sac-batch.js";
-import {prepare} from "./setup.js";
+import {type Pair, pairsFromResponses} from "./preference/pair-labels.js";
+import {collectStates, type FitMetrics, type FitState, fitAgent, type StatesState} from "./preference/preference.js";
+import {type ResponseRow, sampleResponses} from "./preference/responses.js";
+import {adviseOn, type TrainSummary} from "./report/advice.js";
+import {writeReport} from "./report/report.js";
+import type {Inputs} from "./run/inputs.js";
+import {Interruption} from "./run/interruption.js";
+import type {ActorTensors, Job, Outcome} from "./run/job.js";
+import {agentFile, type RunDirectory} from "./run/run-directory.js";
+import {prepare} from "./run/setup.js";
+import type {Baselines, SacMetrics} from "./sac/batch.js";
+import {Sac, type SacJob, type SacState} from "./sac/sac.js";
+import {promptOfEpisode, splitPrompts} from "./seeds.js";
 
 export interface TrainResult {
     /** The trained agent; disposing it is the caller's business. After an interruption: the agent so far, if there is one. */

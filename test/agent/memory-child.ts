@@ -4,7 +4,7 @@
  */
 import {Worker} from "node:worker_threads";
 import {MaraError} from "../../lib/errors.js";
-import {Learner} from "../../lib/train/learner.js";
+import {Learner} from "../../lib/train/learner/learner.js";
 import {randomAgent} from "../support/agents.js";
 import {randomStates} from "./helpers.js";
 

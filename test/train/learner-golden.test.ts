@@ -2,7 +2,7 @@ import {existsSync, readFileSync} from "node:fs";
 import {expect, test} from "vitest";
 import {readSafetensors} from "../../lib/agent/safetensors.js";
 import {type Tensor, toFloat32} from "../../lib/agent/tensor.js";
-import {Learner, type Transitions, type UpdateMetrics} from "../../lib/train/learner.js";
+import {Learner, type Transitions, type UpdateMetrics} from "../../lib/train/learner/learner.js";
 import {goldenPath, goldenTensor} from "../agent/helpers.js";
 
 /** max|Δ| / max|expected| of a tensor, and ‖Δ‖ / ‖expected‖. */

@@ -1,7 +1,7 @@
 import {describe, expect, test} from "vitest";
 import {MaraAgent} from "../../lib/agent/agent.js";
 import {readSafetensors, writeSafetensors} from "../../lib/agent/safetensors.js";
-import {Learner, type LearnerOptions, type Transitions} from "../../lib/train/learner.js";
+import {Learner, type LearnerOptions, type Transitions} from "../../lib/train/learner/learner.js";
 import {failure, random, randomStates, smallTensors} from "../agent/helpers.js";
 
 const width = 12;

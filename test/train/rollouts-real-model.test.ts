@@ -3,8 +3,8 @@ import type {LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
 import {stopTriggers} from "../../lib/generation/prompt-tokens.js";
 import type {MaraAgent} from "../../lib/index.js";
-import {type RolloutOptions, Rollouts, type Trajectory} from "../../lib/train/rollouts.js";
-import {spell} from "../../lib/train/trajectory.js";
+import {type RolloutOptions, Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
+import {spell} from "../../lib/train/rollout/trajectory.js";
 import {agentFor} from "../align/harness.js";
 import {describeWithTestModel, loadTestModel, multipliesAlike} from "../support/models.js";
 

@@ -6,7 +6,7 @@ import {heldOutPrompts} from "../../lib/demo/world.js";
 import {promptTokens} from "../../lib/generation/prompt-tokens.js";
 import {type DecisionEvent, MaraAgent} from "../../lib/index.js";
 import type {Prompt} from "../../lib/prompts/prompts.js";
-import {type RolloutOptions, Rollouts, type Trajectory} from "../../lib/train/rollouts.js";
+import {type RolloutOptions, Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
 import {agentFor, align} from "../align/harness.js";
 import {acceptAll, rejectAll} from "../support/agents.js";
 import {failure} from "../support/failure.js";

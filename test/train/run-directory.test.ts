@@ -5,8 +5,8 @@ import {join} from "node:path";
 import {promisify} from "node:util";
 import {afterAll, describe, expect, it} from "vitest";
 import {z} from "zod";
-import {RunDirectory} from "../../lib/train/run-directory.js";
-import {forgottenSegments, pack, unpack} from "../../lib/train/segments.js";
+import {RunDirectory} from "../../lib/train/run/run-directory.js";
+import {forgottenSegments, pack, unpack} from "../../lib/train/run/segments.js";
 
 const folder = mkdtempSync(join(tmpdir(), "mara-run-"));
 afterAll(() => rmSync(folder, {recursive: true}));
@@ -111,7 +111,7 @@ describe("a run's directory", () => {
     it.skipIf(process.platform === "win32")("keeps the last checkpoint when a write fails", async () => {
         const path = newPath();
         const script = `
-            import {RunDirectory} from "./lib/train/run-directory.js";
+            import {RunDirectory} from "./lib/train/run/run-directory.js";
             process.on("SIGXFSZ", () => {});
             const run = await RunDirectory.create(${JSON.stringify(path)}, {});
             await run.addSegment(new Uint8Array(1000).fill(1));

@@ -1,7 +1,7 @@
 import type {Token} from "node-llama-cpp";
 import {describe, expect, it} from "vitest";
-import type {Trajectory, TrajectoryDecision} from "../../lib/train/rollouts.js";
-import {type Penalty, type TransitionOptions, toTransitions} from "../../lib/train/transitions.js";
+import type {Trajectory, TrajectoryDecision} from "../../lib/train/rollout/rollouts.js";
+import {type Penalty, type TransitionOptions, toTransitions} from "../../lib/train/sac/transitions.js";
 import {failure} from "../support/failure.js";
 import {seededRandom} from "../support/random.js";
 

@@ -5,8 +5,8 @@ import type {Candidate} from "../../align/decide/candidates.js";
 import {stopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import {uniformStream} from "../../random.js";
-import {Episode, type Trajectory} from "../trajectory.js";
 import type {RolloutEngine, Step, Strand} from "./engine.js";
+import {Episode, type Trajectory} from "./trajectory.js";
 
 /** Of every response of these rollouts. */
 export interface ResponseLimits {

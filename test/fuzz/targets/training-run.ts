@@ -4,7 +4,7 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {isDeepStrictEqual} from "node:util";
 import {z} from "zod";
-import {RunDirectory} from "../../../lib/train/run-directory.js";
+import {RunDirectory} from "../../../lib/train/run/run-directory.js";
 import {outcomeOf} from "../outcome.js";
 import type {FuzzTarget} from "../target.js";
 

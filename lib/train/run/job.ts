@@ -1,11 +1,11 @@
 import type {LlamaModel} from "node-llama-cpp";
-import type {AgentTensor} from "../agent/agent.js";
-import {readSafetensors, writeSafetensors} from "../agent/safetensors.js";
-import {type FloatDtype, type Tensor, tensorOf, toFloat32} from "../agent/tensor.js";
-import type {PreferencePair, Prompt} from "../prompts/prompts.js";
-import {scoreGuarded} from "../rewards/guard.js";
-import type {Reward, ScoredResponse} from "../rewards/reward.js";
-import type {TrainConfig} from "./options.js";
+import type {AgentTensor} from "../../agent/agent.js";
+import {readSafetensors, writeSafetensors} from "../../agent/safetensors.js";
+import {type FloatDtype, type Tensor, tensorOf, toFloat32} from "../../agent/tensor.js";
+import type {PreferencePair, Prompt} from "../../prompts/prompts.js";
+import {scoreGuarded} from "../../rewards/guard.js";
+import type {Reward, ScoredResponse} from "../../rewards/reward.js";
+import type {TrainConfig} from "../options.js";
 import type {TrainProgress} from "./progress.js";
 import type {RunDirectory} from "./run-directory.js";
 

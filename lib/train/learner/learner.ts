@@ -1,13 +1,13 @@
 import {z} from "zod";
-import {type AgentTensor, namedTensors} from "../agent/options.js";
-import {readStateDict, type TensorName} from "../agent/state-dict.js";
-import {invalidArgument, MaraError} from "../errors.js";
-import {fromNative, type NativeLearner, type NativeLearnerOptions, native} from "../native.js";
-import {check} from "../validation/check.js";
-import {type LearnerOptions, resolveLearnerOptions, share} from "./learner-options.js";
-import {joinParameters, LearnerState, splitParameters, writeLearnerState} from "./learner-state.js";
+import {type AgentTensor, namedTensors} from "../../agent/options.js";
+import {readStateDict, type TensorName} from "../../agent/state-dict.js";
+import {invalidArgument, MaraError} from "../../errors.js";
+import {fromNative, type NativeLearner, type NativeLearnerOptions, native} from "../../native.js";
+import {check} from "../../validation/check.js";
+import {type LearnerOptions, resolveLearnerOptions, share} from "./options.js";
+import {joinParameters, LearnerState, splitParameters, writeLearnerState} from "./state.js";
 
-export type {LearnerOptions} from "./learner-options.js";
+export type {LearnerOptions} from "./options.js";
 
 /** Steps of decisions, for the replay. Copied: the arrays may be used again. */
 export interface Transitions {

@@ -1,13 +1,13 @@
 import type {LlamaModel, Token} from "node-llama-cpp";
-import type {Candidate} from "../align/decide/candidates.js";
-import type {Decision} from "../align/decide/decision.js";
-import {asToken} from "../align/node-llama-cpp/internals.js";
-import type {StopTriggers} from "../generation/prompt-tokens.js";
-import type {Prompt} from "../prompts/prompts.js";
-import type {Uniform} from "../random.js";
-import type {StepOutcome} from "./rollout/engine.js";
-import {exploring} from "./rollout/exploration.js";
-import {concatenate} from "./rollout/rows.js";
+import type {Candidate} from "../../align/decide/candidates.js";
+import type {Decision} from "../../align/decide/decision.js";
+import {asToken} from "../../align/node-llama-cpp/internals.js";
+import type {StopTriggers} from "../../generation/prompt-tokens.js";
+import type {Prompt} from "../../prompts/prompts.js";
+import type {Uniform} from "../../random.js";
+import type {StepOutcome} from "./engine.js";
+import {exploring} from "./exploration.js";
+import {concatenate} from "./rows.js";
 
 /** One decision of a rollout. */
 export interface TrajectoryDecision {

@@ -1,5 +1,5 @@
 /** How far a run is, for whoever watches. */
-import {notify} from "../validation/notify.js";
+import {notify} from "../../validation/notify.js";
 
 /** `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. */
 export type TrainPhase = "responses" | "states" | "fit" | "rollouts";

@@ -1,12 +1,12 @@
 /** Responses of the model itself, scored: what pairs are made from, and what a rollout's reward is measured against. */
-import {newContext} from "../align/node-llama-cpp/new-context.js";
-import {type Answer, AnswerPool} from "../generation/answers.js";
-import {promptTokens} from "../generation/prompt-tokens.js";
-import {withinTime} from "../rewards/time-limit.js";
-import {Interruption, unlessAborted} from "./interruption.js";
-import {type Job, scoreOrReason} from "./job.js";
-import {Phase} from "./progress.js";
-import {derivedSeed, use} from "./random.js";
+import {newContext} from "../../align/node-llama-cpp/new-context.js";
+import {type Answer, AnswerPool} from "../../generation/answers.js";
+import {promptTokens} from "../../generation/prompt-tokens.js";
+import {withinTime} from "../../rewards/time-limit.js";
+import {Interruption, unlessAborted} from "../run/interruption.js";
+import {type Job, scoreOrReason} from "../run/job.js";
+import {Phase} from "../run/progress.js";
+import {derivedSeed, use} from "../seeds.js";
 
 /** A line of responses.jsonl. */
 export interface ResponseRow {

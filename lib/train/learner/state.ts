@@ -2,11 +2,11 @@
  * A learner's state as .safetensors bytes, so that any tool can look inside: parameters and Adam's moments of each network by the names of
  * an agent file (`actor.ln.weight`, `critic1.linear1.bias`, `target2.…`, `critic1.moment1.…`), `scalars` (F64) and `random` (U64).
  */
-import {readSafetensors, writeSafetensors} from "../agent/safetensors.js";
-import {type NetworkSizes, shapesOf, type TensorName, tensorNames} from "../agent/state-dict.js";
-import {countItems, type Tensor, tensorOf} from "../agent/tensor.js";
-import {MaraError} from "../errors.js";
-import type {NativeLearner} from "../native.js";
+import {readSafetensors, writeSafetensors} from "../../agent/safetensors.js";
+import {type NetworkSizes, shapesOf, type TensorName, tensorNames} from "../../agent/state-dict.js";
+import {countItems, type Tensor, tensorOf} from "../../agent/tensor.js";
+import {MaraError} from "../../errors.js";
+import type {NativeLearner} from "../../native.js";
 
 /** By the index of the native array. */
 const arrayNames = [

@@ -3,18 +3,18 @@
  * the two part, and the agent is fitted to tell them apart. Epochs end when the held-out pairs no longer gain.
  */
 import type {LlamaModel} from "node-llama-cpp";
-import {MaraAgent} from "../agent/agent.js";
-import {MaraError} from "../errors.js";
-import {promptTokens} from "../generation/prompt-tokens.js";
-import {unlessAborted} from "./interruption.js";
-import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome} from "./job.js";
+import {MaraAgent} from "../../agent/agent.js";
+import {MaraError} from "../../errors.js";
+import {promptTokens} from "../../generation/prompt-tokens.js";
+import {Learner} from "../learner/learner.js";
+import {type ResponseStates, Rollouts} from "../rollout/rollouts.js";
+import {unlessAborted} from "../run/interruption.js";
+import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome} from "../run/job.js";
+import {learnerOptions, restoredOptions, rolloutOptions} from "../run/parts.js";
+import {Phase} from "../run/progress.js";
+import {derivedSeed, shuffled, use} from "../seeds.js";
 import {balance, joinLabelled, judge, type Labelled, packLabelled, pick, unpackLabelled} from "./labelled.js";
-import {Learner} from "./learner.js";
 import {heldOutPairs, type Pair, tokenWeights} from "./pair-labels.js";
-import {learnerOptions, restoredOptions, rolloutOptions} from "./parts.js";
-import {Phase} from "./progress.js";
-import {derivedSeed, shuffled, use} from "./random.js";
-import {type ResponseStates, Rollouts} from "./rollouts.js";
 
 export interface StatesState {
     phase: "states";

@@ -1,7 +1,7 @@
 /** From responses to pairs, and from pairs to labelled tokens. */
-import type {PreferencePair, Prompt} from "../prompts/prompts.js";
-import type {TrainConfig} from "./options.js";
-import {derivedSeed, shuffled, use} from "./random.js";
+import type {PreferencePair, Prompt} from "../../prompts/prompts.js";
+import type {TrainConfig} from "../options.js";
+import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {ResponseRow} from "./responses.js";
 
 /** A pair, and whether the length limit ended its responses, as it may where they were sampled. */

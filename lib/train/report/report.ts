@@ -1,10 +1,10 @@
 /** report.html of a run: what was asked for, the curves, and some samples. */
-import {writeWhole} from "../agent/agent-file.js";
-import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../report/page.js";
+import {writeWhole} from "../../agent/agent-file.js";
+import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../../report/page.js";
+import type {ResponseRow} from "../preference/responses.js";
+import type {Job} from "../run/job.js";
+import type {SampleRow} from "../sac/batch.js";
 import type {TrainSummary} from "./advice.js";
-import type {Job} from "./job.js";
-import type {ResponseRow} from "./responses.js";
-import type {SampleRow} from "./sac-batch.js";
 import {describeRun} from "./summary.js";
 
 type Row = Record<string, unknown>;

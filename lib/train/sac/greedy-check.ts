@@ -1,13 +1,13 @@
 /** What the agent under training is worth as it will be used: greedy, at the threshold, on prompts that no episode answers. */
-import {MaraAgent} from "../agent/agent.js";
-import type {Prompt} from "../prompts/prompts.js";
-import type {ScoredResponse} from "../rewards/reward.js";
-import {unlessAborted} from "./interruption.js";
-import {type Job, scoreOrReason} from "./job.js";
-import type {Learner} from "./learner.js";
-import type {GreedyCheck} from "./progress.js";
-import type {Rollouts} from "./rollouts.js";
-import type {Baselines} from "./sac-batch.js";
+import {MaraAgent} from "../../agent/agent.js";
+import type {Prompt} from "../../prompts/prompts.js";
+import type {ScoredResponse} from "../../rewards/reward.js";
+import type {Learner} from "../learner/learner.js";
+import type {Rollouts} from "../rollout/rollouts.js";
+import {unlessAborted} from "../run/interruption.js";
+import {type Job, scoreOrReason} from "../run/job.js";
+import type {GreedyCheck} from "../run/progress.js";
+import type {Baselines} from "./batch.js";
 
 const threshold = 0.5;
 

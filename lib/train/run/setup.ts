@@ -3,17 +3,15 @@ import {readFile} from "node:fs/promises";
 import {join, resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
-import {MaraAgent} from "../agent/agent.js";
-import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
-import {modelInternals} from "../align/node-llama-cpp/internals.js";
-import {orDemo} from "../demo/files.js";
-import {invalidArgument, MaraError} from "../errors.js";
-import {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../prompts/prompts.js";
-import {openReward} from "../rewards/open.js";
-import type {Reward} from "../rewards/reward.js";
-import {asPrompt, modelOf} from "../validation/sources.js";
-import {bytesInput, fileInput, type Input, type Inputs, requireSame, valueInput} from "./inputs.js";
-import type {ActorTensors, Job} from "./job.js";
+import {MaraAgent} from "../../agent/agent.js";
+import {requireAlignable} from "../../align/node-llama-cpp/alignable.js";
+import {modelInternals} from "../../align/node-llama-cpp/internals.js";
+import {orDemo} from "../../demo/files.js";
+import {invalidArgument, MaraError} from "../../errors.js";
+import {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../../prompts/prompts.js";
+import {openReward} from "../../rewards/open.js";
+import type {Reward} from "../../rewards/reward.js";
+import {asPrompt, modelOf} from "../../validation/sources.js";
 import {
     checkOptions,
     checkTogether,
@@ -22,7 +20,9 @@ import {
     resumeConfig,
     type TrainConfig,
     type TrainOptions
-} from "./options.js";
+} from "../options.js";
+import {bytesInput, fileInput, type Input, type Inputs, requireSame, valueInput} from "./inputs.js";
+import type {ActorTensors, Job} from "./job.js";
 import {agentFile, RunDirectory} from "./run-directory.js";
 
 const inputSchema = z.object({path: z.string().nullable(), sha256: z.string()});

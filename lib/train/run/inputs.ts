@@ -4,7 +4,7 @@ import {createReadStream} from "node:fs";
 import {stat} from "node:fs/promises";
 import {resolve} from "node:path";
 import {pipeline} from "node:stream/promises";
-import {MaraError, type MaraErrorCode} from "../errors.js";
+import {MaraError, type MaraErrorCode} from "../../errors.js";
 
 export interface Input {
     /** Absolute; null where values were given instead of a file. */

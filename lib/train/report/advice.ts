@@ -1,10 +1,10 @@
 /** What a run did, in facts and in one paragraph of advice: for the command line and the report. */
-import {constants} from "./constants.js";
-import type {TrainConfig} from "./options.js";
-import {countPairs, type PairCounts} from "./pair-labels.js";
-import type {FitMetrics} from "./preference.js";
-import type {ResponseRow} from "./responses.js";
-import type {SacMetrics} from "./sac-batch.js";
+import {constants} from "../constants.js";
+import type {TrainConfig} from "../options.js";
+import {countPairs, type PairCounts} from "../preference/pair-labels.js";
+import type {FitMetrics} from "../preference/preference.js";
+import type {ResponseRow} from "../preference/responses.js";
+import type {SacMetrics} from "../sac/batch.js";
 
 export interface TrainSummary {
     /** What is told, and the telling. */

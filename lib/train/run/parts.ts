@@ -1,12 +1,12 @@
 /** A run's options as its parts take them. */
-import {promptTokens} from "../generation/prompt-tokens.js";
+import {promptTokens} from "../../generation/prompt-tokens.js";
+import type {LearnerOptions, Transitions} from "../learner/learner.js";
+import type {TrainConfig} from "../options.js";
+import type {RolloutOptions} from "../rollout/rollouts.js";
+import type {TransitionOptions} from "../sac/transitions.js";
+import {derivedSeed, use} from "../seeds.js";
 import type {Job} from "./job.js";
-import type {LearnerOptions, Transitions} from "./learner.js";
-import type {TrainConfig} from "./options.js";
-import {derivedSeed, use} from "./random.js";
-import type {RolloutOptions} from "./rollouts.js";
 import {pack, unpack} from "./segments.js";
-import type {TransitionOptions} from "./transitions.js";
 
 export function learnerOptions({config, model, warmStart}: Job, learningRate = config.learningRate): LearnerOptions {
     const {hidden1, hidden2, gamma, tau, initialAlpha, targetEntropy, automaticAlpha} = config;

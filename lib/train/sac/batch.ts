@@ -1,10 +1,10 @@
 /** What a batch of SAC episodes yields: transitions to learn from, and the lines that tell of it. */
-import type {ScoredResponse} from "../rewards/reward.js";
-import type {Transitions} from "./learner.js";
-import type {TrainConfig} from "./options.js";
-import {transitionOptions} from "./parts.js";
-import {type GreedyCheck, LatestMean} from "./progress.js";
-import type {Trajectory} from "./rollouts.js";
+import type {ScoredResponse} from "../../rewards/reward.js";
+import type {Transitions} from "../learner/learner.js";
+import type {TrainConfig} from "../options.js";
+import type {Trajectory} from "../rollout/rollouts.js";
+import {transitionOptions} from "../run/parts.js";
+import {type GreedyCheck, LatestMean} from "../run/progress.js";
 import {toTransitions} from "./transitions.js";
 
 /** A line of samples.jsonl. */

@@ -1,10 +1,12 @@
 /** Rollouts as transitions of the accept/reject process, with their rewards. See docs/training.md. */
-import {invalidArgument} from "../errors.js";
-import type {RewardSpan, ScoredResponse} from "../rewards/reward.js";
-import {check} from "../validation/check.js";
-import {integer, oneOf} from "../validation/schemas.js";
-import type {Transitions} from "./learner.js";
-import type {Trajectory, TrajectoryDecision} from "./trajectory.js";
+
+import {invalidArgument} from "../../errors.js";
+import type {RewardSpan, ScoredResponse} from "../../rewards/reward.js";
+import {check} from "../../validation/check.js";
+import {integer, oneOf} from "../../validation/schemas.js";
+import {constants} from "../constants.js";
+import type {Transitions} from "../learner/learner.js";
+import type {Trajectory, TrajectoryDecision} from "../rollout/trajectory.js";
 
 /** What is taken off a candidate's reward, from its log-probabilities under agent (q) and model (p). */
 export type Penalty = "kl" | "abs" | "mse" | "full";
@@ -52,10 +54,10 @@ export interface TransitionsResult {
 export function toTransitions(trajectory: Trajectory, options: TransitionOptions): TransitionsResult {
     const {
         reward,
-        baseline = 0,
-        klCoefficient = 0.1,
+        baseline = constants.baselineValue.byDefault,
+        klCoefficient = constants.klCoefficient.byDefault,
         penalty = "kl",
-        gamma = 0.99,
+        gamma = constants.gamma.byDefault,
         postBack = true,
         fallbackIndex = 0
     } = options;

@@ -1,7 +1,7 @@
 /** A training run in words, for its report; how it went and what to do about it is said by `adviseOn`. */
 import {basename} from "node:path";
-import {plural} from "../plural.js";
-import type {Job} from "./job.js";
+import {plural} from "../../plural.js";
+import type {Job} from "../run/job.js";
 
 export interface Description {
     /** What was trained, and on what. */

@@ -1,10 +1,11 @@
 /** Options of a learner, their defaults (the reference implementation's) and checks. */
 import {availableParallelism} from "node:os";
 import {z} from "zod";
-import type {AgentTensor} from "../agent/agent.js";
-import type {NativeLearnerOptions} from "../native.js";
-import {check} from "../validation/check.js";
-import {boolean, finiteAboveZero} from "../validation/schemas.js";
+import type {AgentTensor} from "../../agent/agent.js";
+import type {NativeLearnerOptions} from "../../native.js";
+import {check} from "../../validation/check.js";
+import {boolean, finiteAboveZero} from "../../validation/schemas.js";
+import {constants} from "../constants.js";
 
 export interface LearnerOptions {
     /** Embedding size D of the language model. */
@@ -53,25 +54,25 @@ interface Sizes {
 
 /** @throws MaraError INVALID_ARGUMENT */
 export function resolveLearnerOptions(options: LearnerOptions, given?: Sizes): NativeLearnerOptions {
-    const hidden1 = options.hidden1 ?? given?.hidden1 ?? 1024;
+    const hidden1 = options.hidden1 ?? given?.hidden1 ?? constants.hidden1.byDefault;
     const hidden2 = options.hidden2 ?? given?.hidden2 ?? Math.max(1, Math.floor(hidden1 / 4));
-    const learningRate = options.learningRate ?? 3e-4;
+    const learningRate = options.learningRate ?? constants.learningRate.byDefault;
     const resolved: NativeLearnerOptions = {
         width: options.width,
         hidden1,
         hidden2,
-        seed: options.seed ?? 0,
-        gamma: options.gamma ?? 0.99,
-        tau: options.tau ?? 0.005,
+        seed: options.seed ?? constants.seed.byDefault,
+        gamma: options.gamma ?? constants.gamma.byDefault,
+        tau: options.tau ?? constants.tau.byDefault,
         actorLearningRate: options.actorLearningRate ?? learningRate,
         criticLearningRate: options.criticLearningRate ?? learningRate,
         alphaLearningRate: options.alphaLearningRate ?? learningRate,
-        initialAlpha: options.initialAlpha ?? 0.01,
-        targetEntropy: options.targetEntropy ?? 0.6 * Math.LN2,
+        initialAlpha: options.initialAlpha ?? constants.initialAlpha.byDefault,
+        targetEntropy: options.targetEntropy ?? constants.targetEntropy.byDefault,
         automaticAlpha: options.automaticAlpha ?? true,
-        gradientClip: options.gradientClip ?? 0.5,
-        batchSize: options.batchSize ?? 1024,
-        replayCapacity: options.replayCapacity ?? 1_000_000,
+        gradientClip: options.gradientClip ?? constants.gradientClip.byDefault,
+        batchSize: options.batchSize ?? constants.batchSize.byDefault,
+        replayCapacity: options.replayCapacity ?? constants.replayCapacity.byDefault,
         threads: options.threads ?? Math.min(8, availableParallelism())
     };
     check(schema, {...resolved, learningRate}, "options");

@@ -3,14 +3,14 @@
  * computed and the learner learns from it, the next one is rolled out already, by the agent as it was before; so what a batch
  * is rolled out with, and when the learner updates, depends on counts alone and never on time.
  */
-import {MaraAgent} from "../agent/agent.js";
-import {MaraError} from "../errors.js";
-import type {Prompt} from "../prompts/prompts.js";
-import type {ScoredResponse} from "../rewards/reward.js";
-import {GreedyChecker} from "./greedy-check.js";
-import {Interruption, unlessAborted} from "./interruption.js";
-import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome, scoreOrReason} from "./job.js";
-import {Learner, type Transitions} from "./learner.js";
+import {MaraAgent} from "../../agent/agent.js";
+import {MaraError} from "../../errors.js";
+import type {Prompt} from "../../prompts/prompts.js";
+import type {ScoredResponse} from "../../rewards/reward.js";
+import {Learner, type Transitions} from "../learner/learner.js";
+import {Rollouts, type Trajectory} from "../rollout/rollouts.js";
+import {Interruption, unlessAborted} from "../run/interruption.js";
+import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome, scoreOrReason} from "../run/job.js";
 import {
     learnerOptions,
     longestPrompt,
@@ -18,12 +18,12 @@ import {
     restoredOptions,
     rolloutOptions,
     unpackTransitions
-} from "./parts.js";
-import {LatestMean, Phase} from "./progress.js";
-import {derivedSeed, use} from "./random.js";
-import {Rollouts, type Trajectory} from "./rollouts.js";
-import {assess, type Baselines, type BatchMeans, type Rolled, type SampleRow} from "./sac-batch.js";
-import {forgottenSegments} from "./segments.js";
+} from "../run/parts.js";
+import {LatestMean, Phase} from "../run/progress.js";
+import {forgottenSegments} from "../run/segments.js";
+import {derivedSeed, use} from "../seeds.js";
+import {assess, type Baselines, type BatchMeans, type Rolled, type SampleRow} from "./batch.js";
+import {GreedyChecker} from "./greedy-check.js";
 
 export interface SacState {
     phase: "sac";

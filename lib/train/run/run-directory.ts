@@ -8,10 +8,10 @@ import {createHash} from "node:crypto";
 import {mkdir, open, readdir, readFile, rm} from "node:fs/promises";
 import {join} from "node:path";
 import {z} from "zod";
-import {writeWhole} from "../agent/agent-file.js";
-import {MaraError} from "../errors.js";
-import {lockFile, lockRun} from "../run-lock.js";
-import {seal, unseal} from "../sealed.js";
+import {writeWhole} from "../../agent/agent-file.js";
+import {MaraError} from "../../errors.js";
+import {lockFile, lockRun} from "../../run-lock.js";
+import {seal, unseal} from "../../sealed.js";
 import {Log} from "./log.js";
 
 const contentSchema = z.object({bytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/)});

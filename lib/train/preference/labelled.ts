@@ -1,6 +1,6 @@
 /** Labelled hidden states in memory, and how well an agent tells them apart. */
-import type {MaraAgent} from "../agent/agent.js";
-import {pack, unpack} from "./segments.js";
+import type {MaraAgent} from "../../agent/agent.js";
+import {pack, unpack} from "../run/segments.js";
 
 /** One segment: n tokens of some pairs. */
 export interface Labelled {
