@@ -1,13 +1,13 @@
 import type {LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
-import {Decision} from "../lib/align/decide/decision.js";
-import {resolveSettings} from "../lib/align/options.js";
-import {AcceptanceRates} from "../lib/align/wave/acceptance-rates.js";
-import {DecodeCosts} from "../lib/align/wave/decode-costs.js";
-import {LearnedWaves} from "../lib/align/wave/scheduler.js";
-import {createAlignedContext, type MaraAgent} from "../lib/index.js";
-import {acceptAll, randomAgent, rejectAll} from "./support/agents.js";
-import {generate, loadTinyModel, precise, small} from "./support/models.js";
+import {Decision} from "../../lib/align/decide/decision.js";
+import {resolveSettings} from "../../lib/align/options.js";
+import {AcceptanceRates} from "../../lib/align/wave/acceptance-rates.js";
+import {DecodeCosts} from "../../lib/align/wave/decode-costs.js";
+import {LearnedWaves} from "../../lib/align/wave/scheduler.js";
+import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
+import {acceptAll, randomAgent, rejectAll} from "../support/agents.js";
+import {generate, loadTinyModel, precise, small} from "../support/models.js";
 
 const width = 64;
 

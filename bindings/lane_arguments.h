@@ -1,0 +1,18 @@
+// What JavaScript says of a wave, as lib/native.ts describes it.
+#pragma once
+
+#include <napi.h>
+
+#include <vector>
+
+#include "llama/lanes.h"
+
+namespace mara::bindings {
+
+// An Int32Array of six numbers per entry.
+std::vector<llama::Entry> read_entries(const Napi::Value& value);
+
+// {agents, weights, thresholds, combination}. Throws AGENT_DISPOSED.
+llama::WaveJudge read_judge(const Napi::Object& value);
+
+}  // namespace mara::bindings
