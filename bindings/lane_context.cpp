@@ -92,11 +92,12 @@ public:
         const auto expected = info[2].As<Napi::Object>();
         lane_count_ = info[3].As<Napi::Number>().Int32Value();
         sequences_ = field(expected, "sequences");
+        swa_full_ = expected.Get("swaFull").ToBoolean();
 
         std::string problem;
         if (!llama::resolve_api(*static_cast<void**>(addon_context), api_, problem)) unavailable(env, problem);
         const llama::ExpectedParams params{field(expected, "contextSize"), field(expected, "batchSize"), sequences_,
-                                           expected.Get("swaFull").ToBoolean(), expected.Get("noPerf").ToBoolean()};
+                                           swa_full_, expected.Get("noPerf").ToBoolean()};
         const llama::Defaults defaults = llama::read_defaults(api_);
         if (!llama::find_layout(addon_context, addon_model_, defaults, params, layout_, problem))
             unavailable(env, problem);
@@ -109,7 +110,7 @@ private:
     // Those of the caller, the lanes, and the cache's own for discarded cells.
     uint32_t all_sequences() const { return sequences_ + static_cast<uint32_t>(lane_count_) + 1; }
 
-    // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize}.
+    // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize, window}.
     Napi::Value attach(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
         std::string problem;
@@ -119,11 +120,13 @@ private:
         if (kernel::pool_create(kernel_threads_max, &pool) != kernel::Status::ok) unavailable(env, "out of memory");
         state_ = std::make_shared<LaneState>();
         state_->pool.reset(pool);
-        state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, info[0].ToBoolean(), pool);
+        state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, info[0].ToBoolean(),
+                              swa_full_, pool);
         worker_ = std::make_unique<WorkerThread>(env);
         auto result = Napi::Object::New(env);
         result.Set("width", api_.model_n_embd_out(api_.get_model(context)));
         result.Set("batchSize", api_.n_batch(context));
+        result.Set("window", state_->lanes->cache().window());
         return result;
     }
 
@@ -297,6 +300,7 @@ private:
     const void* addon_model_ = nullptr;
     uint32_t sequences_ = 0;
     int32_t lane_count_ = 0;
+    bool swa_full_ = false;
     std::shared_ptr<LaneState> state_;
     std::unique_ptr<WorkerThread> worker_;
 };

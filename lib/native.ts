@@ -86,8 +86,11 @@ export interface NativeWaveResult extends NativeDecodeResult {
 
 /** llama.cpp's context behind a node-llama-cpp context, with spare sequences ("lanes") for candidates. */
 export interface NativeLaneContext {
-    /** After `init()`: verifies what was created and starts the decode thread. Throws LANES_UNAVAILABLE. */
-    attach(tiled: boolean): {width: number; batchSize: number};
+    /**
+     * After `init()`: verifies what was created and starts the decode thread. `window`: the tokens that a layer with a sliding window attends to, or 0.
+     * Throws LANES_UNAVAILABLE.
+     */
+    attach(tiled: boolean): {width: number; batchSize: number; window: number};
     /** A batch of which nothing is judged. */
     decode(entries: Int32Array): Promise<NativeDecodeResult>;
     /** Forks lanes, decodes with hidden states, judges. */

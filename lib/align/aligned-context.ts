@@ -41,7 +41,7 @@ export async function createAlignedContext(
     const {settings: given, others} = pickSettings(checkContextOptions(options));
     const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
     const scheduler = waves === "auto" ? new LearnedWaves() : new FixedWaves(waves);
-    requireAlignable(model, contextOptions.swaFullCache);
+    requireAlignable(model);
     if (given.judge === undefined) requireAgent(given.agent, model.embeddingVectorSize);
     if (model.llama.gpu === "cuda") given.agent?._preferCuda();
     const settings = resolveSettings(given);

@@ -63,7 +63,7 @@ async function open(
     const llama = await llamaOf(givenModel, options, closers);
     const model = typeof givenModel === "string" ? await loadModel(llama, givenModel) : givenModel;
     if (model !== givenModel) closers.push(() => model.dispose());
-    requireAlignable(model, undefined);
+    requireAlignable(model);
     requireAgent(agent, model.embeddingVectorSize);
     const rewards: {key: string; reward: Awaited<ReturnType<typeof openReward>>}[] = [];
     for (const spec of options.rewards) {

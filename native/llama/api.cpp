@@ -99,11 +99,13 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.state_seq_set_data, "llama_state_seq_set_data");
     find(api.get_model, "llama_get_model");
     find(api.model_n_embd_out, "llama_model_n_embd_out");
+    find(api.model_n_swa, "llama_model_n_swa");
     find(api.model_get_vocab, "llama_model_get_vocab");
     find(api.vocab_n_tokens, "llama_vocab_n_tokens");
     find(api.n_ctx, "llama_n_ctx");
     find(api.n_ctx_seq, "llama_n_ctx_seq");
     find(api.n_batch, "llama_n_batch");
+    find(api.n_ubatch, "llama_n_ubatch");
     find(api.n_seq_max, "llama_n_seq_max");
     return complete;
 }

@@ -57,11 +57,13 @@ struct Api {
     size_t (*state_seq_set_data)(llama_context*, const uint8_t*, size_t, SequenceId);
     const llama_model* (*get_model)(const llama_context*);
     int32_t (*model_n_embd_out)(const llama_model*);
+    int32_t (*model_n_swa)(const llama_model*);
     const llama_vocab* (*model_get_vocab)(const llama_model*);
     int32_t (*vocab_n_tokens)(const llama_vocab*);
     uint32_t (*n_ctx)(const llama_context*);
     uint32_t (*n_ctx_seq)(const llama_context*);
     uint32_t (*n_batch)(const llama_context*);
+    uint32_t (*n_ubatch)(const llama_context*);
     uint32_t (*n_seq_max)(const llama_context*);
 };
 

@@ -22,13 +22,20 @@ SequenceId first_of(const std::bitset<sequences_max>& owners) {
 
 }  // namespace
 
-Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded)
+Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded, bool swa_full)
     : api_(api),
       context_(context),
       memory_(api.get_memory(context)),
       first_lane_(first_lane),
       discarded_(discarded),
-      capacity_(api.n_ctx(context)) {}
+      capacity_(api.n_ctx(context)),
+      window_(api.model_n_swa(api.get_model(context))),
+      window_capacity_(capacity_) {
+    // llama.cpp: llama_kv_cache_iswa, which pads this.
+    if (window_ > 0 && !swa_full)
+        window_capacity_ =
+            std::min<size_t>(capacity_, static_cast<size_t>(window_) * api.n_seq_max(context) + api.n_ubatch(context));
+}
 
 bool Cache::is_discarded(const Cell& cell) const { return cell.owners.test(static_cast<size_t>(discarded_)); }
 
@@ -38,24 +45,50 @@ bool Cache::compaction_pays() const {
 }
 
 void Cache::make_room(int32_t count) {
-    const auto fits = [&] { return cells_.size() + static_cast<size_t>(count) <= capacity_; };
-    if (shift_pending_) {
-        if (fits() || discarded_count_ == 0) return;
-        api_.memory_seq_rm(memory_, discarded_, -1, -1);
-        cells_.erase(
-            std::remove_if(cells_.begin(), cells_.end(), [this](const Cell& cell) { return is_discarded(cell); }),
-            cells_.end());
-        discarded_count_ = 0;
-        scattered_ = true;
+    const bool has_room = fits(static_cast<size_t>(count));
+    const bool windows_have_room = windows_fit(static_cast<size_t>(count));
+    if (!shift_pending_) {
+        if (scattered_ || compaction_pays() || (has_room ? !windows_have_room : discarded_count_ > 0)) compact();
         return;
     }
-    if (scattered_ || compaction_pays() || (!fits() && discarded_count_ > 0)) compact();
+    if ((has_room && windows_have_room) || (discarded_count_ == 0 && window_ == 0)) return;
+    api_.memory_seq_rm(memory_, discarded_, -1, -1);
+    std::vector<Cell> kept;
+    std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(kept),
+                 [this](const Cell& cell) { return !is_discarded(cell); });
+    replace(kept);
+    scattered_ = true;
+}
+
+void Cache::push(const Cell& cell) {
+    cells_.push_back(cell);
+    window_count_ += cell.in_window;
+}
+
+void Cache::replace(const std::vector<Cell>& cells) {
+    cells_.clear();
+    discarded_count_ = 0;
+    window_count_ = 0;
+    for (const Cell& cell : cells) push(cell);
+}
+
+void Cache::pop() {
+    window_count_ -= cells_.back().in_window;
+    cells_.pop_back();
+}
+
+// A text that is read out of the cache leaves behind what its last token's window does not reach.
+void Cache::keep_window(std::vector<Cell>& text) const {
+    if (window_ == 0) return;
+    Position last = 0;
+    for (const Cell& cell : text) last = std::max(last, cell.position);
+    for (Cell& cell : text) cell.in_window = cell.in_window && cell.position > last - window_;
 }
 
 void Cache::appended(SequenceId sequence, Position position) {
     Cell cell{position, {}};
     cell.owners.set(static_cast<size_t>(sequence));
-    cells_.push_back(cell);
+    push(cell);
 }
 
 // Takes the sequence from a cell's owners. A cell that is left without any is freed if it stands last.
@@ -64,7 +97,7 @@ void Cache::give_up(size_t index, SequenceId sequence) {
     cell.owners.reset(static_cast<size_t>(sequence));
     if (cell.owners.any()) return;
     if (index + 1 == cells_.size() && !scattered_) {
-        cells_.pop_back();
+        pop();
         return;
     }
     api_.memory_seq_cp(memory_, sequence, discarded_, cell.position, cell.position + 1);
@@ -120,7 +153,8 @@ void Cache::share(SequenceId source, SequenceId target, Position start, Position
 
 void Cache::shift(SequenceId sequence, Position start, Position end, Position delta) {
     // Now, since until the next decode it cannot be done: contexts are shifted when they are full.
-    if (!shift_pending_ && discarded_count_ >= discarded_min) compact();
+    // A text with windows would lose tokens that the windows of a shorter text reach.
+    if (!shift_pending_ && discarded_count_ >= discarded_min && window_ == 0) compact();
     for (Cell& cell : cells_)
         if (cell.owners.test(static_cast<size_t>(sequence)) && cell.position >= start && cell.position < end)
             cell.position += delta;
@@ -129,8 +163,11 @@ void Cache::shift(SequenceId sequence, Position start, Position end, Position de
 
 void Cache::loaded(SequenceId sequence) {
     const Position end = api_.memory_seq_pos_max(memory_, sequence);
-    for (Position position = std::max(0, api_.memory_seq_pos_min(memory_, sequence)); position <= end; position++)
-        appended(sequence, position);
+    // llama.cpp tells the first position within the window; a text begins with its first token.
+    const Position start = window_ > 0 ? 0 : std::max(0, api_.memory_seq_pos_min(memory_, sequence));
+    for (Position position = start; position <= end; position++) appended(sequence, position);
+    // Where its window stands is llama.cpp's choice: the next batch lets every text be written anew.
+    if (window_ > 0) scattered_ = true;
 }
 
 std::vector<uint8_t> Cache::read(SequenceId sequence) const {
@@ -157,7 +194,8 @@ void Cache::compact() {
         for (const Cell& cell : cells_) {
             if (!cell.owners.test(static_cast<size_t>(sequence))) continue;
             any = true;
-            const auto first = first_of(cell.owners);
+            // The windows of two texts need not be the same: each is given cells of its own.
+            const auto first = window_ > 0 ? sequence : first_of(cell.owners);
             if (first == sequence)
                 text.cells.push_back(cell);
             else
@@ -172,13 +210,16 @@ void Cache::compact() {
     }
     for (const Text& text : texts) api_.memory_seq_rm(memory_, text.sequence, -1, -1);
     api_.memory_seq_rm(memory_, discarded_, -1, -1);
-    cells_.clear();
-    discarded_count_ = 0;
+    replace({});
     scattered_ = false;
-    for (const Text& text : texts) {
+    for (Text& text : texts) {
         // There is room: it stood in the same cache. Should llama.cpp refuse it all the same, the next decode fails.
         if (text.cells.empty() || !write(text.sequence, text.data)) continue;
-        cells_.insert(cells_.end(), text.cells.begin(), text.cells.end());
+        keep_window(text.cells);
+        for (Cell& cell : text.cells) {
+            if (window_ > 0) cell.owners.reset().set(static_cast<size_t>(text.sequence));
+            push(cell);
+        }
     }
     for (const Shared& cell : shared)
         api_.memory_seq_cp(memory_, cell.source, cell.target, cell.position, cell.position + 1);
@@ -187,20 +228,25 @@ void Cache::compact() {
 void Cache::lay_out(SequenceId sequence, int32_t count) {
     if (shift_pending_ || scattered_) return;
     const auto is_own = [&](const Cell& cell) { return cell.owners.test(static_cast<size_t>(sequence)); };
-    const auto fits = [&](size_t own) { return cells_.size() + tile + own + static_cast<size_t>(count) <= capacity_; };
     const auto first = std::find_if(cells_.begin(), cells_.end(), is_own);
     if (static_cast<size_t>(first - cells_.begin()) % tile == 0 && std::all_of(first, cells_.end(), is_own)) return;
     const auto own = static_cast<size_t>(std::count_if(first, cells_.end(), is_own));
-    if (!fits(own) && discarded_count_ > 0) compact();
+    const auto more = tile + static_cast<size_t>(count);
+    const auto windows = window_ > 0 ? std::min(own, static_cast<size_t>(window_)) : own;
+    if (fits(more + own) ? !windows_fit(more + windows) : discarded_count_ > 0) compact();
     // A cache that is as full as that keeps the texts where they are.
-    if (!fits(own)) return;
+    if (!fits(more + own) || !windows_fit(more + windows)) return;
     std::vector<Cell> text;
     std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(text), is_own);
     const std::vector<uint8_t> data = own > 0 ? read(sequence) : std::vector<uint8_t>();
     if (own > 0) remove(sequence, 0, whole);
     fill(static_cast<int32_t>((tile - cells_.size() % tile) % tile));
     if (own == 0 || !write(sequence, data)) return;
-    for (const Cell& cell : text) appended(sequence, cell.position);
+    keep_window(text);
+    for (Cell& cell : text) {
+        cell.owners.reset().set(static_cast<size_t>(sequence));
+        push(cell);
+    }
 }
 
 // Appends `count` discarded cells: copies of what other sequences hold.

@@ -10,6 +10,9 @@
 //
 // Only what stands last is freed. When discarded cells get in the way, every text is written anew from the first cell
 // on, in the same order and bit for bit (`compact`).
+//
+// Layers with a sliding window have a cache of their own, of fewer cells, to which the same is appended. Compaction
+// leaves each text its last window there, and is done before llama.cpp would overwrite a cell (docs/design.md).
 #pragma once
 
 #include <bitset>
@@ -27,8 +30,12 @@ constexpr Position whole = std::numeric_limits<Position>::max();
 // Not thread-safe: nothing may be decoding while a method runs.
 class Cache {
 public:
-    // `discarded` is a sequence of its own; sequences from `first_lane` up to it are lanes.
-    Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded);
+    // `discarded` is a sequence of its own; sequences from `first_lane` up to it are lanes. `swa_full`: layers with a
+    // sliding window have as many cells as the others.
+    Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded, bool swa_full);
+
+    // Tokens that a layer with a sliding window attends to; 0 where the model has none.
+    Position window() const { return window_; }
 
     // Before a batch of `count` tokens: compacts the texts where that pays or is needed. All lanes are empty.
     void make_room(int32_t count);
@@ -64,6 +71,7 @@ private:
     struct Cell {
         Position position;
         std::bitset<sequences_max> owners;
+        bool in_window = true;  // it has a cell in the layers with a window, too
     };
     struct Shared {
         SequenceId source;
@@ -73,6 +81,12 @@ private:
 
     bool is_discarded(const Cell& cell) const;
     bool compaction_pays() const;
+    bool fits(size_t count) const { return cells_.size() + count <= capacity_; }
+    bool windows_fit(size_t count) const { return window_count_ + count <= window_capacity_; }
+    void keep_window(std::vector<Cell>& text) const;
+    void push(const Cell& cell);
+    void pop();
+    void replace(const std::vector<Cell>& cells);
     void compact();
     void fill(int32_t count);
     void give_up(size_t index, SequenceId sequence);
@@ -85,9 +99,12 @@ private:
     SequenceId first_lane_;
     SequenceId discarded_;
     size_t capacity_;
+    Position window_;
+    size_t window_capacity_;
     // In the order in which they stand, unless `scattered_`.
     std::vector<Cell> cells_;
     size_t discarded_count_ = 0;
+    size_t window_count_ = 0;  // cells with `in_window`: at least as many as the layers with a window hold
     std::bitset<sequences_max> forks_;
     // Discarded cells were freed where they stood: later tokens stand wherever llama.cpp found room.
     bool scattered_ = false;

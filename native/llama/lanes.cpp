@@ -21,10 +21,10 @@ double elapsed_ms(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, bool tiled,
-             kernel::Pool* pool)
+             bool swa_full, kernel::Pool* pool)
     : api_(api),
       context_(context),
-      cache_(api, context, first_lane, first_lane + lane_count),
+      cache_(api, context, first_lane, first_lane + lane_count, swa_full),
       rows_(api, context),
       tiled_(tiled),
       pool_(pool),

@@ -71,21 +71,6 @@ describe("Models that cannot be aligned", () => {
         await other.dispose();
     });
 
-    it("sliding windows, unless the cache keeps everything", async () => {
-        const other = await loadTinyModel({metadata: {"llama.attention.sliding_window": {u32: 64}}});
-        expect(other.fileInsights.swaSize).toBe(64);
-        expect(await refusal(() => createAlignedContext(other, {...small, agent}))).toEqual({
-            code: "MODEL_UNSUPPORTED",
-            message:
-                "The model (llama) cannot be aligned: its sliding-window cache forgets cells, so a rejected token cannot be taken " +
-                "back safely. Pass `swaFullCache: true`."
-        });
-        const {context, aligner} = await createAlignedContext(other, {...small, agent, swaFullCache: true});
-        expect(await generate(context.getSequence(), other.tokenize("once"), 5)).toHaveLength(5);
-        expect(aligner.stats().generatedTokens).toBe(5);
-        await other.dispose();
-    });
-
     it("a disposed one, and what is no model", async () => {
         const other = await loadTinyModel({seed: 2});
         await other.dispose();

@@ -57,13 +57,13 @@ export async function createLanesContext(
             throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
         const {lanes, laneCount, sequences} = attempt.result;
         const tiled = model.llama.gpu === false;
-        const {width, batchSize} = lanes.attach(tiled);
+        const {width, batchSize, window} = lanes.attach(tiled);
         if (width !== model.embeddingVectorSize)
             throw new MaraError(
                 "LANES_UNAVAILABLE",
                 `the attached model's states have width ${width} where ${model.embeddingVectorSize} was expected`
             );
-        return {context, backend: new LanesBackend(lanes, {sequences, lanes: laneCount, batchSize, tiled})};
+        return {context, backend: new LanesBackend(lanes, {sequences, lanes: laneCount, batchSize, tiled, window})};
     } catch (error) {
         await context.dispose();
         throw fromNative(error);

@@ -27,6 +27,8 @@ export interface LanesBackendOptions {
     batchSize: number;
     /** Whether attention computes long batches in tiles, as on CPUs (`independentBatches`). */
     tiled: boolean;
+    /** Tokens that a layer with a sliding window attends to, or 0. */
+    window: number;
 }
 
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
@@ -35,18 +37,20 @@ export class LanesBackend implements Backend {
     readonly judgesBatches = true;
     readonly lanes: number;
     readonly waveSize: number;
+    readonly window: number;
     readonly #native: NativeLaneContext;
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
     readonly #tiled: boolean;
 
-    constructor(native: NativeLaneContext, {sequences, lanes, batchSize, tiled}: LanesBackendOptions) {
+    constructor(native: NativeLaneContext, {sequences, lanes, batchSize, tiled, window}: LanesBackendOptions) {
         this.#native = native;
         this.#reference = new WeakRef(native);
         open.add(this.#reference);
         this.#sequences = sequences;
         this.#tiled = tiled;
         this.lanes = lanes;
+        this.window = window;
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;
     }
 

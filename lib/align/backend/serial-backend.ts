@@ -9,6 +9,7 @@ export class SerialBackend implements Backend {
     readonly mode = "serial";
     readonly judgesBatches = false;
     readonly lanes = 0;
+    readonly window = 0;
     readonly waveSize: number;
     readonly #context: AddonContext;
     /** Tokens in the last batch. */

@@ -58,12 +58,15 @@ export class ContextHook {
             },
             saveSequenceStateToFile: onSequence("saveSequenceStateToFile", 1),
             loadSequenceStateFromFile: async (file: string, sequence: number, ...rest: unknown[]) => {
+                // What is loaded may take the place of tokens that the windows of other sequences no longer reach.
+                this.#dropAll();
                 this.#remove(sequence, 0, -1);
                 const result = await stock.loadSequenceStateFromFile?.(file, sequence, ...rest);
                 backend.loaded(sequence);
                 return result;
             },
-            restoreCheckpoint: onSequence("restoreCheckpoint", 2),
+            // A checkpoint may hold a token ahead. Without it node-llama-cpp evaluates the text anew.
+            restoreCheckpoint: async () => false,
             copySequenceStateFromOtherSequence: async (target: number, source: number) => {
                 this.#drop(source);
                 this.#remove(target, 0, -1);
@@ -72,8 +75,13 @@ export class ContextHook {
                 return result;
             },
             setLoras: (...args: unknown[]) => {
-                for (const sequence of this.#host.ahead.sequences) this.#drop(sequence);
+                this.#dropAll();
                 return stock.setLoras?.(...args);
+            },
+            getSequenceKvCacheMinPosition: (sequence: number) => {
+                const position = this.#context.getSequenceKvCacheMinPosition(sequence);
+                // node-llama-cpp goes on behind any later token, for which the window of the next must be whole.
+                return position > 0 && backend.window > 0 ? position + backend.window - 2 : position;
             },
             getSequenceKvCacheMaxPosition: (sequence: number) => {
                 const position = this.#context.getSequenceKvCacheMaxPosition(sequence);
@@ -92,6 +100,10 @@ export class ContextHook {
     #drop(sequence: number): void {
         const position = this.#host.ahead.drop(sequence);
         if (position !== undefined) this.#tellTakenBack(sequence, position, -1);
+    }
+
+    #dropAll(): void {
+        for (const sequence of this.#host.ahead.sequences) this.#drop(sequence);
     }
 
     #remove(sequence: number, start: number, end: number): void {

@@ -7,7 +7,7 @@ import {loadedModel} from "../../validation/schemas.js";
  * Refuses models that cannot be aligned.
  * @throws MaraError MODEL_UNSUPPORTED, INVALID_ARGUMENT
  */
-export function requireAlignable(model: LlamaModel, swaFullCache: boolean | undefined): void {
+export function requireAlignable(model: LlamaModel): void {
     check(loadedModel, model, "model");
     if (model.disposed) throw new MaraError("MODEL_UNSUPPORTED", "The model is disposed. Load it again.");
     const {fileInsights, fileInfo} = model;
@@ -20,11 +20,6 @@ export function requireAlignable(model: LlamaModel, swaFullCache: boolean | unde
     const details = fileInfo.architectureMetadata as {pooling_type?: number; attention?: {causal?: boolean}};
     if (details.attention?.causal === false || (details.pooling_type ?? 0) > 0 || encoders.test(architecture))
         refuse("it makes embeddings or scores, not text. Use a generative model.");
-    if (fileInsights.swaSize && !(swaFullCache ?? model.defaultContextSwaFullCache))
-        refuse(
-            "its sliding-window cache forgets cells, so a rejected token cannot be taken back safely. " +
-                "Pass `swaFullCache: true`."
-        );
 }
 
 const encoders = /bert|t5encoder|^t5$|wavtokenizer/;

@@ -11,6 +11,7 @@ const contextMethods = [
     "getThreads",
     "getEmbedding",
     "removeTokenCellsFromSequence",
+    "getSequenceKvCacheMinPosition",
     "getSequenceKvCacheMaxPosition",
     "disposeSequence",
     "dispose"

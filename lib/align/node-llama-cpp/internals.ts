@@ -62,6 +62,7 @@ export interface AddonContext {
     getEmbedding(inputTokens: number): Float64Array;
     getContextSize(): number;
     removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
+    getSequenceKvCacheMinPosition(sequence: number): number;
     getSequenceKvCacheMaxPosition(sequence: number): number;
     disposeSequence(sequence: number): void;
     dispose(): Promise<void>;

@@ -85,7 +85,7 @@ export class Rollouts {
      */
     static async open(model: LlamaModel, options: RolloutOptions = {}): Promise<Rollouts> {
         const {maxTokens = 128, mode = "auto", candidates, fallbackIndex = 0, cacheType, ...others} = options;
-        requireAlignable(model, options.swaFullCache);
+        requireAlignable(model);
         const onCpu = model.llama.gpu === false;
         const {sequences = onCpu ? 8 : 16, contextSize = Math.min(512, model.trainContextSize ?? 512)} = options;
         check(integer(1), maxTokens, "maxTokens");

@@ -156,7 +156,7 @@ class Opened {
         const path = typeof model === "string" ? resolve(orDemo(model, "model")) : modelInternals(model)._modelPath;
         inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
         const opened = typeof model === "string" ? await this.#loadModel(path, llama) : model;
-        requireAlignable(opened, undefined);
+        requireAlignable(opened);
         return opened;
     }
 

@@ -1,0 +1,157 @@
+/**
+ * Tiny models of many architectures: an agent that accepts everything changes nothing, lanes and serial agree with each other and with
+ * a decoder that shares nothing with them, and sequences at once write what each writes alone. Texts are several windows long, and long
+ * enough that the cells of windows are used up again and again.
+ */
+import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {type AlignedContextOptions, createAlignedContext, MaraAgent} from "../../lib/index.js";
+import {acceptAll, randomAgent, randomTensors} from "../support/agents.js";
+import {failure} from "../support/failure.js";
+import {generate, precise, testLlama} from "../support/models.js";
+import {seededRandom} from "../support/random.js";
+import {ReferenceDecoder} from "../support/reference-decoder.js";
+import {writeTinyEncoder} from "../support/tiny-encoder.js";
+import {firstWord, vocabularySize} from "../support/tiny-model.js";
+import {architectures, width} from "./architectures.js";
+import {loadZooModel} from "./model.js";
+
+/** Three lanes and small batches keep the cells for windows few: 16 tokens for each of 5 sequences, and a batch. */
+const options = {...precise, contextSize: 512, batchSize: 64, lanes: 3} as const;
+/** Where the order in which sums are taken shows: what rounding differs would become other text. */
+const defaults = {
+    flashAttention: true,
+    experimentalKvCacheKeyType: "F16",
+    experimentalKvCacheValueType: "F16"
+} as const;
+const length = 180;
+
+const random = seededRandom(5);
+const promptOf = (count: number) =>
+    Array.from({length: count}, () => random.integer(firstWord, vocabularySize - 1) as Token);
+const prompts = [promptOf(40), promptOf(5), promptOf(23), promptOf(70)];
+
+async function write(
+    model: LlamaModel,
+    own: AlignedContextOptions,
+    texts: readonly (readonly Token[])[],
+    count: number
+): Promise<{tokens: number[][]; rejected: number}> {
+    const {context, aligner} = await createAlignedContext(model, {...options, ...own, sequences: texts.length});
+    const tokens = await all(context, texts, count);
+    const {evaluatedCandidates, generatedTokens} = aligner.stats();
+    await context.dispose();
+    return {tokens, rejected: evaluatedCandidates - generatedTokens};
+}
+
+async function all(context: LlamaContext, texts: readonly (readonly Token[])[], count: number): Promise<number[][]> {
+    const sequences = texts.map(() => context.getSequence());
+    return await Promise.all(texts.map((text, i) => generate(sequences[i] as (typeof sequences)[number], text, count)));
+}
+
+async function writePlain(model: LlamaModel, own: {contextSize?: number}, text: readonly Token[], count: number) {
+    const {lanes: _, ...stock} = options;
+    const context = await model.createContext({...stock, ...own});
+    const [tokens] = await all(context, [text], count);
+    await context.dispose();
+    return tokens;
+}
+
+describe.each(Object.entries(architectures))("%s", (_, architecture) => {
+    let model: LlamaModel;
+    const tensors = randomTensors(width, 42, {bias: -2});
+    const strict = MaraAgent.fromTensors(tensors, {dtype: "f32", threads: 1});
+    const [prompt = []] = prompts;
+    beforeAll(async () => {
+        model = await loadZooModel(architecture);
+    });
+    afterAll(() => model?.dispose());
+
+    it("writes as a plain context does when everything is accepted", async () => {
+        const expected = await writePlain(model, {}, prompt, length);
+        expect(expected).toHaveLength(length);
+        for (const mode of ["lanes", "serial"] as const)
+            expect((await write(model, {agent: acceptAll(width), mode}, [prompt], length)).tokens[0], mode).toEqual(
+                expected
+            );
+    });
+
+    it("does so when the context is full", async () => {
+        const expected = await writePlain(model, {contextSize: 96}, prompt, 120);
+        for (const mode of ["lanes", "serial"] as const) {
+            const {tokens} = await write(model, {agent: acceptAll(width), mode, contextSize: 96}, [prompt], 120);
+            expect(tokens[0], mode).toEqual(expected);
+        }
+    });
+
+    it("gives the same in lanes and one by one, and what the reference gives", async () => {
+        const lanes = await write(model, {agent: strict, mode: "lanes"}, [prompt], length);
+        expect(lanes.rejected).toBeGreaterThan(256);
+        expect((await write(model, {agent: strict, mode: "serial"}, [prompt], length)).tokens).toEqual(lanes.tokens);
+        const {lanes: _lanes, ...stock} = options;
+        const reference = await ReferenceDecoder.create(model, {...stock, batchSize: 256}, false);
+        const settings = {topK: 40, topP: 0.95, minP: 0, threshold: 0.5, fallbackIndex: 0, seed: 0} as const;
+        const written = lanes.tokens[0] as number[];
+        for (const start of [0, 60, 150]) {
+            const text = [...prompt, ...written.slice(0, start)];
+            const run = await reference.run(text, tensors, {...settings, strategy: "first", order: "best-first"}, 4);
+            expect(run.tokens, `from ${start}`).toEqual(written.slice(start, start + run.tokens.length));
+        }
+        await reference.dispose();
+    });
+
+    it("gives each of four sequences at once what it gives alone", async () => {
+        const together = await write(model, {agent: strict, mode: "lanes"}, prompts, 100);
+        expect(together.rejected).toBeGreaterThan(256);
+        for (const [i, text] of prompts.entries()) {
+            const alone = await write(model, {agent: strict, mode: "lanes"}, [text], 100);
+            expect(together.tokens[i], `sequence ${i}`).toEqual(alone.tokens[0]);
+        }
+    });
+
+    it.runIf(architecture.window !== undefined)("does so with Q8_0 weights and a half-precision cache", async () => {
+        const quantised = await loadZooModel(architecture, "Q8_0");
+        const own = {...defaults, agent: strict, mode: "lanes"} as const;
+        // A prompt of 64 tokens and more is computed in tiles of cells, which layers with a window do not line up.
+        const short = prompts.slice(0, 3);
+        const together = await write(quantised, own, short, 100);
+        expect(together.rejected).toBeGreaterThan(256);
+        for (const [i, text] of short.entries())
+            expect(together.tokens[i], `sequence ${i}`).toEqual((await write(quantised, own, [text], 100)).tokens[0]);
+        await quantised.dispose();
+    });
+
+    it("goes on after tokens were erased and others put in their place", async () => {
+        const agent = randomAgent(width, 42, {bias: -2});
+        const texts: number[][] = [];
+        for (const mode of ["lanes", "serial"] as const) {
+            const {context} = await createAlignedContext(model, {...options, agent, mode});
+            const sequence = context.getSequence();
+            const text: number[] = [];
+            for (const back of [1, 60, 8]) {
+                text.push(...(await generate(sequence, prompt, 60)));
+                const end = sequence.nextTokenIndex;
+                await sequence.eraseContextTokenRanges([{start: end - back, end}]);
+                text.push(...(await generate(sequence, prompt.slice(0, 3), 20)));
+            }
+            // What is left of a text gives what it gives from its beginning.
+            const rest = [...sequence.contextTokens];
+            const next = await generate(sequence, prompt.slice(0, 1), 10);
+            const fresh = (await createAlignedContext(model, {...options, agent, mode: "lanes"})).context;
+            const expected = await generate(fresh.getSequence(), [...rest, ...prompt.slice(0, 1)], 10);
+            if (mode === "lanes" || architecture.window === undefined) expect(next, mode).toEqual(expected);
+            texts.push(text);
+            await fresh.dispose();
+            await context.dispose();
+        }
+        if (architecture.window === undefined) expect(texts[0]).toEqual(texts[1]);
+    });
+});
+
+it("An encoder is refused", async () => {
+    const model = await (await testLlama()).loadModel({modelPath: writeTinyEncoder().path});
+    expect(await failure(() => createAlignedContext(model, {...options, agent: acceptAll(32)}))).toMatchObject({
+        code: "MODEL_UNSUPPORTED"
+    });
+    await model.dispose();
+});
