@@ -66,7 +66,7 @@ export function invalidArgument(name: string, expected: string, received: unknow
     return new MaraError("INVALID_ARGUMENT", message);
 }
 
-/** What a failure says of itself, whatever was thrown. */
+/** The reason in words, from anything that was thrown. */
 export function reasonOf(error: unknown): string {
     try {
         return error instanceof Error ? error.message : String(error);
@@ -75,7 +75,7 @@ export function reasonOf(error: unknown): string {
     }
 }
 
-/** Longest text that is shown of what was received, in characters. */
+/** Longest text shown of a received value, in characters. */
 const longestShown = 100;
 
 function describe(value: unknown): string {

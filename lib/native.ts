@@ -27,14 +27,14 @@ export interface NativeWeights {
 export interface NativeAgent {
     /** Accept probabilities of K states; `states` is [K][width] row-major. Blocks the calling thread. */
     score(states: Float32Array): Float32Array;
-    /** The same off the main thread. `states` is copied. */
+    /** Scores off the main thread, otherwise like `score`. `states` is copied. */
     scoreAsync(states: Float32Array): Promise<Float32Array>;
     /**
      * Copies the network to the first CUDA device, where `scoreAsync` and waves then compute; `score` stays on the CPU. Does nothing the second
      * time. Throws CUDA_UNAVAILABLE, CUDA_FAILED.
      */
     useCuda(weights: NativeWeights, options: {dtype: NativeWeightType | "auto"}): void;
-    /** What failed on the device, once it has; the CPU has taken over then. */
+    /** The failure of the device, once there was one. The CPU has taken over then. */
     readonly deviceFailure: string | undefined;
     /** `"cuda"` while a device works for the agent, otherwise the CPU's variant. */
     readonly kernel: string;
@@ -45,7 +45,7 @@ export interface NativeAgent {
     dispose(): void;
 }
 
-/** What node-llama-cpp asked of its native context, to be compared with what stands in its memory. */
+/** The parameters that node-llama-cpp asked of its native context, to be compared with its memory. */
 export interface NativeExpectedParams {
     contextSize: number;
     batchSize: number;
@@ -64,7 +64,7 @@ export const noFork = -1;
 /** How probabilities of several agents become one (native/kernel/combine.h). */
 export const combinations = {minimum: 0, product: 1, meanLogit: 2} as const;
 
-/** Agents of one width that judge together, at most 16. Each is weighted and seen from its own threshold, which comes to lie at ½. */
+/** Agents of one width that judge together, at most 16. Each is weighted and shifted so that its own threshold lies at ½. */
 export interface NativeJudge {
     readonly agents: readonly NativeAgent[];
     readonly weights: Float32Array;
@@ -206,7 +206,7 @@ export interface NativeAddon {
     Learner: new (options: NativeLearnerOptions) => NativeLearner;
     /** CUDA devices that answer; empty without a driver or in a build without CUDA. Never throws. */
     cudaDevices(): {name: string; computeCapability: string; memory: number}[];
-    /** Whether this build holds the CUDA kernel. */
+    /** True if this build holds the CUDA kernel. */
     readonly hasCuda: boolean;
     /**
      * Makes the file if it is not there, and has the operating system lock it for this process alone, until the function that it gives is
@@ -228,7 +228,7 @@ export function native(): NativeAddon {
 }
 
 /**
- * The same, with the file that it came from and the files that failed before it.
+ * The addon, with the file that it came from and the files that failed before it.
  * @throws MaraError NATIVE_ADDON
  */
 export function loadedAddon(): LoadedAddon<NativeAddon> {

@@ -7,7 +7,7 @@ export type Uniform = () => number;
 /** The stream of a seed, an integer. */
 export function uniformStream(seed: number): Uniform {
     const generator = xoroshiro128plus(mixed(mixed(seed) ^ Math.floor(seed / 2 ** 32)));
-    // The first numbers of neighbouring seeds would resemble each other.
+    // The seed is mixed, because the first numbers of neighbouring seeds would resemble each other.
     for (let i = 0; i < 16; i++) generator.next();
     return () => uniformInt(generator, 0, 0xffffff) / 0x1000000;
 }

@@ -1,4 +1,4 @@
-/** One process at a time in a run's folder. The lock is the operating system's, so that a crash leaves none behind. */
+/** Lets one process at a time into a run's folder. The lock is the operating system's, so that a crash leaves none behind. */
 import {mkdir} from "node:fs/promises";
 import {join} from "node:path";
 import {MaraError} from "./errors.js";

@@ -8,7 +8,7 @@ export function seal(value: object, indent?: number): string {
 }
 
 /**
- * What was sealed, of the shape that `schema` describes.
+ * The sealed object, of the shape that `schema` describes.
  * @throws Error whose message is fit to follow the file's name: "is not JSON"
  */
 export function unseal<T>(text: string, schema: ZodType<T>): T {

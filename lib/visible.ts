@@ -26,15 +26,15 @@ export function visible(text: string, {lines = false, most = mostCharacters}: Vi
         .replace(unsafe, (character) => (character === "\n" ? character : code(character)));
 }
 
-/** JSON that is safe to print: what `JSON.stringify` leaves as it is, C1 and bidi controls, is escaped too. */
+/** JSON that is safe to print. C1 and bidi controls, which `JSON.stringify` leaves as they are, are escaped too. */
 export function visibleJson(value: unknown, space?: number): string {
     return JSON.stringify(value, null, space).replace(unsafe, (character) =>
-        // The line feeds of an indented text; those of strings are escaped already.
+        // Line feeds of the indentation stay; those of strings are escaped already.
         character === "\n" ? character : unicode(character)
     );
 }
 
-/** With some play, so that what was cut once and then got some words around it is not cut again. */
+/** Cuts only texts that are well above the limit, so that a cut text with some words around it is not cut again. */
 function bounded(text: string, most: number): string {
     if (text.length <= 1.5 * most) return text;
     return `${text.slice(0, most)}… (${(text.length - most).toLocaleString("en-US")} more characters)`;

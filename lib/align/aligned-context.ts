@@ -21,7 +21,7 @@ import {askJudge, type Judge} from "./steer/judge.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
 import {type JudgeStates, Waves} from "./wave/waves.js";
 
-/** On a CPU a larger batch costs more time, so more lanes than this would stand idle. */
+/** A larger batch costs more time on a CPU, so more lanes than this would stand idle. */
 const cpuLanes = 15;
 
 /**
@@ -83,7 +83,7 @@ export async function createContext(
             warnOnce(`node-llama-mara uses its slower serial mode: ${error.message}`);
         }
     }
-    // Hidden states without touching any memory: node-llama-cpp's own switch for embedding contexts.
+    // This asks for hidden states by node-llama-cpp's own switch for embedding contexts; no memory is touched.
     const context = await newContext(model, {...options, _embeddings: true} as typeof options);
     return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
 }

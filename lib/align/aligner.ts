@@ -39,7 +39,7 @@ export interface DecisionRecord {
     candidates: DecidedCandidate[];
     /** Rank of the emitted candidate. */
     chosenRank: number;
-    /** Whether it was emitted because none was accepted. */
+    /** True if it was emitted because no candidate was accepted. */
     fallback: boolean;
     /** Batches that it took to decide. */
     waves: number;
@@ -62,7 +62,7 @@ export class Aligner {
     readonly #overrides = new Map<number, Partial<AlignerSettings>>();
     /** A listener without a sequence hears all of them. */
     readonly #listeners = new Set<{listener: DecisionListener; sequence: LlamaContextSequence | undefined}>();
-    /** What was given, unchecked fields included. What is left out follows the agent. */
+    /** The settings that the caller gave, unchecked fields included. A setting left out follows the agent. */
     #given: Partial<AlignerSettings>;
     #settings: ResolvedSettings;
     #stats = emptyStats();
@@ -76,7 +76,7 @@ export class Aligner {
         this.#settings = resolveSettings(given);
     }
 
-    /** Whether decisions are made, for sequences that were not configured otherwise. Off: the sequences generate as on a plain context. */
+    /** True if decisions are made, for sequences that were not configured otherwise. While false, sequences generate as on a plain context. */
     get enabled(): boolean {
         return this.#settings.enabled;
     }
@@ -86,14 +86,14 @@ export class Aligner {
         this.configure({enabled});
     }
 
-    /** Whether `dispose` was called, here or on the context. */
+    /** True once `dispose` was called, here or on the context. */
     get disposed(): boolean {
         return this.#disposed;
     }
 
     /**
      * Changes settings, for the whole context or for one sequence; a sequence's own settings win over the context's. Takes
-     * effect at the next token. Settings of a sequence end with it. What was never given follows the agent, also another one.
+     * effect at the next token. Settings of a sequence end with it. A setting that was never given follows the agent, also a later one.
      * @throws MaraError INVALID_ARGUMENT, AGENT_WIDTH, AGENT_DISPOSED, AGENT_FORMAT, ALIGNER_DISPOSED
      */
     configure(partial: Partial<AlignerSettings>, sequence?: LlamaContextSequence): void {
@@ -121,7 +121,7 @@ export class Aligner {
     }
 
     /**
-     * What is in force, of the whole context or of one sequence: what was given, else what the agent was trained with, else the defaults.
+     * The settings in force for the whole context or for one sequence. A setting that was not given follows the agent's training, else the default.
      * @throws MaraError INVALID_ARGUMENT
      */
     settings(sequence?: LlamaContextSequence): SettingsInForce {
@@ -140,9 +140,9 @@ export class Aligner {
     }
 
     /**
-     * Calls `listener` after every decision, of the whole context or of one sequence. What a listener throws or rejects with does
-     * not disturb the generation; it is told once for each listener, as a warning. A listener's promise is not waited for.
-     * @returns a function that ends it
+     * Calls `listener` after every decision of the whole context or of one sequence. A listener that throws or rejects does
+     * not disturb the generation; its first failure is told as a warning. A listener's promise is not waited for.
+     * @returns a function that removes the listener
      * @throws MaraError INVALID_ARGUMENT
      */
     onDecision(listener: DecisionListener, sequence?: LlamaContextSequence): () => void {
@@ -197,7 +197,7 @@ export class Aligner {
         return state;
     }
 
-    /** @internal A sequence number is given out anew: nothing of its last holder stays. */
+    /** @internal Forgets everything about the last sequence of this number, because numbers are given out anew. */
     _begin(sequence: LlamaContextSequence): void {
         const id = sequenceInternals(sequence)._sequenceId;
         this.#states.delete(id);

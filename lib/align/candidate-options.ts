@@ -38,8 +38,8 @@ export function describeCandidates({topK, topP, minP, temperature}: Required<Can
 const useSchema = {"mara.candidates": z.object(fields, "an object"), "mara.threshold": numberIn(0, 1)};
 
 /**
- * What the agent's file says it was trained with (`mara.candidates`), and at which threshold it is to be used (`mara.threshold`).
- * @throws MaraError AGENT_FORMAT if it says what cannot be
+ * The candidate options that the agent's file says it was trained with (`mara.candidates`), and the threshold to use (`mara.threshold`).
+ * @throws MaraError AGENT_FORMAT if the file gives an impossible value
  */
 export function trainedWith({metadata}: MaraAgent): z.output<typeof candidateSchema> & {threshold?: number} {
     const read = <Key extends keyof typeof useSchema>(key: Key): z.output<(typeof useSchema)[Key]> | undefined => {

@@ -14,7 +14,7 @@ export type Strategy = "first" | "random" | "max-prob";
 /** In which order candidates are tried: most probable first; the same with the top one last; least probable first. */
 export type Order = "best-first" | "top-last" | "reverse";
 
-/** What can be changed while a context lives, for all of its sequences or for one. */
+/** The settings that can be changed while a context lives, for all of its sequences or for one. */
 export interface AlignerSettings {
     /** Judges candidates. Its width must be the model's embedding size. Takes the place of a `judge`. */
     agent?: MaraAgent;
@@ -34,13 +34,13 @@ export interface AlignerSettings {
     fallbackIndex?: number;
     /** Seed of the "random" strategy: the same seed, sequence number and text give the same choices. Default 0. */
     seed?: number;
-    /** Whether decisions are made at all. Default true. */
+    /** True if decisions are made at all. Default true. */
     enabled?: boolean;
 }
 
 /** Settings with nothing left out. */
 export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates" | "agent" | "judge">> {
-    /** One of these two judges. */
+    /** The agent in force. Either this or `judge` is set. */
     agent: MaraAgent | undefined;
     judge: Judge | undefined;
     candidates: Required<CandidateOptions>;

@@ -1,14 +1,14 @@
 /** The numbers of a training run in one table: defaults, ranges and what they mean. Checks, command line and docs come from it. */
 
 export interface Constant {
-    /** Those of the reference implementation (DESIGN §1), where it has one. */
+    /** The reference implementation's value, where it has one. */
     readonly byDefault: number;
-    /** Where a run of some hundred episodes on a CPU needs another one (`preset: "small"`). */
+    /** The value for a run of some hundred episodes on a CPU (`preset: "small"`), where it differs. */
     readonly small?: number;
     readonly integer?: boolean;
     readonly least: number;
     readonly most: number;
-    /** Whether `least` itself is left out. */
+    /** True if `least` itself is left out. */
     readonly above?: boolean;
     readonly help: string;
 }
@@ -16,7 +16,7 @@ export interface Constant {
 const count = {integer: true, least: 1, most: 1e9} as const;
 const rate = {least: 0, above: true, most: 1} as const;
 
-/** Of every run. */
+/** Constants of every run. */
 const general = {
     seed: {byDefault: 0, integer: true, least: 0, most: 2 ** 32 - 1, help: "seed of everything drawn"},
     sequences: {...count, byDefault: 8, most: 256, help: "prompts answered side by side"},
@@ -27,7 +27,7 @@ const general = {
     rewardRetries: {byDefault: 2, integer: true, least: 0, most: 100, help: "further tries of a reward that failed"}
 } as const;
 
-/** Of `method: "sac"`. */
+/** Constants of `method: "sac"`. */
 const sac = {
     episodes: {...count, byDefault: 10_000, small: 600, help: "responses to learn from"},
     gamma: {...rate, byDefault: 0.99, help: "discount per accepted token"},
@@ -60,7 +60,7 @@ const sac = {
     checkEvery: {...count, byDefault: 128, help: "episodes between these answers"}
 } as const;
 
-/** Of `method: "preference"`. */
+/** Constants of `method: "preference"`. */
 const preference = {
     pairsFromModel: {
         byDefault: 8,

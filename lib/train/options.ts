@@ -1,4 +1,4 @@
-/** What a training run takes, checked and with every default filled in. */
+/** The options of a training run, checked and with every default filled in. */
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
@@ -40,29 +40,29 @@ export interface TrainOptions extends Partial<Constants> {
     preset?: (typeof presets)[number];
     /** An agent to start from: a file, the directory of a run, or the agent. Its hidden sizes win. */
     warmStart?: string | MaraAgent;
-    /** Of `method: "preference"`: a file of pairs, or the pairs. Default: sampled from the model and ranked by the reward. */
+    /** Pairs for `method: "preference"`, or a file of them. Default: sampled from the model and ranked by the reward. */
     pairs?: string | readonly PreferencePair[];
     /** As in `createAlignedContext`. */
     candidates?: CandidateOptions;
-    /** What is taken off the reward: nothing, `baselineValue`, or the reward of the model's own greedy response. Default "raw-response". */
+    /** The baseline taken off the reward: none, `baselineValue`, or the reward of the model's own greedy response. Default "raw-response". */
     baseline?: (typeof baselines)[number];
     /** Penalty of a candidate from its log-probabilities under agent and model. Default "kl". */
     penalty?: (typeof penalties)[number];
-    /** Whether the reward is given to every accepted token, discounted. Default true. */
+    /** True if the reward is given to every accepted token, discounted. Default true. */
     postBack?: boolean;
-    /** Whether the entropy temperature is learnt. Default true. */
+    /** True if the entropy temperature is learnt. Default true. */
     automaticAlpha?: boolean;
     /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
     threads?: number;
-    /** For `reward: "judge:…"`. */
+    /** The question for `reward: "judge:…"`. */
     judgeQuestion?: string;
-    /** What it throws or rejects with is told once, as a warning, and disturbs nothing. */
+    /** Called as the run goes on. Its first failure is told as a warning; none disturbs the run. */
     onProgress?: (progress: TrainProgress) => unknown;
     /** Ends the run early: a checkpoint is written and the promise resolves with `completed: false`. */
     signal?: AbortSignal;
 }
 
-/** What decides the outcome, and nothing else: plain data for config.json. */
+/** The settings that decide the outcome, and nothing else: plain data for config.json. */
 export const configSchema = z.object({
     ...(Object.fromEntries(constantNames.map((name) => [name, z.number()])) as Record<ConstantName, z.ZodNumber>),
     method: z.enum(methods),
@@ -76,7 +76,7 @@ export const configSchema = z.object({
     judgeQuestion: z.string().nullable(),
     /** The reward's name; null without one. */
     reward: z.string().nullable(),
-    /** Whether the reward can be opened by that name, and so need not be given again. */
+    /** True if the reward can be opened by that name, so that it need not be given again. */
     rewardByName: z.boolean()
 });
 export type TrainConfig = z.infer<typeof configSchema>;
@@ -181,7 +181,7 @@ function rewardName(reward: string | RewardFunction | Reward): string {
     return typeof reward === "string" ? reward : reward.name || "function";
 }
 
-/** What may differ when a run is taken up again: it changes how far or how fast the run goes. */
+/** Options that may differ when a run is taken up again: they change how far or how fast the run goes. */
 const mayChange = new Set<string>(["threads", "episodes", "checkpointEvery", "rewardTimeout"]);
 
 /**

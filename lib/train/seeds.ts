@@ -24,10 +24,10 @@ export function shuffled(count: number, seed: number): Uint32Array {
     return order;
 }
 
-/** What a derived seed is for: different uses of one run's seed must not meet. */
+/** The uses of a derived seed, numbered because two uses of one run's seed must not meet. */
 export const use = {order: 1, rollout: 2, samples: 3, heldOut: 4, fit: 5, learner: 6} as const;
 
-/** Prompts that episodes answer and prompts held out from them, by index: `wanted` of the latter, but at most a tenth. */
+/** Splits prompts, by index, into those that episodes answer and those held out: `wanted` of the latter, but at most a tenth. */
 export function splitPrompts(count: number, wanted: number, seed: number): {training: number[]; heldOut: number[]} {
     const order = shuffled(count, derivedSeed(seed, use.heldOut));
     const size = Math.min(wanted, Math.floor(count / 10));

@@ -1,4 +1,4 @@
-/** A whole training run: its phases one after the other, and what it leaves behind. */
+/** A whole training run: its phases one after the other, and the files that it leaves behind. */
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
@@ -21,9 +21,9 @@ export interface TrainResult {
     agent: MaraAgent | undefined;
     /** False if the signal ended the run. */
     completed: boolean;
-    /** What the run was made with. */
+    /** The configuration that the run was made with. */
     config: TrainConfig;
-    /** What it did, and what to do next. */
+    /** A summary of the run, and what to do next. */
     summary: TrainSummary;
     /** The lines of metrics.jsonl. */
     metrics: (SacMetrics | FitMetrics)[];
@@ -102,7 +102,7 @@ async function runSac(job: Job): Promise<Outcome> {
     }
 }
 
-/** The rewards of the model's own greedy responses, as baselines and to compare with, are found before the first rollout. */
+/** Finds the rewards of the model's own greedy responses before the first rollout, as baselines and to compare with. */
 async function findRewards(
     job: SacJob,
     trainingPrompts: number,
@@ -111,7 +111,7 @@ async function findRewards(
     const {config, prompts, heldOut, promptOf} = job;
     const asBaseline = config.baseline === "raw-response";
     const count = asBaseline ? Math.min(trainingPrompts, config.episodes) : 0;
-    // A run that goes on to more episodes than it was started with wants further ones, after those that it has.
+    // A run that goes on to more episodes than it was started with wants further prompts' rewards, after those that it has.
     const wanted = [...heldOut, ...Array.from({length: count}, (_, episode) => promptOf(episode))];
     const during: RunState = state ?? {phase: "responses"};
     const responses = wanted.length === 0 ? [] : await sampleResponses(job, {wanted, each: 1, temperature: 0}, during);

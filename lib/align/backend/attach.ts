@@ -27,9 +27,9 @@ interface Attempt {
     model: object;
     request: LanesRequest;
     ropeLimit: number | undefined;
-    /** Asked for in the context constructed last. */
+    /** The cells per sequence that the context constructed last asked for. */
     cellsPerSequence?: number;
-    /** Of the context constructed last: node-llama-cpp tries again with a smaller context when memory runs out. */
+    /** The context constructed last. node-llama-cpp tries again with a smaller one when memory runs out. */
     result?: {context: object; lanes: NativeLaneContext; laneCount: number; sequences: number};
     problem?: MaraError;
 }
@@ -130,7 +130,7 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
     };
     const extraCells = Math.ceil(lanes / cellPadding) * cellPadding;
     const limit = attempt.ropeLimit ?? Number.POSITIVE_INFINITY;
-    // Rather than other text than a plain context gives, such a context gets no lanes.
+    // Such a context gets no lanes, because with them it would give other text than a plain context.
     if (contextSize / sequences <= limit && contextSize + extraCells > limit) {
         attempt.problem = new MaraError(
             "LANES_UNAVAILABLE",

@@ -29,7 +29,7 @@ export interface HeldRow {
     top(count: number): TopLogits | undefined;
     /**
      * Makes the row known to node-llama-cpp's sampler, until `withdraw`; gives the index at which it is found.
-     * Where the logits had to be decoded again, says how long that took.
+     * Where the logits had to be decoded again, `decodeMs` says how long that took.
      */
     present(): Promise<{index: number; decodeMs?: number}>;
     withdraw(): void;
@@ -69,9 +69,9 @@ export interface Backend {
     decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome>;
     /** Candidates, with hidden states. Tokens not in lanes are written into their sequences. */
     wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
-    /** Holds the row of the last wave's token at `index`, before the next decode. */
+    /** Holds the row of the last wave's token at `index`. To be called before the next decode. */
     hold(index: number, token: PlacedToken): HeldRow;
-    /** Hidden states of the last wave's first `count` tokens, [count][width]; where waves judge one candidate, of that one. Before the next decode. */
+    /** Hidden states of the last wave's first `count` tokens, [count][width]; only that of the judged candidate where waves judge one. To be called before the next decode. */
     states(count: number): Float32Array;
     /** Gives up the sequence's cells at positions from `start` to before `end`; without an end, to the last. */
     remove(sequence: number, start: number, end?: number): void;

@@ -1,6 +1,6 @@
 import type {BatchToken} from "./backend.js";
 
-/** llama.cpp's attention on CPUs computes batches from this size on in tiles (ggml-cpu: GGML_FA_TILE_Q), which rounds otherwise. */
+/** llama.cpp's attention on CPUs computes batches of this size or more in tiles (ggml-cpu: GGML_FA_TILE_Q), which rounds differently. */
 export const tiledFrom = 64;
 
 /**

@@ -13,8 +13,8 @@ import {
 import {independentBatches, tiledFrom} from "./independent-batches.js";
 
 /**
- * `process.exit` runs none of the environment's cleanup hooks, but the destructors of llama.cpp's static objects: by then no decode may run.
- * Weakly held, so that a forgotten context can still be collected.
+ * `process.exit` runs no cleanup hook of the environment, but it runs the destructors of llama.cpp's static objects. No decode may run by then.
+ * The references are weak, so that a forgotten context can still be collected.
  */
 const open = new Set<WeakRef<NativeLaneContext>>();
 process.on("exit", () => {
@@ -25,7 +25,7 @@ export interface LanesBackendOptions {
     sequences: number;
     lanes: number;
     batchSize: number;
-    /** Whether attention computes long batches in tiles, as on CPUs (`independentBatches`). */
+    /** True if attention computes long batches in tiles, as it does on CPUs (`independentBatches`). */
     tiled: boolean;
     /** Tokens that a layer with a sliding window attends to, or 0. */
     window: number;

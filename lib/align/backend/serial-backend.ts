@@ -24,7 +24,7 @@ export class SerialBackend implements Backend {
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
         const decodeMs = await this.#run(tokens);
-        // Taking back a token takes back what follows it, so that would be decoded again with it.
+        // llama.cpp can take back a token only with all that follow it, so a token in the middle would have to be decoded again with them.
         const followed = (token: BatchToken) =>
             tokens.filter(({sequence, position}) => sequence === token.sequence && position >= token.position);
         const rows = tokens.map((token, i) => (token.output ? this.#row(i, followed(token)) : undefined));
@@ -93,7 +93,7 @@ export class SerialBackend implements Backend {
     loaded(): void {}
 
     states(): Float32Array {
-        // Releases up to 3.20 take the state at this place of the batch, later ones the last in any case.
+        // Releases up to 3.20 take the state at this place of the batch. Later ones always take the last.
         return Float32Array.from(this.#context.getEmbedding(this.#decoded));
     }
 

@@ -37,7 +37,7 @@ const forcingBias = 1e30;
  * Draws candidates from node-llama-cpp's own sampler chain, with the session's bias, penalties and grammar and the
  * aligner's truncation, and keeps the chain's state in step with the token really emitted.
  *
- * Taking candidates makes node-llama-cpp feed its own draw to the chain. What that touches is put right here:
+ * Taking candidates makes node-llama-cpp feed its own draw to the chain. The three states that this touches are put right here:
  * - repeat penalty: rebuilt by node-llama-cpp itself from `punishTokens` at the next step;
  * - grammar: candidates are drawn with a clone, the real state takes the emitted token;
  * - DRY: its history lives in the chain only, so it is rebuilt from the emitted tokens when draw and choice differ.
@@ -97,7 +97,7 @@ export class CandidateSource {
         return {candidates: drawn === -1 ? [] : toCandidates(fromPairs(logits), settings.temperature), drawn};
     }
 
-    /** Releases before 3.22 ignore a wish for logits. Asked of a sampler of its own, since sampling leaves traces in a chain. */
+    /** Finds out by a trial, because releases before 3.22 ignore a wish for logits. It uses its own sampler, since sampling changes a chain. */
     async #findOutWhetherLogits(row: number): Promise<boolean> {
         const sampler = new this.#bindings.AddonSampler(modelInternals(this.#model)._model);
         try {
@@ -131,7 +131,7 @@ export class CandidateSource {
         const dryOnly = Object.fromEntries(
             Object.entries(config).filter(([key]) => key.startsWith("dryRepeatPenalty"))
         );
-        sampler.applyConfig({}); // frees the DRY sampler and with it the history
+        sampler.applyConfig({}); // Freeing the DRY sampler clears its history.
         const reach = config.dryRepeatPenaltyLastTokens ?? -1;
         const history = reach < 0 ? dry.emitted : dry.emitted.slice(-reach);
         for (const token of history) {
@@ -149,7 +149,7 @@ export class CandidateSource {
 
 const bestOnly = (count: number): LogitsFilter => [[], false, false, false, count];
 
-/** Of pairs of token and logit, the latter scaled by `nearlyGreedy`. */
+/** Reads pairs of token and logit, whose logits were scaled by `nearlyGreedy`. */
 function fromPairs(pairs: readonly number[]): Scored {
     const scored: Scored = [];
     for (let i = 0; i + 1 < pairs.length; i += 2)
@@ -157,7 +157,7 @@ function fromPairs(pairs: readonly number[]): Scored {
     return scored.filter(({logit}) => logit > Number.NEGATIVE_INFINITY);
 }
 
-/** Of the whole vocabulary as pairs of token and probability, most probable first, what llama.cpp's chain would leave. */
+/** Reads the whole vocabulary as pairs of token and probability, most probable first, and truncates it as llama.cpp's chain would. */
 function fromProbabilities(pairs: readonly number[], {topK, topP, minP}: DrawSettings): Scored {
     const scored: Scored = [];
     for (let i = 0; i + 1 < pairs.length && scored.length < topK; i += 2)

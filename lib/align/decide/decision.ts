@@ -25,7 +25,7 @@ export class Decision {
     readonly verdicts: (number | null)[];
     /** Rank of the emitted candidate, once it is known. */
     chosen: number | undefined;
-    /** Whether it is emitted because none was accepted. */
+    /** True if it is emitted because no candidate was accepted. */
     fallback = false;
     /** Batches that it has taken so far. */
     waves = 0;
@@ -53,12 +53,12 @@ export class Decision {
         return (this.candidates[rank] as Candidate).token;
     }
 
-    /** Whether the chosen candidate was accepted, rather than being the fallback or the only one. */
+    /** True if the chosen candidate was accepted, rather than being the fallback or the only one. */
     get accepted(): boolean {
         return this.chosen !== undefined && !this.fallback && this.candidates.length > 1;
     }
 
-    /** Whether a whole-list strategy needs every verdict before it can choose. */
+    /** True if the strategy needs every verdict before it can choose. */
     get needsAll(): boolean {
         return this.#rule.strategy !== "first";
     }

@@ -1,6 +1,6 @@
 import type {Decision} from "./decision.js";
 
-/** What the aligner has done since the context was created or `resetStats()` was called. Times are in milliseconds. */
+/** Counts of the aligner's work since the context was created or `resetStats()` was called. Times are in milliseconds. */
 export interface AlignerStats {
     /** Tokens emitted while the aligner was enabled, end-of-generation tokens included. */
     generatedTokens: number;
@@ -19,11 +19,11 @@ export interface AlignerStats {
     /** Candidates judged. */
     evaluatedCandidates: number;
     time: {
-        /** In llama_decode, for what `decodes` counts. */
+        /** Time in llama_decode, for the calls that `decodes` counts. */
         decode: number;
-        /** In the agent's network. */
+        /** Time in the agent's network. */
         kernel: number;
-        /** Everything else that deciding took: sampling the candidates, scheduling, JavaScript. */
+        /** Time of everything else that deciding took: sampling the candidates, scheduling, JavaScript. */
         rest: number;
     };
 }

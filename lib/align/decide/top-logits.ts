@@ -14,7 +14,7 @@ const {fround} = Math;
 
 /**
  * How many of a row's largest logits `truncate` needs to do the work of the sampler chain: as many as top-k, and one for each
- * token that a penalty may push down. 0 where only the chain itself can: a grammar, DRY and token biases reach into the whole
+ * token that a penalty may push down. 0 where only the chain itself can do it: a grammar, DRY and token biases reach into the whole
  * vocabulary.
  */
 export function topWanted(config: SamplerConfig, {topK}: DrawSettings): number {
@@ -26,7 +26,7 @@ export function topWanted(config: SamplerConfig, {topK}: DrawSettings): number {
 }
 
 /**
- * What node-llama-cpp's chain leaves of the vocabulary: repeat penalty, top-k, top-p, min-p, in its order and, as llama.cpp
+ * The candidates that node-llama-cpp's chain would leave: repeat penalty, top-k, top-p and min-p, in its order and, as llama.cpp
  * computes (llama-sampler.cpp), in float32. Undefined where `top` does not hold enough to tell.
  */
 export function truncate(top: TopLogits, config: SamplerConfig, settings: DrawSettings): Scored | undefined {
@@ -49,7 +49,7 @@ interface RepeatPenalty {
     repeat: number;
     frequency: number;
     presence: number;
-    /** Whether no logit can rise. */
+    /** True if no penalty can raise a logit. */
     lowers: boolean;
 }
 

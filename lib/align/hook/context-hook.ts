@@ -5,9 +5,9 @@ import {Row} from "./row.js";
 import {Step, type StepHost} from "./step.js";
 
 /**
- * Takes the place of the methods of one `AddonContext`, node-llama-cpp's native boundary. Batches run on the backend; tokens are
- * chosen by the step that begins with each batch; a token whose forward pass deciding has already run (`Ahead`) is recognised when
- * node-llama-cpp asks for it, and its decode is skipped.
+ * Takes the place of the methods of one `AddonContext`, node-llama-cpp's native boundary. Batches run on the backend. The step that
+ * begins with each batch chooses the tokens. A token that was decoded while deciding (`Ahead`) is recognised when
+ * node-llama-cpp asks for it, and is not decoded again.
  */
 export class ContextHook {
     readonly #context: AddonContext;
@@ -132,7 +132,7 @@ export class ContextHook {
         const ahead = this.#host.ahead.take(sequence, first, tokens, outputs);
         if (ahead !== undefined) return Uint32Array.of(rows.push(new Row(ahead, ahead.row, onDecode)) - 1);
         this.#drop(sequence);
-        // What was queued when a sequence was disposed node-llama-cpp decodes nevertheless; the number's next holder must not find it.
+        // node-llama-cpp still decodes tokens that were queued when a sequence was disposed. The number's next holder must not find them.
         if (first === 0) this.#backend.remove(sequence, 0);
         const wanted = new Set(outputs);
         const ids: number[] = [];

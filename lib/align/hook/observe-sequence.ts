@@ -2,7 +2,7 @@ import type {LlamaContextSequence} from "node-llama-cpp";
 import {type SamplerConfig, sequenceInternals} from "../node-llama-cpp/internals.js";
 import {measuring} from "./step.js";
 
-/** What is kept of a sequence while it lives. */
+/** The state kept of a sequence while it lives. */
 export interface ObservedSequence {
     config: SamplerConfig;
     failure?: unknown;
@@ -22,7 +22,7 @@ export function observeSequence(sequence: LlamaContextSequence, stateOf: (id: nu
     internals.controlledEvaluate = async (...args) => await measuring.run(true, () => measure.apply(sequence, args));
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
-        // What an evaluation that was broken off left behind is nobody's any more.
+        // An earlier evaluation that was broken off may have left a failure; nobody waits for it any more.
         delete stateOf(id).failure;
         if (decode.length === decodeParameters) {
             if (measuring.getStore() === true) args[mapperAt] = asMeasuring(args[mapperAt] as RowMapper);
@@ -44,15 +44,15 @@ const decodeParameters = 7;
 const mapperAt = decodeParameters - 2;
 const afterBatchAt = decodeParameters - 1;
 
-/** `controlledEvaluate` samples in node-llama-cpp's batch loop, which is nobody's asynchronous context. */
+/** Marks the mapper as measuring, because `controlledEvaluate` samples in node-llama-cpp's batch loop, outside its own asynchronous context. */
 function asMeasuring(mapper: RowMapper): RowMapper {
     return (...args) => measuring.run(true, () => mapper(...args));
 }
 
 /**
- * node-llama-cpp starts its next batch with whoever waits when the last one ends, before those whose tokens it has just handed
- * out can ask again; sequences once apart would stay apart, and each would be decoded in a batch of its own. So the end of a
- * batch, which waits for this action, is put off to the next turn of the event loop.
+ * node-llama-cpp starts its next batch as soon as the last one ends, with the sequences that wait by then. Those that have just got
+ * a token cannot ask again so soon, so sequences that fell out of step would stay apart, each in a batch of its own. The end of a
+ * batch waits for this action, which therefore lasts until the next turn of the event loop.
  */
 function gathering(action: AfterBatch): AfterBatch {
     return async (length) => {

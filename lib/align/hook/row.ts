@@ -58,7 +58,7 @@ export class Row {
         return true;
     }
 
-    /** Nobody reads it any more. */
+    /** Gives the row up: nobody reads it any more. */
     free(): void {
         this.#held?.free();
         this.#held = undefined;

@@ -16,7 +16,7 @@ import type {Ahead} from "./ahead.js";
 import type {Row} from "./row.js";
 import type {Turns} from "./turns.js";
 
-/** What a sequence is set to; kept by the aligner. */
+/** A sequence's settings and state; kept by the aligner. */
 export interface SequenceState {
     settings: ResolvedSettings;
     stats: AlignerStats;
@@ -26,13 +26,13 @@ export interface SequenceState {
     config: SamplerConfig;
     /** Stream of the "random" strategy. */
     draw: Draw;
-    /** Thrown to whoever awaits the sequence's token: node-llama-cpp's batch loop would hang on a rejection. */
+    /** The error for whoever awaits the sequence's token. It is kept here because node-llama-cpp's batch loop would hang on a rejection. */
     failure?: unknown;
     /** The last token emitted and its position, to tell generated tokens from prompts. */
     emitted?: {position: number; token: number};
 }
 
-/** What every step of a context works with. */
+/** The parts that every step of a context works with. */
 export interface StepHost {
     readonly counters: Counters;
     readonly candidates: CandidateSource;
@@ -81,7 +81,7 @@ export class Step {
         const row = this.rows[id];
         if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
         const state = this.#host.stateOf(row.sequence);
-        // Where an unknown release cannot be told so (`_decodeTokens`), logits are what only `controlledEvaluate` asks for.
+        // Some releases give no sign of `controlledEvaluate` (`_decodeTokens`). There, a wish for logits tells, since nothing else asks for them.
         const isEvaluation = measuring.getStore() !== true && details.length < 3;
         try {
             if (!isEvaluation || !state.settings.enabled)
@@ -95,7 +95,7 @@ export class Step {
         }
     }
 
-    /** Another batch begins: what was not sampled will not be. */
+    /** Ends the step when another batch begins. Rows that were not sampled by now never will be. */
     end(): void {
         for (const row of this.rows) row.free();
     }
@@ -199,7 +199,7 @@ export class Step {
             this.#settle();
             return;
         }
-        // A row may never be asked for (an aborted evaluation): whoever comes at all comes within this turn of the event loop.
+        // A row may never be asked for (an aborted evaluation), so the step waits no longer than this turn of the event loop.
         const arrived = this.#arrived;
         setImmediate(() => {
             if (this.#isReady && arrived === this.#arrived) this.#settle();
@@ -233,7 +233,7 @@ export class Step {
     }
 }
 
-/** What `sampleToken` resolves with when probabilities or a confidence are asked for. */
+/** The result of `sampleToken` when probabilities or a confidence are asked for. */
 function detailed({candidates, chosen, token}: Decision, [probabilities, confidence]: unknown[]): DetailedSample {
     const sample: DetailedSample = [token];
     if (probabilities === true) sample[1] = candidates.flatMap((other) => [other.token, other.probability]);

@@ -1,4 +1,4 @@
-/** One after the other: rows are sampled from in the same place of llama.cpp's buffer. */
+/** Lets callers go one after the other, because all rows are sampled from the same place of llama.cpp's buffer. */
 export class Turns {
     #last: Promise<unknown> = Promise.resolve();
 

@@ -19,8 +19,8 @@ const contextMethods = [
 const sequenceMethods = ["_resolveSamplerConfig", "_decodeTokens", "controlledEvaluate"];
 
 /**
- * Whether the private parts of node-llama-cpp that both modes stand on are there. What they do is not to be seen from outside; the
- * versions of which it was tested are listed in docs/compatibility.md.
+ * Checks that the private parts of node-llama-cpp that both modes need are there. Their behaviour cannot be seen from outside; the
+ * versions with which it was tested are listed in docs/compatibility.md.
  * @throws MaraError UNSUPPORTED_VERSION
  */
 export function requireContextInternals(context: LlamaContext): void {

@@ -33,7 +33,7 @@ export interface SamplerConfig {
     readonly [other: string]: unknown;
 }
 
-/** What `sampleToken` resolves with when probabilities, a confidence or logits are asked for. */
+/** The result of `sampleToken` when probabilities, a confidence or logits are asked for. */
 export type DetailedSample = [token: number, probabilities?: number[], confidence?: number, logits?: number[]];
 
 /** `[tokens, includeMax, includeMin, includeSelected, includeTop]` */
@@ -123,7 +123,7 @@ export const contextInternals = (context: LlamaContext): ContextInternals => con
 export const sequenceInternals = (sequence: LlamaContextSequence): SequenceInternals =>
     sequence as unknown as SequenceInternals;
 
-/** A context's stock methods, whatever is put over them later. */
+/** A context's stock methods, even after a hook has replaced them on the object. */
 export function stockContext(context: LlamaContext): AddonContext {
     return new Proxy(contextInternals(context)._ctx, {
         get: (target, name) => {

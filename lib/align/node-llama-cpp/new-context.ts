@@ -2,7 +2,7 @@ import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp
 import {MaraError, reasonOf} from "../../errors.js";
 
 /**
- * `model.createContext` with errors of ours.
+ * `model.createContext`, with failures as MaraErrors.
  * @throws MaraError CONTEXT_FAILED; the reason of `createSignal`
  */
 export async function newContext(model: LlamaModel, options: LlamaContextOptions): Promise<LlamaContext> {

@@ -1,8 +1,8 @@
-/** Keeps one warning of llama.cpp from users whom it would mislead. */
+/** Hides one warning of llama.cpp that would mislead users. */
 import {setImmediate} from "node:timers/promises";
 import type {Llama} from "node-llama-cpp";
 
-/** llama.cpp's, of a context with more cells than the model was trained on. */
+/** llama.cpp's warning about a context with more cells than the model was trained on. */
 const overflow = /possible training context overflow/;
 
 const quieted = new WeakMap<Llama, {users: number; stock: Llama["logger"]; quiet: Llama["logger"]}>();
@@ -29,7 +29,7 @@ export async function withoutOverflowWarning<T>(
     try {
         return await create();
     } finally {
-        // Messages of native threads come through the event loop, beside the end of the job that wrote them.
+        // Messages of native threads come through the event loop, and may arrive after the job that wrote them has ended.
         await setImmediate();
         if (--state.users === 0) {
             quieted.delete(llama);

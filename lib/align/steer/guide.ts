@@ -12,8 +12,8 @@ export interface GuidedRow {
 }
 
 /**
- * What changes the logits of a step before candidates are drawn from them: a bias, another model's knowledge. It is told
- * what becomes of the text, so that it can keep a state of its own. Needs lanes; several are asked in order.
+ * Changes the logits of a step before candidates are drawn from them, as a bias or another model's knowledge may. It is told
+ * which tokens were emitted or taken back, so that it can keep a state of its own. It needs lanes; several are asked in order.
  *
  * @example
  * // Never says the same token twice in a row.
@@ -26,8 +26,8 @@ export interface GuidedRow {
  */
 export interface Guide {
     /**
-     * Changes `logits`, one per token of the vocabulary, in place; before penalties, grammar and truncation. What it throws, and
-     * NaN among the logits, ends that generation with GUIDE_FAILED; the context goes on.
+     * Changes `logits`, one per token of the vocabulary, in place, before penalties, grammar and truncation. If it throws, or leaves
+     * NaN among the logits, that generation ends with GUIDE_FAILED; the context goes on.
      */
     guide(logits: Float32Array, row: GuidedRow): void | Promise<void>;
     /** A token was chosen for this position. */
@@ -56,7 +56,7 @@ export async function askGuides(guides: readonly Guide[], logits: Float32Array, 
     }
 }
 
-/** Tells every guide. What one throws or rejects with is told once for each, as a warning: the text goes on without it. */
+/** Tells every guide. The first failure of each is told as a warning, because the text goes on without it. */
 export function tellGuides(guides: readonly Guide[], tell: (guide: Guide) => unknown): void {
     for (const guide of guides) quietly(guide, "A guide", () => tell(guide));
 }

@@ -15,7 +15,7 @@ export interface JudgeBatch {
 }
 
 /**
- * What says *accept* or *reject*. A `MaraAgent` is one, and is asked on the decode thread; a judge of your own is asked between
+ * Says *accept* or *reject* for each candidate. A `MaraAgent` is a judge, asked on the decode thread; a judge of your own is asked between
  * decoding and choosing, and may take its time.
  *
  * @example
@@ -31,8 +31,8 @@ export interface JudgeBatch {
  */
 export interface Judge {
     /**
-     * Accept probabilities, one for each candidate: numbers in [0, 1]. What it throws, or anything else that it returns, ends
-     * that generation with JUDGE_FAILED; the context goes on.
+     * Gives accept probabilities, one for each candidate: numbers in [0, 1]. If it throws or returns anything else,
+     * that generation ends with JUDGE_FAILED; the context goes on.
      */
     judge(batch: JudgeBatch): ArrayLike<number> | Promise<ArrayLike<number>>;
 }

@@ -2,7 +2,7 @@ import {combinations, type NativeAgent, type NativeJudge} from "../../native.js"
 
 const alone = new WeakMap<NativeAgent, NativeJudge>();
 
-/** An agent as the only one that judges: its probabilities are its own, bit for bit. */
+/** An agent as the only judge. Its probabilities stay as they are, bit for bit. */
 export function nativeJudge(agent: NativeAgent): NativeJudge {
     const known = alone.get(agent);
     if (known !== undefined) return known;

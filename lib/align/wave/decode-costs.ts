@@ -1,10 +1,10 @@
-/** Batches remembered per size; the median of so few follows a changing machine and ignores a hiccup. */
+/** Batches remembered per size. The median of so few follows a changing machine and ignores a single slow one. */
 const remembered = 9;
 
-/** What each further token adds, as a share of a single token's decode, where nothing larger was measured yet. */
+/** Assumed cost of each further token, as a share of a single token's decode, where nothing larger was measured yet. */
 const assumedSlope = 0.15;
 
-/** Time of a decode by batch size, learnt from the decodes that happen anyway. In milliseconds, once one was measured. */
+/** Time of a decode by batch size, learnt from the decodes that happen anyway. In milliseconds once one was measured, in single decodes before. */
 export class DecodeCosts {
     readonly #samples = new Map<number, number[]>();
     #curve: {size: number; cost: number}[] = [];
@@ -17,13 +17,13 @@ export class DecodeCosts {
         this.#curve = [];
         let least = Number.POSITIVE_INFINITY;
         for (const [at, values] of [...this.#samples].sort(([a], [b]) => b - a)) {
-            // A larger batch cannot be cheaper: where it seems so, the smaller one met noise, which only ever adds.
+            // A larger batch cannot be cheaper. Where it seems so, the smaller one was measured with noise, which only adds time.
             least = Math.min(least, median(values));
             this.#curve.unshift({size: at, cost: least});
         }
     }
 
-    /** Measured, or on the line between the nearest measured sizes. */
+    /** The measured time, or one on the line between the nearest measured sizes. */
     of(size: number): number {
         const above = this.#curve.findIndex((point) => point.size >= size);
         const high = this.#curve[above];

@@ -8,7 +8,7 @@ export interface Undecided {
     readonly sequence: number;
     readonly position: number;
     readonly decision: Decision;
-    /** Judges its candidates in the decode thread; undefined: whoever settles it does, from the states. */
+    /** Judges its candidates in the decode thread. Undefined if the caller judges them from their states. */
     readonly judge: NativeJudge | undefined;
 }
 
@@ -17,12 +17,12 @@ export interface Share {
     readonly undecided: Undecided;
     /** Ranks judged in this wave, in evaluation order. */
     readonly ranks: readonly number[];
-    /** As many tokens, and the fallback where it is decoded along; the first stands in the sequence itself, the others in lanes. */
+    /** The candidates of `ranks`, and the fallback where it is decoded along. The first stands in the sequence itself, the others in lanes. */
     readonly tokens: readonly WaveToken[];
 }
 
 /**
- * What the next wave holds for each open decision. Each gets one place in its own sequence; the scheduler deals the lanes.
+ * Plans the next wave for every open decision. Each gets one place in its own sequence; the scheduler deals the lanes.
  * `taken` places of the batch go to other tokens. `narrow`: one candidate per decision, for a cache that has no room for more.
  */
 export function planWave(

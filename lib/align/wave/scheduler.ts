@@ -21,7 +21,7 @@ export interface WaveScheduler {
     observeDecision(decision: Decision): void;
 }
 
-/** The same sizes for every decision: its first wave, its second, …; the last size is repeated. */
+/** Uses the same sizes for every decision: its first wave, its second, …; the last size is repeated. */
 export class FixedWaves implements WaveScheduler {
     readonly #sizes: readonly number[];
 
@@ -65,7 +65,7 @@ export class LearnedWaves implements WaveScheduler {
     }
 
     /**
-     * Exact for one decision: with V(i) the expected time when i candidates were rejected,
+     * The best size for one decision, exactly. V(i) is the expected time after i rejected candidates:
      * V(i) = min over k of cost(k) + P(none of the k is accepted) · V(i + k), and V(n) = 0.
      */
     #bestForOne(decision: Decision, {taken, lanes, places}: WaveLimits): number {
@@ -125,12 +125,12 @@ export class LearnedWaves implements WaveScheduler {
     }
 }
 
-/** Strategies that weigh all candidates want them at once. */
+/** Strategies that weigh all candidates need them at once. */
 function wantAll(decision: Decision): number | undefined {
     return decision.needsAll ? decision.remaining : undefined;
 }
 
-/** One candidate each, then lanes in turn, up to what is wanted. */
+/** Deals one candidate to each, then lanes in turn, up to the number wanted. */
 function dealLanes(open: readonly Decision[], wanted: readonly number[], {places, lanes}: WaveLimits): number[] {
     const most = wanted.map((count, i) => Math.min(count, (open[i] as Decision).remaining));
     const counts = open.map(() => 1);

@@ -8,7 +8,7 @@ export interface AheadToken extends PlacedToken {
     readonly row: HeldRow;
 }
 
-/** Judges candidates whose decision names no native judge: accept probabilities of `ranks`, from their states, [ranks][width]. */
+/** Judges candidates whose decision names no native judge. Gives accept probabilities of `ranks` from their states, [ranks][width]. */
 export type JudgeStates = (
     undecided: Undecided,
     ranks: readonly number[],
@@ -25,7 +25,7 @@ export interface WavesOptions {
 }
 
 /**
- * Settles decisions together, wave by wave: each wave is one batch of candidates, and only what is undecided takes part in the
+ * Settles decisions together, wave by wave. Each wave is one batch of candidates, and only undecided rows take part in the
  * next. A chosen token's cell becomes its sequence's, and its row is held, so that nothing settled is decoded again.
  */
 export class Waves {
@@ -48,7 +48,7 @@ export class Waves {
         try {
             while (open.size > 0) {
                 const shares = planWave([...open], along.length, this.#options, narrow);
-                // First what stands in the sequences themselves: what is given up stands last then, and is freed.
+                // Tokens in the sequences themselves come first, so that the cells given up stand last and are freed.
                 const tokens = [
                     ...along,
                     ...shares.map(({tokens: [first]}) => first as PlacedToken),

@@ -29,13 +29,13 @@ export interface UpdateMetrics {
     actorLoss: number;
     /** Temperature after the last update. */
     alpha: number;
-    /** Of the policy over the batch, in nats. */
+    /** Entropy of the policy over the batch, in nats. */
     entropy: number;
-    /** Of both critics, at the actions taken. */
+    /** Mean value of both critics at the actions taken. */
     q: number;
-    /** Before clipping. */
+    /** Norm before clipping. */
     actorGradientNorm: number;
-    /** Before clipping, of both critics, averaged. */
+    /** Norm before clipping, of both critics, averaged. */
     criticGradientNorm: number;
 }
 
@@ -44,7 +44,7 @@ export interface FitMetrics {
     loss: number;
     /** Weighted share of labels that the actor agreed with before the step. */
     accuracy: number;
-    /** Before clipping. */
+    /** Norm before clipping. */
     gradientNorm: number;
 }
 
@@ -96,7 +96,7 @@ export class Learner {
     }
 
     /**
-     * A learner that goes on where `save` was called, bit for bit once its replay has been filled anew in the same order. Sizes come from the
+     * Restores a learner that goes on where `save` was called, bit for bit once its replay is filled anew in the same order. Sizes come from the
      * saved state; all other options are those given, which should be the same as before.
      *
      * @throws MaraError LEARNER_STATE if `bytes` is no saved learner or one of other sizes than the options ask for; INVALID_ARGUMENT
@@ -134,8 +134,8 @@ export class Learner {
     }
 
     /**
-     * Adds transitions to the replay; the oldest are forgotten beyond its capacity. May be called while an update runs, which does not see
-     * them; later ones do.
+     * Adds transitions to the replay; the oldest are forgotten beyond its capacity. It may be called while an update runs. That update does
+     * not see them; later ones do.
      *
      * @throws MaraError INVALID_ARGUMENT naming the first bad item; AGENT_WIDTH; LEARNER_DISPOSED
      */

@@ -34,9 +34,9 @@ export interface LearnerOptions {
     initialAlpha?: number;
     /** Entropy in nats that α is steered by. Default 0.6 · log 2. */
     targetEntropy?: number;
-    /** Whether α is learnt. Default true. */
+    /** True if α is learnt. Default true. */
     automaticAlpha?: boolean;
-    /** Largest norm of a network's gradient, longer ones are shortened to it; `Infinity` never. Default 0.5. */
+    /** Largest norm of a network's gradient; a longer one is shortened to it. `Infinity` shortens none. Default 0.5. */
     gradientClip?: number;
     /** Transitions per update. Default 1024. */
     batchSize?: number;

@@ -59,7 +59,7 @@ export function writeLearnerState(native: NativeLearner, sizes: NetworkSizes): U
     return writeSafetensors(tensors, {format});
 }
 
-/** What a saved state holds, checked. */
+/** The contents of a saved state, checked. */
 export class LearnerState {
     readonly sizes: NetworkSizes;
     readonly #tensors: ReadonlyMap<string, Tensor>;
@@ -84,7 +84,7 @@ export class LearnerState {
 
     /** @throws MaraError LEARNER_STATE */
     apply(native: NativeLearner): void {
-        // All is read before anything is written.
+        // Everything is read before anything is written, so that a bad state changes nothing.
         const arrays = arrayNames.map((network) =>
             joinParameters(
                 this.sizes,
@@ -100,7 +100,7 @@ export class LearnerState {
         native.setRandom(random);
     }
 
-    /** A copy, hence aligned. */
+    /** Copies the bytes, so that they are aligned. */
     #bytes(name: string, dtype: string, shape: readonly number[]): Uint8Array<ArrayBuffer> {
         const tensor = this.#tensors.get(name);
         if (tensor?.dtype !== dtype || tensor.shape.join() !== shape.join()) {

@@ -67,7 +67,7 @@ export interface Judgement {
     /** Weighted share of the tokens on the right side of one half. */
     accuracy: number;
     pairs: number;
-    /** Of the pairs, those whose chosen tokens have the higher mean log-odds of being accepted. */
+    /** Share of the pairs whose chosen tokens have the higher mean log-odds of being accepted. */
     toldApart: number;
 }
 
@@ -78,7 +78,7 @@ export async function judge(agent: MaraAgent, {states, labels, weights, pairs}: 
     for (const [i, probability] of accepted.entries()) {
         const weight = weights[i] as number;
         const label = labels[i] as number;
-        // A probability of float32 may be 0 or 1 to the last digit.
+        // A probability in float32 may be rounded to exactly 0 or 1.
         const p = Math.min(1 - 1e-7, Math.max(1e-7, probability));
         loss -= weight * Math.log(label === 1 ? p : 1 - p);
         right += weight * Number(probability > 0.5 === (label === 1));

@@ -4,7 +4,7 @@ import type {TrainConfig} from "../options.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {ResponseRow} from "./responses.js";
 
-/** A pair, and whether the length limit ended its responses, as it may where they were sampled. */
+/** A pair, and which of its responses the length limit ended. That happens to sampled ones. */
 export interface Pair extends PreferencePair {
     chosenCut?: boolean;
     rejectedCut?: boolean;
@@ -22,7 +22,7 @@ export interface PairCounts {
     failed: number;
 }
 
-/** Of each prompt's responses the best and the worst; prompts whose responses are all worth the same give no pair. */
+/** Pairs the best and the worst of each prompt's responses. Prompts whose responses are all worth the same give no pair. */
 export function pairsFromResponses(rows: readonly ResponseRow[], prompts: readonly Prompt[]): Pair[] {
     return rank(rows).flatMap(({index, best, worst, kind}) => {
         if (kind !== "pairs") return [];
@@ -62,8 +62,8 @@ function rank(rows: readonly ResponseRow[]) {
 }
 
 /**
- * Weights of the tokens of two responses: 0 where they are still alike, since a token cannot be right in one and wrong in the other;
- * 1 where they part, which is where the choice was made; less and less from there on, but never below the floor.
+ * Weights of the tokens of two responses. They are 0 where the two are still alike, since a token cannot be right in one and wrong in the
+ * other; 1 where they part, because the choice was made there; then less and less, but never below the floor.
  */
 export function tokenWeights(
     chosen: readonly number[],

@@ -1,5 +1,5 @@
 /**
- * Offline, from pairs: the hidden states of a chosen response's tokens are labelled accept, those of a rejected one's reject, from where
+ * Trains offline, from pairs. The hidden states of a chosen response's tokens are labelled accept, those of a rejected one's reject, from where
  * the two part, and the agent is fitted to tell them apart. Epochs end when the held-out pairs no longer gain.
  */
 import type {LlamaModel} from "node-llama-cpp";
@@ -37,7 +37,7 @@ export interface FitMetrics {
     heldOutLoss: number;
     heldOutAccuracy: number;
     heldOutPairs: number;
-    /** Of the held-out pairs, the share whose chosen response the agent accepts more of. */
+    /** Share of the held-out pairs whose chosen response the agent accepts more of. */
     heldOutPairAccuracy: number;
     /** Wall clock of this epoch: the one field that differs between two runs with the same seed. */
     seconds: number;
@@ -102,13 +102,13 @@ async function readPairs(
     return pairs.map((_, i) => ({chosen: read[2 * i] as ResponseStates, rejected: read[2 * i + 1] as ResponseStates}));
 }
 
-/** Where the length limit ended a response, its end was nobody's choice. */
+/** Drops the weight of the end where the length limit ended a response, because nobody chose that end. */
 function withoutEnd(weights: Float32Array, cut = false): Float32Array {
     if (cut) weights[weights.length - 1] = 0;
     return weights;
 }
 
-/** Without the tokens that weigh nothing. */
+/** Leaves out the tokens that weigh nothing. */
 function label(states: Float32Array, value: 0 | 1, weights: Float32Array, pair: number): Labelled {
     const width = states.length / weights.length;
     const rows = Uint32Array.from([...weights.keys()].filter((i) => weights[i] !== 0));

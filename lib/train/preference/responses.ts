@@ -1,4 +1,4 @@
-/** Responses of the model itself, scored: what pairs are made from, and what a rollout's reward is measured against. */
+/** Scored responses of the model itself: pairs are made from them, and a rollout's reward is measured against them. */
 import {newContext} from "../../align/node-llama-cpp/new-context.js";
 import {type Answer, AnswerPool} from "../../generation/answers.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
@@ -25,8 +25,8 @@ export interface ResponseRow {
 const graceMs = 2000;
 
 /**
- * `each` responses to every prompt of `wanted` (indexes), appended to responses.jsonl, where those of before an interruption are
- * already. Rewards of a block are computed while the next is generated. `state` is what checkpoints hold meanwhile.
+ * Samples `each` responses to every prompt of `wanted` (indexes). They are appended to responses.jsonl, which already holds those of before
+ * an interruption. Rewards of a block are computed while the next is generated. `state` is stored in checkpoints meanwhile.
  * @throws Interruption
  */
 export async function sampleResponses(
@@ -52,7 +52,7 @@ export async function sampleResponses(
         ...(config.threads === null ? {} : {threads: config.threads})
     });
     const pool = new AnswerPool(context, config.sequences);
-    // A block is the unit in which the work can be taken up again: what an interruption loses are the responses under way.
+    // Work is taken up again block by block, so an interruption loses the responses under way.
     const size = config.sequences;
     const latest = {dropped: rows.filter(({score}) => score === null).length, reward: null as number | null};
     let generated = begun;
@@ -115,7 +115,7 @@ async function scoredRow(
     return typeof result === "string" ? {...row, score: null, failure: result} : {...row, score: result.score};
 }
 
-/** What heeds the signal by itself ends by an Interruption. */
+/** Turns the failure of work that heeds the signal by itself into an Interruption. */
 async function interruptible<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     try {
         return await work;

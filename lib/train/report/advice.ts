@@ -1,4 +1,4 @@
-/** What a run did, in facts and in one paragraph of advice: for the command line and the report. */
+/** Sums up a run in facts and in one paragraph of advice, for the command line and the report. */
 import {constants} from "../constants.js";
 import type {TrainConfig} from "../options.js";
 import {countPairs, type PairCounts} from "../preference/pair-labels.js";
@@ -7,7 +7,7 @@ import type {ResponseRow} from "../preference/responses.js";
 import type {SacMetrics} from "../sac/batch.js";
 
 export interface TrainSummary {
-    /** What is told, and the telling. */
+    /** Each fact's name and its text. */
     facts: [name: string, text: string][];
     /** How well it went, and what to do next. */
     advice: string;

@@ -4,9 +4,9 @@ import {plural} from "../../plural.js";
 import type {Job} from "../run/job.js";
 
 export interface Description {
-    /** What was trained, and on what. */
+    /** Describes what was trained, and on what. */
     what: string;
-    /** What to type to measure the agent. */
+    /** The command that measures the agent. */
     command: string;
 }
 

@@ -15,7 +15,7 @@ export interface Step {
     readonly strand: Strand;
     /** With one candidate nothing is judged. */
     readonly decision: Decision;
-    /** Whether the text goes on after this token, so that the next candidates are wanted. */
+    /** True if the text goes on after this token, so that the next candidates are wanted. */
     goesOn(token: number): boolean;
 }
 
@@ -35,13 +35,13 @@ export interface RolloutEngine {
     readonly sequences: number;
     /** Most places that `step` and `run` take together. */
     readonly places: number;
-    /** How many of them a step takes. */
+    /** How many places a step takes. */
     placesOf(step: Step): number;
-    /** A new text. There is room for it while fewer than `sequences` are open. */
+    /** Begins a new text. There is room for it while fewer than `sequences` are open. */
     begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}>;
-    /** The next token of each of `steps`, which take no more than `places` places. */
+    /** Decides the next token of each of `steps`, which take no more than `places` places. */
     step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]>;
-    /** Lengthens texts by given tokens, no more than `places` of them; hidden states of each, [tokens][width]. */
+    /** Lengthens texts by given tokens, no more than `places` of them. Gives the hidden states of each, [tokens][width]. */
     run(texts: readonly {strand: Strand; tokens: readonly number[]}[]): Promise<Float32Array[]>;
     end(strand: Strand): void;
     /** Empties the cache; nothing is open afterwards. */

@@ -13,7 +13,7 @@ import {
 import {withThreads} from "../../align/node-llama-cpp/threads.js";
 import type {Mode, ResolvedSettings} from "../../align/options.js";
 
-/** What an engine stands on: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
+/** An engine's foundation: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
 export class RolloutHost {
     readonly context: LlamaContext;
     readonly backend: Backend;
@@ -30,7 +30,7 @@ export class RolloutHost {
         this.#source = new CandidateSource(context, this.#stock);
         const {_bindings} = llamaInternals(context.model.llama);
         this.#sampler = new _bindings.AddonSampler(modelInternals(context.model)._model);
-        // However the context comes to be disposed, the decode thread ends first.
+        // The decode thread must end first, however the context comes to be disposed.
         const native = contextInternals(context)._ctx;
         const dispose = () => {
             backend.close();
@@ -50,7 +50,7 @@ export class RolloutHost {
         return new RolloutHost(context, backend, settings);
     }
 
-    /** Candidates for what a row leads to, which follows `token`, most probable first. The row is free afterwards. */
+    /** Candidates for the token after `token`, most probable first. The row is free afterwards. */
     async read(held: HeldRow, token: PlacedToken): Promise<Candidate[]> {
         const row = new Row(token, held);
         try {

@@ -11,7 +11,7 @@ import {evenParts, gather} from "./rows.js";
 export const lanesKept = 1;
 
 /**
- * Every candidate of several texts' decisions in one batch. The first of each stands in its own sequence, the others in lanes;
+ * Decodes every candidate of several texts' decisions in one batch. The first of each stands in its own sequence, the others in lanes;
  * the emitted one's cell becomes the text's own. A prompt that begins like the last one shares its cells. No batch has one token
  * only, which llama.cpp computes differently from larger ones on some CPUs and in large contexts.
  */
@@ -48,7 +48,7 @@ export class LanesEngine implements RolloutEngine {
     }
 
     async step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]> {
-        // First what stands in the texts themselves: what is given up stands last then, and is freed.
+        // Tokens in the texts themselves come first, so that the cells given up stand last and are freed.
         const tokens: WaveToken[] = steps.map((step) => this.#candidate(step, 0, agent));
         let lane = 0;
         const rowsOf = steps.map((step, i) => {

@@ -8,9 +8,9 @@ import {uniformStream} from "../../random.js";
 import type {RolloutEngine, Step, Strand} from "./engine.js";
 import {Episode, type Trajectory} from "./trajectory.js";
 
-/** Of every response of these rollouts. */
+/** Limits of every response of these rollouts. */
 export interface ResponseLimits {
-    /** Tokens of a response. */
+    /** Longest response, in tokens. */
     maxTokens: number;
     /** Rank of what is emitted when nothing is accepted. */
     fallbackRank: number;
@@ -52,7 +52,7 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
         }
         if (open.length === 0) return;
         requireOpen();
-        // The first has waited longest. Whoever took part goes to the end of the queue.
+        // The first has waited longest. Texts that took part go to the end of the queue.
         const group: Running[] = [];
         let places = engine.places;
         for (const running of open) {

@@ -44,13 +44,13 @@ export interface RolloutOptions extends Pick<LlamaContextOptions, "flashAttentio
 export interface RunOptions {
     /** Ends the run between two batches: the promise rejects with the signal's reason. */
     signal?: AbortSignal;
-    /** Of `run`: instead of exploring, every candidate with an accept probability above this is accepted, as at inference. */
+    /** For `run`: accepts every candidate with an accept probability above this, as at inference, instead of exploring. */
     threshold?: number;
 }
 
 /**
  * Most tokens of a batch. On a CPU llama.cpp's flash attention computes batches of 64 and more in tiles, which rounds differently
- * (ops.cpp: Q_TILE_SZ), and larger batches are hardly faster. On a GPU as many as llama.cpp has sequences for (256, of which the cache needs one).
+ * (ops.cpp: Q_TILE_SZ), and larger batches are hardly faster. A GPU takes as many as llama.cpp has sequences (256, of which the cache needs one).
  */
 const cpuPlaces = 63;
 const mostSequences = 255;
@@ -93,7 +93,7 @@ export class Rollouts {
         check(integer(2), contextSize, "contextSize");
         check(modeSchema, mode, "mode");
         const settings = resolveSettings({...(candidates && {candidates}), fallbackIndex});
-        // Every candidate of a decision in one batch.
+        // One batch holds every candidate of a decision.
         const places = Math.max(onCpu ? cpuPlaces : mostSequences - sequences - lanesKept, settings.topK);
         const lanes = Math.min(places - 1 + lanesKept, mostSequences - sequences);
         if (lanes - lanesKept < settings.topK - 1)
@@ -120,9 +120,9 @@ export class Rollouts {
     }
 
     /**
-     * One response to each prompt, as a new `LlamaChatSession` would begin it, several at a time. `onTrajectory` is called as each
-     * is finished, in whatever order that is, and the next prompt takes its place at once; it should leave longer work to later turns of
-     * the event loop. What it throws ends the run.
+     * Gives one response to each prompt, as a new `LlamaChatSession` would begin it, several at a time. `onTrajectory` is called as each
+     * is finished, in any order, and the next prompt takes its place at once; it should leave longer work to later turns of
+     * the event loop. An error that it throws ends the run.
      *
      * A response depends on the model, the agent, the options, its prompt and its seed only: not on the other prompts, and not on
      * the number of sequences, as far as llama.cpp computes a token alike in batches of different sizes (docs/training.md).
@@ -151,7 +151,7 @@ export class Rollouts {
     }
 
     /**
-     * The hidden state of every token of a given response: that of token t is the one that candidate t leads to when it is judged.
+     * The hidden state of every token of a given response. Token t has the state that candidate t leads to when it is judged.
      * The token that ends a response (`model.tokens.eot`, else `eos`) is added as the last.
      * @throws MaraError INVALID_ARGUMENT if prompt and response are longer than the context
      */
@@ -164,7 +164,7 @@ export class Rollouts {
     }
 
     /**
-     * `responseStates` of many responses, with the tokens of several in one batch. Responses to the same prompt should follow each other:
+     * Reads `responseStates` of many responses, with the tokens of several in one batch. Responses to the same prompt should follow each other:
      * the prompt is then decoded once.
      */
     async eachResponseStates(

@@ -1,4 +1,4 @@
-/** What a run reads besides its options: recorded, so that a run is not taken up again with other input. */
+/** Records what a run reads besides its options, so that a run is not taken up again with other input. */
 import {createHash} from "node:crypto";
 import {createReadStream} from "node:fs";
 import {stat} from "node:fs/promises";
@@ -7,7 +7,7 @@ import {pipeline} from "node:stream/promises";
 import {MaraError, type MaraErrorCode} from "../../errors.js";
 
 export interface Input {
-    /** Absolute; null where values were given instead of a file. */
+    /** Absolute path; null where values were given instead of a file. */
     path: string | null;
     sha256: string;
 }

@@ -3,7 +3,7 @@ export class Interruption extends Error {
     override readonly name = "Interruption";
 }
 
-/** The promise's result, unless the signal has fired or fires first. The promise goes on; its failure is nobody's then. */
+/** The promise's result, unless the signal has fired or fires first. A later failure of the promise is ignored. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     if (signal === undefined) return await promise;
     promise.catch(() => undefined);
@@ -16,7 +16,7 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
     try {
         return await Promise.race([aborted, promise]);
     } catch (error) {
-        // What heeds the signal by itself may have been first.
+        // Work that heeds the signal by itself may have failed first.
         throw signal.aborted ? new Interruption("The run was interrupted") : error;
     } finally {
         signal.removeEventListener("abort", listener);

@@ -20,13 +20,13 @@ export interface Job {
     prompts: readonly Prompt[];
     reward: Reward | undefined;
     pairs: readonly PreferencePair[] | undefined;
-    /** What the agent starts from; undefined: drawn from the seed. */
+    /** The tensors that the agent starts from. Undefined if they are drawn from the seed. */
     warmStart: ActorTensors | undefined;
     listener: ((progress: TrainProgress) => void) | undefined;
     signal: AbortSignal | undefined;
 }
 
-/** What a method hands back; `completed` false if the signal ended it. */
+/** A method's result. `completed` is false if the signal ended it. */
 export interface Outcome {
     completed: boolean;
     actor: ActorTensors;

@@ -1,9 +1,9 @@
-/** A file of JSON lines that only grows, and of which a checkpoint knows how much is its own. */
+/** A file of JSON lines that only grows. A checkpoint records how much of it belongs to it. */
 import {createHash, type Hash} from "node:crypto";
 import {createReadStream} from "node:fs";
 import {type FileHandle, open, readFile, stat, truncate} from "node:fs/promises";
 
-/** What a checkpoint says of the log. */
+/** A checkpoint's record of the log. */
 interface LogEnd {
     bytes: number;
     sha256: string;

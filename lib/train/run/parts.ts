@@ -30,7 +30,7 @@ export function learnerOptions({config, model, warmStart}: Job, learningRate = c
     };
 }
 
-/** Sizes and parameters come from what is restored. */
+/** Leaves out sizes and parameters, which come from the restored state. */
 export function restoredOptions({actor: _a, hidden1: _1, hidden2: _2, ...options}: LearnerOptions): typeof options {
     return options;
 }

@@ -1,4 +1,4 @@
-/** How far a run is, for whoever watches. */
+/** Reports how far a run is. */
 import {notify} from "../../validation/notify.js";
 
 /** `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. */
@@ -6,30 +6,30 @@ export type TrainPhase = "responses" | "states" | "fit" | "rollouts";
 
 export interface TrainProgress {
     phase: TrainPhase;
-    /** Responses, pairs, epochs or episodes; those done before the run was taken up again included. */
+    /** Responses, pairs, epochs or episodes done, including those of before the run was taken up again. */
     done: number;
     total: number;
-    /** Since this phase began, or was taken up again. */
+    /** Seconds since this phase began or was taken up again. */
     seconds: number;
-    /** Null while it cannot be told. */
+    /** Seconds that are left. Null while they cannot be estimated. */
     secondsLeft: number | null;
-    /** Mean reward of the latest episodes, baseline not taken off. Null where there is none. */
+    /** Mean reward of the latest episodes, without the baseline taken off. Null where there is none. */
     reward: number | null;
     /** Mean penalty of the latest episodes' decisions. */
     kl: number | null;
-    /** Of the latest episodes' candidates that were tried, those accepted; of `fit`, the held-out tokens labelled right. */
+    /** Share accepted of the candidates that the latest episodes tried; in `fit`, the share of held-out tokens labelled right. */
     acceptanceRate: number | null;
-    /** Of `rollouts`: the latest answers to the held-out prompts. */
+    /** In `rollouts`: the latest answers to the held-out prompts. */
     greedy: GreedyCheck | null;
-    /** Of `fit`: the held-out pairs. */
+    /** In `fit`: the held-out pairs. */
     heldOut: HeldOutPairs | null;
     /** Episodes or responses left out because their reward failed. */
     dropped: number;
 }
 
-/** Mean rewards of greedy answers to held-out prompts: of the agent at threshold 0.5, and of the model alone. */
+/** Mean rewards of greedy answers to held-out prompts, by the agent at threshold 0.5 and by the model alone. */
 export interface GreedyCheck {
-    /** Those whose rewards are known. */
+    /** Number of prompts whose rewards are known. */
     prompts: number;
     reward: number;
     raw: number;
@@ -37,7 +37,7 @@ export interface GreedyCheck {
 
 export interface HeldOutPairs {
     pairs: number;
-    /** Those whose chosen response the agent of the latest epoch accepts more of. */
+    /** Pairs whose chosen response the agent of the latest epoch accepts more of. */
     toldApart: number;
     /** The epoch whose agent is the best so far. */
     keptEpoch: number;

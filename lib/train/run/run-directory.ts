@@ -1,8 +1,8 @@
 /**
  * A run on disk. `config.json` is written once. Logs (`metrics.jsonl` and others) grow by whole lines. `checkpoint.json` is the
- * manifest: it names, with length and hash, the immutable files in `checkpoint/` that make up the state, and how far each log
- * belongs to it. Every file is written beside and renamed, the manifest last, so whatever is interrupted, the last manifest
- * and all that it names are whole. What no manifest names (lines and files of after the checkpoint) is cut off by `open`.
+ * manifest: it names, with length and hash, the immutable files in `checkpoint/` that make up the state, and says how much of each
+ * log belongs to it. Every file is written beside and renamed, the manifest last. So after any interruption the last manifest
+ * and all that it names are whole. `open` cuts off whatever no manifest names: lines and files written after the checkpoint.
  */
 import {createHash} from "node:crypto";
 import {mkdir, open, readdir, readFile, rm} from "node:fs/promises";
@@ -24,11 +24,11 @@ export type LogName = (typeof logNames)[number];
 
 const manifestSchema = z.object({
     version: z.literal(2),
-    /** What the training itself wants to know; plain data. */
+    /** The training's own state; plain data. */
     state: z.unknown(),
     /** Replaced by each checkpoint. */
     files: z.record(z.string(), blobSchema),
-    /** Only ever added to. */
+    /** Files that are only ever added to. */
     segments: z.array(blobSchema),
     logs: z.partialRecord(z.enum(logNames), contentSchema)
 });
@@ -39,7 +39,7 @@ const manifestFile = "checkpoint.json";
 /** Written when a run is complete. */
 export const agentFile = "agent.safetensors";
 const blobFolder = "checkpoint";
-/** What `writeWhole` leaves of the configuration where the process was killed. */
+/** The unfinished configuration that `writeWhole` leaves where the process was killed. */
 const unfinishedConfig = /^config\.json\.[0-9a-f]+\.tmp$/;
 
 export class RunDirectory {
@@ -80,7 +80,7 @@ export class RunDirectory {
     }
 
     /**
-     * What a process leaves that ended before it had written the configuration does not count.
+     * Checks that the folder is empty. Files of a process that ended before it had written the configuration do not count.
      * @throws MaraError RUN_DIRECTORY if there is something in the folder already
      */
     static async requireEmpty(path: string): Promise<void> {
@@ -103,7 +103,7 @@ export class RunDirectory {
     }
 
     /**
-     * What `create` was given.
+     * The configuration that `create` was given.
      * @throws MaraError RUN_DIRECTORY if there is no run, RUN_DAMAGED
      */
     static async readConfig<Config>(path: string, schema: z.ZodType<Config>): Promise<Config> {
@@ -129,7 +129,7 @@ export class RunDirectory {
         }
     }
 
-    /** The last checkpoint's; undefined before the first. */
+    /** The last checkpoint's state; undefined before the first. */
     get state(): unknown {
         return this.#manifest.state;
     }

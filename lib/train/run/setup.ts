@@ -1,4 +1,4 @@
-/** Opens what a run reads: model, prompts, pairs, reward, agent to start from; and finds or makes its directory. */
+/** Opens everything that a run reads: model, prompts, pairs, reward, agent to start from. Finds or makes its directory. */
 import {readFile} from "node:fs/promises";
 import {join, resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
@@ -32,7 +32,7 @@ const savedSchema = z.object({
     version: z.literal(1),
     config: configSchema,
     inputs: z.partialRecord(z.enum(["model", "prompts", "pairs", "warmStart"]), inputSchema),
-    /** Where the run was started: `module:` rewards are relative to it. */
+    /** The directory where the run was started: `module:` rewards are relative to it. */
     directory: z.string()
 });
 type Saved = z.infer<typeof savedSchema>;
@@ -80,7 +80,7 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
     }
 }
 
-/** What a run that goes on reads: what is given, and else what it was started with. */
+/** The inputs of a run that goes on: those given, and else those that it was started with. */
 function withSaved(options: TrainOptions, {config, inputs}: Saved): TrainOptions {
     const {model, prompts, pairs, warmStart} = inputs;
     const again = (name: "model" | "prompts" | "pairs" | "warmStart", input: Input | undefined) => {
@@ -182,7 +182,7 @@ class Opened {
     }
 
     async #loadModel(modelPath: string, given: Llama | undefined): Promise<LlamaModel> {
-        // Loaded here: the command line does without node-llama-cpp where it can.
+        // node-llama-cpp is loaded here, because the command line does without it where it can.
         const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
         const llama = given ?? (await getLlama({build: "never", logLevel: LlamaLogLevel.error}));
         if (given === undefined) this.#close.push(() => llama.dispose());

@@ -1,4 +1,4 @@
-/** What the agent under training is worth as it will be used: greedy, at the threshold, on prompts that no episode answers. */
+/** Measures the agent under training as it will be used: greedy, at the threshold, on prompts that no episode answers. */
 import {MaraAgent} from "../../agent/agent.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {ScoredResponse} from "../../rewards/reward.js";
@@ -12,7 +12,7 @@ import type {Baselines} from "./batch.js";
 const threshold = 0.5;
 
 export class GreedyChecker {
-    /** The last one of this process. */
+    /** The last check of this process. */
     latest: GreedyCheck | null = null;
     readonly #job: Job & {heldOut: readonly number[]};
     readonly #rollouts: Rollouts;
@@ -61,7 +61,7 @@ export class GreedyChecker {
                 },
                 {threshold, ...(signal === undefined ? {} : {signal})}
             );
-            // What reads the agent must have ended before it is freed.
+            // Every reader of the agent must have ended before it is freed.
             await answers.catch((error) => unlessAborted(Promise.reject(error), signal));
             return await unlessAborted(Promise.all(scored), signal);
         } finally {

@@ -1,7 +1,7 @@
 /**
  * Discrete SAC on rollouts. Episodes are worked through in batches of fixed size and order. While the rewards of a batch are
- * computed and the learner learns from it, the next one is rolled out already, by the agent as it was before; so what a batch
- * is rolled out with, and when the learner updates, depends on counts alone and never on time.
+ * computed and the learner learns from it, the next one is rolled out already, by the agent as it was before. So the agent that a
+ * batch is rolled out with, and the moments when the learner updates, depend on counts alone and never on time.
  */
 import {MaraAgent} from "../../agent/agent.js";
 import {MaraError} from "../../errors.js";
@@ -35,7 +35,7 @@ export interface SacState {
     segments: number[];
 }
 
-/** Episodes of which every single reward failed, from the beginning, that show that the reward does not work. */
+/** A reward that failed for this many episodes, all of them from the beginning, does not work. */
 const hopeless = 64;
 /** Episodes that the shown means look back on. */
 const recent = 64;
@@ -53,7 +53,7 @@ interface Parts {
     /** Rewards of the model's own greedy responses to the held-out prompts. */
     raw: Baselines;
     state: SacState;
-    /** What the next batch is rolled out with. */
+    /** The actor that rolls out the next batch. */
     actor: ActorTensors;
 }
 
@@ -190,7 +190,7 @@ export class Sac {
         this.#rolling.catch(() => undefined);
     }
 
-    /** Rolls out the batch that begins with this episode; nothing behind the last one. */
+    /** Rolls out the batch that begins with this episode; nothing after the last episode. */
     async #roll(first: number, actor: ActorTensors): Promise<Rolled[]> {
         const {config, prompts, signal} = this.#job;
         const size = Math.max(0, Math.min(config.episodesPerBatch, config.episodes - first));
@@ -214,7 +214,7 @@ export class Sac {
         return rolled;
     }
 
-    /** The updates that `episodes` of the replay's have earned. No signal ends them: what these episodes have shown would be lost. */
+    /** Makes the updates that `episodes` of the replay's episodes have earned. No signal ends them, because what these episodes taught would be lost. */
     async #update(episodes: number): Promise<{updates: number; means: Record<string, number> | null}> {
         const {config} = this.#job;
         const updates = this.#learner.replaySize < config.learnAfter ? 0 : episodes * config.updatesPerEpisode;

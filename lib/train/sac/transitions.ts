@@ -8,24 +8,24 @@ import {constants} from "../constants.js";
 import type {Transitions} from "../learner/learner.js";
 import type {Trajectory, TrajectoryDecision} from "../rollout/trajectory.js";
 
-/** What is taken off a candidate's reward, from its log-probabilities under agent (q) and model (p). */
+/** The penalty taken off a candidate's reward, from its log-probabilities under agent (q) and model (p). */
 export type Penalty = "kl" | "abs" | "mse" | "full";
 
 export interface TransitionOptions {
-    /** Of the whole response. What its spans leave over of the score belongs to the response as a whole. */
+    /** Reward of the whole response. Spans give parts of it to tokens; the rest of the score belongs to the response as a whole. */
     reward: ScoredResponse;
-    /** Taken off the score. Default 0. */
+    /** The number taken off the score. Default 0. */
     baseline?: number;
     /** Weight of the penalty. Default 0.1. */
     klCoefficient?: number;
     /**
-     * Of candidate c: "kl": log q(c) − log p(c); "abs": its absolute value; "mse": half its square; "full": the divergence
+     * How candidate c is penalised. "kl": log q(c) − log p(c); "abs": its absolute value; "mse": half its square; "full": the divergence
      * Σ q (log q − log p) of the decision, the same for each of its candidates. Default "kl".
      */
     penalty?: Penalty;
-    /** Discount per decided token of what is posted back. Default 0.99. */
+    /** Discount of the reward per decided token when it is posted back. Default 0.99. */
     gamma?: number;
-    /** Whether the response's reward is given to every transition, discounted, rather than to the last only. Default true. */
+    /** True if the response's reward is given to every transition, discounted, rather than to the last only. Default true. */
     postBack?: boolean;
     /** The rank that the rollouts fell back on. Matters for `kl` only. Default 0. */
     fallbackIndex?: number;
@@ -35,7 +35,7 @@ export interface TransitionsResult {
     /** In the order in which the candidates were tried. */
     transitions: Transitions;
     /**
-     * Divergence KL(agent ‖ model) of what is emitted, over the candidates, in nats, as a mean over the decisions: 0 where
+     * Divergence KL(agent ‖ model) of the emitted tokens, over the candidates, in nats, as a mean over the decisions. It is 0 where
      * candidates are emitted as often as the model would draw them, and without decisions.
      */
     kl: number;
@@ -45,9 +45,9 @@ export interface TransitionsResult {
 
 /**
  * Candidates up to the emitted one give one transition each. A rejected candidate is followed by the next one's state; an
- * accepted one by the state of the first candidate of the next decision, wherever that is; after the last decision the episode ends.
- * Where none was accepted all candidates count as rejected, and the last of them leads to the next decision, as the fallback was
- * the environment's doing and not the agent's.
+ * accepted one by the state of the first candidate of the next decision, wherever that stands. After the last decision the episode ends.
+ * Where no candidate was accepted all count as rejected, and the last of them leads to the next decision, because the environment chose
+ * the fallback, not the agent.
  *
  * @throws MaraError INVALID_ARGUMENT
  */
@@ -134,14 +134,14 @@ function firstAccepted({acceptProbabilities}: TrajectoryDecision): Float64Array 
     });
 }
 
-/** Log-softmax of the products themselves, as the reference implementation has it, rather than of their logarithms. */
+/** Log-softmax of the products themselves, as in the reference implementation, rather than of their logarithms. */
 function agentLogProbabilities(decision: TrajectoryDecision): Float64Array {
     const products = firstAccepted(decision);
     const total = Math.log(products.reduce((sum, product) => sum + Math.exp(product), 0));
     return products.map((product) => product - total);
 }
 
-/** What is emitted how often: the products, and the fallback's share. */
+/** How often each candidate is emitted: the products, and the fallback's share. */
 function emissionProbabilities(decision: TrajectoryDecision, fallbackIndex: number): Float64Array {
     const products = firstAccepted(decision);
     const fallback = Math.min(fallbackIndex, products.length - 1);
@@ -150,14 +150,14 @@ function emissionProbabilities(decision: TrajectoryDecision, fallbackIndex: numb
     return products;
 }
 
-/** Σ q (log q − log p), where what has no probability adds nothing. */
+/** Σ q (log q − log p). Candidates without probability add nothing. */
 function divergence(q: Float64Array, logP: ArrayLike<number>): number {
     return q.reduce((sum, value, i) => sum + (value > 0 ? value * (Math.log(value) - (logP[i] as number)) : 0), 0);
 }
 
 /**
  * Each span's score goes in equal parts to the decided tokens that reach into it; if there is none, to the last decided token before
- * it, or else the first of all. A token without text of its own, the beginning of a character or the end of the response, stands
+ * it, or else to the first one. A token without text of its own (the beginning of a character, the end of the response) stands
  * for the character at its place, and so does an empty span. Gives the sum of the scores.
  */
 function creditSpans(
