@@ -9,6 +9,7 @@ import {
     type Mode
 } from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
+import {lastCell} from "../support/cells.js";
 import {precise, small} from "../support/models.js";
 
 export const modes = ["lanes", "serial"] as const;
@@ -47,13 +48,6 @@ interface StockContext {
     getSequenceKvCacheMaxPosition(sequence: number): number;
 }
 
-/** The last position in the KV cache, hidden cells included: -1 when it is empty. */
-export function lastCell(context: LlamaContext, sequence: number): number {
-    const native = (context as unknown as {_ctx: StockContext})._ctx;
-    const stock = Object.getPrototypeOf(native) as StockContext;
-    return stock.getSequenceKvCacheMaxPosition.call(native, sequence);
-}
-
 /** The last position as node-llama-cpp is told. */
 export function lastVisibleCell(sequence: LlamaContextSequence): number {
     const {_ctx} = sequence.context as unknown as {_ctx: StockContext};
@@ -80,4 +74,5 @@ export function rejections({decisions, acceptedRanks}: AlignerStats): number {
     return decisions - (acceptedRanks[0] ?? 0);
 }
 
+export {lastCell} from "../support/cells.js";
 export {failure as refusal} from "../support/failure.js";

@@ -29,10 +29,17 @@ export function encodeGguf(
     metadata: Readonly<Record<string, GgufValue>>,
     tensors: Readonly<Record<string, GgufTensor>>
 ): Buffer {
-    const header: Buffer[] = [Buffer.from("GGUF"), u32(3), u64(Object.keys(tensors).length)];
-    header.push(u64(Object.keys(metadata).length));
-    for (const [key, value] of Object.entries(metadata)) header.push(text(key), encodeValue(value));
+    const entries = Object.entries(metadata);
+    return encodeModel(
+        entries.length,
+        Buffer.concat(entries.flatMap(([key, value]) => [text(key), encodeValue(value)])),
+        tensors
+    );
+}
 
+/** The same with metadata that are encoded already, `entries` of them. */
+export function encodeModel(entries: number, metadata: Buffer, tensors: Readonly<Record<string, GgufTensor>>): Buffer {
+    const header: Buffer[] = [Buffer.from("GGUF"), u32(3), u64(Object.keys(tensors).length), u64(entries), metadata];
     const bodies: Buffer[] = [];
     let offset = 0;
     for (const [name, {shape, type, values}] of Object.entries(tensors)) {
@@ -113,7 +120,8 @@ function f32(value: number): Buffer {
     return bytes;
 }
 
-function text(value: string): Buffer {
+/** A string as GGUF has it: its length, then its bytes. */
+export function text(value: string): Buffer {
     const bytes = Buffer.from(value);
     return Buffer.concat([u64(bytes.length), bytes]);
 }
