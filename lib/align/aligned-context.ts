@@ -101,12 +101,11 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
     const addonContext = contextInternals(context)._ctx;
     const stock = stockContext(context);
     const counters = new Counters(aligner._stats, (sequence) => aligner._stateOf(sequence).stats);
-    const judgeStates: JudgeStates = async ({sequence: id, position, decision}, ranks, states) => {
-        const {settings, sequence} = aligner._stateOf(id);
+    const judgeStates: JudgeStates = async ({holder, ownJudge, position, decision}, ranks, states) => {
         const width = states.length / ranks.length;
         const candidates = ranks.map((rank) => asToken(decision.tokenAt(rank)));
-        const batch = {states, width, candidates, position, sequence: sequence as LlamaContextSequence};
-        return await askJudge(settings.judge as Judge, batch);
+        const batch = {states, width, candidates, position, sequence: holder as LlamaContextSequence};
+        return await askJudge(ownJudge as Judge, batch);
     };
     const host: StepHost = {
         counters,

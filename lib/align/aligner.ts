@@ -206,8 +206,8 @@ export class Aligner {
     }
 
     /** @internal */
-    _report({sequence: id, position, decision: {candidates, verdicts, chosen, fallback, waves}}: Undecided): void {
-        const sequence = this._stateOf(id).sequence as LlamaContextSequence;
+    _report({holder, position, decision: {candidates, verdicts, chosen, fallback, waves}}: Undecided): void {
+        const sequence = holder as LlamaContextSequence;
         const listening = [...this.#listeners].filter((one) => (one.sequence ?? sequence) === sequence);
         if (listening.length === 0) return;
         const decided = candidates.map(({token, probability}, rank) => ({

@@ -97,6 +97,26 @@ describe.each(modes)("A judge of the caller's own (%s)", (mode) => {
     });
 });
 
+it("A judge that is replaced in mid-decision settles that decision, and disturbs nobody", async () => {
+    const {context, aligner} = await align(model, {agent, sequences: 2, waves: [1], candidates: {topK: 6, topP: 1}});
+    const prompt = model.tokenize("the hen and the");
+    const [one, other] = [context.getSequence(), context.getSequence()];
+    const alone = await generate(one, prompt, length);
+    await one.clearHistory();
+    let asked = 0;
+    const judge: Judge = {
+        judge: ({candidates, sequence}) => {
+            expect(sequence).toBe(other);
+            if (++asked === 3) aligner.configure({agent}, other);
+            return candidates.map(() => 0);
+        }
+    };
+    aligner.configure({judge}, other);
+    const [text] = await Promise.all([generate(one, prompt, length), generate(other, prompt, length)]);
+    expect(text).toEqual(alone);
+    expect(asked).toBe(6);
+});
+
 it("A judge and an agent take each other's place, and do not stand side by side", async () => {
     const judge: Judge = {judge: ({candidates}) => candidates.map(() => 0)};
     expect(await refusal(() => align(model, {judge, agent}))).toEqual({

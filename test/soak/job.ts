@@ -199,6 +199,8 @@ async function chat(run: JobRun, random: Random, trace: Trace): Promise<void> {
 }
 
 function take(run: JobRun, trace: Trace, token: Token): void {
+    // What was being decided when the sequence went has nobody's settings.
+    if (run.sequence.disposed) throw new Stopped();
     trace.tokens.push(token);
     count(run.counts, "tokens");
     if (run.stop(trace)) throw new Stopped();

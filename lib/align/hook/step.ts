@@ -136,7 +136,9 @@ export class Step {
 
         const {sequence, position} = row;
         const decision = new Decision(candidates, settings, state.draw);
-        const undecided = {sequence, position, decision, judge: settings.agent && nativeJudge(settings.agent._native)};
+        const {agent, judge: ownJudge} = settings;
+        const judge = agent && nativeJudge(agent._native);
+        const undecided = {sequence, position, decision, judge, ownJudge, holder: state.sequence};
         const isDecided = candidates.length === 1;
         if (!isDecided) await this.#decide(row, undecided);
         const {token} = decision;

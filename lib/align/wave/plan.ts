@@ -1,6 +1,8 @@
+import type {LlamaContextSequence} from "node-llama-cpp";
 import type {NativeJudge} from "../../native.js";
 import type {Backend, PlacedToken, WaveToken} from "../backend/backend.js";
 import type {Decision} from "../decide/decision.js";
+import type {Judge} from "../steer/judge.js";
 import type {WaveScheduler} from "./scheduler.js";
 
 /** A decision to be settled, and where its token goes. */
@@ -10,6 +12,10 @@ export interface Undecided {
     readonly decision: Decision;
     /** Judges its candidates in the decode thread. Undefined if the caller judges them from their states. */
     readonly judge: NativeJudge | undefined;
+    /** Judges them where that is undefined. */
+    readonly ownJudge: Judge | undefined;
+    /** Who decides: by the time that this is settled, the sequence's number may have another holder. */
+    readonly holder: LlamaContextSequence | undefined;
 }
 
 /** One decision's part of a wave. */
