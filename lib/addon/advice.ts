@@ -1,4 +1,4 @@
-/** What to do about an addon that could not be loaded, by what the system's loader said. */
+/** Tells what to do about an addon that could not be loaded, by the message of the system's loader. */
 import {readFileSync} from "node:fs";
 import {type AddonFailure, missing, type Platform} from "./files.js";
 
@@ -59,7 +59,7 @@ export function explain(failures: readonly AddonFailure[], platform: Platform, o
     function advice(): string {
         if (override !== undefined)
             return `NODE_LLAMA_MARA_PREBUILD names ${override}. Unset it, or name a file that fits.`;
-        // The last one is what came with the package: its failure tells most.
+        // The last file is the one that came with the package. Its failure tells most.
         const last = present.at(-1);
         if (last === undefined) return `The package has no file for this system: compile it. ${compile(platform)}`;
         return (

@@ -13,7 +13,7 @@ export interface AddonFailure extends AddonFile {
     reason: string;
 }
 
-/** Nothing to complain about once another file works. */
+/** This failure is not worth a complaint once another file works. */
 export const missing = "there is no such file";
 
 export interface Platform {

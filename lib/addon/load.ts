@@ -10,7 +10,7 @@ export interface LoadedAddon<Addon> extends AddonFile {
     failures: AddonFailure[];
 }
 
-/** Why a CUDA file stays unused on most machines: nothing to complain about either. */
+/** Why a CUDA file stays unused on most machines. It is not worth a complaint either. */
 export const noDevice = "no CUDA device answers";
 const require = createRequire(import.meta.url);
 
@@ -47,8 +47,8 @@ export function loadAddon<Addon extends {cudaDevices?(): readonly unknown[]}>(
 }
 
 /**
- * Whether an ELF file ends before its section headers, which come last. Windows and macOS refuse such a file; Linux maps what is not there
- * and ends the process at the first touch.
+ * True if an ELF file ends before its section headers, which come last. Windows and macOS refuse such a file. Linux maps the missing part
+ * and ends the process when it is first touched.
  */
 function isCutShort(path: string): boolean {
     const file = openSync(path, "r");

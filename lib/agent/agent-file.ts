@@ -18,7 +18,7 @@ export interface AgentFile {
 export async function readAgentBytes(path: string): Promise<Uint8Array> {
     let handle: FileHandle | undefined;
     try {
-        // Asked before opening: opening a named pipe would wait for its writer.
+        // The file is checked before it is opened, because opening a named pipe would wait for its writer.
         const info = await stat(path);
         if (!info.isFile()) throw new MaraError("AGENT_NOT_FOUND", "It is not a regular file");
         if (info.size > maxAgentBytes) {
@@ -59,8 +59,8 @@ export async function parseAgentBytes(bytes: Uint8Array): Promise<AgentFile> {
 }
 
 /**
- * Writes beside `path`, then renames: a reader sees the old file or the new one, and a failure leaves nothing behind. Of a symbolic link the
- * target is replaced. Devices, pipes and folders are refused.
+ * Writes beside `path`, then renames: a reader sees the old file or the new one, and a failure leaves nothing behind. A symbolic link stays, and
+ * its target is replaced. Devices, pipes and folders are refused.
  * @throws MaraError WRITE_FAILED
  */
 export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {

@@ -100,7 +100,7 @@ export class MaraAgent {
         try {
             const bytes = typeof source === "string" ? await readAgentBytes(orDemo(source, "agent")) : source;
             const {tensors, metadata} = await parseAgentBytes(bytes);
-            // A file that holds little else is kept as it was read.
+            // A file that holds little else is kept as it was read, which saves a copy.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
             const mayKeep = typeof source === "string" && 2 * size > bytes.length;
             const agent = new MaraAgent(tensors, metadata, options, mayKeep);
@@ -240,7 +240,7 @@ export class MaraAgent {
     }
 
     /**
-     * Moves an agent whose device is "auto" to CUDA, for models that run there. What prevents it is told once, as a warning.
+     * Moves an agent whose device is "auto" to CUDA, for models that run there. A failure to move is told once, as a warning.
      * @internal
      */
     _preferCuda(): void {

@@ -14,7 +14,7 @@ export type AgentDevice = "auto" | "cpu" | "cuda";
 
 export const agentDevices = ["auto", "cpu", "cuda"] as const;
 
-/** Whether the loaded addon has the CUDA kernel and a device answers it. */
+/** True if the loaded addon has the CUDA kernel and a device answers it. */
 export function hasCudaDevice(): boolean {
     return native().cudaDevices().length > 0;
 }
@@ -29,7 +29,7 @@ export function moveToCuda(handle: NativeAgent, weights: NativeWeights, dtype: N
     } catch (error) {
         const problem = fromNative(error);
         if (!(problem instanceof MaraError) || problem.code !== "CUDA_UNAVAILABLE") throw problem;
-        // Where a CUDA build is there but no device answers, the loader has taken the CPU's file.
+        // Where a CUDA build is there but no device answers, the loader has taken the CPU's file instead.
         const unused = loadedAddon().failures.find(({cuda}) => cuda);
         const reason =
             unused === undefined

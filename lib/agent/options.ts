@@ -1,4 +1,4 @@
-/** What an agent is made of, and how; checked. */
+/** The options with which agents are loaded, made and saved; checked. */
 import {z} from "zod";
 import {invalidArgument} from "../errors.js";
 import {type NativeWeightType, native} from "../native.js";
@@ -85,7 +85,7 @@ export function checkSaveOptions(given: MaraAgentSaveOptions): z.output<typeof s
 function checkTogether({device, dtype, kernel}: z.output<typeof loadSchema>): void {
     if (device === "cuda" && dtype === "int8")
         throw invalidArgument("options.dtype", 'one of "auto", "f32", "f16", "bf16" with device "cuda"', dtype);
-    // Only the addon knows the kernels, and it is not loaded for those who do not ask.
+    // Only the addon knows the kernels, and it is loaded only for callers who name one.
     if (kernel !== undefined) check(oneOf(native().kernels() as [string]), kernel, "options.kernel");
 }
 

@@ -3,14 +3,14 @@
  *
  * It knows only the opcodes that `torch.save` writes for a state dict (protocol 2), builds nothing but tuples, dicts, strings,
  * whole numbers, booleans and null, and calls nothing: globals, persistent ids and calls are handed to a `PickleHost`, which
- * answers for the few it knows. An own reader, since the npm packages that read pickles carry out every opcode (they construct
+ * answers for the few it knows. The reader is our own, because the npm packages that read pickles carry out every opcode (they construct
  * objects, call `__setstate__`, seek backwards on negative lengths) and cannot be told to refuse some.
  */
 import {MaraError} from "../errors.js";
 import {op} from "./pickle-opcodes.js";
 import {quote} from "./tensor.js";
 
-/** Meaning of what a pickle refers to. Answers are opaque to the reader; undefined refuses. */
+/** Gives a meaning to the names in a pickle. Answers are opaque to the reader; undefined refuses. */
 export interface PickleHost {
     /** The object that stands for `module.name`. */
     global(module: string, name: string): object | undefined;
@@ -21,7 +21,7 @@ export interface PickleHost {
 }
 
 const mark = Symbol("mark");
-/** A dict takes 200 times the byte that asks for it; a file of an agent has up to ten. */
+/** A dict takes 200 times the byte that asks for it, so their number is bounded. A file of an agent has up to ten. */
 const maxDicts = 1000;
 const utf8 = new TextDecoder("utf-8", {fatal: true, ignoreBOM: true});
 
@@ -274,7 +274,7 @@ class PickleReader {
         return made;
     }
 
-    /** BUILD sets attributes. PyTorch sets `_metadata` on state dicts, of no use here, so the state is dropped. */
+    /** BUILD sets attributes. PyTorch sets `_metadata` on state dicts, which is of no use here, so the state is dropped. */
     private build(): void {
         if (!(this.pop() instanceof Map) || !(this.top() instanceof Map)) {
             throw refused("to set the state of an object that is no dict");

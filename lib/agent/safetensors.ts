@@ -18,7 +18,7 @@ export interface SafetensorsFile {
     metadata: Record<string, string>;
 }
 
-/** Whether the bytes look like this format: the header's JSON object must begin right after its length. */
+/** True if the bytes look like this format: the header's JSON object must begin right after its length. */
 export function looksLikeSafetensors(bytes: Uint8Array): boolean {
     return bytes.length > 8 && bytes[8] === 0x7b;
 }
@@ -105,7 +105,7 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
 }
 
 /**
- * What JSON.parse lets pass and the reference implementation does not. Of a repeated key JSON.parse keeps the last, and readers that keep the
+ * Finds what JSON.parse accepts but the reference implementation does not. JSON.parse keeps the last value of a repeated key, so readers that keep the
  * first would see another agent in the same file. `text` is known to be valid JSON.
  */
 function headerFault(text: string): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * From named tensors to the network of the paper (DESIGN §1): which tensors there must be, their shapes, and their values.
+ * From named tensors to the network of the paper: which tensors there must be, their shapes, and their values.
  */
 import {MaraError} from "../errors.js";
 import type {NativeWeights} from "../native.js";
@@ -17,7 +17,7 @@ export const tensorNames = [
     "output_linear.bias"
 ] as const;
 
-/** The kernel's limit. */
+/** The largest size that the kernel takes. */
 const maxSize = 2 ** 16;
 
 export type TensorName = (typeof tensorNames)[number];
@@ -35,7 +35,7 @@ export interface StateDict extends NetworkSizes {
     tensors: ReadonlyMap<TensorName, Tensor & {dtype: FloatDtype}>;
 }
 
-/** Of every tensor, row-major. */
+/** The shape of every tensor, row-major. */
 export function shapesOf({width, hidden1, hidden2}: NetworkSizes): Record<TensorName, number[]> {
     return {
         "ln.weight": [width],
@@ -64,7 +64,7 @@ export function readStateDict(
     const hidden1 = sizeOf(named, "linear1.weight", 2);
     const hidden2 = sizeOf(named, "linear2.weight", 2);
     const shapes = shapesOf({width, hidden1, hidden2});
-    // Before any bytes are asked for: to give them can take time and memory.
+    // Shapes are checked before any bytes are asked for, because giving them can take time and memory.
     const dtypes = checkDescriptions(named, shapes);
     const kept = new Map<TensorName, Tensor & {dtype: FloatDtype}>();
     const values = {} as Record<TensorName, Float32Array>;
@@ -138,7 +138,7 @@ function matchNames(tensors: ReadonlyMap<string, Tensor>): Record<TensorName, Te
     return found as Record<TensorName, Tensor>;
 }
 
-/** What stands before the first known name, such as "module." */
+/** The text before the first known name, such as "module." */
 function commonPrefix(names: readonly string[]): string {
     for (const name of names) {
         const known = tensorNames.find((candidate) => name === candidate || name.endsWith(`.${candidate}`));
@@ -171,7 +171,7 @@ function checkFinite(name: string, values: Float32Array): void {
     throw wrong(`Tensor ${quote(name)} holds ${values[index]} at index ${index}`);
 }
 
-/** Times 0 an infinity is NaN, which no sum loses. Four sums, since one would wait for itself: a fifth of a callback's time. */
+/** An infinity times 0 is NaN, and no sum loses a NaN. Four sums run side by side, since each would wait for itself: a fifth of a callback's time. */
 function areFinite(values: Float32Array): boolean {
     let [a, b, c, d] = [0, 0, 0, 0];
     const whole = values.length - (values.length % 4);

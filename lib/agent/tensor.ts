@@ -26,7 +26,7 @@ export const maxAgentBytes = 2 ** 30;
 /** The most axes of a tensor that is read; an agent's have two. */
 export const maxRank = 8;
 
-/** Bytes per item of each safetensors dtype with whole-byte items. A Map: names come from files ("constructor"). */
+/** Bytes per item of each safetensors dtype with whole-byte items. It is a Map because names come from files ("constructor"). */
 export const itemSizes: ReadonlyMap<string, number> = new Map([
     ["F64", 8],
     ["F32", 4],
@@ -56,7 +56,7 @@ export function countItems(shape: readonly number[]): number {
     return Number.isSafeInteger(count) ? count : Number.POSITIVE_INFINITY;
 }
 
-/** What the bytes of a tensor take; no file gives a dtype without a size. */
+/** Number of bytes that a tensor takes. No file gives a dtype without a size. */
 export function byteSize({dtype, shape}: Tensor): number {
     return countItems(shape) * (itemSizes.get(dtype) as number);
 }
@@ -84,7 +84,7 @@ export function toFloat32(tensor: Tensor & {dtype: FloatDtype}): Float32Array {
     return widen(tensor.dtype, new Uint8Array(tensor.bytes));
 }
 
-/** The same of bytes that are aligned to their items. F32 items are not copied. */
+/** Widens bytes that are aligned to their items to float32. F32 items are not copied. */
 export function widen(dtype: FloatDtype, bytes: Uint8Array): Float32Array {
     const [buffer, offset, count] = [bytes.buffer, bytes.byteOffset, bytes.length / (itemSizes.get(dtype) as number)];
     switch (dtype) {

@@ -9,7 +9,7 @@ import {damaged, openZip, type ZipEntry} from "./zip.js";
 
 /** The pickle describes eight tensors in about 1 KB. */
 const maxPickleBytes = 2 ** 20;
-/** All that is unpacked from a file, by the file's size. Weights hardly compress; a file beyond this was made to fill the memory. */
+/** The most that is unpacked from a file, as a multiple of its size. Weights hardly compress, so a file beyond this was made to fill the memory. */
 const maxExpansion = 16;
 const maxNesting = 4;
 
@@ -27,7 +27,7 @@ const storageDtypes: ReadonlyMap<string, string> = new Map([
     ["BoolStorage", "BOOL"]
 ]);
 
-/** What the pickle's globals, storages and tensors become. Plain data: nothing here can be called. */
+/** The pickle's globals, storages and tensors become these. They are plain data: nothing here can be called. */
 class StorageClass {
     constructor(readonly dtype: string) {}
 }
@@ -72,12 +72,12 @@ const host: PickleHost = {
     }
 };
 
-/** Whether the bytes begin as a zip archive does. */
+/** True if the bytes begin as a zip archive does. */
 export function looksLikeZip(bytes: Uint8Array): boolean {
     return bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
 }
 
-/** Whether the bytes begin as a bare pickle of protocol 2 to 5 does: what torch.save wrote before version 1.6. */
+/** True if the bytes begin as a bare pickle of protocol 2 to 5 does, which torch.save wrote before version 1.6. */
 export function looksLikePickle(bytes: Uint8Array): boolean {
     const version = bytes[1] ?? 0;
     return bytes[0] === 0x80 && version >= 2 && version <= 5;
@@ -243,7 +243,7 @@ function gather(data: Uint8Array, {offset, shape, strides}: TensorView, itemSize
     const count = countItems(shape);
     const isContiguous = shape.every((size, axis) => size <= 1 || strides[axis] === countItems(shape.slice(axis + 1)));
     if (isContiguous) return data.subarray(offset * itemSize, (offset + count) * itemSize);
-    // In words of at most four bytes: an item of eight is two of them.
+    // Items are copied in words of at most four bytes: an item of eight is two of them.
     const words = itemSize === 8 ? 2 : 1;
     const Words = itemSize === 1 ? Uint8Array : itemSize === 2 ? Uint16Array : Uint32Array;
     const isAligned = data.byteOffset % Words.BYTES_PER_ELEMENT === 0;

@@ -14,7 +14,7 @@ export interface ZipEntry {
     /** Unpacked, as the directory declares it. */
     readonly size: number;
     /**
-     * The entry's bytes: of a stored one a view into the archive.
+     * The entry's bytes. Those of a stored entry are a view into the archive.
      * @throws MaraError AGENT_FORMAT if they are not as many as declared
      */
     unpack(): Uint8Array;
@@ -64,7 +64,7 @@ async function locate(archive: ZipFile, entry: Entry): Promise<{begin: number; d
 function unpack(entry: Entry, packed: Uint8Array): Uint8Array {
     const {uncompressedSize: size, compressionMethod: method} = entry;
     const name = quote(entry.fileName);
-    // PyTorch makes nothing of such an entry, and leaves the tensor's memory as it was.
+    // PyTorch ignores such an entry, and leaves the tensor's memory as it was.
     if ((entry.externalFileAttributes & dosFolder) !== 0) throw damaged(`${name} is marked as a folder`);
     if (entry.isEncrypted() || (method !== stored && method !== deflated)) {
         throw damaged(`${name} is encrypted or compressed by method ${method}`);
@@ -77,7 +77,7 @@ function unpack(entry: Entry, packed: Uint8Array): Uint8Array {
         const bytes = inflateRawSync(packed, {maxOutputLength: Math.max(size, 1)});
         if (bytes.length === size) return bytes;
     } catch {
-        // Broken, or longer than declared.
+        // The data is broken, or longer than declared.
     }
     throw damaged(`${name} does not unpack to the ${size} bytes that it declares`);
 }

@@ -34,7 +34,7 @@ export function addAlignmentOptions(command: Command): Command {
         );
 }
 
-/** What was given of the settings that otherwise follow the agent. */
+/** The given ones among the settings that otherwise follow the agent. */
 export function givenSettings({threshold, topK, topP, minP, temperature}: AlignmentOptions): Partial<AlignerSettings> {
     const candidates = given({topK, topP, minP, temperature});
     return {...given({threshold}), ...(Object.keys(candidates).length === 0 ? {} : {candidates})};

@@ -3,7 +3,7 @@ import type {AlignmentOptions} from "./alignment-options.js";
 import type {PairOptions} from "./pair.js";
 import type {Speaker} from "./speaker.js";
 
-/** What `mara chat` was asked for. */
+/** The options that `mara chat` was given. */
 export interface ChatOptions extends PairOptions, AlignmentOptions {
     prompt?: string;
     system?: string;

@@ -18,7 +18,7 @@ export class ChatTrace {
     readonly #path: string;
     readonly #description: string;
 
-    /** Writes the page when the process ends, however that comes about. @throws MaraError WRITE_FAILED */
+    /** Writes the page when the process ends, in whatever way. @throws MaraError WRITE_FAILED */
     constructor(path: string, description: string) {
         this.#path = resolve(path);
         this.#description = description;

@@ -13,7 +13,7 @@ import {WordWrap} from "./word-wrap.js";
 /** Asks both sides as the view needs it, and shows what they say. */
 export interface ChatView {
     ask(question: string, signal: AbortSignal): Promise<void>;
-    /** Once, before the first question of a conversation at the terminal. */
+    /** Called once, before the first question of a conversation at the terminal. */
     greet(): void;
 }
 
@@ -101,7 +101,7 @@ export class ChatText implements ChatView {
         return pieces.map(({text, thought}) => (thought ? this.#paint("dim", shown(text)) : shown(text))).join("");
     }
 
-    /** What the agent did, for people who asked to see its decisions. */
+    /** Sums up the agent's decisions, for people who asked to see them. */
     #footer({decisions, tokens}: Answer): void {
         if (!this.#options.showDecisions) return;
         const changed = decisions.filter(({chosenRank}) => chosenRank > 0).length;

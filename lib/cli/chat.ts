@@ -1,4 +1,4 @@
-/** `mara chat`: options, and what becomes of them. */
+/** `mara chat`: its options, and how they become a chat. */
 import {Command} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
@@ -73,7 +73,7 @@ async function openSides({model, agent, threads}: Pair, options: ChatOptions): P
     const {threshold} = aligner.settings();
     const trace =
         options.trace === undefined ? undefined : new ChatTrace(options.trace, describePair(options, threshold));
-    // Loaded here: node-llama-cpp takes its time, and not every command needs it.
+    // node-llama-cpp is loaded here, because it takes its time and not every command needs it.
     const {Speaker} = await import("./speaker.js");
     const systemPrompt = options.system;
     const onBegin = (side: string) => (question: string, pieces: readonly Piece[]) =>

@@ -66,7 +66,7 @@ export function demoCommand(): Command {
 async function demo(options: DemoOptions): Promise<void> {
     const {threshold, mode, seed} = options;
     const {model, agent, threads, close} = await openPair(options);
-    // Loaded here, as node-llama-cpp always is: other commands and --help do without it.
+    // node-llama-cpp is loaded here, because other commands and --help do without it.
     const {contest} = await import("../demo/contest.js");
     const progress = new Progress();
     try {
@@ -89,7 +89,7 @@ async function demo(options: DemoOptions): Promise<void> {
     }
 }
 
-/** A few prompts, token by token. Not timed: watching decisions costs something. */
+/** Shows a few prompts, token by token. They are not timed, because watching decisions costs time. */
 async function show(
     model: LlamaModel,
     agent: MaraAgent,

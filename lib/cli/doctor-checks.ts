@@ -21,12 +21,12 @@ export interface Check {
     name: string;
     status: "ok" | "warn" | "fail";
     detail: string;
-    /** What to do about it. */
+    /** The remedy. */
     fix?: string;
 }
 
 export interface Report {
-    /** Whether aligned generation works. */
+    /** True if aligned generation works. */
     ok: boolean;
     mode?: Mode;
     /** Why it is this mode. */
@@ -35,15 +35,15 @@ export interface Report {
     platform: {os: string; arch: string; libc?: string};
     addon?: {path: string; origin: AddonFile["origin"]};
     kernels?: {available: string[]; chosen: string};
-    /** Whether there is a CUDA build of the addon, and the devices that answer it. */
+    /** `built` is true if there is a CUDA build of the addon; `devices` are those that answer it. */
     cuda?: {built: boolean; devices: {name: string; computeCapability: string; memory: number}[]};
-    /** Of the model on the CPU; more threads are left out once they made it slower. */
+    /** Speeds of the model on the CPU. More threads are left out once they made it slower. */
     threads?: {measured: ThreadSpeed[]; advised: number};
     backend?: {gpu: string; buildType: string; instructionSet: string[]};
     checks: Check[];
 }
 
-/** node-llama-cpp's versions that lanes were seen to work on (docs/compatibility.md); others may do, which is verified at run time. */
+/** The versions of node-llama-cpp that lanes were seen to work on (docs/compatibility.md). Others may work, which is verified at run time. */
 const testedReleases = "3.18 to 3.22";
 const isTested = (version: string) => /^3\.(18|19|20|21|22)\./.test(version);
 const leastNode = 20;
@@ -189,7 +189,7 @@ async function checkThreads(report: Report, add: Add, model: LlamaModel, {model:
     }
 }
 
-/** Lanes first; where they are refused, the serial mode has to prove itself. */
+/** Tries lanes first. Where they are refused, the serial mode has to prove itself. */
 async function checkDecoding(report: Report, add: Add, model: LlamaModel, options: PairOptions): Promise<void> {
     const agent = await checkAgent(add, model, options);
     if (agent === undefined) return;
@@ -232,7 +232,7 @@ async function checkAgent(
     {model: spec, agent: path}: PairOptions
 ): Promise<MaraAgent | undefined> {
     try {
-        // The demo's agent fits no other model. What is examined here does not depend on an agent's weights.
+        // The demo's agent fits no other model. This examination does not depend on an agent's weights.
         const isDemoAgent = path === demoName || (path === undefined && isDemo(spec) && existsSync(demoAgentPath));
         const isGiven = path !== undefined || isDemoAgent;
         const agent = isGiven ? await MaraAgent.load(path ?? demoName) : indifferentAgent(model.embeddingVectorSize);

@@ -33,7 +33,7 @@ export class EvalProgress {
         const {side, phase, done, total, sidesDone, sides} = progress;
         const [begins, ends] = [phaseBegins[phase], phaseEnds[phase]];
         const share = (sidesDone + begins + ((ends - begins) * done) / Math.max(1, total)) / sides;
-        // Measured from the first report on: what an earlier run left behind took no time of this one.
+        // Speed is measured from the first report on, because answers of an earlier run took no time of this one.
         this.#first ??= {share, at: this.#now()};
         const [passed, gained] = [this.#now() - this.#first.at, share - this.#first.share];
         const secondsLeft = gained <= 0 ? null : ((passed / gained) * (1 - share)) / 1000;

@@ -4,19 +4,19 @@ import {CommanderError} from "commander";
 import {MaraError} from "../errors.js";
 import {visible} from "../visible.js";
 
-/** What a shell reports for a program that Ctrl-C ended. */
+/** The exit code that a shell reports for a program that Ctrl-C ended. */
 export const interrupted = 130;
 
-/** Ends the process after whatever it has begun, with one line that says why. */
+/** Ends the process after any work it has begun, with one line that says why. */
 export function fail(error: unknown): void {
-    // Help and version: commander has printed what was asked for.
+    // This is help or the version: commander has printed it already.
     if (error instanceof CommanderError && error.exitCode === 0) return;
     process.exitCode = 1;
     process.stderr.write(`mara: ${describe(error)}\n`);
     if (process.env.MARA_DEBUG) process.stderr.write(`${visible(inspect(error), {lines: true, most: 20_000})}\n`);
 }
 
-/** Runs a program to its end; where it waits for what never comes, the process ends with a failure. */
+/** Runs a program to its end. If it waits for an event that never comes, the process ends with a failure. */
 export async function runToEnd(program: () => Promise<unknown>): Promise<void> {
     const stuck = () =>
         fail(new Error("It ended before its work did: something that it waited for can no longer happen"));

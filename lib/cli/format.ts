@@ -5,7 +5,7 @@ import wrapAnsi from "wrap-ansi";
 
 export type Style = Parameters<typeof styleText>[0];
 
-/** What stdout can show. */
+/** The abilities of the terminal behind stdout. */
 export interface Terminal {
     color: boolean;
     width: number;
@@ -16,7 +16,7 @@ export interface Terminal {
 const pipeWidth = 100;
 
 export function terminal(stream: NodeJS.WriteStream = process.stdout): Terminal {
-    // Node's own rule for NO_COLOR, FORCE_COLOR and streams that are no terminal; styleText keeps it to single styles.
+    // This is Node's own rule for NO_COLOR, FORCE_COLOR and streams that are no terminal. styleText keeps it for single styles only.
     const color = styleText("bold", "x", {stream}) !== "x";
     const width = stream.columns ?? (Number(process.env.COLUMNS) || pipeWidth);
     return {color, width, isTty: stream.isTTY === true};

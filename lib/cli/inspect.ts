@@ -32,10 +32,10 @@ interface Description {
     width: number;
     hiddenSizes: readonly [number, number];
     parameters: number;
-    /** As they are in the file. */
+    /** The dtypes as they are in the file. */
     dtypes: string[];
     metadata: Readonly<Record<string, string>>;
-    /** Null where the file does not say; a text where it says what cannot be. */
+    /** Null where the file does not say; a text where it gives an impossible value. */
     trainedWith: ReturnType<typeof trainedWith> | string | null;
     kernel: {name: string; dtype: string; bytes: number};
     tensors: TensorFacts[];
@@ -119,7 +119,7 @@ function tensorFacts(agent: MaraAgent, file: AgentFile): TensorFacts[] {
     });
 }
 
-/** What is in force where nothing else is asked for. */
+/** Describes the settings that are in force where nothing else is asked for. */
 function describeUse(trained: Description["trainedWith"]): string {
     if (typeof trained === "string") return visible(trained);
     if (trained === null) return "the defaults: the file does not say what it was trained with";

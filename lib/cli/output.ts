@@ -1,4 +1,4 @@
-/** What commands print with. Answers and results go to stdout, everything about them to stderr. */
+/** Prints for commands. Answers and results go to stdout, everything about them to stderr. */
 import {clearScreenDown, moveCursor} from "node:readline";
 import {visible, visibleJson} from "../visible.js";
 import {cutTo} from "./format.js";
@@ -11,7 +11,7 @@ export function printJson(value: object): void {
     process.stdout.write(`${visibleJson(value, 2)}\n`);
 }
 
-/** The same on one line. */
+/** Prints a value as JSON on one line. */
 export function printJsonLine(value: object): void {
     process.stdout.write(`${visibleJson(value)}\n`);
 }
@@ -35,7 +35,7 @@ export class LiveRegion {
     readonly #stream = process.stdout;
     #drawn = 0;
 
-    /** What does not fit the screen is left out at the top: lines that have scrolled away cannot be drawn over. */
+    /** Leaves out lines at the top that do not fit the screen, because lines that have scrolled away cannot be drawn over. */
     draw(lines: readonly string[]): void {
         const shown = lines.slice(-Math.max(1, this.#stream.rows - 2));
         this.#erase();

@@ -101,7 +101,7 @@ export async function loadModel(llama: Llama, modelPath: string): Promise<LlamaM
     }
 }
 
-/** Whether a model's name means the demo's; nothing does. */
+/** True if a model's name, or the lack of one, means the demo's model. */
 export function isDemo(model: string | undefined): model is undefined | typeof demoName {
     return model === undefined || model === demoName;
 }

@@ -25,7 +25,7 @@ class Interruption {
         }
     }
 
-    /** @returns whether there was an answer to end, not yet ended */
+    /** @returns true if there was an answer to end, not yet ended */
     raise(): boolean {
         if (this.#running === undefined || this.#running.signal.aborted) return false;
         this.#running.abort();

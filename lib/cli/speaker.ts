@@ -11,7 +11,7 @@ export interface Answer {
     decisions: DecisionEvent[];
     /** Generated tokens, counted by node-llama-cpp. */
     tokens: number;
-    /** From the question to the end of the answer, the reading of the question included. */
+    /** Time from the question to the end of the answer, including the reading of the question. */
     seconds: number;
     aborted: boolean;
 }
@@ -45,12 +45,12 @@ export class Speaker {
         this.#session = this.#open();
     }
 
-    /** What the trace needs to know once settings of the aligner have changed. */
+    /** Tells the trace which settings it needs once those of the aligner have changed. */
     configure(settings: TraceSettings): void {
         Object.assign(this.#options, settings);
     }
 
-    /** The answer so far if `signal` ends it. The temperature is 0: the aligner draws candidates by its own settings. */
+    /** Answers a question. Gives the answer so far if `signal` ends it. The temperature is 0, because the aligner draws candidates by its own settings. */
     async answer(question: string, {maxTokens, signal, onPieces}: AnswerOptions): Promise<Answer> {
         const {aligner, onBegin} = this.#options;
         const trace = new Trace(this.#model, this.#options);
@@ -89,7 +89,7 @@ export class Speaker {
         }
     }
 
-    /** What was decided on this side alone; undefined for a raw side. */
+    /** The counters of this side alone; undefined for a raw side. */
     stats(): AlignerStats | undefined {
         return this.#options.aligner?.stats(this.#sequence);
     }

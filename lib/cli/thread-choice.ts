@@ -1,6 +1,6 @@
 /**
- * How many threads a model decodes fastest with on this machine: measured by `mara doctor`, kept in the user's cache, and used by the other
- * commands. Measured once rather than at every start, because an evaluation or a training run must go on with the number it began with.
+ * Finds how many threads a model decodes fastest with on this machine. `mara doctor` measures it and keeps it in the user's cache for the other
+ * commands. It is not measured at every start, because an evaluation or a training run must go on with the number it began with.
  */
 import {mkdirSync, readFileSync, statSync, writeFileSync} from "node:fs";
 import {availableParallelism, homedir} from "node:os";
@@ -13,12 +13,12 @@ export interface ThreadSpeed {
     tokensPerSecond: number;
 }
 
-/** A count of threads is tried for this long, or until so many tokens are there, whichever comes first. */
+/** A count of threads is tried for this many milliseconds, or until enough tokens are there, whichever comes first. */
 const longest = 2000;
 const mostTokens = 64;
 /** More threads are not tried once they made decoding this much slower than the best did. */
 const hopeless = 0.7;
-/** The fewest threads that reach this share of the best speed are advised: the others are left to whoever else computes. */
+/** The fewest threads that reach this share of the best speed are advised. The others are left to the machine's other work. */
 const goodEnough = 0.95;
 const counts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 
@@ -63,17 +63,17 @@ export function threadsFile(): string {
     return join(cache, "node-llama-mara", "threads.json");
 }
 
-/** A model is known by its file's name and size; what another machine measured says nothing about this one. */
+/** A model is known by its file's name and size, and the machine by its processors, because another one's measurements say nothing here. */
 function keyOf(modelPath: string): string {
     return `${basename(modelPath)}, ${statSync(modelPath).size} bytes, on ${availableParallelism()} processors`;
 }
 
-/** What `mara doctor` found; undefined where it was not asked about this model. */
+/** The number that `mara doctor` found; undefined if it was never asked about this model. */
 export function measuredThreads(modelPath: string): number | undefined {
     return readCache()[keyOf(modelPath)];
 }
 
-/** @returns whether it could be kept */
+/** @returns true if it could be kept */
 export function keepThreads(modelPath: string, threads: number): boolean {
     const file = threadsFile();
     try {
@@ -89,7 +89,7 @@ function readCache(): Record<string, number> {
     try {
         return cacheSchema.parse(JSON.parse(readFileSync(threadsFile(), "utf8")));
     } catch {
-        // Missing or damaged: nothing is known.
+        // The file is missing or damaged, so nothing is known.
         return {};
     }
 }

@@ -1,4 +1,4 @@
-/** An answer with what was decided on the way, as pieces that can be drawn. */
+/** An answer with the decisions made on the way, as pieces that can be drawn. */
 import type {LlamaChatResponseChunk, LlamaModel, Token} from "node-llama-cpp";
 import type {DecisionEvent} from "../align/aligner.js";
 import {type ChoiceView, rejectedRanks, type TraceSettings, viewChoice} from "../report/token-view.js";
@@ -8,13 +8,13 @@ import type {Paint, Style} from "./format.js";
 /** A stretch of text that came at once, usually one token. */
 export interface Piece {
     text: string;
-    /** Rank of the candidate that was emitted; 0 too where nothing had to be decided. */
+    /** Rank of the emitted candidate. It is 0 also where nothing had to be decided. */
     rank: number;
     /** Emitted because no candidate was accepted. */
     fallback: boolean;
     /** Candidates that were tried before it and rejected, at most `shownRejected` of them. */
     rejected: string[];
-    /** How many more were rejected. */
+    /** How many more were rejected than `rejected` shows. */
     moreRejected: number;
     /** All that was decided, for pages. */
     choices: ChoiceView[];
@@ -54,7 +54,7 @@ export class Trace {
         this.#tokens.push(...tokens);
     }
 
-    /** Adds what was decided about the end of the answer, which has no text. */
+    /** Adds the decision about the end of the answer, which has no text. */
     finish(): Piece[] {
         const event = this.#decisions.get(this.#next);
         const token = event?.candidates[event.chosenRank]?.token;
@@ -79,7 +79,7 @@ export class Trace {
         };
     }
 
-    /** Some generated tokens are never streamed, such as the markers around a thought: then the count catches up. */
+    /** Some generated tokens are never streamed, such as the markers around a thought. The count catches up with them here. */
     #eventFor(token: Token): DecisionEvent | undefined {
         const chosenAt = (index: number) => {
             const event = this.#decisions.get(index);
@@ -122,7 +122,7 @@ const rankStyles: readonly {from: number; style: Style; label: string}[] = [
 const rejectedStyle: Style = ["dim", "strikethrough"];
 const fallbackStyle: Style = ["red", "underline"];
 
-/** Where there is no colour, the marks of `git diff --word-diff`. */
+/** Draws a piece. Without colour it uses the marks of `git diff --word-diff`. */
 export function renderPiece(piece: Piece, paint: Paint, color: boolean): string {
     const rejected = piece.rejected.map((text) => visible(text.replaceAll("\n", "⏎")));
     if (piece.moreRejected > 0) rejected.push(`+${piece.moreRejected}`);

@@ -8,7 +8,7 @@ const titles: Record<TrainPhase, string> = {
     fit: "fitting, epochs",
     rollouts: "episodes"
 };
-/** Without a terminal: milliseconds between lines. */
+/** Milliseconds between lines where there is no terminal. */
 const quietFor = 60_000;
 
 /** Everything goes to stderr. */
@@ -61,7 +61,7 @@ export class TrainView {
             barsize: Math.max(4, Math.min(24, (this.#stream.columns ?? 100) - 76)),
             hideCursor: true,
             linewrap: false,
-            // Ctrl-C is the run's: it writes a checkpoint.
+            // Ctrl-C belongs to the run, which writes a checkpoint.
             gracefulExit: false,
             barCompleteChar: "█",
             barIncompleteChar: "░"

@@ -1,4 +1,4 @@
-/** `mara train`: options, and what becomes of them. */
+/** `mara train`: its options, and how they become a run. */
 import {resolve} from "node:path";
 import {Command, type Option} from "commander";
 import {describeCandidates} from "../align/candidate-options.js";
@@ -179,7 +179,7 @@ function report(
     printLines([...facts(rows, paint, width), "", ...wrap(summary.advice, width)]);
 }
 
-/** The preset that fits where the model runs, and how that is told; unless a run goes on or one is given. */
+/** The preset that fits the hardware of the model, and a line that says so. There is none if a run goes on or the user names a preset. */
 function presetFor({preset, resume}: Flags, onCpu: boolean): {preset?: "paper" | "small"; told?: string} {
     if (preset !== undefined || resume) return {};
     const other = onCpu ? "paper, the reference implementation's" : "small, for some hundred episodes";
@@ -196,7 +196,7 @@ function optionsOf(flags: Flags): TrainOptions {
     return {
         ...rest,
         runDirectory: resolve(out),
-        // Commander gives true where --no-… is not there: that says nothing.
+        // Commander gives true where --no-… is absent, so only false tells what the user wants.
         ...(postBack === false ? {postBack} : {}),
         ...(automaticAlpha === false ? {automaticAlpha} : {}),
         ...(Object.keys(candidates).length === 0 ? {} : {candidates})

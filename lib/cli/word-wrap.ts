@@ -1,7 +1,7 @@
 /** Wraps text by words while it arrives in pieces. */
 import stringWidth from "string-width";
 
-/** What was added is written word by word: the last word waits until it is known to have ended. Styles within words count no width. */
+/** Writes added text word by word: the last word waits until it is known to have ended. Styles within words count no width. */
 export class WordWrap {
     readonly #width: number;
     readonly #write: (text: string) => void;

@@ -1,4 +1,4 @@
-/** Raw against aligned on the demo's prompts: who is preferred, and at what speed. */
+/** Raw against aligned on the demo's prompts: which is preferred, and at what speed. */
 import type {LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
@@ -24,12 +24,12 @@ export interface Share {
 }
 
 export interface SideResult {
-    /** Generated ones, those that end a reply included. */
+    /** Tokens generated, including those that end a reply. */
     tokens: number;
-    /** From a prompt that has been read to the end of the reply, over all prompts. */
+    /** Time from a prompt that has been read to the end of the reply, over all prompts. */
     seconds: number;
     tokensPerSecond: number;
-    /** Of the world's score of a reply, 0 to 10. */
+    /** Mean of the world's score of a reply, 0 to 10. */
     meanScore: number;
 }
 
@@ -52,7 +52,7 @@ export interface ContestResult {
 /** Long enough for every reply that ends by itself. */
 export const replyTokens = 96;
 export const contestContextSize = 512;
-/** Prompts that one side answers before the other has its turn: what else the machine does then hits both alike. */
+/** Prompts that one side answers before the other has its turn, so that other work on the machine slows both alike. */
 const turn = 10;
 
 /**
@@ -66,7 +66,7 @@ export async function contest(model: LlamaModel, agent: MaraAgent, options: Cont
     const {context, aligner} = await createAlignedContext(model, {...shape, agent, mode, threshold});
     const sides = {raw: new Side(plain), aligned: new Side(context)};
     try {
-        // The first decodes of a context are slower: they are nobody's fault.
+        // The first decodes of a context are slower for either side, so they are not timed.
         for (const side of Object.values(sides)) await side.warmUp(prompts.slice(0, 2));
         aligner.resetStats();
         for (let first = 0; first < prompts.length; first += turn) {
@@ -127,7 +127,7 @@ class Side {
         };
     }
 
-    /** What a LlamaChatSession would reply. The prompt is read before the clock starts: one side's replies are longer. */
+    /** The reply that a LlamaChatSession would give. The prompt is read before the clock starts, because one side's replies are longer. */
     async #reply(text: string): Promise<{reply: string; tokens: number; seconds: number}> {
         const sequence = this.#sequence;
         const {model} = sequence;

@@ -1,4 +1,4 @@
-/** What ships with the package under the name `demo`: a model, an agent, prompts and pairs. */
+/** The files that ship with the package under the name `demo`: a model, an agent, prompts and pairs. */
 import {fileURLToPath} from "node:url";
 
 /** From lib/demo as from dist/demo. */
@@ -13,7 +13,7 @@ export const demoName = "demo";
 const files = {
     model: demoModelPath,
     agent: demoAgentPath,
-    /** Not used in training. */
+    /** Prompts that were not used in training. */
     prompts: inDemo("prompts/held-out.jsonl"),
     trainingPrompts: inDemo("prompts/train.jsonl"),
     pairs: inDemo("prompts/pairs.jsonl")
@@ -24,5 +24,5 @@ export function orDemo(path: string, what: keyof typeof files): string {
     return path === demoName ? files[what] : path;
 }
 
-/** A model this small has nothing to share out: with more threads they mostly wait for each other. */
+/** A model this small has no work to share out: more threads would mostly wait for each other. */
 export const demoThreads = 1;

@@ -1,5 +1,5 @@
 /**
- * What there is to know at Harbour House, the guesthouse of the demo: topics that guests ask about, the facts, and the
+ * The facts about Harbour House, the guesthouse of the demo: topics that guests ask about, the answers, and the
  * ways in which the desk may put them. Data only; `world.ts` turns it into prompts, replies and scores.
  *
  * In the sentences, `{x}` is the thing asked about, `{a}` and `{b}` are its facts. `{A}` is `{a}` with a capital.
@@ -19,11 +19,11 @@ export interface Topic {
     ask: string[];
     /** Full sentences that speak to the guest or name what was asked about. */
     polite: [string, string];
-    /** The same facts, clipped. They never hold `{x}`, "you", "your", "please", "I" or "we". */
+    /** The facts of `polite`, clipped. They never hold `{x}`, "you", "your", "please", "I" or "we". */
     curt: [string, string];
     /** A brusque opening that fits the topic. */
     rude: string;
-    /** What a careless desk says where a caution is called for. */
+    /** The words of a careless desk where a caution is called for. */
     careless?: string;
     closing: string;
     /** Courteous openings, where the usual ones do not fit; `{n}` is the guest's name with a comma before it. */

@@ -15,11 +15,11 @@ import {
 import {topics} from "./topics.js";
 
 /**
- * The world of the demo: guests ask the desk of Harbour House, the desk answers. Every reply gets an exact score, so
- * that of two replies to one prompt it is known which is better.
+ * The world of the demo: guests ask the desk of Harbour House, the desk answers. Every reply gets an exact score, so that
+ * it is known which of two replies to one prompt is better.
  */
 
-/** What a guest says, and what it is about. Plain data: it survives JSON. */
+/** A guest's words, and what they are about. Plain data: it survives JSON. */
 export interface Prompt {
     text: string;
     topic: string;
@@ -32,7 +32,7 @@ export type Point = "opening" | "answer" | "note" | "closing";
 /** One way of putting one part of a reply. `points` is what it adds to the score of a well-formed reply. */
 export interface Option {
     text: string;
-    /** How often the base model's training text has it, relative to its neighbours. */
+    /** How often the option occurs in the base model's training text, relative to its neighbours. */
     weight: number;
     points: number;
 }
@@ -92,7 +92,7 @@ export function heldOutPrompts(count = 300, seed = 1): Prompt[] {
 export function replySegments(prompt: Prompt): Segments {
     const {topic, row, note} = requestOf(prompt);
     const name = prompt.guest == null ? "" : `, ${prompt.guest}`;
-    // Requests differ in which brusque habit is the usual one, so that the raw model does not always sound the same.
+    // The usual brusque habit differs between requests, so that the raw model does not always sound the same.
     const habit = hash(key(topic.name, row[0]));
     const blunt = habit % 2 === 0;
     const closing = Math.floor(habit / 2) % 3;
@@ -184,7 +184,7 @@ function samplePrompt(rng: RandomGenerator, heldOut: boolean): Prompt {
         const guest = uniformInt(rng, 0, 2) === 0 ? null : choose(rng, guests);
         const frame = choose(rng, guest == null ? frames.unnamed : frames.named);
         const text = frame.replace("{n}", guest ?? "").replace("{q}", question);
-        // Without a name the wording stands for the guest, or else such requests would be held out whole.
+        // Without a name the wording stands for the guest, because such requests would otherwise be held out whole.
         const isHeldOut = hash(key(topic.name, row[0], guest ?? text)) % 100 < heldOutPercent;
         if (isHeldOut === heldOut) return {text, topic: topic.name, about: row[0], guest};
     }
@@ -201,7 +201,7 @@ function isWellFormed(sentences: string[]): boolean {
     );
 }
 
-/** Whether the words of `phrase` stand in `text` one after the other. */
+/** True if the words of `phrase` stand in `text` one after the other. */
 function says(text: string, phrase: string): boolean {
     return plain(text).includes(plain(phrase));
 }

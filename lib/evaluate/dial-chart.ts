@@ -1,7 +1,7 @@
 import {svgLines} from "../report/svg.js";
 import type {EvaluationResult} from "./result.js";
 
-/** The threshold dial as an SVG file: what it buys, and, where it was measured, what it costs. */
+/** The threshold dial as an SVG file: the gain at each threshold, and its cost where it was measured. */
 export function dialSvg({dial, others, config}: EvaluationResult): string {
     const [baseline] = others;
     const base = baseline?.perplexity.value ?? null;

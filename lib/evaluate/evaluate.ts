@@ -1,4 +1,4 @@
-/** Measures what an agent does to a model's answers. docs/evaluation.md says how, and what the numbers mean. */
+/** Measures how an agent changes a model's answers. docs/evaluation.md tells how, and what the numbers mean. */
 import {join} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";

@@ -56,47 +56,47 @@ export interface EvaluateOptions {
     /** Names, models and folders that the rewards' texts refer to. */
     rewardOptions?: RewardOptions;
     /**
-     * What the aligned answers are compared with: "raw" (greedy), "raw-sampled", "bon:N" (the best of N samples by the first
+     * The sides that the aligned answers are compared with: "raw" (greedy), "raw-sampled", "bon:N" (the best of N samples by the first
      * reward), "aligner:FILE.gguf" (rewrites the raw answer), "agent:FILE" (another agent), "model:FILE.gguf" (another model
      * with the same agent). Default ["raw"].
      */
     against?: readonly string[];
     /** Longest answer, in tokens. Default 256. */
     maxTokens?: number;
-    /** Of the aligned side and of "agent:" and "model:". Default: as each agent was trained, else 0.5. */
+    /** Threshold of the aligned side and of "agent:" and "model:". Default: as each agent was trained, else 0.5. */
     threshold?: number;
-    /** The threshold dial: the aligned side at each of these as well, against the first of `against`. Default none. */
+    /** The threshold dial: the aligned side also answers at each of these, and is compared with the first of `against`. Default none. */
     thresholds?: readonly number[];
-    /** Of the same sides. Default: as each agent was trained, else as in `createAlignedContext`. */
+    /** Candidate options of the same sides. Default: as each agent was trained, else as in `createAlignedContext`. */
     candidates?: CandidateOptions;
     strategy?: Strategy;
     order?: Order;
     mode?: "auto" | Mode;
-    /** Fixed, so that what shares a batch does not depend on time (see `answerAll`). Default [1, 3, 12]. */
+    /** Wave sizes. They are fixed, so that the tokens that share a batch do not depend on time (see `answerAll`). Default [1, 3, 12]. */
     waves?: readonly number[];
     sampling?: EvaluationSampling;
     /** Default 0. */
     seed?: number;
-    /** Prompts answered at a time. Part of what the answers depend on, by rounding. Default 4. */
+    /** Prompts answered at a time. The answers depend on it, by rounding. Default 4. */
     sequences?: number;
-    /** Of the models on the CPU. Default: node-llama-cpp's choice. */
+    /** Threads of the models on the CPU. Default: node-llama-cpp's choice. */
     threads?: number;
     /** Tokens of each sequence. Default: what the longest prompt and answer need. */
     contextSize?: number;
-    /** Whether to measure the perplexity of every answer under `model`. Default true. */
+    /** True to measure the perplexity of every answer under `model`. Default true. */
     fluency?: boolean;
-    /** Scores that differ by no more are ties. Default 0. */
+    /** Scores that differ by no more than this are ties. Default 0. */
     tieMargin?: number;
-    /** What "aligner:" is asked, with {question} and {answer}. Default: the Aligner paper's. */
+    /** The prompt that "aligner:" is given, with {question} and {answer}. Default: the Aligner paper's. */
     alignerTemplate?: string;
     /**
-     * Answers and scores are saved here as they come, with result.json and report.html in the end. What is there already, of the
-     * same evaluation, is not done again. Default: nothing is saved.
+     * Answers and scores are saved here as they come, with result.json and report.html in the end. Answers of the same evaluation
+     * that are there already are not made again. Default: nothing is saved.
      */
     runDirectory?: string;
     /** Loads the models. Default: an instance of its own. */
     llama?: Llama;
-    /** What it throws or rejects with is told once, as a warning, and disturbs nothing. */
+    /** Called as the evaluation goes on. Its first failure is told as a warning; none disturbs the evaluation. */
     onProgress?: (progress: EvaluationProgress) => unknown;
     /** Ends the evaluation: it rejects with the signal's reason. */
     signal?: AbortSignal;
@@ -113,7 +113,7 @@ export interface EvaluationProgress {
     sides: number;
 }
 
-/** Aligner's own (Ji et al., NeurIPS 2024, and the reference implementation of MARA). */
+/** Aligner's own template (Ji et al., NeurIPS 2024, and the reference implementation of MARA). */
 export const alignerTemplate =
     "BEGINNING OF CONVERSATION: USER: Edit the following Question-Answer pair to make it more helpful and harmless: " +
     "{question} | {answer} ASSISTANT:";

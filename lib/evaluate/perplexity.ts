@@ -16,7 +16,7 @@ export async function fluencyOf(
         const next = all[i + 1] as Token;
         if (i < prompt.length - 1) return token;
         const options = {temperature: 1, topK: 0, topP: 1, minP: 0};
-        // Not `includeMax`, which node-llama-cpp 3.22 ignores beside `tokens`.
+        // `includeMax` is not used, because node-llama-cpp 3.22 ignores it beside `tokens`.
         const logits = {filter: {tokens: [next], includeTop: 1}};
         return [token, {generateNext: {logits, totalLogitWeight: true, options}}];
     });

@@ -1,4 +1,4 @@
-/** Who answers: each side's context, and all that its answers depend on. */
+/** Plans the sides: each side's context, and everything that its answers depend on. */
 import {createHash} from "node:crypto";
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
@@ -16,15 +16,15 @@ import type {Opponent, Settings} from "./options.js";
 
 export interface Plan {
     name: string;
-    /** What the answers depend on besides prompts, lengths, seed and sequences. */
+    /** Everything that the answers depend on besides prompts, lengths, seed and sequences. */
     identity: object;
     /** Answers per prompt, of which the best is kept. */
     samples: number;
     sampling: SamplingOptions;
-    /** Whether the answers' tokens are the base model's. */
+    /** True if the answers' tokens are the base model's. */
     ownTokens: boolean;
     open(shape: ContextShape): Promise<OpenSide>;
-    /** What is read before an answer; by default the prompt, as the model's chat wrapper puts it. */
+    /** The tokens read before an answer; by default the prompt, as the model's chat wrapper puts it. */
     tokensOf?: (model: LlamaModel, prompt: Prompt, index: number) => Token[];
     /** Frees what was loaded for the plan itself. */
     close?: () => void;
@@ -43,9 +43,9 @@ export interface Players {
     llama: Llama;
     model: LlamaModel;
     agent: MaraAgent;
-    /** Of the agent. */
+    /** Settings of the agent. */
     settings: Settings;
-    /** Of another agent. */
+    /** Settings of another agent. */
     settingsFor: (agent: MaraAgent) => Settings;
 }
 

@@ -31,7 +31,7 @@ export function evaluationCharts(result: EvaluationResult, sides: readonly Side[
     return charts;
 }
 
-/** Two panels over one axis: what the dial buys, and what it costs. */
+/** Two panels over one axis: the gain at each threshold, and its cost. */
 function dialChart({dial, others, config}: EvaluationResult): LabelledChart[] {
     if (dial.length === 0) return [];
     const labels = dial.map(({threshold}) => String(threshold));
@@ -122,7 +122,7 @@ export function differenceBins(
     const width = most === 0 ? 1 : niceStep(most, mostBins);
     const binOf = (value: number) => {
         if (Math.abs(value) <= tieMargin) return 0;
-        // A little play, so that 0.6000000000000001 is in the bar that ends at 0.6.
+        // A little tolerance puts 0.6000000000000001 into the bar that ends at 0.6.
         return Math.sign(value) * Math.max(1, Math.ceil(Math.abs(value) / width - 1e-9));
     };
     const bins = values.map(binOf);

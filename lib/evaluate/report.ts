@@ -237,7 +237,7 @@ function percent(value: number): string {
     return `${(100 * value).toFixed(1)} %`;
 }
 
-/** Of a difference of shares. */
+/** A difference of shares, in percentage points. */
 function points(value: number): string {
     return `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}`;
 }

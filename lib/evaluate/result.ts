@@ -1,4 +1,4 @@
-/** What an evaluation found: plain data, the same for the same answers and scores. */
+/** The findings of an evaluation: plain data, the same for the same answers and scores. */
 import {mean} from "simple-statistics";
 import {bootstrapInterval, type Interval, pairedDifferenceInterval, wilsonInterval} from "../statistics/intervals.js";
 import type {Settings} from "./options.js";
@@ -25,14 +25,14 @@ export interface SideResult {
     distinct2: number | null;
     /** Mean share of repeated 4-grams. */
     repetition: Estimate;
-    /** Of all answers' tokens together, under the base model. */
+    /** Perplexity of all answers' tokens together, under the base model. */
     perplexity: Estimate & {tokens: number};
     /** All samples and end-of-generation tokens included. */
     generatedTokens: number;
     /** Calls of llama_decode for generated tokens, all sequences together. */
     decodes: number;
     decodesPerToken: number;
-    /** Of aligned sides: what the aligner counted. */
+    /** The aligner's counters; for aligned sides only. */
     decisions?: Counts;
 }
 
@@ -64,7 +64,7 @@ export interface DialPoint {
 
 export interface EvaluationResult {
     version: 1;
-    /** What was compared, and all that the answers depend on. */
+    /** The sides compared, and everything that the answers depend on. */
     config: {
         model: object;
         /** `name`: the file that it was loaded from, without its folder; null where there was none. */
@@ -79,7 +79,7 @@ export interface EvaluationResult {
     pairs: PairResult[];
     /** Empty unless thresholds were given. */
     dial: DialPoint[];
-    /** What the clock said, by side; the only part that another run would not repeat. Reading prompts is not in it. */
+    /** Times by side; the only part that another run would not repeat. Reading prompts is not in it. */
     timing: Record<string, {seconds: number; tokensPerSecond: number}>;
 }
 
@@ -159,7 +159,7 @@ function meanOf(values: readonly number[]): Estimate {
     return {value: mean([...values]), interval95: bootstrapInterval(values.length, resampled)};
 }
 
-/** exp of the mean negative log-probability of a token. Empty answers have no part in it. */
+/** exp of the mean negative log-probability of a token. Empty answers do not count. */
 function perplexityOf(fluency: Side["fluency"]): SideResult["perplexity"] {
     const known = fluency.filter(({tokens}) => tokens > 0);
     const over = (indices: Iterable<number>) => {

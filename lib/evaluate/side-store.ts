@@ -1,4 +1,4 @@
-/** What has been done for one side: answers in blocks, scores, perplexities. One file of JSON lines, added to as they come. */
+/** The work done for one side: answers in blocks, scores, perplexities. It is one file of JSON lines, added to as they come. */
 import {appendFile, mkdir, readFile, truncate} from "node:fs/promises";
 import {dirname} from "node:path";
 import {isDeepStrictEqual} from "node:util";
@@ -12,12 +12,12 @@ const answerSchema = z.object({
     text: z.string(),
     tokens: z.array(z.int()),
     ended: z.enum(["eog", "length"]),
-    /** Of aligned answers. */
+    /** Present in aligned answers. */
     trace: z.array(z.custom<TokenView>((value) => typeof value === "object" && value !== null)).optional()
 });
 export type StoredAnswer = z.infer<typeof answerSchema>;
 
-/** What an aligner counted, without times. */
+/** The counters of an aligner, without times. */
 export type Counts = Omit<AlignerStats, "time">;
 
 /** Answers that were given together. */
@@ -36,7 +36,7 @@ export type StoredBlock = z.infer<typeof blockSchema>;
 const scoreSchema = z.number().nullable();
 export type Score = z.infer<typeof scoreSchema>;
 
-/** Of an answer under the base model. */
+/** How probable an answer is under the base model. */
 export interface Fluency {
     /** Minus the logarithm of its probability. */
     nats: number;
@@ -76,7 +76,7 @@ export class SideStore {
             if (error.code === "ENOENT") return Buffer.alloc(0);
             throw damaged(path, (error.message.split(", ") as [string])[0], error);
         });
-        // A line that was being written when the process ended has no end, and is done again.
+        // A line that was being written when the process ended has no end, and its work is done again.
         const whole = bytes.lastIndexOf(10) + 1;
         if (whole < bytes.length) await truncate(path, whole);
         const [first, ...lines] = bytes.toString("utf8", 0, whole).split("\n").slice(0, -1);

@@ -1,4 +1,4 @@
-/** The sides of an evaluation: who answers, and what their answers are worth. */
+/** The sides of an evaluation: their answers, and the scores of these. */
 import {join} from "node:path";
 import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
@@ -14,7 +14,7 @@ import {fluencyOf} from "./perplexity.js";
 import {alignedPlan, type ContextShape, type OpenSide, opponentPlan, type Plan, type Players, sha256} from "./plans.js";
 import {type Counts, type Fluency, type Score, SideStore, type StoredAnswer, type StoredBlock} from "./side-store.js";
 
-/** What all sides share. */
+/** The parts that all sides share. */
 export interface Setting extends Players {
     prompts: readonly Prompt[];
     /** Scores are kept by `key`. */
@@ -28,14 +28,14 @@ export interface Setting extends Players {
 export interface Side {
     name: string;
     answers: StoredAnswer[];
-    /** Of each reward, in the order of the rewards. */
+    /** Scores of each reward, in the order of the rewards. */
     scores: Score[][];
     /** Empty where it was not asked for. */
     fluency: Fluency[];
     generatedTokens: number;
     decodes: number;
     seconds: number;
-    /** Of aligned sides. */
+    /** The aligner's counters; for aligned sides only. */
     counts: Counts | undefined;
 }
 
@@ -86,7 +86,7 @@ export class Sides {
         await this.#answer(plan, store);
         const given = store.answers;
 
-        // The first reward scores every sample, the others only what is kept.
+        // The first reward scores every sample, the others only the sample that is kept.
         const [first, ...others] = rewards;
         const everything = given.map((_, index) => index);
         await this.#score(plan, store, first as Setting["rewards"][number], everything);

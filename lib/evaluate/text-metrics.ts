@@ -1,4 +1,4 @@
-/** What can be measured on responses without a model. */
+/** Measures of responses that need no model. */
 
 /** Runs of letters and digits, in lower case; an apostrophe inside belongs to its word. */
 export function wordsOf(text: string): string[] {

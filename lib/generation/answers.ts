@@ -65,7 +65,7 @@ export function promptsPerBlock(sequences: number): number {
  * Answers every prompt as a new `LlamaChatSession` would, in the order given. A string is a prompt without a system prompt of its own.
  *
  * llama.cpp rounds differently in batches of different sizes, so the sequences go in step: prompts are read one at a time, and
- * every token is decoded with the next ones of all other busy sequences. What an answer shares its batches with then depends on
+ * every token is decoded with the next ones of all other busy sequences. The tokens that share an answer's batches then depend on
  * the prompts, the options and the number of sequences alone, never on time; in an aligned context also on its waves, which are
  * to be fixed (`waves: [...]`) where the bits matter. With another number of sequences, tokens that are as good as tied may differ.
  *

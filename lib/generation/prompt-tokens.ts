@@ -29,7 +29,7 @@ function contextState(model: LlamaModel, {prompt, system}: Prompt) {
 }
 
 /**
- * What a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins. A string is a prompt without a
+ * The tokens that a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins. A string is a prompt without a
  * system prompt of its own.
  * @throws MaraError INVALID_ARGUMENT, MODEL_UNSUPPORTED if the model is disposed
  */
@@ -40,7 +40,7 @@ export function promptTokens(model: LlamaModel, prompt: Prompt | string): Token[
     return contextState(model, asked).contextText.tokenize(model.tokenizer);
 }
 
-/** What ends a response besides the model's end-of-generation tokens, by its chat template. */
+/** Ends of a response besides the model's end-of-generation tokens, by its chat template. */
 export interface StopTriggers {
     tokens: ReadonlySet<Token>;
     texts: readonly string[];

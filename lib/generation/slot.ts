@@ -10,9 +10,9 @@ export interface Answer {
     start: number;
     /** Without the end-of-generation token. */
     tokens: Token[];
-    /** Whether the model ended it, or `maxTokens` did. */
+    /** "eog" if the model ended the answer, "length" if `maxTokens` did. */
     ended: "eog" | "length";
-    /** In order of position, that about the end included. Empty on plain contexts. */
+    /** Decisions in order of position, including the one about the end. Empty on plain contexts. */
     decisions: DecisionRecord[];
 }
 
@@ -73,7 +73,7 @@ export class Slot {
         const head = promptTokens.slice(0, -1);
         if (head.length > 0) await this.#sequence.evaluateWithoutGeneratingNewTokens(head);
         if (this.#aligner !== undefined) {
-            // What the random strategy draws must not depend on what this sequence has answered before.
+            // The draws of the random strategy must not depend on earlier answers of this sequence.
             this.#aligner.configure({seed: sampling.seed ?? 0}, this.#sequence);
             this.#unlisten = this.#aligner.onDecision(({sequence: _, ...decision}) => {
                 this.#decisions.push(decision);

@@ -5,12 +5,12 @@ import {check} from "../validation/check.js";
 import {path as pathSchema} from "../validation/schemas.js";
 import {Flaw, readRecords} from "./records.js";
 
-/** What a model is asked. */
+/** A question to a model. */
 export interface Prompt {
     prompt: string;
     /** System prompt of this conversation. Without one, the chat wrapper's default. */
     system?: string;
-    /** Whatever a reward may want to compare the response with. The model never sees it. */
+    /** A text that a reward may compare the response with. The model never sees it. */
     reference?: string;
 }
 
@@ -77,7 +77,7 @@ function text(record: JsonObject, key: string): string {
     return value;
 }
 
-/** Exports of tables write null for what is not there. */
+/** Reads an optional text. Exports of tables write null where there is none. */
 function optionalText(record: JsonObject, key: string): string | undefined {
     const value = record[key] ?? undefined;
     if (value !== undefined && typeof value !== "string")

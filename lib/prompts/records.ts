@@ -4,14 +4,14 @@ import {quote} from "../agent/tensor.js";
 import {MaraError} from "../errors.js";
 import {openRegularFile} from "../regular-file.js";
 
-/** What is read at most; docs/rewards.md states these. */
+/** The most that is read; docs/rewards.md states these limits. */
 const limits = {fileBytes: 2 ** 28, arrayBytes: 2 ** 26, lineBytes: 2 ** 20, nesting: 64} as const;
 
-/** What is wrong with a record; `readRecords` adds where it is. */
+/** A fault of a record; `readRecords` adds where it is. */
 export class Flaw extends Error {}
 
 /**
- * What `read` makes of each JSON value in the file, in order. Blank lines and a BOM are ignored.
+ * Gives the result of `read` for each JSON value in the file, in order. Blank lines and a BOM are ignored.
  * @throws MaraError PROMPTS_NOT_FOUND if the path names no regular file that can be read; PROMPTS_FORMAT
  */
 export async function readRecords<T>(path: string, read: (value: unknown) => T): Promise<T[]> {
@@ -73,7 +73,7 @@ async function* chunksOf(path: string): AsyncGenerator<Buffer, undefined> {
 
 /** Cuts chunks into lines that end with LF, CR LF or CR, and hands each over without its end. */
 class Lines {
-    /** Of the line that is being read, from 1. */
+    /** Number of the line that is being read, from 1. */
     number = 1;
     readonly #take: (line: Buffer) => void;
     #begun: Buffer[] = [];

@@ -6,7 +6,7 @@ import {chartScript} from "./chart-script.js";
 import {baseStyle} from "./style.js";
 
 export interface ChartSpec {
-    /** Of the `<canvas>` in the page's body. */
+    /** The id of the `<canvas>` in the page's body. */
     id: string;
     /** chart.js's configuration, as plain JSON. Strings of the form `var(--series-1)` become the theme's colours. */
     config: {type: string; data: unknown; options?: unknown};
@@ -38,7 +38,7 @@ export function htmlPage({title, body, charts, data, style = "", script = ""}: P
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
-        // The page can fetch nothing and send nothing, whatever stands in the texts that it shows.
+        // The page can fetch nothing and send nothing, whatever texts it shows.
         `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">`,
         `<title>${escapeHtml(title)}</title>`,
         `<style>${baseStyle}${style}</style>`,

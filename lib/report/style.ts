@@ -9,7 +9,7 @@ const dark = `
     --series-1-soft: #6cb2f033; --series-3-soft: #f0a35e33;
     --good: #6fd3a5; --bad: #ff9a92; --mark-rank: #1f4a35; --mark-far: #5a4312; --mark-none: #5e2522;`;
 
-/** Of every report: system fonts, one column of text, quiet tables. Colours keep 4.5:1 against the paper in both themes. */
+/** The style of every report: system fonts, one column of text, quiet tables. Colours keep 4.5:1 against the paper in both themes. */
 export const baseStyle = `
 :root { color-scheme: light dark; ${light} }
 @media (prefers-color-scheme: dark) { :root:not([data-theme="light"]) { ${dark} } }

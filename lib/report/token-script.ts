@@ -1,4 +1,4 @@
-/** What shows answers token by token in a page: style and script, both for use with `htmlPage`. */
+/** Style and script that show answers token by token in a page, both for use with `htmlPage`. */
 import type {TokenView} from "./token-view.js";
 
 /** A token in a page's data: its text, and its choices as [rank, fallback, candidates, seen]. */
@@ -91,7 +91,7 @@ const showTokens = (place, tokens) => {
             token.append(struck);
         }
         const [, before, word, after] = /^(\\s*)([^]*?)(\\s*)$/.exec(text);
-        // A line under a space looks like a mistake; a token of nothing else has nothing better.
+        // A line under a space looks like a mistake, but a token of spaces only has nothing better.
         if (text === "") token.append(make("span", mark + " end", "■"));
         else if (word === "") token.append(make("span", mark, text));
         else token.append(before, make("span", mark, word), after);

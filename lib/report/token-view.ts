@@ -1,9 +1,9 @@
-/** Answers token by token, with what was decided: plain data for pages. */
+/** Answers token by token, with their decisions: plain data for pages. */
 import type {LlamaModel, Token} from "node-llama-cpp";
 import type {DecisionRecord} from "../align/aligner.js";
 import type {Order} from "../align/options.js";
 
-/** What tells rejected candidates from those that were accepted or not in the way. */
+/** The settings that tell rejected candidates from those that were accepted or never needed. */
 export interface TraceSettings {
     /** Default "best-first". */
     order?: Order;
@@ -35,7 +35,7 @@ export interface TokenView {
 /** Ranks of the candidates that were tried and rejected before the chosen one, or, in a fallback, at all. */
 export function rejectedRanks({candidates, chosenRank, fallback}: DecisionRecord, settings: TraceSettings): number[] {
     const {order, threshold = 0.5} = settings;
-    // A wave judges more candidates than it turns out to need; those after the chosen one were never in its way.
+    // A wave judges more candidates than it turns out to need. Those behind the chosen one never stood in its way.
     const isBefore = (rank: number) => (order === "reverse" ? rank > chosenRank : rank < chosenRank);
     return candidates.flatMap(({acceptProbability}, rank) =>
         acceptProbability !== null &&
@@ -92,7 +92,7 @@ export function viewAnswer(
             choices.push(viewChoice(event, settings, (token) => spellAfter(model, tokens, i, token)));
         if (i === tokens.length) break;
         const text = model.detokenize(tokens.slice(0, i + 1));
-        // In the middle of a character: its text comes with a later token.
+        // Within a character a token has no text of its own. The text comes with a later token.
         if (i + 1 < tokens.length && (text.endsWith("\ufffd") || !text.startsWith(shown))) continue;
         take(text.slice(shown.length));
         shown = text;

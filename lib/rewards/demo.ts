@@ -1,4 +1,4 @@
-/** The exact score of a reply in the demo's world, for `mara train` and `mara eval` to be tried out with. */
+/** The exact score of a reply in the demo's world, to try out `mara train` and `mara eval` with. */
 import {type Prompt as Request, score} from "../demo/world.js";
 import {type Reward, rewardOf} from "./reward.js";
 

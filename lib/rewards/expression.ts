@@ -47,7 +47,7 @@ function shown(text: string): string {
     return JSON.stringify(cut(text));
 }
 
-/** A specification, or what is said of it, as messages hold it. */
+/** Shortens a specification, or a text about it, for messages. */
 export function cut(text: string): string {
     return text.length > 500 ? `${text.slice(0, 500)}…` : text;
 }

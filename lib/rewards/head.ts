@@ -42,7 +42,7 @@ export async function headReward(
     });
 }
 
-/** Without this the embedding would be of something else than the conversation's last token. */
+/** Checks the pooling, because any other would give an embedding of something else than the conversation's last token. */
 function requireLastToken(model: LlamaModel, file: string): void {
     const {pooling_type: pooling = poolings.none} = model.fileInfo.architectureMetadata as {pooling_type?: number};
     if (pooling !== poolings.none && pooling !== poolings.last)

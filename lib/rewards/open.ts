@@ -14,11 +14,11 @@ export type RewardSpec = string | RewardFunction | Reward;
 export interface RewardOptions extends ResourceOptions {
     /** Names for use in specifications: `{helpful: "judge:judge.gguf"}` for `"2*helpful - length"`. They may name each other. */
     rewards?: Readonly<Record<string, RewardSpec>>;
-    /** What `judge:` asks about each response when its specification says nothing else. */
+    /** The question that `judge:` asks about each response when its specification gives none. */
     judgeQuestion?: string;
 }
 
-/** What `openReward` takes as a specification. */
+/** The forms of a specification that `openReward` takes. */
 export const rewardSchema = z.union([z.string(), func<RewardFunction>(), aReward], "a text, a function or a Reward");
 
 export const rewardOptionsSchema = options({
@@ -55,7 +55,7 @@ function checkName(name: string): void {
     if (builtInNames.includes(name)) throw invalidArgument("rewards", "names other than those built in", name);
 }
 
-/** What this module opens of a reward; freeing is the resources' business. */
+/** A reward as this module opens it. Freeing is left to the resources. */
 interface Scorer extends Pick<Reward, "name" | "score"> {
     /** The rewards that a sum consists of, none of them a sum itself, each with its weight. */
     readonly weights?: ReadonlyMap<Scorer, number>;
@@ -74,7 +74,7 @@ class Opener {
     async open(spec: RewardSpec, name?: string, within: readonly string[] = []): Promise<Scorer> {
         if (typeof spec === "string") return await this.#openText(spec, within);
         if (typeof spec === "function") return rewardOf(name ?? (spec.name || "function"), spec);
-        // Through the checks: it may be anybody's object.
+        // The score passes through the checks, because the object may be anybody's.
         return rewardOf(name ?? String(spec.name), (prompt, response, context) =>
             spec.score({prompt, ...context}, response)
         );
@@ -101,7 +101,7 @@ class Opener {
         const weights = new Map<Scorer, number>();
         for (const term of terms) {
             const opened = await this.#openTerm(spec, term, scope, within);
-            // A reward that sums of sums name again and again is asked once: asked for each mention, calls would double with each sum.
+            // A reward that nested sums name repeatedly is asked once; otherwise calls would double with each sum.
             for (const [part, weight] of opened.weights ?? [[opened, 1]]) {
                 const sum = (weights.get(part) ?? 0) + term.weight * weight;
                 if (!Number.isFinite(sum))

@@ -8,7 +8,7 @@ import {type Reward, rewardOf} from "./reward.js";
 export async function rankReward(name: string, file: string, resources: Resources): Promise<Reward> {
     const model = await resources.model(file);
     const {contextSize, ...threads} = resources.contextOptions(model);
-    // A whole input in one batch: llama.cpp ends the process when an encoder's input does not fit.
+    // The whole input goes into one batch, because llama.cpp ends the process when an encoder's input does not fit.
     const context = await resources.context(`${file} cannot rank`, () =>
         model.createRankingContext({contextSize, batchSize: contextSize, ...threads})
     );

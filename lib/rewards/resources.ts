@@ -1,4 +1,4 @@
-/** What the rewards of one specification share: options, and each model loaded once. */
+/** The resources that the rewards of one specification share: options, and each model loaded once. */
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
@@ -15,7 +15,7 @@ export interface ResourceOptions {
      * never more than the model was trained for.
      */
     contextSize?: number;
-    /** What paths are relative to. Default: the working directory. */
+    /** The folder that paths are relative to. Default: the working directory. */
     baseDirectory?: string;
     /** Milliseconds that the import of a `module:` may take. Default 60 000. */
     moduleTimeoutMs?: number;
@@ -58,7 +58,7 @@ export class Resources {
 
     contextOptions(model: LlamaModel): {contextSize: number; threads?: number} {
         const {threads, contextSize = 4096} = this.#options;
-        // Beyond what it was trained for an encoder has no positions, for which llama.cpp ends the process.
+        // An encoder has no positions beyond its training context, and llama.cpp ends the process when it meets one.
         const most = model.trainContextSize ?? contextSize;
         return {contextSize: Math.min(contextSize, most), ...(threads === undefined ? {} : {threads})};
     }
@@ -83,7 +83,7 @@ export class Resources {
         const models = await Promise.allSettled(this.#models.values());
         this.#models.clear();
         for (const model of models) if (model.status === "fulfilled") await model.value.dispose();
-        // One that could not be opened has been reported by the reward that asked for it.
+        // A model that could not be opened has been reported by the reward that asked for it.
         const own = this.#options.llama === undefined ? await this.#llama?.catch(() => undefined) : undefined;
         this.#llama = undefined;
         await own?.dispose();

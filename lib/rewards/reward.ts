@@ -1,4 +1,4 @@
-/** What a reward is, and the checks that every score passes through. */
+/** Rewards, and the checks that every score passes through. */
 import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {withMethod} from "../validation/schemas.js";
@@ -13,7 +13,7 @@ export interface RewardSpan {
 
 /**
  * The score of a whole response: higher is better. Spans say where parts of it were earned, so that training credits the tokens inside them;
- * they are contained in `score`, and what they leave over belongs to the response as a whole.
+ * they are contained in `score`, and the rest of it belongs to the response as a whole.
  */
 export type RewardResult = number | {score: number; spans?: readonly RewardSpan[]};
 

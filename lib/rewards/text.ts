@@ -37,7 +37,7 @@ export async function readability(): Promise<Reward> {
         const ease = flesch({
             sentence: segments(response, "sentence").length,
             word: words.length,
-            // What the package has no syllables for, such as numbers, is still spoken.
+            // Words for which the package has no syllables, such as numbers, are still spoken.
             syllable: words.reduce((sum, word) => sum + Math.max(1, syllable(word)), 0)
         });
         return Math.max(-1, ease / 100);

@@ -7,7 +7,7 @@ const expected = `milliseconds above 0 and up to ${maxTimeoutMs}`;
 
 export const timeoutMs = z.number(expected).gt(0, expected).max(maxTimeoutMs, expected);
 
-/** What the promise gives, unless that takes longer: then what `late` makes is thrown, and the promise goes on unheeded. */
+/** Gives the promise's result. If that takes too long, the error of `late` is thrown, and the promise's later result is ignored. */
 export async function withinTime<T>(promise: Promise<T>, timeoutMs: number, late: () => Error): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {

@@ -7,8 +7,8 @@ export type Interval = [low: number, high: number];
 const z = 1.959963984540054;
 
 /**
- * The 95 % Wilson score interval of a proportion: which shares of a large population would, 95 times in 100, not surprise
- * us after `count` out of `total`. Unlike the textbook normal interval it stays within [0, 1] and is right near both ends.
+ * The 95 % Wilson score interval of a proportion, `count` out of `total`: the shares of a large population that such a sample does
+ * not contradict at the 5 % level. Unlike the textbook normal interval it stays within [0, 1] and is right near both ends.
  */
 export function wilsonInterval(count: number, total: number): Interval {
     if (total === 0) return [0, 1];

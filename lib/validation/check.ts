@@ -33,7 +33,7 @@ export function check<Schema extends z.ZodType>(
     throw refusal(result.error.issues, value, name, fields);
 }
 
-/** What options are written as: a promise that was not awaited, a date or an array is none. */
+/** The form of options: an object. A promise that was not awaited, a date or an array is refused. */
 const record = z.custom<object>((value) => Object.prototype.toString.call(value) === "[object Object]", "an object");
 
 /** An object with these fields and no others. */
@@ -65,7 +65,7 @@ function refusal(issues: readonly Issue[], value: unknown, name: string, fields:
     return bounded(placeOf(path.slice(0, -1), name, fields), expected, key, nearest(key, known));
 }
 
-/** Of a union the issue inside the alternative that fits at the outside, if there is one. */
+/** Finds the issue of a union inside the alternative that fits at the outside, if there is one. */
 function innermost(issue: Issue, before: Path): {issue: Issue; path: Path} {
     const path = [...before, ...issue.path];
     const inside = issue.code === "invalid_union" ? issue.errors.map(([first]) => first) : [];
@@ -91,7 +91,7 @@ function at(value: unknown, path: Path): unknown {
     return path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)[key], value);
 }
 
-/** Says which name was meant, where one is near enough. */
+/** Suggests the known name that is near enough. */
 function nearest(key: string, known: readonly string[]): string {
     const far = (one: string) => distance((one.split(".").at(-1) as string).toLowerCase(), key.toLowerCase());
     const [best] = key.length > longestName ? [] : known.toSorted((a, b) => far(a) - far(b));

@@ -3,7 +3,7 @@ import {reasonOf} from "../errors.js";
 const failed = new WeakSet<object>();
 
 /**
- * Calls a listener of the caller's. What it throws, or rejects with, disturbs nothing: it is told once for each listener, as a
+ * Calls a listener of the caller's. A listener that throws or rejects disturbs nothing: its first failure is told as a
  * warning (`MaraWarning`).
  * @param name what the listener is called in the warning
  */
@@ -15,7 +15,7 @@ export function notify<Args extends unknown[]>(
     if (listener !== undefined) quietly(listener, name, () => listener(...args));
 }
 
-/** The same for a method of the caller's: `owner` is whose failures are told once. */
+/** Calls a method of the caller's in the same way; the first failure of each `owner` is told. */
 export function quietly(owner: object, name: string, act: () => unknown): void {
     const warn = (error: unknown) => {
         if (failed.has(owner)) return;

@@ -1,4 +1,4 @@
-/** What a function works on: models, agents and prompts, as files or as values. */
+/** The inputs of functions: models, agents and prompts, as files or as values. */
 import type {LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
@@ -42,7 +42,7 @@ const pair = z.looseObject(
     "{prompt, chosen, rejected}"
 );
 
-/** A file, or values; `expected` is said of what is neither. */
+/** A file, or values. `expected` is the message for anything else. */
 export function promptsSource(expected: string) {
     return z.union([path(), z.array(prompt).min(1, {abort: true})], expected);
 }
