@@ -24,7 +24,7 @@ std::vector<std::string> kernel_names() {
     return {names, names + count};
 }
 
-// As a message names the values that an option takes.
+// The values that an option takes, in the form of a message.
 std::string one_of(const std::vector<std::string>& names) {
     std::string text;
     for (const std::string& name : names) text += (text.empty() ? "\"" : ", \"") + name + '"';
@@ -39,7 +39,7 @@ std::vector<std::string> type_names() {
     return names;
 }
 
-// Everything that the constructor is given, checked. The float arrays still belong to JS.
+// The constructor's arguments, checked. The float arrays still belong to JS.
 struct Options {
     kernel::NetworkWeights weights;
     kernel::WeightType type;
@@ -110,7 +110,7 @@ struct ScoreCall {
     int32_t count;
     float* probabilities;
 
-    // `may_wait`: this is not Node's main thread, which never waits for a device.
+    // `may_wait`: true off Node's main thread, which never waits for a device.
     kernel::Status run(bool may_wait) const {
         PoolPointer pool = pools->take();
         if (pool == nullptr) return kernel::Status::out_of_memory;

@@ -5,7 +5,7 @@
 namespace mara::bindings {
 namespace {
 
-// The same words as describe() in lib/errors.ts.
+// Describes a value in the same words as describe() in lib/errors.ts.
 std::string describe(const Napi::Value& value) {
     if (value.IsString()) return '"' + value.As<Napi::String>().Utf8Value() + '"';
     if (value.IsFunction()) return "a function";

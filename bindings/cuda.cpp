@@ -38,7 +38,7 @@ Napi::Value cuda_devices(const Napi::CallbackInfo& info) {
 
 void init_cuda(Napi::Env env, Napi::Object exports) {
     exports.Set("cudaDevices", Napi::Function::New<cuda_devices>(env, "cudaDevices"));
-    // Whether this file holds the CUDA kernel at all, so that "no device" and "no code" can be told apart.
+    // hasCuda is true if this file holds the CUDA kernel at all, so that "no device" and "no code" can be told apart.
 #if defined(MARA_CUDA)
     exports.Set("hasCuda", true);
 #else

@@ -14,7 +14,7 @@ namespace mara::bindings {
 // Exports cudaDevices() (lib/native.ts).
 void init_cuda(Napi::Env env, Napi::Object exports);
 
-// Without a type: the one that suits the device. Throws CUDA_UNAVAILABLE or CUDA_FAILED.
+// Without a type, the one that suits the device is taken. Throws CUDA_UNAVAILABLE or CUDA_FAILED.
 std::unique_ptr<kernel::Device> create_cuda_device(Napi::Env env, const kernel::NetworkWeights& weights,
                                                    std::optional<kernel::WeightType> type);
 

@@ -62,7 +62,7 @@ public:
         while (result != 0 && errno == EINTR);
         if (result == 0) return Outcome::taken;
         error = errno;
-        // A file system that has no locks is worked on without one.
+        // Where a file system has no locks, work goes on without one.
         if (error == ENOSYS || error == ENOLCK || error == EOPNOTSUPP) return Outcome::taken;
         release();
         return error == EWOULDBLOCK ? Outcome::busy : Outcome::failed;
@@ -79,7 +79,7 @@ private:
 
 #endif
 
-// lockFile(path): a function that gives the lock back, or null if somebody else has it.
+// lockFile(path): a function that gives the lock back, or null if the file is locked already.
 Napi::Value lock_file(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!info[0].IsString()) invalid_argument(env, "path", "a string", info[0]);

@@ -1,4 +1,4 @@
-// npm's install step: does nothing if a file that came with the package loads here; otherwise compiles, and says plainly what is missing.
+// npm's install step: does nothing if a file that came with the package loads here. Otherwise it compiles, or says plainly what is missing.
 const {spawnSync} = require("node:child_process");
 const {existsSync} = require("node:fs");
 const path = require("node:path");
@@ -12,7 +12,7 @@ function finds(command) {
 
 /** Why no file of the package can be used, or undefined if one can. */
 async function whyCompile() {
-    // `npm ci` in a clone: what is compiled must be what is in the clone.
+    // A clone's addon must be compiled from the clone's own sources, so `npm ci` there always compiles.
     const isInstalledPackage = root.split(path.sep).includes("node_modules");
     if (!isInstalledPackage && existsSync(path.join(root, ".git"))) return "this is a clone";
     if (process.env.npm_config_build_from_source) return "--build-from-source asks for it";

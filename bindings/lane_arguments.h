@@ -1,4 +1,4 @@
-// What JavaScript says of a wave, as lib/native.ts describes it.
+// Reads the arguments of a wave, as lib/native.ts describes them.
 #pragma once
 
 #include <napi.h>

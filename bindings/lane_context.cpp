@@ -34,15 +34,15 @@ struct PoolDeleter {
     void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
 };
 
-// What the worker touches, kept alive by every queued job: the JS object may be collected or closed meanwhile.
+// The state that the worker touches. Every queued job keeps it alive, because the JS object may go meanwhile.
 struct LaneState {
     std::unique_ptr<kernel::Pool, PoolDeleter> pool;
     std::optional<llama::Lanes> lanes;
-    // Held by every decode and by every change between them: a sequence may be disposed while another's batch runs.
+    // Decodes hold this, and changes between them do: a sequence may be disposed while another's batch runs.
     std::mutex busy;
 };
 
-// A part of the lanes, while nothing decodes.
+// Changes a part of the lanes while nothing decodes.
 template <class Part>
 struct Idle {
     std::unique_lock<std::mutex> lock;
@@ -107,7 +107,7 @@ public:
     ~LaneContext() override { worker_.reset(); }
 
 private:
-    // Those of the caller, the lanes, and the cache's own for discarded cells.
+    // The sequences are the caller's, the lanes, and the cache's own for discarded cells.
     uint32_t all_sequences() const { return sequences_ + static_cast<uint32_t>(lane_count_) + 1; }
 
     // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize, window}.
@@ -201,7 +201,7 @@ private:
         return Napi::Number::New(info.Env(), rows(info)->hold(number(info[0])));
     }
 
-    // Rows may be let go when their context is gone.
+    // A row may be given up after its context is gone.
     void free(const Napi::CallbackInfo& info) {
         if (state_ == nullptr) return;
         const std::lock_guard lock(state_->busy);
@@ -240,8 +240,8 @@ private:
         return values;
     }
 
-    // (row, logits): as many as the vocabulary has tokens. A guide of the caller's had them, and may have detached
-    // them.
+    // (row, logits): as many numbers as the vocabulary has tokens. The caller's guide had the array, and may have
+    // detached it.
     void set_logits(const Napi::CallbackInfo& info) {
         const auto held = rows(info);
         const auto logits = info[1].As<Napi::Float32Array>();
@@ -263,7 +263,7 @@ private:
         return values;
     }
 
-    // Before the context goes away: joins the decode thread. Later calls throw.
+    // close(), before the context goes away: joins the decode thread. Later calls throw.
     void close(const Napi::CallbackInfo&) { worker_.reset(); }
 
     WorkerThread& open(const Napi::CallbackInfo& info) const {
@@ -294,8 +294,9 @@ private:
     static int32_t number(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }
 
     llama::Api api_{};
-    // Into node-llama-cpp's objects. They are alive whenever a method is called: the hook that calls it hangs on the
-    // context, which holds the model. References from here would keep a forgotten context from ever being collected.
+    // These point into node-llama-cpp's objects. They are alive whenever a method is called: the hook that calls it
+    // hangs on the context, which holds the model. References from here would keep a forgotten context from ever being
+    // collected.
     llama::Layout layout_;
     const void* addon_model_ = nullptr;
     uint32_t sequences_ = 0;

@@ -69,7 +69,8 @@ private:
         const Napi::Env env = info.Env();
         if (!info[0].IsObject()) invalid_argument(env, "transitions", "an object", info[0]);
         const auto object = info[0].As<Napi::Object>();
-        // All members before the first pointer into one: a getter may dispose the learner, or detach the others.
+        // All members are read before the first pointer is taken: a getter may dispose the learner, or detach the
+        // arrays.
         const Napi::Value members[] = {object.Get("states"), object.Get("state"), object.Get("action"),
                                        object.Get("reward"), object.Get("nextState")};
         core(env);
@@ -111,7 +112,7 @@ private:
             std::min<int64_t>(options_.replay_capacity, int64_t{held_} + static_cast<int64_t>(count)));
     }
 
-    // Queues `body` behind what was called before; `complete` makes the value that the promise resolves with.
+    // Queues `body` behind earlier calls; `complete` makes the value that the promise resolves with.
     template <class Metrics>
     Napi::Value queue(const Napi::CallbackInfo& info,
                       std::function<Status(train::Learner*, LearnerCore&, Metrics&)> body,

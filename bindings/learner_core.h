@@ -12,7 +12,7 @@
 namespace mara::bindings {
 
 // Transitions are handed over at once, also while an update runs, and join the replay before the next job that was
-// queued after them: what an update sees depends on the order of the calls alone.
+// queued after them. So the replay that an update sees depends on the order of the calls alone.
 class LearnerCore {
 public:
     explicit LearnerCore(train::Learner* learner) : learner_(learner) {}
@@ -23,7 +23,7 @@ public:
     LearnerCore(const LearnerCore&) = delete;
     LearnerCore& operator=(const LearnerCore&) = delete;
 
-    // Only inside a job, or while none is queued.
+    // To be called only inside a job, or while none is queued.
     train::Learner* get() const { return learner_; }
 
     // Asks the running job to end after its current update, and later ones not to begin.

@@ -55,7 +55,7 @@ void WorkerThread::loop() {
         } catch (...) {
             pending->failure = failure_ + "unknown error";
         }
-        // A failed call means that the environment is going away: nobody awaits the result.
+        // A failed call means that the environment is going away, so nobody awaits the result.
         if (settling_->function.BlockingCall(pending, settle) != napi_ok) delete pending;
     }
 }
@@ -73,7 +73,7 @@ void WorkerThread::settle(Napi::Env env, Napi::Function, Pending* done) {
             done->deferred.Reject(error.Value());
         }
     } catch (const Napi::Error&) {
-        // A worker thread that is being terminated runs no more JavaScript: nobody awaits the result.
+        // A worker thread that is being terminated runs no more JavaScript, so nobody awaits the result.
     }
 }
 

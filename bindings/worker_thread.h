@@ -18,7 +18,7 @@ namespace mara::bindings {
 
 class WorkerThread {
 public:
-    // `failure`: how the message begins of a promise that rejects because a task threw.
+    // `failure`: the beginning of the message if a task throws and its promise rejects.
     explicit WorkerThread(Napi::Env env, std::string failure = "DECODE_FAILED: ");
     ~WorkerThread();
 

@@ -1,6 +1,6 @@
 // AMX: 16 × 64-byte tiles, bf16 × bf16 and unsigned × signed bytes. Panels are stored as AMX wants its second operand:
 // 64-byte lines of 16 channels × 4 bytes of inputs, 16 lines to a tile. f32 and f16 go the AVX-512 way.
-// Linux only: there it is known how to ask for the tile registers.
+// Linux only, because only there it is known how to ask for the tile registers.
 #include <cmath>
 
 #include "kernel/operations.h"
@@ -35,9 +35,9 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {};
 };
 
-// Tiles of this kernel's shapes for as long as it lives; sums and activations have `rows` rows, weights 16. Then the
-// thread has its own shapes back: on the thread that decodes, llama.cpp loads its shapes once and relies on them ever
-// after.
+// Holds tiles of this kernel's shapes for as long as it lives; sums and activations have `rows` rows, weights 16. Then
+// the thread gets its own shapes back, because llama.cpp loads its shapes only once on the thread that decodes, and
+// relies on them ever after.
 class TileScope {
 public:
     explicit TileScope(int32_t rows) {

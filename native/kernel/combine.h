@@ -31,7 +31,7 @@ inline double relative_logit(const Opinion& opinion) {
 }
 
 // Probabilities are taken relative to each agent's threshold, so that ½ is the bar of all. That of a single agent with
-// a threshold of ½ is its own, bit for bit. NaN where there are no opinions.
+// a threshold of ½ stays as it is, bit for bit. NaN where there are no opinions.
 //   minimum     the smallest probability: above ½ where each agent accepts
 //   product     of the probabilities
 //   mean_logit  of the weighted mean of the logits

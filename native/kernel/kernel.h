@@ -60,7 +60,7 @@ void pool_free(Pool* pool);
 Status score(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
              const int32_t* rows, int32_t count, float* probabilities, Pool* pool, int32_t threads);
 
-// The same as log-odds of accepting, ln(p / (1 − p)), in logits[a][i]; −∞ where the probability is 0.
+// Gives log-odds of accepting, ln(p / (1 − p)), in logits[a][i]; −∞ where the probability is 0. Otherwise like `score`.
 Status score_logits(const Network* const* networks, int32_t network_count, const float* base, ptrdiff_t row_stride,
                     const int32_t* rows, int32_t count, float* const* logits, Pool* pool, int32_t threads);
 

@@ -32,8 +32,8 @@ struct Layer {
 };
 
 // The activations of one block of rows. y = (dot − mean·sum) · mul · scale + bias, per row and channel.
-// Variants either read `rows` in place (raw floats: mean and mul undo the moments afterwards) or `packed`, which their
-// own `prepare` wrote (already normalised: mean is 0).
+// Variants read `rows` in place (raw floats; mean and mul undo the moments afterwards), or they read `packed`, which
+// their own `prepare` wrote (already normalised: mean is 0).
 struct Activations {
     int32_t count;
     const float* const* rows;

@@ -17,7 +17,7 @@ void relax() {
 #endif
 }
 
-// Waits for something that another running thread is about to do: a moment of spinning, then giving the core away.
+// Waits for another running thread's next step: spins for a moment, then gives the core away.
 template <class Condition>
 void wait_until(Condition&& condition) {
     for (int32_t i = 0; !condition(); ++i) {

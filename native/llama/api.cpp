@@ -111,8 +111,8 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
 }
 
 Defaults read_defaults(const Api& api) {
-    // Filled with one pattern and then with another: what keeps its pattern both times was not written. A compiler that
-    // returns into a temporary first leaves the rest unknown, which counts as written.
+    // The room is filled with one pattern and then with another. A byte that keeps its pattern both times was not
+    // written. A compiler that returns into a temporary first leaves the rest unknown, which counts as written.
     constexpr unsigned char patterns[] = {0xa5, 0x5a};
     alignas(16) static thread_local unsigned char rooms[2][sizeof(ParamsRoom)];
     for (size_t i = 0; i < 2; i++) {

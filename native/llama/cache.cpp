@@ -77,7 +77,7 @@ void Cache::pop() {
     cells_.pop_back();
 }
 
-// A text that is read out of the cache leaves behind what its last token's window does not reach.
+// A text that is read out of the cache leaves behind the cells that its last token's window does not reach.
 void Cache::keep_window(std::vector<Cell>& text) const {
     if (window_ == 0) return;
     Position last = 0;
@@ -91,7 +91,7 @@ void Cache::appended(SequenceId sequence, Position position) {
     push(cell);
 }
 
-// Takes the sequence from a cell's owners. A cell that is left without any is freed if it stands last.
+// Takes the sequence from a cell's owners. A cell without owners is freed if it stands last.
 void Cache::give_up(size_t index, SequenceId sequence) {
     Cell& cell = cells_[index];
     cell.owners.reset(static_cast<size_t>(sequence));
@@ -109,7 +109,7 @@ void Cache::remove(SequenceId sequence, Position start, Position end) {
     for (size_t i = cells_.size(); i-- > 0;) {
         if (!cells_[i].owners.test(static_cast<size_t>(sequence))) continue;
         const Position position = cells_[i].position;
-        if (position < start && !scattered_) break;  // what stands before has smaller positions
+        if (position < start && !scattered_) break;  // the cells before have smaller positions
         if (position >= start && position < end) give_up(i, sequence);
     }
     api_.memory_seq_rm(memory_, sequence, start, end == whole ? -1 : end);
@@ -131,7 +131,8 @@ void Cache::adopt(SequenceId sequence, Position position, SequenceId lane) {
 }
 
 void Cache::release_forks() {
-    // Behind each other, so that what stands last is freed. Only the last wave's tokens have lanes among their owners.
+    // Goes from the end, so that cells that stand last are freed. Only the last wave's tokens have lanes among their
+    // owners.
     for (size_t i = cells_.size(), open = forks_.count(); i-- > 0 && open > 0;) {
         const auto lanes = cells_[i].owners & forks_;
         if (lanes.none()) continue;
@@ -152,7 +153,7 @@ void Cache::share(SequenceId source, SequenceId target, Position start, Position
 }
 
 void Cache::shift(SequenceId sequence, Position start, Position end, Position delta) {
-    // Now, since until the next decode it cannot be done: contexts are shifted when they are full.
+    // Compacts now, since it cannot be done until the next decode: contexts are shifted when they are full.
     // A text with windows would lose tokens that the windows of a shorter text reach.
     if (!shift_pending_ && discarded_count_ >= discarded_min && window_ == 0) compact();
     for (Cell& cell : cells_)
@@ -166,7 +167,7 @@ void Cache::loaded(SequenceId sequence) {
     // llama.cpp tells the first position within the window; a text begins with its first token.
     const Position start = window_ > 0 ? 0 : std::max(0, api_.memory_seq_pos_min(memory_, sequence));
     for (Position position = start; position <= end; position++) appended(sequence, position);
-    // Where its window stands is llama.cpp's choice: the next batch lets every text be written anew.
+    // llama.cpp chooses where the window stands, so the next batch lets every text be written anew.
     if (window_ > 0) scattered_ = true;
 }
 
@@ -194,7 +195,7 @@ void Cache::compact() {
         for (const Cell& cell : cells_) {
             if (!cell.owners.test(static_cast<size_t>(sequence))) continue;
             any = true;
-            // The windows of two texts need not be the same: each is given cells of its own.
+            // The windows of two texts may differ, so each is given cells of its own.
             const auto first = window_ > 0 ? sequence : first_of(cell.owners);
             if (first == sequence)
                 text.cells.push_back(cell);
@@ -213,7 +214,8 @@ void Cache::compact() {
     replace({});
     scattered_ = false;
     for (Text& text : texts) {
-        // There is room: it stood in the same cache. Should llama.cpp refuse it all the same, the next decode fails.
+        // There is room, because the text stood in the same cache. Should llama.cpp refuse it all the same, the next
+        // decode fails.
         if (text.cells.empty() || !write(text.sequence, text.data)) continue;
         keep_window(text.cells);
         for (Cell& cell : text.cells) {
@@ -234,7 +236,7 @@ void Cache::lay_out(SequenceId sequence, int32_t count) {
     const auto more = tile + static_cast<size_t>(count);
     const auto windows = window_ > 0 ? std::min(own, static_cast<size_t>(window_)) : own;
     if (fits(more + own) ? !windows_fit(more + windows) : discarded_count_ > 0) compact();
-    // A cache that is as full as that keeps the texts where they are.
+    // A cache as full as that keeps the texts where they are.
     if (!fits(more + own) || !windows_fit(more + windows)) return;
     std::vector<Cell> text;
     std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(text), is_own);
@@ -249,7 +251,7 @@ void Cache::lay_out(SequenceId sequence, int32_t count) {
     }
 }
 
-// Appends `count` discarded cells: copies of what other sequences hold.
+// Appends `count` discarded cells, as copies of other sequences' cells.
 void Cache::fill(int32_t count) {
     const SequenceId lane = first_lane_;
     while (count > 0) {

@@ -8,11 +8,12 @@
 //     holds     a0  b0  a1  b1  b1  a2  b2        a1: sequence a, position 1
 //                           ^ rejected, discarded
 //
-// Only what stands last is freed. When discarded cells get in the way, every text is written anew from the first cell
-// on, in the same order and bit for bit (`compact`).
+// Only cells that stand last are freed. When discarded cells get in the way, every text is written anew from the first
+// cell on, in the same order and bit for bit (`compact`).
 //
-// Layers with a sliding window have a cache of their own, of fewer cells, to which the same is appended. Compaction
-// leaves each text its last window there, and is done before llama.cpp would overwrite a cell (docs/design.md).
+// Layers with a sliding window have a cache of their own, with fewer cells, to which the same tokens are appended.
+// Compaction leaves each text its last window there, and is done before llama.cpp would overwrite a cell
+// (docs/design.md).
 #pragma once
 
 #include <bitset>
@@ -44,18 +45,18 @@ public:
     // piece from a multiple of the tile on, as it would if it were alone.
     void lay_out(SequenceId sequence, int32_t count);
 
-    // After a batch: its tokens stand behind what was there, in the order of the batch.
+    // After a batch: its tokens stand behind the earlier cells, in the order of the batch.
     void appended(SequenceId sequence, Position position);
     void decoded() { shift_pending_ = false; }
 
     // Gives up the sequence's cells at positions in [start, end).
     void remove(SequenceId sequence, Position start, Position end);
 
-    // Lets the lane see what the sequence holds.
+    // Lets the lane see the sequence's cells.
     void fork(SequenceId source, SequenceId lane);
-    // Makes the lane's cell at `position` the sequence's, in place of what that held from there on.
+    // Makes the lane's cell at `position` the sequence's, in place of the sequence's cells from there on.
     void adopt(SequenceId sequence, Position position, SequenceId lane);
-    // Gives up what was decoded into forked lanes.
+    // Gives up the cells that were decoded into forked lanes.
     void release_forks();
 
     // Gives the cells of `source` in [start, end) to `target` as well.
@@ -64,7 +65,7 @@ public:
     // The caller is about to add `delta` to the positions of the sequence in [start, end).
     void shift(SequenceId sequence, Position start, Position end, Position delta);
 
-    // The caller has written the sequence, which was empty, behind what was there.
+    // The caller has written the sequence, which was empty, behind the earlier cells.
     void loaded(SequenceId sequence);
 
 private:
@@ -101,7 +102,7 @@ private:
     size_t capacity_;
     Position window_;
     size_t window_capacity_;
-    // In the order in which they stand, unless `scattered_`.
+    // Cells in the order in which they stand, unless `scattered_`.
     std::vector<Cell> cells_;
     size_t discarded_count_ = 0;
     size_t window_count_ = 0;  // cells with `in_window`: at least as many as the layers with a window hold

@@ -31,7 +31,8 @@ Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int3
       width_(api.model_n_embd_out(api.get_model(context))) {}
 
 void Lanes::set_hidden_states(bool wanted) {
-    // Left as it is between batches of the same kind: llama.cpp reuses its graph only while this does not change.
+    // The setting is left as it is between batches of the same kind: llama.cpp reuses its graph only while it does not
+    // change.
     if (hidden_states_ == wanted) return;
     api_.set_embeddings(context_, wanted);
     hidden_states_ = wanted;
@@ -53,7 +54,7 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
         sequence_pointers_[i] = &sequences_[i];
         outputs_[i] = all_outputs || entries[i].output;
     }
-    // A row that is held is sampled from in the place of one that this decode gives.
+    // A held row is sampled from in the place of a row that this decode gives.
     if (rows_.any() && std::find(outputs_.begin(), outputs_.end(), 1) == outputs_.end()) outputs_.back() = 1;
     rows_.before_decode();
     const Batch batch{static_cast<int32_t>(count), tokens_.data(), nullptr, positions_.data(), sequence_counts_.data(),
@@ -71,8 +72,8 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
 }
 
 WaveResult Lanes::decode(const std::vector<Entry>& entries) {
-    // With hidden states every token is an output. Where that is wanted anyway they stay on: switching costs a new
-    // graph.
+    // With hidden states every token is an output. Where all are wanted anyway they stay on, because switching costs a
+    // new graph.
     const bool every_output =
         std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
     if (!every_output) set_hidden_states(false);
@@ -115,7 +116,7 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge
             const float* const row =
                 base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
             if (row == nullptr) {
-                result.probabilities[i] = 0;  // no state, no acceptance: what a NaN state gets
+                result.probabilities[i] = 0;  // A token without a state is not accepted, like one with a NaN state.
                 continue;
             }
             state_rows_.push_back(static_cast<int32_t>((row - base) / width_));

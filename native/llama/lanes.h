@@ -44,12 +44,12 @@ struct WaveResult {
 
 class Lanes {
 public:
-    // Lanes are the sequences from `first_lane` on; the one behind them is the cache's for discarded cells.
+    // Lanes are the sequences from `first_lane` on; the one after them is the cache's, for discarded cells.
     // `tiled`: long batches are computed in tiles of cells (CPUs), so that texts are laid out for them.
     Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, bool tiled, bool swa_full,
           kernel::Pool* pool);
 
-    // A batch of which nothing is judged: prompts, and tokens of sequences that are not aligned.
+    // Decodes a batch without judging: prompts, and tokens of sequences that are not aligned.
     WaveResult decode(const std::vector<Entry>& entries);
 
     // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as

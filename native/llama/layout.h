@@ -1,4 +1,4 @@
-// Finds llama.cpp's structures inside node-llama-cpp's C++ objects, and refuses whatever it does not recognise.
+// Finds llama.cpp's structures inside node-llama-cpp's C++ objects, and refuses any layout it does not recognise.
 //
 // AddonContext (node-llama-cpp, llama/addon/AddonContext.h) holds, one after the other:
 //     AddonModel* model;  llama_context_params context_params;  llama_context* ctx;

@@ -1,4 +1,4 @@
-// Rows of logits that somebody still has to sample from, whatever is decoded meanwhile.
+// Rows of logits that are still to be sampled from, though other batches are decoded meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ public:
     // `output` is the index of a token whose logits the decode gave, or -1.
     void after_decode(int32_t output) { output_ = output; }
 
-    // Its largest logits, as `append_top_logits` gives them.
+    // The row's largest logits, as `append_top_logits` gives them.
     void top(int32_t number, int32_t count, std::vector<TokenLogit>& out);
 
     // Until `withdraw`, the logits stand in llama.cpp's buffer for the token of the returned index; -1 if it has none.

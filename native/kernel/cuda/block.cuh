@@ -69,8 +69,8 @@ MARA_DEVICE float block_sum(float value, float* scratch) {
     return sum;
 }
 
-// Blocks hand results to each other as follows: all threads of the writer have written when `arrive` is called; what
-// they wrote is visible to all threads of a block once its `await` returns. Waiting needs every block of the grid to be
+// Blocks hand results to each other as follows: all threads of the writer have written when `arrive` is called. Their
+// writes are visible to all threads of a block once its `await` returns. Waiting needs every block of the grid to be
 // resident: a cooperative launch.
 MARA_DEVICE void arrive(unsigned* counter) {
     block_sync();

@@ -63,10 +63,10 @@ struct DeviceFormat {
 // nullptr: the kernel does not have the type.
 const DeviceFormat* find_device_format(WeightType type);
 
-// Whether the kernel takes such a network on such a device at all.
+// True if the kernel takes such a network on such a device at all.
 bool supports(const Limits& limits, const Shape& shape, WeightType type);
 
-// Whether the device's tensor cores multiply the type.
+// True if the device's tensor cores multiply the type.
 bool has_mma(const Limits& limits, WeightType type);
 
 // The type that "auto" means: bf16, or f16 where only that has tensor cores.

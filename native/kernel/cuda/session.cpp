@@ -43,7 +43,7 @@ int32_t devices(DeviceInfo* out, int32_t capacity, std::string& problem) {
         if (!limits_of(i, info.limits, code)) break;
     }
     if (code == cudaSuccess) return found;
-    cudaGetLastError();  // the error is told here and must not surface in somebody else's call
+    cudaGetLastError();  // The error is told here and must not surface in another caller's call.
     problem = std::string(cudaGetErrorString(code)) + " (" + cudaGetErrorName(code) + ")";
     return 0;
 }
@@ -138,9 +138,9 @@ Session::~Session() {
     cudaGetLastError();
 }
 
-// Asked on every call, which costs less than a microsecond: llama.cpp may free its buffer, and a remembered answer
-// about an address that has become pageable would fault on the device, which ends the context that llama.cpp uses as
-// well.
+// The pointer is looked up on every call, which costs less than a microsecond: llama.cpp may free its buffer, and a
+// remembered answer about an address that has become pageable would fault on the device, which ends the context that
+// llama.cpp uses as well.
 bool Session::locate(const float* base, int64_t row_stride, const int32_t* rows, int32_t count,
                      const float*& device_base, bool& host_memory, bool& pageable) {
     int32_t lowest = rows[0], highest = rows[0];
