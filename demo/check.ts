@@ -1,5 +1,5 @@
 /**
- * Holds the finished model against what PyTorch computed, in stock node-llama-cpp: the same tokens, the same hidden
+ * Compares the finished model in stock node-llama-cpp with PyTorch's results: the same tokens, the same hidden
  * states up to half precision, the same greedy replies. Called by `build.sh`.
  */
 import {readFileSync} from "node:fs";

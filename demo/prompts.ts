@@ -1,6 +1,6 @@
 /**
  * Writes the demo world as files for `mara train` and `mara eval`: `tsx demo/prompts.ts [OUT_DIR]` (default demo/prompts).
- * `reference` holds what `demo/reward.mjs` must know of a prompt. No request of one guest is both in held-out.jsonl and in the others.
+ * `reference` holds the facts of a prompt that `demo/reward.mjs` needs. No request of one guest is both in held-out.jsonl and in the others.
  */
 import {mkdirSync, writeFileSync} from "node:fs";
 import {join} from "node:path";

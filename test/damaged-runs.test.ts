@@ -45,7 +45,7 @@ function copyOf(run: string): string {
     return copy;
 }
 
-/** Another digit in the middle of the file: what is still JSON, and of the same length. */
+/** Changes a digit in the middle of the file, which stays JSON of the same length. */
 function flip(path: string): void {
     const bytes = readFileSync(path);
     const at = bytes.findIndex((byte, i) => i >= bytes.length / 2 && byte >= 0x30 && byte < 0x39);

@@ -1,4 +1,4 @@
-/** What is in the package that npm would publish: every link of its documents leads somewhere, and `demo` names what ships with it. */
+/** The contents of the package that npm would publish: every link of its documents leads somewhere, and `demo` names files that ship with it. */
 import {execFile} from "node:child_process";
 import {existsSync, readFileSync, statSync} from "node:fs";
 import path from "node:path";

@@ -1,4 +1,4 @@
-/** What users see of the package besides its functions: printed objects, types, warnings, and what a bundler makes of it. */
+/** The parts of the package that users see besides its functions: printed objects, types, warnings, and a bundler's output. */
 import {execFile} from "node:child_process";
 import {mkdirSync, readFileSync, writeFileSync} from "node:fs";
 import {join} from "node:path";

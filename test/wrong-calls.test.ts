@@ -10,7 +10,7 @@ import {loadTinyModel, small} from "./support/models.js";
 /** Longest time that a refusal may take, and longest message, in characters. */
 const limit = {milliseconds: 2000, message: 2100};
 
-/** Whether a value is one that a parameter takes: those are not wrong, and left out. */
+/** True if a value is one that a parameter takes. Such values are not wrong, so they are left out. */
 type Takes = (value: unknown) => boolean;
 
 const isString: Takes = (value) => typeof value === "string";
@@ -459,7 +459,7 @@ function bound<Name extends string>(of: {[key in Name]: (...args: never[]) => un
     return of[name].bind(of);
 }
 
-/** What is wrong with how the call went; undefined: it was refused as it should. */
+/** A text if the call went wrong; undefined if it was refused as it should be. */
 async function problemOf({call}: Target, args: unknown[]): Promise<string | undefined> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<string>((resolve) => {

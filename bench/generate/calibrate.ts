@@ -8,13 +8,13 @@ import {quantile} from "../harness/statistics.js";
 import {generateAll, loadModel} from "./model.js";
 import {type CalibrateWork, prompts} from "./work.js";
 
-/** Beyond any margin: everything is accepted. */
+/** This bias is beyond any margin, so everything is accepted. */
 const certain = 100;
 const attempts = 4;
 
 /**
- * Random networks of the published size. Their output bias is set so that the wanted share of the top candidates met while
- * generating is accepted; since rejections change what is met, that is repeated, and the attempt nearest to the rate is kept.
+ * Random networks of the published size. Their output bias is set so that, of the top candidates met while generating, the wanted
+ * share is accepted. Rejections change which candidates are met, so that is repeated, and the attempt nearest to the rate is kept.
  */
 export async function calibrate({modelPath, rates, folder, tokens, contextSize, threads}: CalibrateWork) {
     const model = await loadModel(modelPath);
@@ -31,7 +31,7 @@ export async function calibrate({modelPath, rates, folder, tokens, contextSize, 
             const seen = await observe(bias);
             if (Math.abs(seen.rate - rate) < Math.abs(best.rate - rate)) best = {bias, rate: seen.rate};
             if (Math.abs(seen.rate - rate) < 0.02) break;
-            // Half of the way: the text that the next bias meets is another one.
+            // The bias goes half of the way only, because the text that the next bias meets is another one.
             bias = (bias - quantile(seen.margins, 1 - rate)) / 2;
         }
         achieved[rate] = best.rate;

@@ -10,7 +10,7 @@ export interface GenerateContender extends Contender<GenerateResult> {
     rate: number;
     /** libuv's pool of one thread, which keeps plain decodes on one thread. */
     onePoolThread: boolean;
-    /** Where the text of several sequences parted from that of the first contender of its kind. */
+    /** The places where the text of several sequences parted from that of the first contender of its kind. */
     parted: Set<string>;
 }
 
@@ -43,7 +43,7 @@ export function generateContenders(plan: Plan): GenerateContender[] {
     const {rates} = plan;
     const texts = new Map<string, number[][]>();
     return plan.sequences.flatMap((sequences) => {
-        // Serial mode decides for one sequence after the other; with several, one rate shows what that costs.
+        // Serial mode decides for one sequence after the other. With several, one rate is enough to show the cost.
         const serialRates = sequences === 1 ? rates : rates.filter((rate) => rate === 0.8);
         const kinds: Omit<Kind, "sequences">[] = [
             {mode: "plain", rate: 1, onePoolThread: false},
@@ -72,7 +72,7 @@ function contenderOf(
         threads,
         prefillTokens: sequences === 1 && rate === 1 ? prefillTokens : 0
     };
-    // libuv's own default, whatever the caller's environment says.
+    // 4 is libuv's own default, set whatever the caller's environment says.
     const env = {UV_THREADPOOL_SIZE: onePoolThread ? "1" : "4"};
     const parted = new Set<string>();
     return {

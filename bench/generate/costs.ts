@@ -3,7 +3,7 @@ import {spreadOf} from "../harness/statistics.js";
 import {loadModel, longPrompt} from "./model.js";
 import type {Costs, CostsWork} from "./work.js";
 
-/** Batches of n tokens with logits for each, on a stock context and in turns, so that noise meets all sizes alike. */
+/** Times batches of n tokens with logits for each, on a stock context and in turns, so that noise meets all sizes alike. */
 export async function measureCosts(work: CostsWork): Promise<Costs> {
     const {modelPath, contextSize, threads, depth, sizes, repetitions} = work;
     const model = await loadModel(modelPath);
@@ -23,7 +23,7 @@ export async function measureCosts(work: CostsWork): Promise<Costs> {
     const times = new Map(sizes.map((size) => [size, [] as number[]]));
     for (let i = 0; i <= repetitions; i++) {
         for (const size of sizes) {
-            // The first of each size is slower: llama.cpp builds the graph. Waves change size too, but mostly repeat.
+            // The first batch of each size is slower, because llama.cpp builds the graph. Waves change size too, but mostly repeat.
             await decode(depth, size, size);
             native.removeTokenCellsFromSequence(0, depth, -1);
             const time = await decode(depth, size, size);

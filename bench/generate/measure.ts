@@ -21,7 +21,7 @@ export async function measureGeneration(work: GenerateWork): Promise<GenerateRes
     const sequences = Array.from({length: work.sequences}, () => context.getSequence());
     const ready = memoryUse();
 
-    // Wave sizes are learnt meanwhile.
+    // The aligner learns its wave sizes meanwhile.
     await generateAll(sequences, Math.min(tokens, warmUpTokens));
     const prefill =
         prefillTokens === 0 ? null : await measurePrefill(sequences[0] as LlamaContextSequence, prefillTokens);
@@ -89,7 +89,7 @@ function recordBatches(): number[] {
     return sizes;
 }
 
-/** The same for a plain context. */
+/** Sizes of the batches that a plain context decodes to generate. */
 function recordPlain(context: LlamaContext, sizes: number[]): void {
     const native = contextInternals(context)._ctx;
     const {addToBatch, decodeBatch} = native;

@@ -7,10 +7,10 @@ export async function loadModel(modelPath: string): Promise<LlamaModel> {
     return await llama.loadModel({modelPath});
 }
 
-/** What the timed part of a generation produced. */
+/** The results of the timed part of a generation. */
 export interface Generation {
     texts: number[][];
-    /** Over the time in which every sequence was generating. */
+    /** Measured over the time in which every sequence was generating. */
     tokensPerSecond: number;
 }
 
@@ -83,7 +83,7 @@ export function laneSizes(model: LlamaModel, mode: GenerateMode, lanes: number) 
     const vocabulary = [...model.iterateAllTokens()].length;
     return {
         laneCells: cells * block_count * perLayer * 2,
-        // Once where the graph computes them, once where llama.cpp hands them out.
+        // They count once where the graph computes them, and once where llama.cpp hands them out.
         laneRows: 2 * lanes * (vocabulary + model.embeddingVectorSize) * 4
     };
 }

@@ -17,7 +17,7 @@ interface Wanted {
     onePoolThread?: boolean;
 }
 
-/** What one model's rounds say. */
+/** The medians of one model's rounds. */
 export class ModelReport {
     readonly name: string;
     readonly measured: readonly Measured[];
@@ -57,7 +57,7 @@ export class ModelReport {
         return medianOf(this.#costs.map((costs) => costs[size]?.median ?? Number.NaN));
     }
 
-    /** Tokens per second, were there nothing but plain's own work beside the decodes that were run. */
+    /** Tokens per second if there were only plain's own work beside the decodes that were run. */
     ideal({contender, results}: Measured): number {
         const {sequences, mode} = contender;
         const plain = this.find({mode: "plain", sequences, onePoolThread: true});

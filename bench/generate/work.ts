@@ -2,7 +2,7 @@ import type {Spread} from "../harness/statistics.js";
 
 export type GenerateMode = "plain" | "lanes" | "serial";
 
-/** What a generate worker is started with. */
+/** The specification that a generate worker is started with. */
 export interface GenerateWork {
     task: "generate";
     modelPath: string;
@@ -39,7 +39,7 @@ export interface GenerateResult {
     sizes: {packed: number; loaded: number; laneCells: number; laneRows: number};
     /** The first sequence's prompt. */
     prompt: number[];
-    /** Per sequence, what was generated. */
+    /** The tokens generated, per sequence. */
     texts: number[][];
 }
 

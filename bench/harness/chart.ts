@@ -4,9 +4,9 @@ import type {Spread} from "./statistics.js";
 export interface Bar {
     label: string;
     value: Spread;
-    /** Ours: drawn in colour. */
+    /** True for our own contender, which is drawn in colour. */
     ours?: boolean;
-    /** A bound drawn as a line across the bar: the floor, the ideal. */
+    /** A bound drawn as a line across the bar: the floor, or the ideal. */
     bound?: number | undefined;
 }
 
@@ -14,7 +14,7 @@ export interface Panel {
     title: string;
     unit: string;
     bars: readonly Bar[];
-    /** What the line across a bar means. */
+    /** The meaning of the line across a bar. */
     boundName?: string;
 }
 

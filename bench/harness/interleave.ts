@@ -8,7 +8,7 @@ export interface Contender<T> {
 }
 
 /**
- * Rounds of A B C A B C …, so that what the machine does meanwhile meets all alike. A contender that fails or is wrong once
+ * Runs rounds of A B C A B C …, so that other work on the machine meets all alike. A contender that fails or is wrong once
  * is left out, and the reason kept.
  */
 export async function interleave<T>(

@@ -13,7 +13,7 @@ export interface BenchOptions {
 /** One line of "What it must reach". */
 export interface Target {
     name: string;
-    /** undefined: what it compares with was not measured. */
+    /** undefined: the value that it is compared with was not measured. */
     passes: boolean | undefined;
     detail: string;
 }
@@ -41,7 +41,7 @@ export function atLeast(name: string, least: number, ratios: ReadonlyMap<string,
     return judge(name, ratios, (ratio) => ratio >= least, `at least ${least}`, Math.min);
 }
 
-/** The same for one that must be at most `most`. */
+/** A ratio that must be at most `most`, over every place where it was measured; the detail names the worst. */
 export function atMost(name: string, most: number, ratios: ReadonlyMap<string, number>): Target {
     return judge(name, ratios, (ratio) => ratio <= most, `at most ${most}`, Math.max);
 }

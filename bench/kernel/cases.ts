@@ -8,7 +8,7 @@ import {seededRandom} from "../../test/support/random.js";
 /** Sizes of the hidden layers in published agents. */
 export const hidden = [1024, 256] as const;
 
-/** What every kernel worker is started with. */
+/** The specification that every kernel worker is started with. */
 export interface KernelWork {
     /** Where `writeCases` put its files. */
     folder: string;
@@ -33,7 +33,7 @@ export interface KernelTime {
 
 export interface KernelResult {
     times: KernelTime[];
-    /** What the contender says of itself: variant, version. */
+    /** The contender's own variant and version. */
     detail: string;
 }
 
@@ -71,7 +71,7 @@ export function readExpected(folder: string, width: number): Float64Array {
     return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
-/** Largest difference from the reference; a NaN is infinitely wrong. */
+/** Largest difference from the reference; a NaN counts as infinitely wrong. */
 export function largestError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
     let worst = 0;
     for (let i = 0; i < actual.length; i++) {

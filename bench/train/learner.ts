@@ -19,12 +19,12 @@ export interface LearnerWork {
 
 export interface UpdatesResult {
     updatesPerSecond: number;
-    /** Of the policy after the last update of the warm-up, nats. */
+    /** Entropy of the policy after the last update of the warm-up, in nats. */
     entropy: number;
     detail: string;
 }
 
-/** A policy that has hardly learnt is near even. What is far from it has not worked on the same task; parameters are compared by the tests. */
+/** A policy that has hardly learnt is near even. One far from that has not worked on the same task; parameters are compared by the tests. */
 function problem({entropy}: UpdatesResult): string | undefined {
     return entropy > 0.3 && entropy <= 0.6932 ? undefined : `its policy has an entropy of ${entropy}`;
 }

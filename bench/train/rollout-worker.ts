@@ -20,7 +20,7 @@ async function plain(): Promise<RolloutMeasure> {
     return {tokensPerSecond, tokens: texts.flat().length, candidatesPerSecond: 0, decisionsPerSecond: 0};
 }
 
-/** By an agent as training begins with it, which accepts about every second candidate. Prompts are read meanwhile. */
+/** Rolls out by an agent as it is when training begins, which accepts about every second candidate. Prompts are read meanwhile. */
 async function rollouts(): Promise<RolloutMeasure> {
     const learner = new Learner({width: model.embeddingVectorSize, threads});
     const agent = MaraAgent.fromTensors(learner.actor(), {dtype: "f32", threads});

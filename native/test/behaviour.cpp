@@ -1,5 +1,5 @@
-// What does not depend on the instruction set: conversions, several networks at once, arguments, choice of the variant,
-// and pools used from many threads.
+// Behaviour that does not depend on the instruction set: conversions, several networks at once, arguments, choice of
+// the variant, and pools used from many threads.
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -26,7 +26,7 @@ void conversions() {
         if (std::isfinite(value)) CHECK(kernel::float_to_f16(value) == half, "f16 %04x", bits);
         const float brain = kernel::bf16_to_float(half);
         if (!std::isnan(brain)) CHECK(kernel::float_to_bf16(brain) == half, "bf16 %04x", bits);
-        // Halfway to the next number: to the even one.
+        // Halfway to the next number: rounds to the even one.
         const auto next = static_cast<uint16_t>(bits + 1);
         const auto even = static_cast<uint16_t>(bits & 1 ? bits + 1 : bits);
         const float above = kernel::f16_to_float(next);

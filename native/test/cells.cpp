@@ -1,5 +1,5 @@
-// The order of cells and the rows of logits, on a cache that is llama.cpp's in all that they rely on: whatever is done,
-// every sequence's cells hold its own text in the order of positions.
+// The order of cells and the rows of logits, on a cache that acts as llama.cpp's in every respect that they rely on:
+// after any calls, every sequence's cells hold its own text in the order of positions.
 #include <cstdlib>
 #include <map>
 #include <random>
@@ -119,7 +119,7 @@ private:
             lanes_.cache().remove(*sequence, end_of(*sequence), whole);
     }
 
-    // As node-llama-cpp erases: the range goes, what stands behind it moves up.
+    // Erases as node-llama-cpp does: the range goes, and the cells behind it move up.
     void erase(SequenceId sequence) {
         Text& text = texts_[sequence];
         if (text.size() < 4) return;
@@ -187,7 +187,7 @@ private:
             lanes_.rows().read(number, logits.data());
             CHECK(logits.front() == static_cast<float>(token), "seed %u step %d: row %d belongs to %g", seed_, step_,
                   number, static_cast<double>(logits.front()));
-            // A decode that failed leaves no place to stand in, until the next.
+            // A decode that failed leaves no index to present a row at, until the next.
             if (!presentable_) continue;
             const int32_t index = lanes_.rows().present(number);
             const float* const shown = FakeLlama::api().get_logits_ith(llama_.context(), index);

@@ -33,7 +33,7 @@ struct alignas(16) Words {
 
 namespace host {
 
-// Threads meet here; who comes last lets all go on.
+// Threads meet here; the last one to come lets all go on.
 struct Meeting {
     int32_t members = 0;
     int32_t present = 0;

@@ -23,7 +23,7 @@ using namespace mara::test;
 using namespace mara::kernel::cuda;
 using mara::kernel::WeightType;
 
-// What the runtime below does and has seen.
+// The state of the runtime below, and a record of its calls.
 struct Runtime {
     int32_t devices = 1;
     int32_t calls = 0;
@@ -31,7 +31,7 @@ struct Runtime {
     int32_t launches = 0;
     const char* failed = "";
     std::set<void*> allocations;
-    const float* known = nullptr;  // memory of the caller's of which the runtime knows
+    const float* known = nullptr;  // memory of the caller that the runtime knows
     size_t known_count = 0;
     cudaMemoryType known_type = cudaMemoryTypeHost;
     int32_t known_device = 0;

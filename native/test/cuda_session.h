@@ -1,4 +1,4 @@
-// What the launch code keeps on the device, in host memory: packed weights, scratch and results, poisoned before each
+// The launch code's device memory, kept in host memory: packed weights, scratch and results, poisoned before each
 // run.
 #pragma once
 

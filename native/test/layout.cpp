@@ -1,4 +1,4 @@
-// The search for llama.cpp's parameters in objects made up here: every known layout is found, and whatever differs is
+// The search for llama.cpp's parameters in objects made up here: every known layout is found, and any other is
 // refused.
 #include "llama/layout.h"
 
@@ -32,7 +32,7 @@ Bytes standard_params(const ParamsLayout& table) {
     return params;
 }
 
-// What node-llama-cpp's constructor makes of them.
+// The parameters as node-llama-cpp's constructor leaves them.
 Bytes addon_params(const ParamsLayout& table) {
     Bytes params = standard_params(table);
     set(params, table, "n_ctx", asked.context_size);

@@ -114,7 +114,7 @@ struct LearnerDeleter {
 };
 using LearnerPointer = std::unique_ptr<Learner, LearnerDeleter>;
 
-// With LayerNorm's affine and the targets away from where they begin, and transitions, some of them last ones.
+// LayerNorm's affine and the targets are moved away from where they begin; some of the transitions are last ones.
 LearnerPointer make_learner(const Options& options) {
     Learner* created = nullptr;
     CHECK(learner_create(options, &created) == Status::ok, "create");
@@ -379,7 +379,7 @@ void statuses() {
     CHECK(learner_update(created, 1, stop, &metrics) == Status::stopped, "stopped");
 }
 
-// Blocks of growing size through a ring of 10: what it holds are always the last 10, each with its own state.
+// Blocks of growing size go through a ring of 10, which always holds the last 10, each with its own state.
 void replay() {
     constexpr int32_t width = 3, capacity = 10;
     Replay ring(capacity);

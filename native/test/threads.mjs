@@ -19,7 +19,7 @@ function numbers(count, seed) {
     });
 }
 
-/** What may come of a call whose object is disposed meanwhile. */
+/** The ways in which a call may end whose object is disposed meanwhile. */
 const allowed = ["AGENT_DISPOSED", "LEARNER_DISPOSED", "DECODE_FAILED"];
 const settled = async (promises) => {
     for (const {status, reason} of await Promise.allSettled(promises)) {

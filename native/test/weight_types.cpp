@@ -1,4 +1,4 @@
-// The table of weight types: every variant of this machine has every type, what is missing is refused, and a type of
+// The table of weight types: every variant of this machine has every type, a missing one is refused, and a type of
 // four bits can be added.
 #include "kernel/weight_types.h"
 
@@ -79,7 +79,7 @@ void multiply_i4(const kernel::Layer& layer, const kernel::Activations& input, i
         }
 }
 
-// What the four bits should make of a row of weights.
+// A row of weights as the four bits should store it.
 void round_to_codes(const float* gain, int32_t inputs, float* row) {
     float largest = 0;
     for (int32_t i = 0; i < inputs; ++i)

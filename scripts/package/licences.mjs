@@ -1,5 +1,5 @@
 // Writes THIRD_PARTY_NOTICES.md: whose code the package carries, and under which licences its dependencies come. With --check it writes
-// nothing and fails if the file is not what it would write, or a licence is not one that may be shipped.
+// nothing and fails if the file differs from what it would write, or if a licence is not one that may be shipped.
 import {readdirSync, readFileSync, writeFileSync} from "node:fs";
 import path from "node:path";
 import {fileURLToPath} from "node:url";

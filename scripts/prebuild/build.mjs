@@ -1,4 +1,4 @@
-// Makes one file. prebuildify and node-gyp work in a copy of the sources, so that the clone's own build/ stays what it is.
+// Makes one file. prebuildify and node-gyp work in a copy of the sources, so that the clone's own build/ is left alone.
 import {execFileSync} from "node:child_process";
 import {createHash} from "node:crypto";
 import {
@@ -49,7 +49,7 @@ export function build(target, zig) {
     return true;
 }
 
-/** Of all files at or under the paths, their names, and a text. */
+/** A hash of the names and contents of all files at or under the paths, and of a text. */
 function hashOf(paths, text) {
     const hash = createHash("sha256").update(text);
     for (const start of paths) {
@@ -62,7 +62,7 @@ function hashOf(paths, text) {
     return hash.digest("hex");
 }
 
-/** For another Linux, or on the target's own system with its own compiler. */
+/** Makes a file for another Linux, or on the target's own system with its own compiler. */
 function prebuildify(target, zig, folder) {
     const env = {...process.env, JOBS: "2"};
     const args = [
@@ -86,7 +86,7 @@ function prebuildify(target, zig, folder) {
     run(process.execPath, [require.resolve("prebuildify/bin.js"), ...args], {cwd: folder, env});
 }
 
-/** What node-gyp cannot make here: Windows' file, and the one with CUDA. The same sources through CMake. */
+/** Makes the files that node-gyp cannot make here, Windows' and the one with CUDA, from the same sources through CMake. */
 function cmake(target, zig, folder, settings) {
     const compiler = (language) => [...zig.split(" "), language, "-target", target.zig].join(";");
     const output = path.join(folder, "build");

@@ -10,7 +10,7 @@ const napi = symbols[`v${napiVersion}`];
 const napiNames = new Set([...napi.js_native_api_symbols, ...napi.node_api_symbols]);
 
 /**
- * Checks what this machine has the tools for.
+ * Checks as much as this machine has the tools for.
  *
  * @param options.floors whether the file must need nothing newer than `floors`
  * @returns problems, empty if nothing is wrong, and what was not checked, each with what would enable it
@@ -24,7 +24,7 @@ export function check(path, target, options) {
     } else notChecked.push("the kind of the prebuilt file (Debian: apt-get install file)");
     for (const name of napiImports(path))
         if (!napiNames.has(name)) problems.push(`${name} is not part of N-API ${napiVersion}`);
-    // What follows is objdump's, which other systems lack.
+    // The checks below need objdump, which other systems lack.
     if (process.platform !== "linux" || target.libraries === undefined) return {problems, notChecked};
     if (!finds("objdump"))
         notChecked.push("the prebuilt file's libraries and symbols (Debian: apt-get install binutils)");

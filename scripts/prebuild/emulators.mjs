@@ -1,4 +1,4 @@
-// Node for other systems: packages of npm and PyPI, fetched once into build/nodes; and what runs them here.
+// Node for other systems: packages of npm and PyPI, fetched once into build/nodes, and the emulators that run them here.
 import {execFileSync, spawnSync} from "node:child_process";
 import {chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync} from "node:fs";
 import path from "node:path";

@@ -33,7 +33,7 @@ for (const target of wanted) {
     try {
         const reason = isCheckOnly ? (existsSync(file) ? undefined : "there is no such file") : cannotMake(target);
         if (reason !== undefined) {
-            // What cannot be made may be missing from "all", but not when it was asked for by name.
+            // With "all", a file that cannot be made may be missing, but not when it was asked for by name.
             if (!words.includes("all")) ++failures;
             report(`NOT MADE: ${reason}`);
             continue;

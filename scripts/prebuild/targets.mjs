@@ -1,7 +1,7 @@
 // Every file that the package carries: what it is for, how it is made here, and what it must be.
 
 /**
- * What Node 20's own Linux binaries need, x64 and arm64, read with `objdump -T`: any system that runs them has these.
+ * The needs of Node 20's own Linux binaries, x64 and arm64, read with `objdump -T`: any system that runs them meets these.
  * (The libstdc++ limits bind only files that link it, which zig's do not.)
  */
 export const floors = {GLIBC: "2.28", GLIBCXX: "3.4.21", CXXABI: "1.3.9"};

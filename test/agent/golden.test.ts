@@ -46,7 +46,7 @@ for (const {width, folder, hidden} of sets) {
             });
         }
 
-        // What rounding the weights costs; the kernels' own tests bound their arithmetic tightly.
+        // The tolerance is the cost of rounding the weights; the kernels' own tests bound their arithmetic tightly.
         for (const [dtype, tolerance] of [
             ["f16", 0.002],
             ["bf16", 0.02],

@@ -103,7 +103,7 @@ export interface PickledTensor {
     storage?: string;
 }
 
-/** What torch.save writes for one tensor: a call of _rebuild_tensor_v2 on a storage. */
+/** The pickle that torch.save writes for one tensor: a call of _rebuild_tensor_v2 on a storage. */
 export function pickledTensor({
     key,
     items,
@@ -166,7 +166,7 @@ export function overlappingZip(name: string, content: Uint8Array, count: number)
     return Buffer.concat([zip.subarray(0, start), ...directory, tail]);
 }
 
-/** The same archive in zip64 form, where the central directory holds no 32-bit size or offset. */
+/** A stored archive in zip64 form, where the central directory holds no 32-bit size or offset. */
 export function zip64File(entries: Record<string, Uint8Array>): Uint8Array {
     const parts: Buffer[] = [];
     const directory: Buffer[] = [];

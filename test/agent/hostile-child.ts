@@ -1,4 +1,4 @@
-/** Loads the files named by the arguments and prints what each came to: `{code, message, ms, peakMb}[]`, peakMb being the growth of the peak. */
+/** Loads the files named by the arguments and prints the outcome of each: `{code, message, ms, peakMb}[]`, peakMb being the growth of the peak. */
 import {MaraAgent} from "../../lib/agent/agent.js";
 import type {MaraError} from "../../lib/errors.js";
 import {goldenPath} from "./helpers.js";

@@ -16,7 +16,7 @@ import {
     smallPth
 } from "./helpers.js";
 
-/** Small files that asked for seconds and gigabytes, and what is said of each. */
+/** Small files that asked for seconds and gigabytes, and the message about each. */
 const samples: [string, () => Uint8Array, string, RegExp][] = [
     [
         "a tensor of 2^30 items by stride 0",

@@ -1,5 +1,5 @@
 /**
- * What JavaScript can do to memory that native code works on, in a process of its own, which a mistake would end. Run with `--expose-gc`;
+ * Attacks by JavaScript on memory that native code works on. They run in a process of their own, which a mistake would end. Run with `--expose-gc`;
  * the argument names the attack; prints one JSON value.
  */
 import {Worker} from "node:worker_threads";
@@ -39,7 +39,7 @@ function transitions() {
     };
 }
 
-/** Whether the probabilities are those that the states had when the call was made. */
+/** True if the probabilities are those of the states at the time of the call. */
 async function scoresWhile(disturb: (states: Float32Array, shrink: () => void) => void): Promise<boolean> {
     using agent = randomAgent(width, 1, {hidden: [256, 64]});
     const {array, shrink} = resizable(randomStates(rows, width));

@@ -5,7 +5,7 @@ import {describe, expect, test} from "vitest";
 
 const script = fileURLToPath(new URL("memory-child.ts", import.meta.url));
 
-/** What the attack printed; a process that was ended by a signal rejects. */
+/** The attack's output; rejects if a signal ended the process. */
 async function attack(name: string): Promise<unknown> {
     const {stdout} = await promisify(execFile)(process.execPath, ["--import", "tsx", "--expose-gc", script, name]);
     return JSON.parse(stdout);

@@ -41,7 +41,7 @@ describe.each(modes)("aligner (%s)", (mode) => {
         expect(aligner.stats().generatedTokens).toBe(6);
         expect(emitted.slice(0, 6)).toEqual((await greedy(6)).slice(0, 6));
 
-        // The same in one go: six plain tokens are the prompt of six aligned ones.
+        // In one go the same tokens come out: six plain tokens are the prompt of six aligned ones.
         const {context: other} = await align(model, {agent, mode});
         const rest = await generate(other.getSequence(), [...prompt(), ...emitted.slice(0, 6)], 6);
         expect(emitted.slice(6, 6 + rest.length)).toEqual(rest);

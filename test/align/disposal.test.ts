@@ -17,7 +17,7 @@ afterAll(() => model?.dispose());
 const prompt = () => model.tokenize("once there was a hen and");
 const limit = 10_000;
 
-/** Generates until something ends it. @returns what did, and the tokens until then */
+/** Generates until an error ends it. @returns the error, and the tokens until then */
 async function untilEnded(sequence: LlamaContextSequence, tokens: Token[] = []) {
     const text = prompt();
     const run = async () => {
@@ -70,7 +70,7 @@ describe.each(modes)("While an aligned sequence generates (%s)", (mode) => {
             expectCacheInStep(other, aligner);
             await other.clearHistory();
         }
-        // Its number is free, and what is left of it disturbs nobody.
+        // Its number is free, and its remains disturb no other sequence.
         expect(await generate(context.getSequence(), prompt(), 20)).toEqual(wanted);
     });
 
@@ -104,7 +104,7 @@ describe.each(modes)("While an aligned sequence generates (%s)", (mode) => {
             const {code, message} = error as MaraError;
             expect(code).toBe("AGENT_DISPOSED");
             expect(message).toMatch(/^The agent (was|is) disposed/);
-            // The cache holds what was emitted: the decision that failed left nothing.
+            // The cache holds the emitted tokens only: the decision that failed left nothing.
             expectCacheInStep(sequence, aligner);
             expect(sequence.contextTokens).toEqual([...prompt(), ...tokens].slice(0, sequence.nextTokenIndex));
 

@@ -32,7 +32,7 @@ describe.each(modes)("sequence.evaluate (%s)", (mode) => {
         const {context, aligner} = await align(model, {agent, mode});
         const sequence = context.getSequence();
         const [other, another] = model.tokenize("qz") as [Token, Token];
-        // Whatever was chosen, every third step goes on from another token, and every fourth from two.
+        // Every third step goes on from another token than the chosen one, and every fourth from two.
         const evaluation = sequence.evaluate(prompt(), {yieldEogToken: true});
         const text = prompt();
         const emitted: Token[] = [];

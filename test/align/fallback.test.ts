@@ -18,7 +18,7 @@ const warnings: string[] = [];
 const listen = (warning: Error) => void (warning.name === "MaraWarning" && warnings.push(warning.message));
 
 beforeAll(async () => {
-    // Of its own, since its bindings are tampered with.
+    // This Llama is the test's own, since its bindings are tampered with.
     llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
     model = await llama.loadModel({modelPath: writeTinyModel()});
     agent = randomAgent(model.embeddingVectorSize, 5);

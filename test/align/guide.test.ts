@@ -22,7 +22,7 @@ describe("A guide", () => {
     it("gives the text that the same bias gives in node-llama-cpp's chain, with and without the chain", async () => {
         const prompts = ["once there was", "the hen and the"].map((text) => model.tokenize(text));
         const plain = await align(model, {agent});
-        // What the model likes to say is what is banned.
+        // The guide bans a token that the model likes.
         const liked = [...new Set(await generate(plain.context.getSequence(), prompts[0] as Token[], length))].slice(
             0,
             4

@@ -58,7 +58,7 @@ export function numberOf(sequence: LlamaContextSequence): number {
     return (sequence as unknown as {_sequenceId: number})._sequenceId;
 }
 
-/** DESIGN §2, invariants 2 and 5: node-llama-cpp sees its own tokens only, and every lane is empty (of the three that every test has). */
+/** node-llama-cpp sees its own tokens only, and every lane (of the three that every test has) is empty (docs/design.md). */
 export function expectCacheInStep(sequence: LlamaContextSequence, {mode}: {mode: Mode}): void {
     const {context} = sequence;
     expect(lastVisibleCell(sequence)).toBe(sequence.nextTokenIndex - 1);
@@ -69,7 +69,7 @@ export function expectCacheInStep(sequence: LlamaContextSequence, {mode}: {mode:
         expect(lastCell(context, lane)).toBe(-1);
 }
 
-/** Decisions whose top candidate was not emitted by acceptance: what makes a test of alignment worth its name. */
+/** Decisions whose top candidate was not emitted by acceptance. Without any, a test of alignment shows nothing. */
 export function rejections({decisions, acceptedRanks}: AlignerStats): number {
     return decisions - (acceptedRanks[0] ?? 0);
 }

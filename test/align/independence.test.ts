@@ -41,7 +41,7 @@ function apart(one: Heard, other: Heard): number {
     return Math.max(
         0,
         ...one.verdicts.flatMap((ranks, i) =>
-            // How many candidates a wave tries is a matter of time, so only what both evaluated can be compared.
+            // The number of candidates that a wave tries depends on time, so only those that both runs evaluated can be compared.
             ranks.map((value, rank) => {
                 const theirs = other.verdicts[i]?.[rank] ?? null;
                 return value === null || theirs === null ? 0 : Math.abs(value - theirs);

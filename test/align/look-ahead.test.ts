@@ -81,7 +81,7 @@ it("a penalty that lifts logits leaves it to the chain", async () => {
     const lifting = (text: readonly Token[]) => ({repeatPenalty: {penalty: 0.8, punishTokens: () => [...text]}});
     const {chainCalls, events} = await decide({topK: 8}, lifting);
     const chain = await decide({topK: 8}, (text) => ({...lifting(text), ...noBias()}));
-    // Until something has been emitted there is nothing to penalise.
+    // Nothing can be penalised until a token has been emitted.
     expect(chainCalls).toBeGreaterThanOrEqual(steps - 1);
     expect(events).toEqual(chain.events);
 });

@@ -113,7 +113,7 @@ describeWithTestModel("High-level generation, aligned", () => {
                 }
             });
             const session = sessionOn(context);
-            // So small a model only calls what it has seen being called.
+            // A model this small calls only functions that it has seen being called.
             session.setChatHistory([...session.getChatHistory(), ...shown("Rome", 25), ...shown("Oslo", 4)]);
             const answer = await session.prompt("What is the weather in Paris?", {
                 functions: {getWeather},

@@ -8,7 +8,7 @@ import {demoAgentPath, demoModelPath} from "../../lib/demo/files.js";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 export const hasDemo = existsSync(demoModelPath) && existsSync(demoAgentPath);
-/** Whether `script` can open a pseudo-terminal: not where /dev/pts is missing, nor on Windows and macOS, where it has other options. */
+/** True if `script` can open a pseudo-terminal. It cannot where /dev/pts is missing, nor on Windows and macOS, where it has other options. */
 export const hasTerminal = spawnSync("script", ["-qec", "true", "/dev/null"], {stdio: "ignore"}).status === 0;
 /** Part of a test's name, so that a report says why it was skipped. */
 export const needsDemo = hasDemo ? "" : " (skipped: demo/model.gguf and demo/agent.safetensors are not built)";

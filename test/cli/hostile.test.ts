@@ -15,7 +15,7 @@ const golden = "test/golden/w64.agent.safetensors";
 const nasty = "\u001b]0;owned\u0007\rok lanes\u009b31m\u007f\u202eevil\u2066\u2028\u0085";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const control = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
-/** Of file names, in which a line feed or CR would only be in the way of the test. */
+/** Controls for a file name. Line feed and CR are left out, because they would only hinder the test. */
 const nastyName = "a\u001b[31m\u009b2J\u202e.safetensors";
 const agentPath = join(folder, nastyName);
 

@@ -28,7 +28,7 @@ describe("The number of threads", () => {
         const [[key, kept]] = Object.entries(JSON.parse(readFileSync(cache, "utf8"))) as [[string, number]];
         expect(kept).toBe(threads?.advised);
 
-        // Another number than any default, to see that it is this one that is taken.
+        // The number differs from any default, so that its use can be seen.
         writeFileSync(cache, JSON.stringify({[key]: 3}));
         const evaluated = [
             "eval",

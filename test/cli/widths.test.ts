@@ -1,4 +1,4 @@
-/** What commands print at 60, 80 and 120 columns. */
+/** The output of commands at 60, 80 and 120 columns. */
 import {spawn} from "node:child_process";
 import {once} from "node:events";
 import stringWidth from "string-width";

@@ -13,7 +13,7 @@ export interface ModeOutcome {
     /** Tokens generated and decodes run while everything is accepted: a token costs one, as in plain generation. */
     tokens?: number;
     decodes?: number;
-    /** What the demo's agent let pass, to be compared between the modes. */
+    /** The tokens that the demo's agent let pass, to be compared between the modes. */
     aligned?: string[];
     /** Decisions in which the agent's choice was not the top candidate. */
     rejections?: number;
@@ -23,7 +23,7 @@ export interface ModeOutcome {
 export interface Outcome {
     version: string;
     llamaCpp: string;
-    /** What `mode: "auto"` came to. */
+    /** The mode that `mode: "auto"` took. */
     auto: Mode | "none";
     warnings: string[];
     lanes: ModeOutcome;

@@ -33,7 +33,7 @@ describe.skipIf(!hasDemo)(`an agent for the demo's model, made by mara train${ne
         expect(contest.rawPreferred.rate).toBeLessThanOrEqual(0.05);
         expect(contest.aligned.meanScore - contest.raw.meanScore).toBeGreaterThan(2);
 
-        // The same from files only, as for any other model.
+        // The demo is now given as files, as any other model would be.
         const evaluated = ["--agent", agent, "--prompts", "demo/prompts/held-out.jsonl", "--limit", "60"];
         const scored = ["--reward", "module:demo/reward.mjs", "--max-tokens", "96", "--threads", "1", "--gpu", "off"];
         const {pairs}: EvaluationResult = JSON.parse(await succeed(["eval", "--json", ...evaluated, ...scored]));

@@ -38,7 +38,7 @@ function options(more: Partial<EvaluateOptions> = {}): EvaluateOptions {
     return {model, agent, prompts, rewards: [courtesy], ...shape, ...more};
 }
 
-/** Everything but what the clock said. */
+/** The result without its times. */
 function lasting({result, sides}: Evaluation): object {
     const {timing, ...rest} = result;
     expect(Object.keys(timing).length).toBeGreaterThan(1);
@@ -139,7 +139,7 @@ describe("evaluate", () => {
         );
         for (const pair of result.pairs) expect(pair).toMatchObject({wins: 0, ties: 6, losses: 0});
         for (const side of sides.slice(1)) expect(side.answers).toEqual(sides[0]?.answers);
-        // The model's answers are tokenised anew, which for a text it has written itself mostly gives its tokens.
+        // The model's answers are tokenised anew. For a text that the model has written itself this mostly gives its tokens.
         const [own, theirs] = result.others.map(({perplexity}) => perplexity.value as number);
         expect(theirs).toBeCloseTo(own as number, 1);
     });

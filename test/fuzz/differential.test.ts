@@ -12,7 +12,7 @@ import {fuzzTargets} from "./target.js";
 
 const script = fileURLToPath(new URL("read_agents.py", import.meta.url));
 
-/** Where this package reads what PyTorch or safetensors refuse: SECURITY.md lists it. */
+/** Cases in which this package reads files that PyTorch or safetensors refuse: SECURITY.md lists them. */
 const lenient: Record<string, RegExp[]> = {
     "agent-pth": [
         // The entries .format_version, .storage_alignment and version.

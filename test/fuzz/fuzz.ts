@@ -22,7 +22,7 @@ export interface FuzzReport {
     slowestMs: number;
 }
 
-/** What ended a run, with the input that did it. */
+/** The failure that ended a run, with the input that caused it. */
 export class Finding extends Error {
     constructor(
         readonly input: Uint8Array,
@@ -69,7 +69,7 @@ export async function fuzz(
     };
     for (const input of pool) await run(input);
     for (const end = performance.now() + seconds * 1000; performance.now() < end && report.runs < inputs; ) {
-        // What was accepted lies near to more that is; of refusals there are many more kinds.
+        // Accepted inputs lie near to more that are accepted; of refusals there are many more kinds.
         let input = random.pick(accepted.length > 0 && random.integer(0, 1) === 0 ? accepted : pool);
         for (let i = random.integer(1, 4); i > 0; i--) {
             input = random.integer(0, 3) > 0 && target.mutate ? target.mutate(input, random) : mutateAny(input, random);

@@ -2,7 +2,7 @@ import {MaraError, type MaraErrorCode} from "../../lib/index.js";
 
 /**
  * "accepted", or the code and message of a refusal, in which `path` is left out.
- * @throws what is thrown, unless it is a MaraError with one of the codes and a message of bounded length
+ * @throws whatever was thrown, unless it is a MaraError with one of the codes and a message of bounded length
  */
 export async function outcomeOf(
     codes: readonly MaraErrorCode[],

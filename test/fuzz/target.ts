@@ -1,5 +1,5 @@
 /**
- * What is fuzzed. A file in `targets/` that exports `target` is one: the driver and the test find it there.
+ * The target of a fuzz run. A file in `targets/` that exports `target` is one: the driver and the test find it there.
  */
 import {readdir, readFile} from "node:fs/promises";
 import {fileURLToPath} from "node:url";
@@ -11,7 +11,7 @@ export interface FuzzTarget {
     /** Inputs to begin with, small ones. */
     seeds(): Promise<Uint8Array[]> | Uint8Array[];
     /**
-     * Takes one input and says what came of it, such as `"loaded"` or an error's code, a colon and its message. Inputs with an outcome not seen
+     * Takes one input and gives its outcome, such as `"loaded"` or an error's code, a colon and its message. Inputs with an outcome not seen
      * before join the corpus; those without a colon are changed more often. Whatever it throws is a finding, as is a run of more than five seconds.
      */
     run(input: Uint8Array): Promise<string>;

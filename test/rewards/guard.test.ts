@@ -64,7 +64,7 @@ describe("a reward's result", () => {
 });
 
 describe("scoreGuarded", () => {
-    /** A reward that does something else at each call. */
+    /** A reward that behaves differently at each call. */
     function playing(...results: (() => RewardResult | Promise<RewardResult>)[]) {
         const calls = {count: 0};
         const reward = openReward(function played() {

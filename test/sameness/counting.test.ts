@@ -1,5 +1,5 @@
 /**
- * What decoding costs, counted where the calls of llama.cpp are made: under node-llama-cpp's native context in serial mode,
+ * The number of decodes, counted where llama.cpp is called: under node-llama-cpp's native context in serial mode,
  * in this package's native one with lanes.
  */
 import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
@@ -75,7 +75,7 @@ async function run(text: string, options: AlignedContextOptions): Promise<Run> {
     calls = 0;
     const tokens = await generate(context.getSequence(), prompt, length);
     const stats = aligner.stats();
-    // One more, for the prompt.
+    // One more decode is for the prompt.
     expect(calls).toBe(stats.decodes + 1);
     await context.dispose();
     return {tokens, promptLength: prompt.length, events, stats};
@@ -84,13 +84,13 @@ async function run(text: string, options: AlignedContextOptions): Promise<Run> {
 interface Cost {
     /** Batches of candidates. */
     waves: number;
-    /** Whether the emitted token must be decoded once more, since none of the last wave's rows is its own. */
+    /** True if the emitted token must be decoded once more, since none of the last wave's rows is its own. */
     again: boolean;
 }
 
 type Choosing = Pick<AlignedContextOptions, "strategy" | "order" | "fallbackIndex">;
 
-/** The documented cost of one decision, from what was decided and how. */
+/** The documented cost of one decision, from its outcome and the mode. */
 function costOf({candidates, chosenRank, fallback}: DecisionEvent, options: ModeOptions, choosing: Choosing): Cost {
     const ranks = candidates.map((_, rank) => rank);
     if (choosing.order === "reverse") ranks.reverse();
@@ -121,7 +121,7 @@ describe.each([...modes, {mode: "lanes"} as const])("Decodes, %o", (mode) => {
         const {tokens, stats, events, promptLength} = await run("Hello there", {...mode, agent: acceptAll(64)});
         expect(stats.generatedTokens).toBe(tokens.length);
         expect(stats.waves).toBe(events.length);
-        // Nobody has asked for what follows the last token, so its decode is missing unless deciding took it.
+        // No token after the last was asked for, so its decode is missing unless deciding took it.
         const endsUndecided = events.at(-1)?.position !== promptLength + tokens.length - 1;
         expect(stats.decodes).toBe(tokens.length - Number(endsUndecided));
         expect(events.length).toBeGreaterThan(20);
@@ -161,7 +161,7 @@ describe.each(modes)("Decodes, %o", (mode) => {
         const waves = costs.reduce((sum, cost) => sum + cost.waves, 0);
         expect(stats.waves).toBe(waves);
         expect(stats.decodes).toBe(waves + again + undecided - lastUndecided);
-        // Otherwise this would say no more than the tests above.
+        // Without this condition the test would say no more than those above.
         expect(events.length).toBeGreaterThan(20);
         expect(undecided).toBeGreaterThan(0);
         expect(stats.evaluatedCandidates).toBeGreaterThan(2 * events.length);

@@ -54,7 +54,7 @@ describeWithTestModel("A real model", () => {
         const serial = await texts("serial");
         const lanes = await texts("lanes");
         expect(lanes.texts).toEqual(serial.texts);
-        // A matter of course unless the agent really accepts, rejects and falls back.
+        // Equality would be trivial unless the agent really accepts, rejects and falls back.
         for (const {decisions, fallbacks, acceptedRanks} of [serial.stats, lanes.stats]) {
             expect(decisions).toBeGreaterThan(300);
             expect(fallbacks).toBeGreaterThan(10);

@@ -1,4 +1,4 @@
-/** What one sequence does in one go, all of it drawn from a seed, so that it can be repeated alone. */
+/** The work that one sequence does in one go, all of it drawn from a seed, so that it can be repeated alone. */
 import {rmSync} from "node:fs";
 import {
     LlamaChatSession,
@@ -88,7 +88,7 @@ function configure({aligner, sequence, materials, counts}: JobRun, random: Rando
     if (guides.length > 0) count(counts, "guides");
 }
 
-/** Accepts what leads to a state with more than its share above zero; sums nothing, so that it is exact. */
+/** Accepts a state with the share of its numbers above zero as probability; nothing is summed, so that it is exact. */
 function judgeOf(waits: boolean): Judge {
     return {
         judge: async ({states, width, candidates}) => {
@@ -199,7 +199,7 @@ async function chat(run: JobRun, random: Random, trace: Trace): Promise<void> {
 }
 
 function take(run: JobRun, trace: Trace, token: Token): void {
-    // What was being decided when the sequence went has nobody's settings.
+    // A token that was being decoded when the sequence went has no settings any more.
     if (run.sequence.disposed) throw new Stopped();
     trace.tokens.push(token);
     count(run.counts, "tokens");

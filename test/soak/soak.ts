@@ -28,7 +28,7 @@ export interface SoakOptions {
 
 export interface SoakResult {
     counts: Counts;
-    /** What did not hold, in words; empty when everything did. */
+    /** The failures, in words; empty when there were none. */
     failures: string[];
     memory: Memory;
 }
@@ -221,7 +221,7 @@ async function repeatAlone(soaked: Soaked, samples: readonly Sample[], random: R
         const sequence = all.find((one) => (one as unknown as {_sequenceId: number})._sequenceId === id);
         const alone: Trace = {tokens: [], finished: false};
         const stateFile = join(folder, "alone.state");
-        // The same end for whoever was cut short.
+        // A job that was cut short ends at the same token here.
         const stop = ({tokens}: Trace) => !trace.finished && tokens.length >= trace.tokens.length;
         const run = {seed, sequence: sequence as LlamaContextSequence, aligner, materials, counts: {}, stateFile, stop};
         await runJob(run, alone);

@@ -4,7 +4,7 @@ import {Worker} from "node:worker_threads";
 const script = fileURLToPath(new URL("worker-start.mjs", import.meta.url));
 let expected: string | undefined;
 
-/** Lets a worker thread write a text and end with everything open. Resolves with what was wrong: the text is always the same. */
+/** Lets a worker thread write a text and end with everything open. Resolves with the fault, if there is one: the text is always the same. */
 export async function replyInWorker(modelPath: string): Promise<string | undefined> {
     const worker = new Worker(script, {workerData: modelPath});
     let text = "";

@@ -23,7 +23,7 @@ export function acceptAll(width: number, seed = 1): MaraAgent {
     return agentOf(randomTensors(width, seed, {bias: 100}));
 }
 
-/** The same for rejecting everything. */
+/** An agent of random weights whose output layer outweighs them: everything is rejected. */
 export function rejectAll(width: number, seed = 1): MaraAgent {
     return agentOf(randomTensors(width, seed, {bias: -100}));
 }

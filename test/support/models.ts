@@ -51,7 +51,7 @@ export const precise = {
 } as const;
 
 /**
- * Whether a token's hidden state is the same bit for bit, decoded alone or with another, in a default context. It depends on the CPU:
+ * True if a token's hidden state is the same bit for bit, decoded alone or with another, in a default context. It depends on the CPU:
  * llama.cpp multiplies batches and single vectors with different kernels, which may sum in another order.
  */
 export async function multipliesAlike(model: LlamaModel): Promise<boolean> {

@@ -20,11 +20,11 @@ export interface ReferenceSettings {
 export interface ReferenceStep {
     /** Most probable first. */
     candidates: number[];
-    /** Accept probability by rank of what the choice rests on. */
+    /** Accept probability by rank, for the candidates that the choice rests on. */
     verdicts: Map<number, number>;
     chosenRank: number;
     fallback: boolean;
-    /** Whether float noise may show up in other candidates, though it would not change the token. */
+    /** True if float noise may show up in other candidates, though it would not change the token. */
     blurred: boolean;
 }
 
@@ -55,7 +55,7 @@ interface Choice {
     tie: string | undefined;
 }
 
-/** What `AddonContext` of a plain context offers; written down here so that nothing of lib/align is used. */
+/** The methods that `AddonContext` of a plain context offers; written down here so that nothing of lib/align is used. */
 interface PlainContext {
     initBatch(size: number): void;
     addToBatch(sequence: number, position: number, tokens: Uint32Array, outputs: Uint32Array): ArrayLike<number>;

@@ -2,7 +2,7 @@ import type {LlamaModel, Token} from "node-llama-cpp";
 import type {AddonContext} from "../../lib/align/node-llama-cpp/internals.js";
 import {small} from "./models.js";
 
-/** Hidden states of the prompts' tokens, row-major: what a random agent is balanced on. */
+/** Hidden states of the prompts' tokens, row-major; random agents are balanced on them. */
 export async function statesOfPrompts(
     model: LlamaModel,
     prompts: readonly (readonly Token[])[]

@@ -15,7 +15,7 @@ const epsilon = 1e-5;
  */
 export interface TinyRanker {
     path: string;
-    /** What the model gives for these tokens: the probability of the first of its two classes. */
+    /** The model's output for these tokens: the probability of the first of its two classes. */
     score(tokens: readonly number[]): number;
 }
 

@@ -82,7 +82,7 @@ export function linesOf(run: string, log: string): Record<string, unknown>[] {
         });
 }
 
-/** What must be the same for two runs to count as the same. */
+/** The parts that must be equal for two runs to count as the same. */
 export function outcomeOf(run: string, logs: readonly string[]): object {
     return {
         agent: readFileSync(join(run, "agent.safetensors")).toString("base64"),

@@ -1,4 +1,4 @@
-/** Rollouts on a real model whose weights are quantised: there, what differs in the last bit becomes another text. */
+/** Rollouts on a real model whose weights are quantised: there, a difference in the last bit leads to another text. */
 import type {LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
 import {stopTriggers} from "../../lib/generation/prompt-tokens.js";
@@ -28,7 +28,7 @@ describeWithTestModel("Rollouts of a real model", () => {
         });
         for (const {prompt, tokens, text, decisions, states, width} of trajectories) {
             const given = await rollouts.responseStates(prompt, text);
-            // What was emitted is not always how its text would be tokenised.
+            // The emitted tokens are not always those that tokenising their text would give.
             const alike = given.tokens.findIndex((token, i) => token !== tokens[i]);
             for (const {tokenIndex, firstState, chosenRank, tried} of decisions) {
                 if (chosenRank >= tried || (alike >= 0 && tokenIndex >= alike)) continue;

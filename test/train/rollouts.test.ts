@@ -13,7 +13,7 @@ import {failure} from "../support/failure.js";
 import {generate, testLlama} from "../support/models.js";
 
 let model: LlamaModel;
-/** One that knows what it wants, and one that is often in doubt. */
+/** One agent that is sure, and one that is often in doubt. */
 let agents: Record<"demo" | "doubtful", MaraAgent>;
 beforeAll(async () => {
     model = await (await testLlama()).loadModel({modelPath: demoModelPath});

@@ -1,4 +1,4 @@
-/** What a run tells of itself. */
+/** A run's own account of itself. */
 import {readFileSync} from "node:fs";
 import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";

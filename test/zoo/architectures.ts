@@ -23,7 +23,7 @@ export interface Architecture {
     readonly tied?: boolean;
     /** Tensors outside the layers, beside the embedding, the output and its norm. */
     readonly tensors?: Readonly<Record<string, TensorRule>>;
-    /** Of each layer, without `blk.N.`. */
+    /** Tensors of each layer, without `blk.N.`. */
     readonly layer: Readonly<Record<string, TensorRule>>;
 }
 

@@ -1,4 +1,4 @@
-/** One side of an evaluation, changed: it is refused, or what is read of it was written. */
+/** One side of an evaluation, changed: it is refused, or everything read from it was written. */
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
