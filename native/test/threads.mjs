@@ -6,7 +6,7 @@ import {isMainThread, Worker, workerData} from "node:worker_threads";
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
 import {demoAgentPath, demoModelPath} from "../../dist/demo/files.js";
 import {createAlignedContext, MaraAgent, MaraError} from "../../dist/index.js";
-import {Learner} from "../../dist/train/learner.js";
+import {Learner} from "../../dist/train/learner/learner.js";
 
 const rounds = 3;
 
