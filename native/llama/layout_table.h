@@ -7,7 +7,7 @@
 
 namespace mara::llama {
 
-// Where a field of node-llama-cpp's context object has its value from.
+// The source of a field's value in node-llama-cpp's context object.
 enum class Setter : uint8_t {
     nobody,  // must equal llama.cpp's default
     addon,   // node-llama-cpp puts its own value there

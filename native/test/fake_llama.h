@@ -32,7 +32,7 @@ public:
 
     llama_context* context() { return reinterpret_cast<llama_context*>(this); }
 
-    // What the caller of the cache does itself.
+    // Changes that the caller of the cache makes itself.
     void add(SequenceId sequence, Position start, Position end, Position delta) {
         for (FakeCell& cell : cells) {
             if (cell.owners.count(sequence) == 0 || cell.position < start || cell.position >= end) continue;

@@ -10,7 +10,7 @@ import {root, temporaryFolder} from "../cli/helpers.js";
 import {describeWithBrowser, withBrowser} from "../support/browser.js";
 
 const folder = temporaryFolder();
-/** Where a look at the page is kept. */
+/** The folder in which pictures of the page are kept. */
 const screenshots = join(root, "build", "screenshots");
 const requests = heldOutPrompts(10, 21);
 const byText = new Map(requests.map((request) => [request.text, request]));

@@ -11,7 +11,7 @@ import {root, temporaryFolder} from "../cli/helpers.js";
 import {describeWithBrowser, withBrowser} from "../support/browser.js";
 
 const folder = temporaryFolder();
-/** Where a look at the pages is kept. */
+/** The folder in which pictures of the pages are kept. */
 const screenshots = join(root, "build", "screenshots");
 const prompts = heldOutPrompts(8, 3).map(({text}) => ({prompt: text}));
 const long = {prompt: `Tell me ${"everything about the guesthouse and ".repeat(12)} the sauna.`};

@@ -10,7 +10,7 @@ import {
 import type {Aligner, AlignerSettings, Guide, Judge, MaraAgent} from "../../lib/index.js";
 import {type Random, seededRandom} from "../support/random.js";
 
-/** What jobs draw from. */
+/** The materials that jobs draw from. */
 export interface Materials {
     agents: readonly MaraAgent[];
     /** An agent that its job disposes. */
@@ -24,7 +24,7 @@ export type Counts = Record<string, number>;
 
 export interface Trace {
     tokens: number[];
-    /** Whether the job came to its end; otherwise what follows is unknown. */
+    /** True if the job came to its end; otherwise its continuation is unknown. */
     finished: boolean;
 }
 

@@ -37,7 +37,7 @@ export function encodeGguf(
     );
 }
 
-/** The same with metadata that are encoded already, `entries` of them. */
+/** Writes a file whose metadata are encoded already, `entries` of them. */
 export function encodeModel(entries: number, metadata: Buffer, tensors: Readonly<Record<string, GgufTensor>>): Buffer {
     const header: Buffer[] = [Buffer.from("GGUF"), u32(3), u64(Object.keys(tensors).length), u64(entries), metadata];
     const bodies: Buffer[] = [];

@@ -1,4 +1,4 @@
-/** What llama.cpp (src/models/*.cpp) reads of each architecture: metadata, and tensors by the spread of their values. */
+/** The parts that llama.cpp (src/models/*.cpp) reads of each architecture: metadata, and tensors by the spread of their values. */
 import type {GgufValue} from "../support/gguf.js";
 
 export const width = 64;

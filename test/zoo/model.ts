@@ -10,7 +10,7 @@ import {type Architecture, feed, heads, headWidth, kvHeads, layers, type TensorR
 
 /** Spread of the logits. */
 const sharpness = 3;
-/** Of embeddings that are the output matrix as well: small, or each token would be the likeliest to follow itself. */
+/** Spread of embeddings that are the output matrix as well. It is small, or each token would be the likeliest to follow itself. */
 const tiedSpread = 0.4;
 
 export async function loadZooModel(architecture: Architecture, dtype: GgufType = "F32"): Promise<LlamaModel> {

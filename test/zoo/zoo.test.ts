@@ -18,7 +18,7 @@ import {loadZooModel} from "./model.js";
 
 /** Three lanes and small batches keep the cells for windows few: 16 tokens for each of 5 sequences, and a batch. */
 const options = {...precise, contextSize: 512, batchSize: 64, lanes: 3} as const;
-/** Where the order in which sums are taken shows: what rounding differs would become other text. */
+/** In this precision the order in which sums are taken shows: a difference in rounding would become other text. */
 const defaults = {
     flashAttention: true,
     experimentalKvCacheKeyType: "F16",
@@ -136,7 +136,7 @@ describe.each(Object.entries(architectures))("%s", (_, architecture) => {
                 await sequence.eraseContextTokenRanges([{start: end - back, end}]);
                 text.push(...(await generate(sequence, prompt.slice(0, 3), 20)));
             }
-            // What is left of a text gives what it gives from its beginning.
+            // The text that is left gives the same tokens as it does from its beginning.
             const rest = [...sequence.contextTokens];
             const next = await generate(sequence, prompt.slice(0, 1), 10);
             const fresh = (await createAlignedContext(model, {...options, agent, mode: "lanes"})).context;

@@ -63,7 +63,7 @@ export interface Backend {
     readonly waveSize: number;
     /** Tokens that a layer with a sliding window attends to; 0 where none has one, or node-llama-cpp's own answers are enough. */
     readonly window: number;
-    /** Whether one wave can judge candidates of several sequences, or several of one. */
+    /** True if one wave can judge candidates of several sequences, or several of one. */
     readonly judgesBatches: boolean;
     /** A batch as node-llama-cpp asked for it. */
     decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome>;

@@ -58,7 +58,7 @@ export class ContextHook {
             },
             saveSequenceStateToFile: onSequence("saveSequenceStateToFile", 1),
             loadSequenceStateFromFile: async (file: string, sequence: number, ...rest: unknown[]) => {
-                // What is loaded may take the place of tokens that the windows of other sequences no longer reach.
+                // The loaded text may take the place of tokens that the windows of other sequences no longer reach.
                 this.#dropAll();
                 this.#remove(sequence, 0, -1);
                 const result = await stock.loadSequenceStateFromFile?.(file, sequence, ...rest);

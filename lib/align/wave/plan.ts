@@ -14,7 +14,7 @@ export interface Undecided {
     readonly judge: NativeJudge | undefined;
     /** Judges them where that is undefined. */
     readonly ownJudge: Judge | undefined;
-    /** Who decides: by the time that this is settled, the sequence's number may have another holder. */
+    /** The deciding sequence, kept because its number may have another holder by the time that this is settled. */
     readonly holder: LlamaContextSequence | undefined;
 }
 
