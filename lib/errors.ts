@@ -2,7 +2,7 @@ import {visible} from "./visible.js";
 
 /**
  * Every way in which this package can refuse or fail, with a stable code.
- * The table in docs/errors.md is generated from this object and checked by a test.
+ * A test checks the table in docs/errors.md against this object.
  */
 export const maraErrorCodes = {
     INVALID_ARGUMENT: "An option or argument is outside its documented range.",

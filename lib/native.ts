@@ -175,7 +175,7 @@ export interface NativeLearner {
     ): Promise<{loss: number; accuracy: number; gradientNorm: number}>;
     /**
      * A copy of an array of all parameters, in the order of an agent file: 0 actor, 1 and 2 critics, 3 and 4 their targets, 5 to 7 and 8 to 10
-     * Adam's first and second moments of the first three. This and what follows throws LEARNER_BUSY while a job is queued or running.
+     * Adam's first and second moments of the first three. This method and those below throw LEARNER_BUSY while a job is queued or running.
      */
     array(index: number): Float32Array;
     setArray(index: number, values: Float32Array): void;

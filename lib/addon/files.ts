@@ -34,7 +34,7 @@ export function thisPlatform(): Platform {
 }
 
 /**
- * The files to try in `root`, the package's folder: with CUDA, then without; each time what was compiled there, then what it came with.
+ * The files to try in `root`, the package's folder: with CUDA, then without; each time the file compiled there, then the one that it came with.
  * `override` (NODE_LLAMA_MARA_PREBUILD), a `.node` file or a folder laid out like the package, replaces them all.
  */
 export function addonFiles(root: string, {os, arch, libc}: Platform, override?: string): AddonFile[] {

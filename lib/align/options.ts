@@ -170,7 +170,7 @@ export function mergeSettings(
 }
 
 /**
- * Checks what is given and fills in the rest: as the agent was trained, where its file says so, and else the defaults.
+ * Checks the given settings and fills in the rest: as the agent was trained, where its file says so, and else the defaults.
  * @throws MaraError INVALID_ARGUMENT; AGENT_FORMAT if the agent's file says what cannot be
  */
 export function resolveSettings(given: Partial<AlignerSettings>): ResolvedSettings {

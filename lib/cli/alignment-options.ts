@@ -1,4 +1,4 @@
-/** How an agent is asked, from the command line; the aligner's own options under the same names. */
+/** Options of the command line that say how an agent is asked, under the names of the aligner's own options. */
 import type {Command} from "commander";
 import type {AlignerSettings, Mode, Order, Strategy} from "../align/options.js";
 import {choice, given, integer, number} from "./parse.js";

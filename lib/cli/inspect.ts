@@ -1,4 +1,4 @@
-/** `mara inspect AGENT`: what is in an agent file, and what it fits. */
+/** `mara inspect AGENT`: the contents of an agent file, and the models that it fits. */
 import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";

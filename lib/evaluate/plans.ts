@@ -26,7 +26,7 @@ export interface Plan {
     open(shape: ContextShape): Promise<OpenSide>;
     /** The tokens read before an answer; by default the prompt, as the model's chat wrapper puts it. */
     tokensOf?: (model: LlamaModel, prompt: Prompt, index: number) => Token[];
-    /** Frees what was loaded for the plan itself. */
+    /** Frees the model or agent that was loaded for the plan itself. */
     close?: () => void;
 }
 

@@ -178,7 +178,7 @@ export class AnswerPool {
         if (this.#context.disposed) return;
         const free = this.#context.sequencesLeft + this.#slots.length;
         for (const slot of this.#slots) slot.dispose();
-        // node-llama-cpp takes the sequences back once its lock is free; whoever comes next should find them.
+        // node-llama-cpp takes the sequences back once its lock is free; the next caller should find them.
         for (let turns = 0; this.#context.sequencesLeft < free && turns < 100; turns++) await nextTurn();
     }
 

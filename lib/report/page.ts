@@ -74,7 +74,7 @@ const scrollScript = `{
     addEventListener("resize", look);
 }`;
 
-/** A chart's place in a body. `label` says for those who do not see it what it shows; `caption` is HTML. */
+/** A chart's place in a body. `label` describes it to readers who cannot see it; `caption` is HTML. */
 export function chartFigure(
     id: string,
     {label, caption, wide = false}: {label: string; caption: string; wide?: boolean}

@@ -17,7 +17,7 @@ interface Options {
 
 type Open = (argument: string, options: Options, resources: Resources, name: string) => Promise<Reward> | Reward;
 
-/** Says what is wrong with an argument; the place is added by `openBuiltIn`. */
+/** A fault of an argument; `openBuiltIn` adds the place. */
 class Unfit extends Error {}
 
 const plain: Readonly<Record<string, () => Promise<Reward> | Reward>> = {

@@ -19,7 +19,7 @@ export interface Term {
 }
 
 export interface Expression {
-    /** Names for what follows. */
+    /** Names that the terms may use. */
     definitions: {name: string; offset: number; terms: Term[]}[];
     terms: Term[];
 }

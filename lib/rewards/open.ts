@@ -33,7 +33,7 @@ export const rewardOptionsSchema = options({
 
 /**
  * Opens a reward: parses, imports and loads what it needs. Each name and each model is opened once, however often it is used.
- * `dispose` frees what was opened here; a `Reward` or a `Llama` passed in stays the caller's.
+ * `dispose` frees everything opened here; a `Reward` or a `Llama` passed in stays the caller's.
  * @throws MaraError REWARD_SPEC, REWARD_LOAD, INVALID_ARGUMENT
  */
 export async function openReward(spec: RewardSpec, options: RewardOptions = {}): Promise<Reward> {

@@ -42,7 +42,7 @@ type RunState = {phase: "responses"} | StatesState | FitState | SacState;
 
 /**
  * Trains an agent and writes `agent.safetensors`, metrics, samples, checkpoints and a report into `runDirectory`. A run that was
- * interrupted, in whatever way, goes on with `resume: true` and gives bit for bit what it would have given.
+ * interrupted, in whatever way, goes on with `resume: true` and gives bit for bit the same result.
  *
  * @throws MaraError INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_UNSUPPORTED, RUN_DIRECTORY, RUN_DAMAGED, RUN_CHANGED, REWARD_FAILED where
  * a reward never works, PAIRS_TOO_FEW, LEARNER_DIVERGED, WRITE_FAILED, and those of `loadPrompts`, `loadPairs`, `openReward` and

@@ -34,8 +34,8 @@ bool find_weight_type(const char* name, WeightType& type);
 // All types of this build. Returns how many; fills up to `capacity`.
 int32_t weight_types(WeightType* types, int32_t capacity);
 
-// Packed weights, with LayerNorm's affine folded into the first layer, that never change; and, once it has been given
-// one, a device (device.h). Threads may share it.
+// Packed weights that never change, with LayerNorm's affine folded into the first layer. A network may be given a
+// device later on (device.h). Threads may share it.
 struct Network;
 
 // Packs for `variant` (nullptr: the best this machine has, or MARA_KERNEL when set). `weights` is not kept.

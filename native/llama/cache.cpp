@@ -31,7 +31,7 @@ Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, Sequ
       capacity_(api.n_ctx(context)),
       window_(api.model_n_swa(api.get_model(context))),
       window_capacity_(capacity_) {
-    // llama.cpp: llama_kv_cache_iswa, which pads this.
+    // This is the size in llama.cpp (llama_kv_cache_iswa), before its padding.
     if (window_ > 0 && !swa_full)
         window_capacity_ =
             std::min<size_t>(capacity_, static_cast<size_t>(window_) * api.n_seq_max(context) + api.n_ubatch(context));
@@ -164,7 +164,7 @@ void Cache::shift(SequenceId sequence, Position start, Position end, Position de
 
 void Cache::loaded(SequenceId sequence) {
     const Position end = api_.memory_seq_pos_max(memory_, sequence);
-    // llama.cpp tells the first position within the window; a text begins with its first token.
+    // With windows llama.cpp's answer is the first position within the window, while the text begins at 0.
     const Position start = window_ > 0 ? 0 : std::max(0, api_.memory_seq_pos_min(memory_, sequence));
     for (Position position = start; position <= end; position++) appended(sequence, position);
     // llama.cpp chooses where the window stands, so the next batch lets every text be written anew.

@@ -52,8 +52,8 @@ public:
     // Decodes a batch without judging: prompts, and tokens of sequences that are not aligned.
     WaveResult decode(const std::vector<Entry>& entries);
 
-    // Forks, decodes with hidden states, judges. On failure every lane is released and the main sequences are as
-    // before.
+    // Forks, decodes with hidden states, judges. On failure every lane is released, and the main sequences are left as
+    // they were.
     WaveResult wave(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads);
 
     // Hidden states of the first `count` entries of the last wave, [count][width]; NaN where llama.cpp has none. Valid

@@ -9,9 +9,9 @@
 
 namespace mara::llama {
 
-// A row is held by number. Its logits stay in llama.cpp's buffer until the next decode, which moves them into one of
-// our own. Not thread-safe: nothing may be decoding while a method runs, but for `before_decode`, which the decoding
-// calls.
+// A row is held by number. Its logits stay in llama.cpp's buffer until the next decode, which copies them into one
+// of our own first. Not thread-safe: nothing may be decoding while a method runs. Decoding itself calls
+// `before_decode` and `after_decode`.
 class Rows {
 public:
     Rows(const Api& api, llama_context* context);

@@ -23,7 +23,7 @@ export interface WaveToken extends PlacedToken {
     readonly judge?: NativeJudge;
 }
 
-/** A row of logits that can be sampled from until it is freed, whatever is decoded meanwhile. One row at a time. */
+/** A row of logits that can be sampled from until it is freed, whatever is decoded meanwhile. Only one may be presented at a time. */
 export interface HeldRow {
     /** Its largest logits; undefined where the backend cannot look at them. */
     top(count: number): TopLogits | undefined;
@@ -46,7 +46,7 @@ export interface DecodeOutcome {
 }
 
 export interface WaveOutcome {
-    /** False: llama.cpp found no room for the batch; nothing has changed. */
+    /** False if llama.cpp found no room for the batch; no text has changed then. */
     fits: boolean;
     /** Per token of the wave; NaN where it was not judged. */
     probabilities: Float32Array;
@@ -79,11 +79,11 @@ export interface Backend {
     adopt(sequence: number, position: number, lane: number): void;
     /** Empties the lanes that the last wave used. */
     release(): void;
-    /** `target`, which is empty, has been given what `source` holds. */
+    /** Tells that `target`, which was empty, has been given `source`'s cells. */
     shared(source: number, target: number): void;
-    /** The positions of the sequence's cells from `start` to before `end` are about to change by `delta`. */
+    /** Tells that the positions of the sequence's cells from `start` to before `end` are about to change by `delta`. */
     shifting(sequence: number, start: number, end: number, delta: number): void;
-    /** The sequence, which was empty, has been loaded. */
+    /** Tells that the sequence, which was empty, has been loaded. */
     loaded(sequence: number): void;
     /** Ends the backend's thread; the context is about to go away. */
     close(): void;

@@ -37,7 +37,7 @@ const forcingBias = 1e30;
  * Draws candidates from node-llama-cpp's own sampler chain, with the session's bias, penalties and grammar and the
  * aligner's truncation, and keeps the chain's state in step with the token really emitted.
  *
- * Taking candidates makes node-llama-cpp feed its own draw to the chain. The three states that this touches are put right here:
+ * Taking candidates makes node-llama-cpp feed its own draw to the chain. The three states that this changes are corrected here:
  * - repeat penalty: rebuilt by node-llama-cpp itself from `punishTokens` at the next step;
  * - grammar: candidates are drawn with a clone, the real state takes the emitted token;
  * - DRY: its history lives in the chain only, so it is rebuilt from the emitted tokens when draw and choice differ.

@@ -2,8 +2,8 @@ import type {Backend} from "../backend/backend.js";
 import type {AheadToken} from "../wave/waves.js";
 
 /**
- * Decided tokens whose forward pass has been run before node-llama-cpp asks for it, at most one per sequence. Until it does, a
- * token's cell is invisible: whatever else is done to the sequence drops it first.
+ * Decided tokens that were decoded before node-llama-cpp has asked for it, at most one per sequence. Until it asks, a
+ * token's cell is invisible: any other use of the sequence drops it first.
  */
 export class Ahead {
     readonly #backend: Backend;
@@ -26,7 +26,7 @@ export class Ahead {
         return ahead;
     }
 
-    /** Leaves the sequence as node-llama-cpp knows it. Gives the position of the token that went, if there was one. */
+    /** Drops the token ahead, which leaves the sequence as node-llama-cpp knows it. Gives its position, if there was one. */
     drop(sequence: number): number | undefined {
         const ahead = this.#tokens.get(sequence);
         if (ahead === undefined) return undefined;
@@ -44,7 +44,7 @@ export class Ahead {
         return this.#tokens.get(sequence)?.position;
     }
 
-    /** The context goes away with what was in it. */
+    /** Forgets all tokens without touching their cells, because the context goes away with them. */
     forget(): void {
         this.#tokens.clear();
     }

@@ -80,7 +80,7 @@ export class ContextHook {
             },
             getSequenceKvCacheMinPosition: (sequence: number) => {
                 const position = this.#context.getSequenceKvCacheMinPosition(sequence);
-                // node-llama-cpp goes on behind any later token, for which the window of the next must be whole.
+                // node-llama-cpp may go on after any token from this position, so the window of the token after it must be whole.
                 return position > 0 && backend.window > 0 ? position + backend.window - 2 : position;
             },
             getSequenceKvCacheMaxPosition: (sequence: number) => {
@@ -96,7 +96,7 @@ export class ContextHook {
         };
     }
 
-    /** Leaves the sequence as node-llama-cpp knows it. */
+    /** Drops the token ahead, which leaves the sequence as node-llama-cpp knows it. */
     #drop(sequence: number): void {
         const position = this.#host.ahead.drop(sequence);
         if (position !== undefined) this.#tellTakenBack(sequence, position, -1);

@@ -24,7 +24,7 @@ export class Row {
         this.#onDecode = onDecode;
     }
 
-    /** The batch has been decoded. */
+    /** Takes the row's logits once the batch has been decoded. */
     hold(held: HeldRow | undefined): void {
         this.#held = held;
     }

@@ -59,7 +59,7 @@ interface Waiting {
 
 /**
  * Everything that node-llama-cpp samples from one of its batches. A row's candidates are drawn; the decisions of all rows are
- * settled together, once no row is being read; each row's token is what its decision chose.
+ * settled together, once no row is being read; each row's token is the one that its decision chose.
  */
 export class Step {
     readonly rows: Row[] = [];
@@ -81,7 +81,7 @@ export class Step {
         const row = this.rows[id];
         if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
         const state = this.#host.stateOf(row.sequence);
-        // Some releases give no sign of `controlledEvaluate` (`_decodeTokens`). There, a wish for logits tells, since nothing else asks for them.
+        // A release whose `_decodeTokens` is not known leaves `controlledEvaluate` unmarked. A wish for logits then tells, since nothing else asks for them.
         const isEvaluation = measuring.getStore() !== true && details.length < 3;
         try {
             if (!isEvaluation || !state.settings.enabled)
@@ -181,7 +181,7 @@ export class Step {
         }
     }
 
-    /** The row needs no decision, or no more. */
+    /** Tells that the row needs no decision, or no more. */
     #leave(row: Row): void {
         if (this.#choosing.delete(row)) this.#settleWhenReady();
     }

@@ -1,6 +1,6 @@
 /**
  * The private parts of node-llama-cpp (3.18 to 3.22) that alignment stands on, typed in one place.
- * Nothing else in lib/ names an underscored member of node-llama-cpp.
+ * Other files reach underscored members of node-llama-cpp through these types only.
  */
 import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 

@@ -40,7 +40,7 @@ export interface LearnerOptions {
     gradientClip?: number;
     /** Transitions per update. Default 1024. */
     batchSize?: number;
-    /** Transitions kept; older ones are forgotten. Memory grows with what is held. Default 1 000 000. */
+    /** Transitions kept; older ones are forgotten. Memory grows with their number. Default 1 000 000. */
     replayCapacity?: number;
     /** Threads of an update, 1 to 256; results do not depend on it. Default: the machine's, at most 8. */
     threads?: number;

@@ -1,4 +1,4 @@
-/** report.html of a run: what was asked for, the curves, and some samples. */
+/** report.html of a run: its options, the curves, and some samples. */
 import {writeWhole} from "../../agent/agent-file.js";
 import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../../report/page.js";
 import type {ResponseRow} from "../preference/responses.js";

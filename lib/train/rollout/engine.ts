@@ -6,7 +6,7 @@ import type {NativeAgent} from "../../native.js";
 /** One text in the cache. */
 export interface Strand {
     readonly sequence: number;
-    /** The prompt and what was emitted since. */
+    /** The tokens of the prompt and those emitted since. */
     readonly tokens: number[];
 }
 

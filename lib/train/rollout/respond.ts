@@ -12,7 +12,7 @@ import {Episode, type Trajectory} from "./trajectory.js";
 export interface ResponseLimits {
     /** Longest response, in tokens. */
     maxTokens: number;
-    /** Rank of what is emitted when nothing is accepted. */
+    /** Rank of the candidate emitted when none is accepted. */
     fallbackRank: number;
     /** Tokens of prompt and response together. */
     contextSize: number;

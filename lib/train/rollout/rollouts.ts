@@ -33,7 +33,7 @@ export interface RolloutOptions extends Pick<LlamaContextOptions, "flashAttentio
     sequences?: number;
     /** Draw of the candidates, with the defaults of `createAlignedContext`. */
     candidates?: CandidateOptions;
-    /** Rank, by probability, of what is emitted when nothing is accepted. Default 0. */
+    /** Rank, by probability, of the candidate emitted when none is accepted. Default 0. */
     fallbackIndex?: number;
     /** As for `createAlignedContext`. Default "auto". */
     mode?: "auto" | Mode;
@@ -189,7 +189,7 @@ export class Rollouts {
         await this.#exclusively(() => readStates(this.#engine, {texts, onStates, requireOpen}));
     }
 
-    /** Ends what is running and frees the context. */
+    /** Ends the running call and frees the context. */
     async close(): Promise<void> {
         if (!this.#host.context.disposed) await this.#host.context.dispose();
     }

@@ -42,7 +42,7 @@ export interface Prepared extends Omit<Job, "run"> {
     inputs: Inputs;
     /** Makes or opens the run's directory. @throws MaraError RUN_DIRECTORY, RUN_DAMAGED, RUN_BUSY, WRITE_FAILED */
     openRun(): Promise<RunDirectory>;
-    /** Frees what was opened here; what was passed in stays the caller's. */
+    /** Frees everything opened here; models and rewards passed in stay the caller's. */
     close(): Promise<void>;
 }
 
