@@ -41,7 +41,7 @@ export function moveToCuda(handle: NativeAgent, weights: NativeWeights, dtype: N
 
 const reported = new WeakSet<NativeAgent>();
 
-/** Says once per agent that its device failed; the CPU has answered in its place and goes on doing so. */
+/** Warns once per agent that its device failed. The CPU has answered in its place and goes on doing so. */
 export function reportDeviceFailure(handle: NativeAgent): void {
     if (handle.deviceFailure === undefined || reported.has(handle)) return;
     reported.add(handle);
@@ -56,7 +56,7 @@ export function reportDeviceFailure(handle: NativeAgent): void {
 
 const warned = new Set<string>();
 
-/** Says once per reason that an agent stays on the CPU although a CUDA device is there. */
+/** Warns once per reason that an agent stays on the CPU although a CUDA device is there. */
 export function reportNotMoved(error: unknown): void {
     const message = `The agent computes on the CPU: ${(error as Error).message}`;
     if (warned.has(message)) return;

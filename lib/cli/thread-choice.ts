@@ -16,7 +16,7 @@ export interface ThreadSpeed {
 /** A count of threads is tried for this many milliseconds, or until enough tokens are there, whichever comes first. */
 const longest = 2000;
 const mostTokens = 64;
-/** More threads are not tried once they made decoding this much slower than the best did. */
+/** More threads are not tried once decoding fell to this share of the best speed. */
 const hopeless = 0.7;
 /** The fewest threads that reach this share of the best speed are advised. The others are left to the machine's other work. */
 const goodEnough = 0.95;

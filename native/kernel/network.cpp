@@ -26,7 +26,8 @@ float largest_weight(const Source& source, const float* row, int32_t inputs) {
     return largest;
 }
 
-// Calls body(first, last) for shares of [0, count), on a few threads at once. What a system refuses to start runs here.
+// Calls body(first, last) for shares of [0, count), on a few threads at once. Shares whose thread the system refuses
+// run here.
 template <class Body>
 void in_shares(int32_t count, const Body& body) {
     constexpr int32_t max_shares = 4;

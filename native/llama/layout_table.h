@@ -35,7 +35,7 @@ extern const size_t known_layout_count;
 struct Defaults {
     static constexpr size_t room = 512;
     unsigned char bytes[room];
-    size_t written;  // how many bytes of the room the function has touched; `room` where that could not be told
+    size_t written;  // how many bytes of the room the function has written; `room` where that could not be found out
 };
 
 const Field* find_field(const ParamsLayout& layout, const char* name);

@@ -116,7 +116,8 @@ void backward(Workspace& work, const Shape& shape, const float* parameters, cons
     multiply(work, columns(z2, hidden2, rows, gradient + at.b2), columns(h1, hidden1, rows), gradient + at.w2);
     multiply(work, lines(z2, rows, hidden2), columns(parameters + at.w2, hidden1, hidden2), z1, Finish::mask, h1);
 
-    // By the normalised input first; from that product weights and affine follow without another one over the batch.
+    // The product with the normalised input comes first: from it the gradients of weights and affine follow without
+    // another product over the batch.
     multiply(work, columns(z1, hidden1, rows, gradient + at.b1),
              {columns(input.plain.data(), width, rows), input.right}, gradient + at.w1);
     in_chunks(work, width, [&](int32_t first, int32_t used) {

@@ -1,4 +1,4 @@
-// Chooses the operations once per learner: the best that this machine can run, or those named by the caller.
+// Chooses the operations once per learner: the best that this machine can run, or those that the caller names.
 #include "train/operations.h"
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// Losses. What is done per row and action is done in double: it costs nothing beside the networks.
+// Losses. Work per row and action is done in double, because it costs nothing beside the networks.
 #include <algorithm>
 #include <cmath>
 

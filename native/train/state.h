@@ -38,17 +38,17 @@ struct Learner {
 void load_batch(Learner& learner);
 // wanted[i] = reward + γ·Σ_a π(a|s')·(min Q'(s', a) − α·log π(a|s')); without the sum at an end.
 void set_wanted(Learner& learner);
-// Leaves in `gradient` that of mean (Q(s, a) − wanted)². Returns the loss; adds mean Q(s, a) to q.
+// Leaves the gradient of mean (Q(s, a) − wanted)² in `gradient`. Returns the loss; adds mean Q(s, a) to q.
 double critic_gradient(Learner& learner, Array critic, double& q);
 
 struct ActorLoss {
     double loss;
     double entropy;
 };
-// Leaves in `gradient` that of mean Σ_a π(a|s)·(α·log π(a|s) − min Q(s, a)).
+// Leaves the gradient of mean Σ_a π(a|s)·(α·log π(a|s) − min Q(s, a)) in `gradient`.
 ActorLoss actor_gradient(Learner& learner);
 
-// Leaves in `gradient` that of Σ w·CE / Σ w.
+// Leaves the gradient of Σ w·CE / Σ w in `gradient`.
 FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* labels, const float* weights,
                         int32_t count);
 

@@ -10,7 +10,7 @@
 
 namespace mara::train {
 
-// 64-byte aligned floats; growing loses what was in them. Throws std::bad_alloc.
+// 64-byte aligned floats; growing loses their contents. Throws std::bad_alloc.
 class Buffer {
 public:
     Buffer() = default;

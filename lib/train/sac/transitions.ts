@@ -27,7 +27,7 @@ export interface TransitionOptions {
     gamma?: number;
     /** True if the response's reward is given to every transition, discounted, rather than to the last only. Default true. */
     postBack?: boolean;
-    /** The rank that the rollouts fell back on. Matters for `kl` only. Default 0. */
+    /** The rank that the rollouts fell back on. It matters for `kl` only. Default 0. */
     fallbackIndex?: number;
 }
 
