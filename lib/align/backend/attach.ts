@@ -154,7 +154,7 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
  */
 function ropeLimit({fileInfo, trainContextSize}: LlamaModel): number | undefined {
     const isFactors = ({name}: {name: string}) => /(^|\.)rope_factors_(long|short)\./.test(name);
-    if (!(fileInfo.fullTensorInfo ?? []).some(isFactors)) return undefined;
+    if (!(fileInfo.fullTensorInfo ?? fileInfo.tensorInfo ?? []).some(isFactors)) return undefined;
     const {rope} = fileInfo.architectureMetadata as {rope?: {scaling?: {original_context_length?: number}}};
     return rope?.scaling?.original_context_length ?? trainContextSize;
 }
