@@ -28,6 +28,8 @@ export interface Expression {
 const maxLength = 16_384;
 /** Parentheses within parentheses, or names defined by further names. */
 export const maxNesting = 100;
+/** Characters of a specification, or of a text about it, that a message shows. */
+const longestShown = 500;
 
 /** @throws MaraError REWARD_SPEC pointing at what is wrong */
 export function parseExpression(spec: string): Expression {
@@ -43,13 +45,15 @@ export function specError(spec: string, offset: number, reason: string): MaraErr
     return new MaraError("REWARD_SPEC", `The reward ${shown(spec)}: ${cut(reason)} ${place}`);
 }
 
+/** Quoted, and cut after quoting, since escapes lengthen a text. */
 function shown(text: string): string {
-    return JSON.stringify(cut(text));
+    const quoted = JSON.stringify(text);
+    return quoted.length > longestShown + 2 ? `${quoted.slice(0, longestShown + 1)}…"` : quoted;
 }
 
 /** Shortens a specification, or a text about it, for messages. */
 export function cut(text: string): string {
-    return text.length > 500 ? `${text.slice(0, 500)}…` : text;
+    return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
 }
 
 class Parser {

@@ -24,7 +24,7 @@ export async function mara(
     args: readonly string[],
     {input = "", env = {}}: {input?: string; env?: Record<string, string>} = {}
 ): Promise<Outcome> {
-    const {FORCE_COLOR: _, ...inherited} = process.env;
+    const {FORCE_COLOR: _, NO_COLOR: __, ...inherited} = process.env;
     const child = spawn(process.execPath, ["--import", "tsx", "lib/cli/mara.ts", ...args], {
         cwd: root,
         env: {...inherited, ...env}

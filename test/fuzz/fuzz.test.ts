@@ -2,9 +2,10 @@ import {describe, expect, test} from "vitest";
 import {fuzz} from "./fuzz.js";
 import {fuzzTargets} from "./target.js";
 
-/** All targets together stay within two minutes. */
-const secondsForAll = 60;
-const secondsEach = 8;
+/** All targets together. */
+const secondsForAll = 120;
+/** The same inputs each time, so that a gate which passes goes on passing; `npm run fuzz` takes others. */
+const seed = 1;
 
 const targets = await fuzzTargets();
 
@@ -12,8 +13,7 @@ const targets = await fuzzTargets();
 describe("fuzzed inputs are refused or work", () => {
     for (const target of targets) {
         test(target.name, async () => {
-            const seconds = Math.min(secondsEach, secondsForAll / targets.length);
-            const report = await fuzz(target, {seconds, seed: Math.floor(Math.random() * 2 ** 31)});
+            const report = await fuzz(target, {seconds: secondsForAll / targets.length, seed});
             expect(report.runs).toBeGreaterThan(20);
             expect(report.kinds).toBeGreaterThan(1);
         });
