@@ -42,6 +42,8 @@ export class LanesBackend implements Backend {
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
     readonly #tiled: boolean;
+    /** The context has gone, and with it every cell: what is still asked of them is left to node-llama-cpp's own answer. */
+    #closed = false;
 
     constructor(native: NativeLaneContext, {sequences, lanes, batchSize, tiled, window}: LanesBackendOptions) {
         this.#native = native;
@@ -112,7 +114,7 @@ export class LanesBackend implements Backend {
     }
 
     remove(sequence: number, start: number, end = -1): void {
-        this.#native.remove(sequence, Math.max(0, start), end);
+        if (!this.#closed) this.#native.remove(sequence, Math.max(0, start), end);
     }
 
     adopt(sequence: number, position: number, lane: number): void {
@@ -124,15 +126,15 @@ export class LanesBackend implements Backend {
     }
 
     shared(source: number, target: number): void {
-        this.#native.share(source, target, 0, -1);
+        if (!this.#closed) this.#native.share(source, target, 0, -1);
     }
 
     shifting(sequence: number, start: number, end: number, delta: number): void {
-        this.#native.shift(sequence, start, end, delta);
+        if (!this.#closed) this.#native.shift(sequence, start, end, delta);
     }
 
     loaded(sequence: number): void {
-        this.#native.loaded(sequence);
+        if (!this.#closed) this.#native.loaded(sequence);
     }
 
     /** Gives the sequence's cells at positions below `end` to the lane as well. Waves must not use it then. */
@@ -151,6 +153,7 @@ export class LanesBackend implements Backend {
     }
 
     close(): void {
+        this.#closed = true;
         open.delete(this.#reference);
         this.#native.close();
     }
