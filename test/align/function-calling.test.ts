@@ -27,7 +27,7 @@ function scripted(script: string): Judge {
         judge({candidates, position, sequence}) {
             start ??= position;
             let said = model.detokenize(sequence.contextTokens.slice(start), true);
-            // What is being evaluated is not among the context's tokens yet. A letter that the grammar left alone was not judged.
+            // The context's tokens lack those under evaluation, and the judge is not asked where the grammar allows one letter only.
             for (let at = Math.max(start, sequence.contextTokens.length); at < position; at++)
                 said += accepted.get(at) ?? script.charAt(said.length);
             const texts = candidates.map((token) => model.detokenize([token], true));

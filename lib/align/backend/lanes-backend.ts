@@ -6,7 +6,6 @@ import {
     type DecodeOutcome,
     decodeError,
     type HeldRow,
-    type PlacedToken,
     type WaveOutcome,
     type WaveToken
 } from "./backend.js";
@@ -91,7 +90,7 @@ export class LanesBackend implements Backend {
         return {fits: status === 0, probabilities, decodeMs, kernelMs};
     }
 
-    hold(index: number, _token?: PlacedToken): HeldRow {
+    hold(index: number): HeldRow {
         const native = this.#native;
         const row = native.hold(index);
         if (row < 0) throw decodeError(-1);
