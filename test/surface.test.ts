@@ -139,4 +139,17 @@ describe("prebuild:host", () => {
         const {stdout} = await run(process.execPath, ["-e", code], {cwd: root, env});
         expect(stdout.trim()).toBe(`${join(bin, "python")} -m ziglang`);
     });
+
+    it.skipIf(process.platform === "win32")(
+        "names zig's Python by its path, since node-gyp changes the PATH",
+        async () => {
+            const bin = join(folder, "bin");
+            mkdirSync(bin, {recursive: true});
+            const script = `#!/bin/sh\nif [ "$1" = -c ]; then echo ${join(bin, "python3")}; else [ "$*" = "-m ziglang version" ]; fi\n`;
+            writeFileSync(join(bin, "python3"), script, {mode: 0o755});
+            const code = 'import("./scripts/prebuild/zig.mjs").then(({findZig}) => console.log(findZig()))';
+            const {stdout} = await run(process.execPath, ["-e", code], {cwd: root, env: {PATH: bin}});
+            expect(stdout.trim()).toBe(`${join(bin, "python3")} -m ziglang`);
+        }
+    );
 });

@@ -15,10 +15,21 @@ export function findZig() {
     // A command is split at spaces, so a folder with spaces in its name cannot be part of one.
     const environments = [VIRTUAL_ENV, path.join(root, ".venv")].filter((folder) => folder && !folder.includes(" "));
     const program = process.platform === "win32" ? ["Scripts", "python.exe"] : ["bin", "python"];
-    const pythons = [...environments.map((folder) => path.join(folder, ...program)), "python3", "python"];
+    const pythons = [
+        ...environments.map((folder) => path.join(folder, ...program)),
+        located("python3"),
+        located("python")
+    ];
     const commands = [ZIG, "zig", ...pythons.map((python) => `${python} -m ziglang`)].filter(Boolean);
     return commands.find((command) => {
         const [program, ...args] = command.split(" ");
         return spawnSync(program, [...args, "version"], {stdio: "ignore"}).status === 0;
     });
+}
+
+/** The full path of a Python, because node-gyp puts another one in front of the PATH. */
+function located(python) {
+    const {stdout} = spawnSync(python, ["-c", "import sys; print(sys.executable)"], {encoding: "utf8"});
+    const program = stdout?.trim() ?? "";
+    return program === "" || program.includes(" ") ? python : program;
 }
