@@ -1,4 +1,5 @@
 export {MaraAgent, type MaraAgentOptions, type MaraAgentSaveOptions} from "./agent/agent.js";
+export type {AgentStudent, StudentTensorName} from "./agent/student.js";
 export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/aligner.js";
 export type {CandidateOptions} from "./align/candidate-options.js";

@@ -21,6 +21,7 @@ import {
 } from "./options.js";
 import {writeSafetensors} from "./safetensors.js";
 import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
+import {type AgentStudent, checkStudent, partStudent, studentEntries} from "./student.js";
 import {byteSize, convert, countItems, type Tensor, toFloat32} from "./tensor.js";
 
 export type {AgentTensor, MaraAgentOptions, MaraAgentSaveOptions} from "./options.js";
@@ -49,6 +50,7 @@ export class MaraAgent {
     /** @internal The file that it was loaded from, without its folder. */
     _name: string | null = null;
 
+    private ownStudent: AgentStudent | undefined;
     private dict: StateDict | undefined;
     private handle: NativeAgent | undefined;
     private readonly options: MaraAgentOptions;
@@ -99,11 +101,13 @@ export class MaraAgent {
         checkLoadOptions(options);
         try {
             const bytes = typeof source === "string" ? await readAgentBytes(orDemo(source, "agent")) : source;
-            const {tensors, metadata} = await parseAgentBytes(bytes);
+            const file = await parseAgentBytes(bytes);
+            const {tensors, metadata, student} = partStudent(file.tensors, file.metadata);
             // A file that holds little else is kept as it was read, which saves a copy.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
             const mayKeep = typeof source === "string" && 2 * size > bytes.length;
             const agent = new MaraAgent(tensors, metadata, options, mayKeep);
+            if (student !== undefined) agent.student = student;
             if (typeof source === "string") agent._name = basename(orDemo(source, "agent"));
             return agent;
         } catch (error) {
@@ -126,6 +130,17 @@ export class MaraAgent {
     ): MaraAgent {
         const {metadata} = checkMakeOptions(options);
         return new MaraAgent(namedTensors(tensors), metadata, options);
+    }
+
+    /** The student that predicts this agent's verdicts with one model, if there is one. `save` writes it along. See `trainStudent`. */
+    get student(): AgentStudent | undefined {
+        return this.ownStudent;
+    }
+
+    /** @throws MaraError INVALID_ARGUMENT, AGENT_TENSORS, AGENT_WIDTH if it is no student for agents of this width */
+    set student(student: AgentStudent | undefined) {
+        if (student !== undefined) checkStudent(student, this.width);
+        this.ownStudent = student;
     }
 
     /** Format of the packed weights, on the device in use. */
@@ -179,7 +194,7 @@ export class MaraAgent {
     }
 
     /**
-     * Writes a `.safetensors` file with the agent's tensors and metadata. It is written beside `path` and renamed, so that a failure
+     * Writes a `.safetensors` file with the agent's tensors, its metadata and its student. It is written beside `path` and renamed, so that a failure
      * leaves nothing half-written.
      *
      * @throws MaraError WRITE_FAILED; AGENT_DISPOSED; INVALID_ARGUMENT, also if a weight is beyond the range of `dtype`
@@ -191,7 +206,9 @@ export class MaraAgent {
         for (const [name, tensor] of this.stateDict.tensors) {
             tensors.set(name, dtype === undefined ? tensor : convert(name, tensor, saveDtypes[dtype]));
         }
-        await writeWhole(path, writeSafetensors(tensors, this.metadata));
+        const student = studentEntries(this.ownStudent);
+        for (const [name, tensor] of student.tensors) tensors.set(name, tensor);
+        await writeWhole(path, writeSafetensors(tensors, {...this.metadata, ...student.metadata}));
     }
 
     /**

@@ -34,7 +34,7 @@ export interface AgentTensor {
 }
 
 export interface MaraAgentSaveOptions {
-    /** Format of the tensors in the file. Default: that in which each was loaded, so nothing is lost (F64 becomes f32). */
+    /** Format of the agent's tensors in the file; a student's are float32. Default: that in which each was loaded, so nothing is lost (F64 becomes f32). */
     dtype?: "f32" | "f16" | "bf16";
 }
 
