@@ -4,12 +4,12 @@
  */
 import {mkdirSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
-import {heldOutPrompts, type Prompt, replySegments, trainingPrompts} from "../lib/demo/world.js";
+import {type GuestPrompt, heldOutPrompts, replySegments, trainingPrompts} from "../lib/demo/world.js";
 
 const [out = "demo/build", seedText = "7"] = process.argv.slice(2);
 const seed = Number(seedText);
 
-function write(name: string, prompts: Prompt[]): void {
+function write(name: string, prompts: GuestPrompt[]): void {
     const lines = prompts.map((prompt) => {
         const segments = Object.values(replySegments(prompt)).map((options) =>
             options.map(({text, weight, points}) => [text, weight, points])

@@ -7,10 +7,10 @@ import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {
     composeReply,
+    type GuestPrompt,
     heldOutPrompts,
-    type Prompt,
+    type ReplyStyle,
     replySegments,
-    type Style,
     trainingPrompts
 } from "../lib/demo/world.js";
 
@@ -22,16 +22,16 @@ function write(name: string, records: readonly object[]): void {
     console.log(`${name}: ${records.length} lines`);
 }
 
-function record({text, ...reference}: Prompt) {
+function record({text, ...reference}: GuestPrompt) {
     return {prompt: text, reference: JSON.stringify(reference)};
 }
 
 /** A courteous reply, and one that begins alike, has the worst option for one part, and goes on as the model was trained to. */
-function pair(prompt: Prompt, index: number) {
+function pair(prompt: GuestPrompt, index: number) {
     const parts = Object.values(replySegments(prompt));
     const worse = [...parts.keys()].filter((i) => new Set(parts[i]?.map(({points}) => points)).size > 1);
     const part = worse[index % worse.length] as number;
-    const styles = parts.map((_, i): Style => (i < part ? "courteous" : i === part ? "curt" : "mixed"));
+    const styles = parts.map((_, i): ReplyStyle => (i < part ? "courteous" : i === part ? "curt" : "mixed"));
     // The generator's first numbers are much alike for seeds as near as 1 and 2.
     const seed = Math.imul(index + 1, 0x9e3779b1);
     const chosen = composeReply(prompt, "courteous", seed);

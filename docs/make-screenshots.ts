@@ -8,7 +8,7 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {demoAgentPath, demoModelPath, demoThreads} from "../lib/demo/files.js";
-import {heldOutPrompts, type Prompt, score} from "../lib/demo/world.js";
+import {type GuestPrompt, heldOutPrompts, score} from "../lib/demo/world.js";
 import {evaluate} from "../lib/evaluate/evaluate.js";
 import {withBrowser} from "../test/support/browser.js";
 
@@ -19,7 +19,7 @@ const [given] = process.argv.slice(2);
 const runDirectory = given ?? mkdtempSync(join(tmpdir(), "mara-screenshots-"));
 
 function courtesy(prompt: string, response: string): number {
-    return score(byText.get(prompt) as Prompt, response).value;
+    return score(byText.get(prompt) as GuestPrompt, response).value;
 }
 
 await evaluate({

@@ -7,18 +7,18 @@
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-const mostCharacters = 2000;
+const maxCharacters = 2000;
 
 export interface VisibleOptions {
     /** Line feeds stay as they are, and tabs become four spaces. Default false. */
     lines?: boolean;
     /** A text longer than one and a half times this is cut to this many characters, and how many more there are is said. Default 2000. */
-    most?: number;
+    max?: number;
 }
 
 /** `text` with every character that a terminal would obey shown by its code, such as `\x1b` or `\u202e`, and of bounded length. */
-export function visible(text: string, {lines = false, most = mostCharacters}: VisibleOptions = {}): string {
-    const shown = bounded(text, most);
+export function visible(text: string, {lines = false, max = maxCharacters}: VisibleOptions = {}): string {
+    const shown = bounded(text, max);
     if (!lines) return shown.replace(unsafe, code);
     return shown
         .replaceAll("\r\n", "\n")
@@ -35,9 +35,9 @@ export function visibleJson(value: unknown, space?: number): string {
 }
 
 /** Cuts only texts that are well above the limit, so that a cut text with some words around it is not cut again. */
-function bounded(text: string, most: number): string {
-    if (text.length <= 1.5 * most) return text;
-    return `${text.slice(0, most)}… (${(text.length - most).toLocaleString("en-US")} more characters)`;
+function bounded(text: string, max: number): string {
+    if (text.length <= 1.5 * max) return text;
+    return `${text.slice(0, max)}… (${(text.length - max).toLocaleString("en-US")} more characters)`;
 }
 
 function code(character: string): string {

@@ -25,13 +25,13 @@ const plain: Takes = (value) =>
     !hostile.includes(value as object) && Object.prototype.toString.call(value) === "[object Object]";
 const empty: Takes = (value) => plain(value) && Reflect.ownKeys(value as object).length === 0;
 const within =
-    (least: number, most: number): Takes =>
+    (min: number, max: number): Takes =>
     (value) =>
-        typeof value === "number" && value >= least && value <= most;
+        typeof value === "number" && value >= min && value <= max;
 const whole =
-    (least: number, most = Number.MAX_SAFE_INTEGER): Takes =>
+    (min: number, max = Number.MAX_SAFE_INTEGER): Takes =>
     (value) =>
-        Number.isInteger(value) && within(least, most)(value);
+        Number.isInteger(value) && within(min, max)(value);
 const oneOf =
     (...takes: (Takes | string)[]): Takes =>
     (value) =>
@@ -342,8 +342,8 @@ const targets: Record<string, () => Target> = {
             "0.signal": maybe(nothing),
             ...Object.fromEntries(
                 constantNames.map((name) => {
-                    const {least, most} = constants[name];
-                    return [`0.${name}`, maybe(within(least, most))];
+                    const {min, max} = constants[name];
+                    return [`0.${name}`, maybe(within(min, max))];
                 })
             )
         },

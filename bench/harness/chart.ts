@@ -40,8 +40,8 @@ export function renderChart(title: string, subtitle: string, panels: readonly Pa
 }
 
 function renderPanel({title, unit, bars, boundName}: Panel): string {
-    const most = Math.max(...bars.map(({value, bound}) => Math.max(value.high, bound ?? 0)));
-    const scale = (size.width - size.label - size.value) / most;
+    const max = Math.max(...bars.map(({value, bound}) => Math.max(value.high, bound ?? 0)));
+    const scale = (size.width - size.label - size.value) / max;
     const hint = boundName === undefined ? unit : `${unit}; line: ${boundName}`;
     const lines = bars.map(({label, value, ours, bound}, i) => {
         const y = size.head + i * size.row;

@@ -36,14 +36,14 @@ export interface Suite {
     run(options: BenchOptions): Promise<SuiteResult>;
 }
 
-/** A ratio that must be at least `least`, over every place where it was measured; the detail names the worst. */
-export function atLeast(name: string, least: number, ratios: ReadonlyMap<string, number>): Target {
-    return judge(name, ratios, (ratio) => ratio >= least, `at least ${least}`, Math.min);
+/** A ratio that must be at least `min`, over every place where it was measured; the detail names the worst. */
+export function atLeast(name: string, min: number, ratios: ReadonlyMap<string, number>): Target {
+    return judge(name, ratios, (ratio) => ratio >= min, `at least ${min}`, Math.min);
 }
 
-/** A ratio that must be at most `most`, over every place where it was measured; the detail names the worst. */
-export function atMost(name: string, most: number, ratios: ReadonlyMap<string, number>): Target {
-    return judge(name, ratios, (ratio) => ratio <= most, `at most ${most}`, Math.max);
+/** A ratio that must be at most `max`, over every place where it was measured; the detail names the worst. */
+export function atMost(name: string, max: number, ratios: ReadonlyMap<string, number>): Target {
+    return judge(name, ratios, (ratio) => ratio <= max, `at most ${max}`, Math.max);
 }
 
 function judge(

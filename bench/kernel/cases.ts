@@ -44,15 +44,15 @@ export function shapesOf(width: number): number[][] {
 }
 
 /** Writes per width: the weights and states as raw float32, and the probabilities of the float64 reference. */
-export function writeCases(folder: string, widths: readonly number[], most: number): void {
+export function writeCases(folder: string, widths: readonly number[], max: number): void {
     mkdirSync(folder, {recursive: true});
     for (const width of widths) {
         const {normal} = seededRandom(width);
-        const states = Float32Array.from({length: most * width}, () => 2 * normal() + 0.1);
+        const states = Float32Array.from({length: max * width}, () => 2 * normal() + 0.1);
         const tensors = randomTensors(width, 7, {hidden, states});
         const weights = tensorNames.flatMap((name) => Buffer.from(tensors[name]?.data.buffer as ArrayBuffer));
         const network = new ReferenceNetwork(tensors);
-        const expected = Array.from({length: most}, (_, i) =>
+        const expected = Array.from({length: max}, (_, i) =>
             network.acceptProbability(states.subarray(i * width, (i + 1) * width))
         );
         writeFileSync(join(folder, `${width}.weights`), Buffer.concat(weights));

@@ -60,7 +60,7 @@ function commandOf(work: KernelWork): Command {
     return nodeWorker("kernel/worker.ts", work);
 }
 
-function problemOf(times: KernelResult["times"], most: number): string | undefined {
-    const wrong = times.find(({error}) => !(error <= most));
-    return wrong && `wrong by ${wrong.error} at D=${wrong.width}, K=${wrong.count} (allowed: ${most})`;
+function problemOf(times: KernelResult["times"], max: number): string | undefined {
+    const wrong = times.find(({error}) => !(error <= max));
+    return wrong && `wrong by ${wrong.error} at D=${wrong.width}, K=${wrong.count} (allowed: ${max})`;
 }

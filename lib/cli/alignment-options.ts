@@ -1,7 +1,7 @@
 /** Options of the command line that say how an agent is asked, under the names of the aligner's own options. */
 import type {Command} from "commander";
 import type {AlignerSettings, Mode, Order, Strategy} from "../align/options.js";
-import {choice, given, integer, number} from "./parse.js";
+import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 
 export interface AlignmentOptions {
     threshold?: number;
@@ -19,18 +19,30 @@ export function addAlignmentOptions(command: Command): Command {
         .addOption(thresholdOption(" (default: as the agent was trained, else 0.5)"))
         .addOption(modeOption())
         .addOption(
-            choice("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
+            choiceOption("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
         )
         .addOption(
-            choice("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], "best-first")
+            choiceOption(
+                "--order <name>",
+                "how candidates are tried",
+                ["best-first", "top-last", "reverse"],
+                "best-first"
+            )
         )
-        .addOption(integer("--top-k <n>", "most candidates for a token (default: as trained, else 40)", 1, 256))
-        .addOption(number("--top-p <p>", "nucleus of the candidates, above 0 (default: as trained, else 0.95)", 0, 1))
+        .addOption(integerOption("--top-k <n>", "most candidates for a token (default: as trained, else 40)", 1, 256))
         .addOption(
-            number("--min-p <p>", "least probability relative to the top candidate (default: as trained, else 0)", 0, 1)
+            numberOption("--top-p <p>", "nucleus of the candidates, above 0 (default: as trained, else 0.95)", 0, 1)
         )
         .addOption(
-            number("--temperature <t>", "temperature of the candidates (default: as trained, else 0.8)", 0, 100)
+            numberOption(
+                "--min-p <p>",
+                "least probability relative to the top candidate (default: as trained, else 0)",
+                0,
+                1
+            )
+        )
+        .addOption(
+            numberOption("--temperature <t>", "temperature of the candidates (default: as trained, else 0.8)", 0, 100)
         );
 }
 
@@ -41,7 +53,7 @@ export function givenSettings({threshold, topK, topP, minP, temperature}: Alignm
 }
 
 export const thresholdOption = (more = "") =>
-    number("--threshold <p>", `accept probability that a token must exceed${more}`, 0, 1);
+    numberOption("--threshold <p>", `accept probability that a token must exceed${more}`, 0, 1);
 
 export const modeOption = () =>
-    choice("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto");
+    choiceOption("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto");

@@ -17,7 +17,7 @@ export interface ChatOptions extends PairOptions, AlignmentOptions {
 }
 
 /** Both sides of a chat; `raw` only where they are compared. */
-export interface Sides {
+export interface ChatSides {
     aligned: Speaker;
     raw: Speaker | undefined;
     aligner: Aligner;

@@ -1,12 +1,12 @@
 /** How the answers of a chat are shown: for people, or for programs. */
 import {describeCandidates} from "../align/candidate-options.js";
 
-import {integer, plural} from "../plural.js";
+import {formatInteger, plural} from "../plural.js";
 import {visible} from "../visible.js";
-import type {ChatOptions, Sides} from "./chat-options.js";
+import type {ChatOptions, ChatSides} from "./chat-options.js";
 import {type Paint, painter, sideBySide, type Terminal, terminal} from "./format.js";
 import {LiveRegion, printJsonLine, printLines} from "./output.js";
-import type {Answer, Speaker} from "./speaker.js";
+import type {Speaker, SpokenAnswer} from "./speaker.js";
 import {legend, type Piece, render} from "./trace.js";
 import {WordWrap} from "./word-wrap.js";
 
@@ -21,12 +21,12 @@ export interface ChatView {
 const wideEnough = 100;
 
 export class ChatText implements ChatView {
-    readonly #sides: Sides;
+    readonly #sides: ChatSides;
     readonly #options: ChatOptions;
     readonly #terminal: Terminal = terminal();
     readonly #paint: Paint;
 
-    constructor(sides: Sides, options: ChatOptions) {
+    constructor(sides: ChatSides, options: ChatOptions) {
         this.#sides = sides;
         this.#options = options;
         this.#paint = painter(this.#terminal.color);
@@ -82,7 +82,7 @@ export class ChatText implements ChatView {
         this.#footer(answered);
     }
 
-    async #stream(speaker: Speaker, question: string, signal: AbortSignal): Promise<Answer> {
+    async #stream(speaker: Speaker, question: string, signal: AbortSignal): Promise<SpokenAnswer> {
         const {isTty, width} = this.#terminal;
         const wrap = new WordWrap(isTty ? width : Number.POSITIVE_INFINITY, (text) => void process.stdout.write(text));
         const answer = await speaker.answer(question, {
@@ -102,22 +102,26 @@ export class ChatText implements ChatView {
     }
 
     /** Sums up the agent's decisions, for people who asked to see them. */
-    #footer({decisions, tokens}: Answer): void {
+    #footer({decisions, tokens}: SpokenAnswer): void {
         if (!this.#options.showDecisions) return;
         const changed = decisions.filter(({chosenRank}) => chosenRank > 0).length;
         const fallbacks = decisions.filter(({fallback}) => fallback).length;
-        const parts = [plural(tokens, "token"), plural(decisions.length, "decision"), `${integer(changed)} changed`];
-        if (fallbacks > 0) parts.push(`${integer(fallbacks)} with nothing accepted`);
+        const parts = [
+            plural(tokens, "token"),
+            plural(decisions.length, "decision"),
+            `${formatInteger(changed)} changed`
+        ];
+        if (fallbacks > 0) parts.push(`${formatInteger(fallbacks)} with nothing accepted`);
         printLines([this.#paint("dim", parts.join(", "))]);
     }
 }
 
 /** One JSON object a line. */
 export class ChatJson implements ChatView {
-    readonly #sides: Sides;
+    readonly #sides: ChatSides;
     readonly #options: ChatOptions;
 
-    constructor(sides: Sides, options: ChatOptions) {
+    constructor(sides: ChatSides, options: ChatOptions) {
         this.#sides = sides;
         this.#options = options;
     }
@@ -148,7 +152,7 @@ export class ChatJson implements ChatView {
     }
 }
 
-function evaluatedOf({position, candidates, chosenRank, fallback, waves}: Answer["decisions"][number]): object {
+function evaluatedOf({position, candidates, chosenRank, fallback, waves}: SpokenAnswer["decisions"][number]): object {
     const ranked = candidates.map((candidate, rank) => ({rank, ...candidate}));
     const evaluated = ranked.filter(({acceptProbability, rank}) => acceptProbability !== null || rank === chosenRank);
     return {position, chosenRank, fallback, waves, candidates: evaluated};

@@ -3,11 +3,11 @@ import {Command} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
 import {addAlignmentOptions, givenSettings} from "./alignment-options.js";
-import type {ChatOptions, Sides} from "./chat-options.js";
+import type {ChatOptions, ChatSides} from "./chat-options.js";
 import {ChatTrace, describePair} from "./chat-trace.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
-import {addPairOptions, openPair, type Pair} from "./pair.js";
-import {integer, largestSeed} from "./parse.js";
+import {addPairOptions, type ModelWithAgent, openPair} from "./pair.js";
+import {integerOption, largestSeed} from "./parse.js";
 import {converse} from "./repl.js";
 import type {Piece} from "./trace.js";
 
@@ -33,10 +33,10 @@ export function chatCommand(): Command {
         .option("-s, --system <text>", "system prompt")
         .option("--compare", "answer each question raw as well")
         .option("--show-decisions", "show rejected tokens and the ranks of accepted ones")
-        .addOption(integer("--max-tokens <n>", "longest answer", 1, 1_000_000).default(512))
-        .addOption(integer("--seed <n>", "seed of the random strategy", 0, largestSeed).default(0));
+        .addOption(integerOption("--max-tokens <n>", "longest answer", 1, 1_000_000).default(512))
+        .addOption(integerOption("--seed <n>", "seed of the random strategy", 0, largestSeed).default(0));
     return addAlignmentOptions(addPairOptions(command, "auto"))
-        .addOption(integer("--context-size <n>", "largest context, in tokens", 64, 10_000_000).default(4096))
+        .addOption(integerOption("--context-size <n>", "largest context, in tokens", 64, 10_000_000).default(4096))
         .option("--trace <file.html>", "write the conversation as a page, token by token with what was rejected")
         .option("--json", "one JSON object a line for each answer")
         .addHelpText("after", examples)
@@ -57,7 +57,7 @@ async function chat(options: ChatOptions): Promise<void> {
 }
 
 /** Both sides live in one context, so that they can answer at the same time. */
-async function openSides({model, agent, threads}: Pair, options: ChatOptions): Promise<Sides> {
+async function openSides({model, agent, threads}: ModelWithAgent, options: ChatOptions): Promise<ChatSides> {
     const {order, seed, mode, strategy, contextSize, compare} = options;
     const {context, aligner} = await createAlignedContext(model, {
         agent,

@@ -7,7 +7,7 @@ import {invalidArgument, MaraError} from "../errors.js";
 import {visible} from "../visible.js";
 import {bytes, painter, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
-import {choice} from "./parse.js";
+import {choiceOption} from "./parse.js";
 
 interface ConvertOptions {
     dtype?: "f32" | "f16" | "bf16";
@@ -28,7 +28,7 @@ export function convertCommand(): Command {
         .description("Write an agent as .safetensors")
         .argument("<in>", "a .pth or .safetensors file")
         .argument("<out>", "the .safetensors file to write")
-        .addOption(choice("--dtype <type>", "precision of the tensors", ["f32", "f16", "bf16"]))
+        .addOption(choiceOption("--dtype <type>", "precision of the tensors", ["f32", "f16", "bf16"]))
         .option("--force", "overwrite an existing file")
         .option("--json", "print one JSON object")
         .addHelpText("after", help)

@@ -4,15 +4,15 @@ import type {LlamaModel} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
-import type {ContestResult, Share} from "../demo/contest.js";
-import {heldOutPrompts, type Prompt} from "../demo/world.js";
+import type {ContestResult, Proportion} from "../demo/contest.js";
+import {type GuestPrompt, heldOutPrompts} from "../demo/world.js";
 import {plural} from "../plural.js";
 import {visible} from "../visible.js";
 import {modeOption, thresholdOption} from "./alignment-options.js";
 import {facts, type Paint, painter, percent, short, sideBySide, table, terminal} from "./format.js";
 import {Progress, printJson, printLines} from "./output.js";
 import {addPairOptions, openPair, type PairOptions} from "./pair.js";
-import {integer, largestSeed} from "./parse.js";
+import {integerOption, largestSeed} from "./parse.js";
 import {legend, render} from "./trace.js";
 
 interface DemoOptions extends PairOptions {
@@ -25,7 +25,7 @@ interface DemoOptions extends PairOptions {
 }
 
 /** Narrower terminals get the answers one after the other. */
-const leastWidth = 72;
+const minWidth = 72;
 
 const help = `
 Guests ask the desk of a small guesthouse. The model answers as it was trained to: often curt, sometimes careless. The agent
@@ -52,9 +52,9 @@ Examples:
 export function demoCommand(): Command {
     const command = new Command("demo")
         .description("Watch a small model being aligned, and see the score over held-out prompts")
-        .addOption(integer("--prompts <n>", "held-out prompts to score", 1, 2000).default(200))
-        .addOption(integer("--show <n>", "prompts to show side by side", 0, 100).default(5))
-        .addOption(integer("--seed <n>", "which held-out prompts", 0, largestSeed).default(1))
+        .addOption(integerOption("--prompts <n>", "held-out prompts to score", 1, 2000).default(200))
+        .addOption(integerOption("--show <n>", "prompts to show side by side", 0, 100).default(5))
+        .addOption(integerOption("--seed <n>", "which held-out prompts", 0, largestSeed).default(1))
         .addOption(thresholdOption().default(0.5))
         .addOption(modeOption());
     return addPairOptions(command, "off")
@@ -93,7 +93,7 @@ async function demo(options: DemoOptions): Promise<void> {
 async function show(
     model: LlamaModel,
     agent: MaraAgent,
-    prompts: readonly Prompt[],
+    prompts: readonly GuestPrompt[],
     {threshold, mode, threads}: DemoOptions
 ): Promise<void> {
     if (prompts.length === 0) return;
@@ -114,8 +114,7 @@ async function show(
     aligner.configure({enabled: false}, rawSequence);
     const raw = new Speaker(rawSequence);
     printLines(["", `${paint("bold", "The same model, raw and aligned")}   ${legend(paint, color)}`]);
-    if (width >= leastWidth)
-        printLines(["", ...sideBySide(paint("dim", "raw"), paint("dim", "aligned"), width, paint)]);
+    if (width >= minWidth) printLines(["", ...sideBySide(paint("dim", "raw"), paint("dim", "aligned"), width, paint)]);
     for (const {text} of prompts) {
         for (const side of [raw, aligned]) await side.reset();
         const before = await raw.answer(text, {maxTokens: replyTokens});
@@ -127,13 +126,13 @@ async function show(
 }
 
 function arrange([raw, aligned]: readonly [string, string], width: number, paint: Paint): string[] {
-    if (width >= leastWidth) return sideBySide(raw, aligned, width, paint);
+    if (width >= minWidth) return sideBySide(raw, aligned, width, paint);
     return [`${paint("dim", "raw")}  ${raw}`, `${paint("dim", "aligned")}  ${aligned}`];
 }
 
 function report(result: ContestResult, paint: Paint): string[] {
     const {raw, aligned} = result;
-    const share = (label: string, {count, rate, interval95: [low, high]}: Share) => [
+    const share = (label: string, {count, rate, interval95: [low, high]}: Proportion) => [
         label,
         percent(rate),
         `${percent(low)} to ${percent(high)}`,

@@ -46,7 +46,7 @@ export interface Report {
 /** The versions of node-llama-cpp that lanes were seen to work on (docs/compatibility.md). Others may work, which is verified at run time. */
 const testedReleases = "3.18 to 3.22";
 const isTested = (version: string) => /^3\.(18|19|20|21|22)\./.test(version);
-const leastNode = 20;
+const minNode = 20;
 const sampleTokens = 8;
 /** A warning is due where node-llama-cpp's own number of threads reaches less than this share of the best speed. */
 const slowDefault = 0.8;
@@ -87,8 +87,8 @@ function platform(): Report["platform"] {
 }
 
 function checkNode({versions, platform: {os, arch, libc}}: Report, add: Add): void {
-    const isRecent = Number(versions.node.split(".")[0]) >= leastNode;
-    const fix = isRecent ? undefined : `Install Node ${leastNode} or later.`;
+    const isRecent = Number(versions.node.split(".")[0]) >= minNode;
+    const fix = isRecent ? undefined : `Install Node ${minNode} or later.`;
     add("node", isRecent ? "ok" : "fail", `${versions.node} on ${os} ${arch}${libc ? `, ${libc}` : ""}`, fix);
 }
 

@@ -9,7 +9,7 @@ import {interrupted} from "./failure.js";
 import {terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {addPairOptions, openPair, type PairOptions} from "./pair.js";
-import {integer, largestSeed, number, numberIn} from "./parse.js";
+import {integerOption, largestSeed, numberOption, parseNumberIn} from "./parse.js";
 
 interface EvalOptions extends PairOptions, AlignmentOptions {
     prompts: string;
@@ -54,18 +54,20 @@ export function evalCommand(): Command {
         .requiredOption("--reward <spec>", "what scores the answers; may be given several times", collect)
         .option("--against <spec>", "what to compare with; may be given several times (default: raw)", collect)
         .option("--run <folder>", "where answers, result.json and report.html go")
-        .addOption(integer("--limit <n>", "use the first n prompts only", 1, 10_000_000))
-        .addOption(integer("--max-tokens <n>", "longest answer", 1, 1_000_000).default(256))
+        .addOption(integerOption("--limit <n>", "use the first n prompts only", 1, 10_000_000))
+        .addOption(integerOption("--max-tokens <n>", "longest answer", 1, 1_000_000).default(256))
         .addOption(
             new Option("--thresholds <list>", "also at each of these, separated by commas").argParser((text) =>
-                text.split(",").map(numberIn("--thresholds", 0, 1))
+                text.split(",").map(parseNumberIn("--thresholds", 0, 1))
             )
         )
-        .addOption(integer("--sequences <n>", "prompts answered at a time", 1, 256).default(4))
-        .addOption(integer("--context-size <n>", "tokens of a sequence (default: what is needed)", 8, 10_000_000))
-        .addOption(integer("--seed <n>", "of everything sampled", 0, largestSeed).default(0));
+        .addOption(integerOption("--sequences <n>", "prompts answered at a time", 1, 256).default(4))
+        .addOption(integerOption("--context-size <n>", "tokens of a sequence (default: what is needed)", 8, 10_000_000))
+        .addOption(integerOption("--seed <n>", "of everything sampled", 0, largestSeed).default(0));
     return addAlignmentOptions(addPairOptions(command, "auto"))
-        .addOption(number("--tie-margin <x>", "scores that differ by no more are ties", 0, Number.MAX_VALUE).default(0))
+        .addOption(
+            numberOption("--tie-margin <x>", "scores that differ by no more are ties", 0, Number.MAX_VALUE).default(0)
+        )
         .option("--no-fluency", "leave out the answers' perplexity")
         .option("--judge-question <text>", "what judge: asks about an answer")
         .option("--aligner-template <text>", "what aligner: is asked, with {question} and {answer}")

@@ -13,7 +13,7 @@ export function fail(error: unknown): void {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     process.exitCode = 1;
     process.stderr.write(`mara: ${describe(error)}\n`);
-    if (process.env.MARA_DEBUG) process.stderr.write(`${visible(inspect(error), {lines: true, most: 20_000})}\n`);
+    if (process.env.MARA_DEBUG) process.stderr.write(`${visible(inspect(error), {lines: true, max: 20_000})}\n`);
 }
 
 /** Runs a program to its end. If it waits for an event that never comes, the process ends with a failure. */

@@ -5,7 +5,7 @@ import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-fi
 import type {TensorName} from "../agent/state-dict.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
-import {integer} from "../plural.js";
+import {formatInteger} from "../plural.js";
 import {visible} from "../visible.js";
 import {bytes, facts, painter, short, table, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
@@ -25,7 +25,7 @@ interface TensorFacts {
     mean: number;
 }
 
-interface Description {
+interface AgentDescription {
     path: string;
     format: "pth" | "safetensors";
     fileBytes: number;
@@ -68,7 +68,7 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
     const content = await readAgentBytes(orDemo(path, "agent"));
     const file = await parseAgentBytes(content);
     const model = options.model === undefined ? undefined : await readWidth(options.model);
-    const description: Description = {
+    const description: AgentDescription = {
         path,
         format: content[0] === 0x50 ? "pth" : "safetensors",
         fileBytes: content.length,
@@ -87,7 +87,7 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
     else printLines(draw(description));
 }
 
-function readTrainedWith(agent: MaraAgent): Description["trainedWith"] {
+function readTrainedWith(agent: MaraAgent): AgentDescription["trainedWith"] {
     try {
         const settings = trainedWith(agent);
         return Object.keys(settings).length === 0 ? null : settings;
@@ -120,7 +120,7 @@ function tensorFacts(agent: MaraAgent, file: AgentFile): TensorFacts[] {
 }
 
 /** Describes the settings that are in force where nothing else is asked for. */
-function describeUse(trained: Description["trainedWith"]): string {
+function describeUse(trained: AgentDescription["trainedWith"]): string {
     if (typeof trained === "string") return visible(trained);
     if (trained === null) return "the defaults: the file does not say what it was trained with";
     const {threshold, ...candidates} = trained;
@@ -128,13 +128,13 @@ function describeUse(trained: Description["trainedWith"]): string {
     return `as trained: ${parts.map(([name, value]) => `${name} ${value}`).join(", ")}`;
 }
 
-function draw({model, kernel, tensors, ...agent}: Description): string[] {
+function draw({model, kernel, tensors, ...agent}: AgentDescription): string[] {
     const paint = painter(terminal().color);
     const [hidden1, hidden2] = agent.hiddenSizes;
     const rows: [string, string][] = [
         ["file", `${agent.format}, ${bytes(agent.fileBytes)}, ${agent.dtypes.join(" and ")}`],
         ["width", `${agent.width}: fits models whose embedding size is ${agent.width}`],
-        ["network", `${agent.width} → ${hidden1} → ${hidden2} → 2, ${integer(agent.parameters)} parameters`],
+        ["network", `${agent.width} → ${hidden1} → ${hidden2} → 2, ${formatInteger(agent.parameters)} parameters`],
         ["in use", describeUse(agent.trainedWith)],
         ["kernel", `${kernel.name} with ${kernel.dtype} weights, ${bytes(kernel.bytes)} in memory`]
     ];
@@ -145,7 +145,7 @@ function draw({model, kernel, tensors, ...agent}: Description): string[] {
         rows.push(["model", `${visible(model.path)} ${verdict}`]);
     }
     const metadata = Object.entries(agent.metadata).map(
-        ([name, value]) => [visible(name, {most: 60}), visible(value, {most: 300})] as const
+        ([name, value]) => [visible(name, {max: 60}), visible(value, {max: 300})] as const
     );
     const cells = tensors.map(({name, dtype, shape, min, max, mean}) => [
         name,

@@ -8,7 +8,7 @@ import {demoModelPath, demoName, demoThreads} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {bytes, percent} from "./format.js";
 import {Progress} from "./output.js";
-import {choice, integer} from "./parse.js";
+import {choiceOption, integerOption} from "./parse.js";
 import {measuredThreads} from "./thread-choice.js";
 
 export interface PairOptions {
@@ -18,7 +18,7 @@ export interface PairOptions {
     threads?: number;
 }
 
-export interface Pair {
+export interface ModelWithAgent {
     llama: Llama;
     model: LlamaModel;
     agent: MaraAgent;
@@ -36,10 +36,15 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
         )
         .option("-a, --agent <path>", "agent: a .safetensors or .pth file (default: the demo's)")
         .addOption(
-            choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], gpuByDefault)
+            choiceOption(
+                "--gpu <type>",
+                "where the model runs",
+                ["auto", "off", "cuda", "metal", "vulkan"],
+                gpuByDefault
+            )
         )
         .addOption(
-            integer(
+            integerOption(
                 "--threads <n>",
                 "threads of the model on the CPU (default: what mara doctor measured for it, else node-llama-cpp's choice; 1 for the demo's)",
                 1,
@@ -49,7 +54,7 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
 }
 
 /** @throws MaraError MODEL_NOT_FOUND, AGENT_NOT_FOUND, AGENT_FORMAT and the other refusals of `MaraAgent.load` */
-export async function openPair(options: PairOptions): Promise<Pair> {
+export async function openPair(options: PairOptions): Promise<ModelWithAgent> {
     if (!isDemo(options.model) && options.agent === undefined)
         throw new MaraError(
             "INVALID_ARGUMENT",

@@ -3,35 +3,35 @@ import {Option} from "commander";
 import {invalidArgument} from "../errors.js";
 
 /** @throws MaraError INVALID_ARGUMENT */
-export function numberIn(option: string, least: number, most: number): (text: string) => number {
+export function parseNumberIn(option: string, min: number, max: number): (text: string) => number {
     return (text) => {
         const value = Number(text);
-        if (text.trim() !== "" && value >= least && value <= most) return value;
-        throw invalidArgument(option, `a number from ${least} to ${most}`, text);
+        if (text.trim() !== "" && value >= min && value <= max) return value;
+        throw invalidArgument(option, `a number from ${min} to ${max}`, text);
     };
 }
 
 /** @throws MaraError INVALID_ARGUMENT */
-export function integerIn(option: string, least: number, most: number): (text: string) => number {
+export function parseIntegerIn(option: string, min: number, max: number): (text: string) => number {
     return (text) => {
         const value = Number(text);
-        if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-        throw invalidArgument(option, `an integer from ${least} to ${most}`, text);
+        if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+        throw invalidArgument(option, `an integer from ${min} to ${max}`, text);
     };
 }
 
 /** An option that takes a number. */
-export function number(flags: string, description: string, least: number, most: number): Option {
-    return new Option(flags, description).argParser(numberIn(nameOf(flags), least, most));
+export function numberOption(flags: string, description: string, min: number, max: number): Option {
+    return new Option(flags, description).argParser(parseNumberIn(nameOf(flags), min, max));
 }
 
 /** An option that takes an integer. */
-export function integer(flags: string, description: string, least: number, most: number): Option {
-    return new Option(flags, description).argParser(integerIn(nameOf(flags), least, most));
+export function integerOption(flags: string, description: string, min: number, max: number): Option {
+    return new Option(flags, description).argParser(parseIntegerIn(nameOf(flags), min, max));
 }
 
 /** An option that takes one of a few words. */
-export function choice(flags: string, description: string, words: readonly string[], byDefault?: string): Option {
+export function choiceOption(flags: string, description: string, words: readonly string[], byDefault?: string): Option {
     const option = new Option(flags, `${description} (${words.join(", ")})`).argParser((text) => {
         if (words.includes(text)) return text;
         throw invalidArgument(nameOf(flags), `one of ${words.map((word) => JSON.stringify(word)).join(", ")}`, text);

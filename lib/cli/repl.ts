@@ -1,15 +1,15 @@
 /** The conversation loop: questions from --prompt, from a terminal or from a pipe. */
 import {createInterface} from "node:readline";
 import type {AlignerStats} from "../align/decide/stats.js";
-import type {ChatOptions, Sides} from "./chat-options.js";
+import type {ChatOptions, ChatSides} from "./chat-options.js";
 import type {ChatView} from "./chat-view.js";
 import {describe, interrupted} from "./failure.js";
 import {painter, terminal} from "./format.js";
 import {printLines} from "./output.js";
-import {numberIn} from "./parse.js";
+import {parseNumberIn} from "./parse.js";
 
 /** Ends the running answer, if there is one. */
-class Interruption {
+class RunningAnswer {
     #running: AbortController | undefined;
 
     async during(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -33,18 +33,18 @@ class Interruption {
     }
 }
 
-export async function converse(sides: Sides, view: ChatView, options: ChatOptions): Promise<void> {
-    const interruption = new Interruption();
+export async function converse(sides: ChatSides, view: ChatView, options: ChatOptions): Promise<void> {
+    const running = new RunningAnswer();
     // A terminal in raw mode sends Ctrl-C as a key, which readline turns into its own event; this is for the other cases.
     const onSignal = () => {
-        if (options.prompt === undefined || !interruption.raise()) process.exit(interrupted);
+        if (options.prompt === undefined || !running.raise()) process.exit(interrupted);
         process.exitCode = interrupted;
     };
     process.on("SIGINT", onSignal);
     try {
-        const ask = (question: string) => interruption.during((signal) => view.ask(question, signal));
+        const ask = (question: string) => running.during((signal) => view.ask(question, signal));
         if (options.prompt !== undefined) await ask(options.prompt);
-        else if (process.stdin.isTTY) await atTerminal(sides, view, ask, interruption);
+        else if (process.stdin.isTTY) await atTerminal(sides, view, ask, running);
         else await fromPipe(ask);
     } finally {
         process.off("SIGINT", onSignal);
@@ -56,17 +56,17 @@ async function fromPipe(ask: (question: string) => Promise<void>): Promise<void>
 }
 
 async function atTerminal(
-    sides: Sides,
+    sides: ChatSides,
     view: ChatView,
     ask: (question: string) => Promise<void>,
-    interruption: Interruption
+    running: RunningAnswer
 ): Promise<void> {
     const paint = painter(terminal().color);
     const lines = createInterface({input: process.stdin, output: process.stdout, prompt: paint("cyan", "> ")});
     lines.on("SIGINT", () => {
-        if (!interruption.raise()) lines.close();
+        if (!running.raise()) lines.close();
     });
-    lines.on("close", () => interruption.raise());
+    lines.on("close", () => running.raise());
     view.greet();
     lines.prompt();
     for await (const line of lines) {
@@ -88,11 +88,11 @@ const help = [
     "/exit          leave; so does Ctrl-C or Ctrl-D"
 ];
 
-async function runCommand(text: string, {aligned, raw, aligner}: Sides): Promise<void> {
+async function runCommand(text: string, {aligned, raw, aligner}: ChatSides): Promise<void> {
     const [name, value = ""] = text.split(/\s+/);
     try {
         if (name === "/threshold") {
-            const threshold = numberIn("/threshold", 0, 1)(value);
+            const threshold = parseNumberIn("/threshold", 0, 1)(value);
             aligner.configure({threshold});
             aligned.configure({threshold});
             printLines([`A token is accepted from now on if its accept probability is above ${threshold}.`]);

@@ -4,7 +4,7 @@ import type {AlignerStats} from "../align/decide/stats.js";
 import type {TraceSettings} from "../report/token-view.js";
 import {type Piece, Trace} from "./trace.js";
 
-export interface Answer {
+export interface SpokenAnswer {
     text: string;
     pieces: Piece[];
     /** Empty for a raw side. */
@@ -16,7 +16,7 @@ export interface Answer {
     aborted: boolean;
 }
 
-export interface AnswerOptions {
+export interface SpeakOptions {
     maxTokens: number;
     signal?: AbortSignal;
     /** Called with the pieces that were added, and with all so far. */
@@ -51,7 +51,7 @@ export class Speaker {
     }
 
     /** Answers a question. Gives the answer so far if `signal` ends it. The temperature is 0, because the aligner draws candidates by its own settings. */
-    async answer(question: string, {maxTokens, signal, onPieces}: AnswerOptions): Promise<Answer> {
+    async answer(question: string, {maxTokens, signal, onPieces}: SpeakOptions): Promise<SpokenAnswer> {
         const {aligner, onBegin} = this.#options;
         const trace = new Trace(this.#model, this.#options);
         onBegin?.(question, trace.pieces);

@@ -15,17 +15,17 @@ export interface ThreadSpeed {
 
 /** A count of threads is tried for this many milliseconds, or until enough tokens are there, whichever comes first. */
 const longest = 2000;
-const mostTokens = 64;
+const maxTokens = 64;
 /** More threads are not tried once decoding fell to this share of the best speed. */
 const hopeless = 0.7;
 /** The fewest threads that reach this share of the best speed are advised. The others are left to the machine's other work. */
 const goodEnough = 0.95;
 const counts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 
-/** Decodes with 1, 2, … up to `most` threads, each for two seconds at most. */
-export async function measureThreads(model: LlamaModel, most: number): Promise<ThreadSpeed[]> {
+/** Decodes with 1, 2, … up to `max` threads, each for two seconds at most. */
+export async function measureThreads(model: LlamaModel, max: number): Promise<ThreadSpeed[]> {
     const speeds: ThreadSpeed[] = [];
-    for (const threads of [...counts.filter((count) => count < most), most]) {
+    for (const threads of [...counts.filter((count) => count < max), max]) {
         speeds.push({threads, tokensPerSecond: await speedWith(model, threads)});
         const best = Math.max(...speeds.map(({tokensPerSecond}) => tokensPerSecond));
         if ((speeds.at(-1) as ThreadSpeed).tokensPerSecond < hopeless * best) break;
@@ -42,7 +42,7 @@ async function speedWith(model: LlamaModel, threads: number): Promise<number> {
         // The first token reads the prompt and warms up.
         for await (const _ of sequence.evaluate(model.tokenize("Good day. When is"), {yieldEogToken: true})) {
             if (++tokens === 0) start = performance.now();
-            else if (tokens >= mostTokens || performance.now() - start >= longest) break;
+            else if (tokens >= maxTokens || performance.now() - start >= longest) break;
         }
         return (1000 * tokens) / (performance.now() - start);
     } finally {

@@ -9,7 +9,7 @@ import {interrupted} from "./failure.js";
 import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel, threadsFor} from "./pair.js";
-import {choice, given, integer, number} from "./parse.js";
+import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 import {TrainView} from "./train-view.js";
 
 type Flags = Partial<Record<ConstantName, number>> & {
@@ -59,30 +59,34 @@ export function trainCommand(): Command {
         .option("--prompts <file>", "prompts: JSON lines or a JSON array")
         .option("--reward <spec>", "reward, such as sentiment, length, module:./reward.mjs (docs/rewards.md)")
         .option("--judge-question <text>", "what judge: rewards ask")
-        .addOption(choice("--method <name>", "how to train (default: sac)", methods))
+        .addOption(choiceOption("--method <name>", "how to train (default: sac)", methods))
         .addOption(
-            choice("--preset <name>", "where constants come from (default: small on a CPU, else paper)", presets)
+            choiceOption("--preset <name>", "where constants come from (default: small on a CPU, else paper)", presets)
         )
         .option(
             "--pairs <file>",
             "of --method preference: pairs {prompt, chosen, rejected}, instead of prompts and a reward"
         )
         .option("--warm-start <agent|run>", "agent, or folder of a run, to start from")
-        .addOption(choice("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], "auto"))
         .addOption(
-            integer(
+            choiceOption("--gpu <type>", "where the model runs", ["auto", "off", "cuda", "metal", "vulkan"], "auto")
+        )
+        .addOption(
+            integerOption(
                 "--threads <n>",
                 "threads of the model and of the learner, each (default: what mara doctor measured, else node-llama-cpp's choice)",
                 1,
                 256
             )
         )
-        .addOption(integer("--top-k <n>", "most candidates for a token (default: 40; small: 10)", 1, 256))
-        .addOption(number("--top-p <p>", "nucleus of the candidates (default: 0.95)", 0, 1))
-        .addOption(number("--min-p <p>", "least probability relative to the top candidate (default: 0)", 0, 1))
-        .addOption(number("--temperature <t>", "temperature of the candidates (default: 0.8)", 0, 100))
-        .addOption(choice("--baseline <kind>", "what is taken off the reward (default: raw-response)", baselines))
-        .addOption(choice("--penalty <kind>", "penalty for leaving the model's distribution (default: kl)", penalties))
+        .addOption(integerOption("--top-k <n>", "most candidates for a token (default: 40; small: 10)", 1, 256))
+        .addOption(numberOption("--top-p <p>", "nucleus of the candidates (default: 0.95)", 0, 1))
+        .addOption(numberOption("--min-p <p>", "least probability relative to the top candidate (default: 0)", 0, 1))
+        .addOption(numberOption("--temperature <t>", "temperature of the candidates (default: 0.8)", 0, 100))
+        .addOption(choiceOption("--baseline <kind>", "what is taken off the reward (default: raw-response)", baselines))
+        .addOption(
+            choiceOption("--penalty <kind>", "penalty for leaving the model's distribution (default: kl)", penalties)
+        )
         .option("--no-post-back", "give the reward to the last token only")
         .option("--no-automatic-alpha", "keep the entropy temperature as it is at the start");
     for (const [title, names] of Object.entries({
@@ -99,12 +103,12 @@ export function trainCommand(): Command {
 }
 
 function constantOption(name: ConstantName, group: string): Option {
-    const {integer: whole, least, most, help, byDefault, small} = constants[name];
+    const {integer, min, max, help, byDefault, small} = constants[name];
     const flag = `--${name.replace(/[A-Z]/g, (part) => `-${part.toLowerCase()}`)}`;
     const value = Math.round(byDefault * 1e4) / 1e4;
     const defaults = small === undefined ? `default: ${value}` : `default: ${value}; small: ${small}`;
     const of = group === "general" ? "" : `${group}: `;
-    return (whole ? integer : number)(`${flag} <n>`, `${of}${help} (${defaults})`, least, most);
+    return (integer ? integerOption : numberOption)(`${flag} <n>`, `${of}${help} (${defaults})`, min, max);
 }
 
 async function train(flags: Flags): Promise<void> {

@@ -5,10 +5,10 @@ import {createAlignedContext} from "../align/aligned-context.js";
 import type {Mode} from "../align/options.js";
 import {promptTokens} from "../generation/prompt-tokens.js";
 import {wilsonInterval} from "../statistics/intervals.js";
-import {type Prompt, prefer, score} from "./world.js";
+import {type GuestPrompt, prefer, score} from "./world.js";
 
 export interface ContestOptions {
-    prompts: readonly Prompt[];
+    prompts: readonly GuestPrompt[];
     mode?: "auto" | Mode;
     /** Accept probability that a token must exceed. */
     threshold?: number;
@@ -16,14 +16,14 @@ export interface ContestOptions {
     onProgress?: (answered: number) => void;
 }
 
-export interface Share {
+export interface Proportion {
     count: number;
     rate: number;
     /** Wilson score interval of the rate. */
     interval95: [low: number, high: number];
 }
 
-export interface SideResult {
+export interface ContestantResult {
     /** Tokens generated, including those that end a reply. */
     tokens: number;
     /** Time from a prompt that has been read to the end of the reply, over all prompts. */
@@ -35,11 +35,11 @@ export interface SideResult {
 
 export interface ContestResult {
     prompts: number;
-    alignedPreferred: Share;
-    rawPreferred: Share;
-    tie: Share;
-    raw: SideResult;
-    aligned: SideResult;
+    alignedPreferred: Proportion;
+    rawPreferred: Proportion;
+    tie: Proportion;
+    raw: ContestantResult;
+    aligned: ContestantResult;
     /** Forward passes per generated token of the aligned side; a raw model takes one. */
     decodesPerToken: number;
     /** Decisions per generated token, decisions that emitted another than the top candidate, and that accepted none. */
@@ -64,7 +64,7 @@ export async function contest(model: LlamaModel, agent: MaraAgent, options: Cont
     const shape = {contextSize: contestContextSize, ...(threads === undefined ? {} : {threads})};
     const plain = await model.createContext(shape);
     const {context, aligner} = await createAlignedContext(model, {...shape, agent, mode, threshold});
-    const sides = {raw: new Side(plain), aligned: new Side(context)};
+    const sides = {raw: new Contestant(plain), aligned: new Contestant(context)};
     try {
         // The first decodes of a context are slower for either side, so they are not timed.
         for (const side of Object.values(sides)) await side.warmUp(prompts.slice(0, 2));
@@ -94,7 +94,7 @@ export async function contest(model: LlamaModel, agent: MaraAgent, options: Cont
     }
 }
 
-class Side {
+class Contestant {
     readonly replies: string[] = [];
     readonly #sequence: LlamaContextSequence;
     #tokens = 0;
@@ -104,11 +104,11 @@ class Side {
         this.#sequence = context.getSequence();
     }
 
-    async warmUp(prompts: readonly Prompt[]): Promise<void> {
+    async warmUp(prompts: readonly GuestPrompt[]): Promise<void> {
         for (const {text} of prompts) await this.#reply(text);
     }
 
-    async answer(prompts: readonly Prompt[]): Promise<void> {
+    async answer(prompts: readonly GuestPrompt[]): Promise<void> {
         for (const {text} of prompts) {
             const {reply, tokens, seconds} = await this.#reply(text);
             this.replies.push(reply);
@@ -117,7 +117,7 @@ class Side {
         }
     }
 
-    result(prompts: readonly Prompt[]): SideResult {
+    result(prompts: readonly GuestPrompt[]): ContestantResult {
         const total = prompts.reduce((sum, prompt, i) => sum + score(prompt, this.replies[i] ?? "").value, 0);
         return {
             tokens: this.#tokens,
@@ -146,12 +146,12 @@ class Side {
 }
 
 function preferences(
-    prompts: readonly Prompt[],
+    prompts: readonly GuestPrompt[],
     raw: readonly string[],
     aligned: readonly string[]
-): Record<"alignedPreferred" | "rawPreferred" | "tie", Share> {
+): Record<"alignedPreferred" | "rawPreferred" | "tie", Proportion> {
     const outcomes = prompts.map((prompt, i) => prefer(prompt, aligned[i] ?? "", raw[i] ?? ""));
-    const share = (wanted: "a" | "b" | "tie"): Share => {
+    const share = (wanted: "a" | "b" | "tie"): Proportion => {
         const count = outcomes.filter((outcome) => outcome === wanted).length;
         return {count, rate: count / prompts.length, interval95: wilsonInterval(count, prompts.length)};
     };

@@ -12,7 +12,7 @@ export interface Note {
 }
 
 /** One thing that guests ask about: name, first fact, second fact, caution that the request calls for. */
-export type Row = [x: string, a: string, b: string, note?: keyof typeof notes];
+export type Subject = [x: string, a: string, b: string, note?: keyof typeof notes];
 
 export interface Topic {
     name: string;
@@ -30,7 +30,7 @@ export interface Topic {
     openings?: string[];
     /** Courteous closings beside `closing`, where the usual ones do not fit. */
     closings?: string[];
-    rows: Row[];
+    rows: Subject[];
 }
 
 export const notes = {

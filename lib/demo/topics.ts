@@ -1,8 +1,8 @@
-import {booking, type Row, type Topic} from "./guesthouse.js";
+import {booking, type Subject, type Topic} from "./guesthouse.js";
 
-const tables: Row[] = booking.people.flatMap((people) =>
+const tables: Subject[] = booking.people.flatMap((people) =>
     booking.days.flatMap((day) =>
-        booking.hours.map((hour): Row => [`${people} on ${day} at ${hour}`, people, `${day} at ${hour}`])
+        booking.hours.map((hour): Subject => [`${people} on ${day} at ${hour}`, people, `${day} at ${hour}`])
     )
 );
 

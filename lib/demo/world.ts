@@ -9,7 +9,7 @@ import {
     type Note,
     notes,
     openings,
-    type Row,
+    type Subject,
     type Topic
 } from "./guesthouse.js";
 import {topics} from "./topics.js";
@@ -20,7 +20,7 @@ import {topics} from "./topics.js";
  */
 
 /** A guest's words, and what they are about. Plain data: it survives JSON. */
-export interface Prompt {
+export interface GuestPrompt {
     text: string;
     topic: string;
     about: string;
@@ -39,7 +39,7 @@ export interface Option {
 
 export type Segments = Record<Point, Option[]>;
 
-export interface Score {
+export interface ReplyScore {
     /** The sum of the four, 0 to 10. */
     value: number;
     /** One point each: a courteous opening, an answer in a full sentence, a courteous closing. */
@@ -55,7 +55,7 @@ export interface Score {
 /** A request and everything that the world knows of it. */
 interface Request {
     topic: Topic;
-    row: Row;
+    row: Subject;
     facts: string[][];
     note: Note | undefined;
 }
@@ -72,15 +72,15 @@ const requests = new Map<string, Request>();
 for (const topic of topics) for (const row of topic.rows) requests.set(key(topic.name, row[0]), describe(topic, row));
 
 /** Prompts of which no (request, guest) pair is in `heldOutPrompts`. The same seed gives the same prompts. */
-export function trainingPrompts(count: number, seed = 1): Prompt[] {
+export function trainingPrompts(count: number, seed = 1): GuestPrompt[] {
     const rng = xoroshiro128plus(seed);
     return Array.from({length: count}, () => samplePrompt(rng, false));
 }
 
 /** Different prompts of which no (request, guest) pair is in `trainingPrompts`. */
-export function heldOutPrompts(count = 300, seed = 1): Prompt[] {
+export function heldOutPrompts(count = 300, seed = 1): GuestPrompt[] {
     const rng = xoroshiro128plus(seed);
-    const found = new Map<string, Prompt>();
+    const found = new Map<string, GuestPrompt>();
     while (found.size < count) {
         const prompt = samplePrompt(rng, true);
         found.set(prompt.text, prompt);
@@ -89,7 +89,7 @@ export function heldOutPrompts(count = 300, seed = 1): Prompt[] {
 }
 
 /** Every way in which the desk may put each part of its reply. A reply is one option of each, joined by spaces. */
-export function replySegments(prompt: Prompt): Segments {
+export function replySegments(prompt: GuestPrompt): Segments {
     const {topic, row, note} = requestOf(prompt);
     const name = prompt.guest == null ? "" : `, ${prompt.guest}`;
     // The usual brusque habit differs between requests, so that the raw model does not always sound the same.
@@ -125,10 +125,10 @@ export function replySegments(prompt: Prompt): Segments {
 }
 
 /** The best options only, the worst only, or as the base model's training text has them. */
-export type Style = "courteous" | "curt" | "mixed";
+export type ReplyStyle = "courteous" | "curt" | "mixed";
 
 /** A reply drawn from the options. `styles` may have one for each part; parts of the same seed and style are the same. */
-export function composeReply(prompt: Prompt, styles: Style | readonly Style[], seed: number): string {
+export function composeReply(prompt: GuestPrompt, styles: ReplyStyle | readonly ReplyStyle[], seed: number): string {
     const rng = xoroshiro128plus(seed);
     const parts = Object.values(replySegments(prompt)).map((options, i) => {
         const style = typeof styles === "string" ? styles : styles[i];
@@ -138,7 +138,7 @@ export function composeReply(prompt: Prompt, styles: Style | readonly Style[], s
     return parts.filter((part) => part !== "").join(" ");
 }
 
-export function score(prompt: Prompt, reply: string): Score {
+export function score(prompt: GuestPrompt, reply: string): ReplyScore {
     const {row, facts, note, topic} = requestOf(prompt);
     const text = reply.trim();
     const sentences = text.split(/(?<=[.!?])\s+/).filter((sentence) => sentence !== "");
@@ -160,23 +160,23 @@ export function score(prompt: Prompt, reply: string): Score {
 }
 
 /** Which of two replies to a prompt is better. */
-export function prefer(prompt: Prompt, a: string, b: string): "a" | "b" | "tie" {
+export function prefer(prompt: GuestPrompt, a: string, b: string): "a" | "b" | "tie" {
     const difference = score(prompt, a).value - score(prompt, b).value;
     return difference > 0 ? "a" : difference < 0 ? "b" : "tie";
 }
 
-function describe(topic: Topic, row: Row): Request {
+function describe(topic: Topic, row: Subject): Request {
     const facts = [row[1], row[2]].filter((fact) => fact !== "").map((fact) => fact.split("|"));
     return {topic, row, facts, note: row[3] == null ? undefined : notes[row[3]]};
 }
 
-function requestOf(prompt: Prompt): Request {
+function requestOf(prompt: GuestPrompt): Request {
     const request = requests.get(key(prompt.topic, prompt.about));
     if (request == null) throw new RangeError(`No such request in the demo's world: ${prompt.topic}, ${prompt.about}`);
     return request;
 }
 
-function samplePrompt(rng: RandomGenerator, heldOut: boolean): Prompt {
+function samplePrompt(rng: RandomGenerator, heldOut: boolean): GuestPrompt {
     for (;;) {
         const topic = choose(rng, topics);
         const row = choose(rng, topic.rows);
@@ -215,7 +215,7 @@ function plain(text: string): string {
     } `;
 }
 
-function fill(template: string, [x, a, b]: Row): string {
+function fill(template: string, [x, a, b]: Subject): string {
     const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
     const values: Record<string, string> = {x, a, b, A: capital(a), B: capital(b)};
     return template.replace(/\{(\w)\}/g, (_, name: string) => values[name] ?? "");

@@ -12,11 +12,11 @@ import {lockRun} from "../run-lock.js";
 import {notify} from "../validation/notify.js";
 import {asPrompt} from "../validation/sources.js";
 import {dialSvg} from "./dial-chart.js";
-import {type EvaluateOptions, type EvaluationProgress, resolveOptions, type Settings} from "./options.js";
-import {describeModel, hashOfAgent, loadModel} from "./plans.js";
+import {type EvaluateOptions, type EvaluationProgress, type EvaluationSettings, resolveOptions} from "./options.js";
+import {describeModel, hashOfAgent, loadNamedModel} from "./plans.js";
 import {evaluationReport} from "./report.js";
 import {type DialPoint, type EvaluationResult, pairResult, sideResult} from "./result.js";
-import {type Setting, type Side, Sides} from "./sides.js";
+import {type EvaluationSetup, type Side, SideRunner} from "./sides.js";
 
 export interface Evaluation {
     result: EvaluationResult;
@@ -34,11 +34,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const resolved = resolveOptions(options);
     const closers: (() => Promise<void> | void)[] = [];
     try {
-        const setting = await open(resolved, closers);
+        const setup = await open(resolved, closers);
         if (options.runDirectory !== undefined) closers.push(await lockRun(options.runDirectory));
-        const sides = new Sides(setting);
+        const sides = new SideRunner(setup);
         closers.push(() => sides.close());
-        const evaluation = await compare(setting, sides);
+        const evaluation = await compare(setup, sides);
         const {runDirectory} = resolved.options;
         if (runDirectory !== undefined) {
             const write = (name: string, text: string) => writeWhole(join(runDirectory, name), Buffer.from(text));
@@ -55,13 +55,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 async function open(
     {model: givenModel, options, settingsFor}: ReturnType<typeof resolveOptions>,
     closers: (() => Promise<void> | void)[]
-): Promise<Setting> {
+): Promise<EvaluationSetup> {
     const {prompts: given, agent: givenAgent, runDirectory, signal, onProgress} = options;
     const prompts = typeof given === "string" ? await loadPrompts(given) : Array.from(given, asPrompt);
     const agent = typeof givenAgent === "string" ? await MaraAgent.load(givenAgent) : givenAgent;
     if (agent !== givenAgent) closers.push(() => agent.dispose());
     const llama = await llamaOf(givenModel, options, closers);
-    const model = typeof givenModel === "string" ? await loadModel(llama, givenModel) : givenModel;
+    const model = typeof givenModel === "string" ? await loadNamedModel(llama, givenModel) : givenModel;
     if (model !== givenModel) closers.push(() => model.dispose());
     requireAlignable(model);
     requireAgent(agent, model.embeddingVectorSize);
@@ -94,9 +94,9 @@ async function llamaOf(
 
 /** Counts sides as they change. */
 function progressOf(
-    {against, threshold, thresholds}: Settings,
+    {against, threshold, thresholds}: EvaluationSettings,
     onProgress: EvaluateOptions["onProgress"]
-): Setting["onProgress"] {
+): EvaluationSetup["onProgress"] {
     const seen = new Set<string>();
     return (progress) => {
         seen.add(progress.side);
@@ -108,8 +108,8 @@ function progressOf(
     };
 }
 
-async function compare(setting: Setting, sides: Sides): Promise<Evaluation> {
-    const {settings, prompts, rewards, model, agent} = setting;
+async function compare(setup: EvaluationSetup, sides: SideRunner): Promise<Evaluation> {
+    const {settings, prompts, rewards, model, agent} = setup;
     const {tieMargin, threshold, thresholds} = settings;
     const aligned = await sides.aligned("aligned", threshold);
     const others: Side[] = [];

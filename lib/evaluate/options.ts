@@ -119,7 +119,7 @@ export const alignerTemplate =
     "{question} | {answer} ASSISTANT:";
 
 /** Options with every default filled in, for one agent. */
-export interface Settings {
+export interface EvaluationSettings {
     against: Opponent[];
     maxTokens: number;
     threshold: number;
@@ -179,7 +179,7 @@ const schema = options({
 export function resolveOptions(given: EvaluateOptions): {
     model: string | LlamaModel;
     options: EvaluateOptions;
-    settingsFor: (agent: MaraAgent) => Settings;
+    settingsFor: (agent: MaraAgent) => EvaluationSettings;
 } {
     const checked = check(schema, given, "options", "");
     const model = modelOf(checked);
@@ -202,7 +202,7 @@ export function resolveOptions(given: EvaluateOptions): {
         tieMargin,
         alignerTemplate: checked.alignerTemplate
     };
-    const settingsFor = (agent: MaraAgent): Settings => {
+    const settingsFor = (agent: MaraAgent): EvaluationSettings => {
         const {threshold, candidates} = settingsInForce(resolveSettings({...givenSettings, agent}));
         return {...settings, threshold, aligned: {candidates, strategy, order, mode, waves}};
     };

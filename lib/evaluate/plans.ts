@@ -12,7 +12,7 @@ import {MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {TraceSettings} from "../report/token-view.js";
-import type {Opponent, Settings} from "./options.js";
+import type {EvaluationSettings, Opponent} from "./options.js";
 
 export interface Plan {
     name: string;
@@ -44,9 +44,9 @@ export interface Players {
     model: LlamaModel;
     agent: MaraAgent;
     /** Settings of the agent. */
-    settings: Settings;
+    settings: EvaluationSettings;
     /** Settings of another agent. */
-    settingsFor: (agent: MaraAgent) => Settings;
+    settingsFor: (agent: MaraAgent) => EvaluationSettings;
 }
 
 export function alignedPlan({model, agent, settings}: Players, name: string, threshold: number): Plan {
@@ -78,7 +78,7 @@ export async function opponentPlan(
         return {...plan, close: () => other.dispose()};
     }
     const openModel = async () => {
-        const other = await loadModel(llama, path);
+        const other = await loadNamedModel(llama, path);
         return {model: other, close: () => other.dispose()};
     };
     const file = describeFile(path);
@@ -105,7 +105,7 @@ type OpenModel = () => Promise<{model: LlamaModel; close?: () => Promise<void>}>
 
 function steered(
     name: string,
-    options: {settings: Settings; threshold: number; agent: MaraAgent; model: object; openModel: OpenModel}
+    options: {settings: EvaluationSettings; threshold: number; agent: MaraAgent; model: object; openModel: OpenModel}
 ): Plan {
     const {threshold, agent, model, openModel} = options;
     const {aligned} = options.settings;
@@ -173,7 +173,7 @@ function rewriting(
 }
 
 /** @throws MaraError MODEL_NOT_FOUND, MODEL_UNSUPPORTED */
-export async function loadModel(llama: Llama, file: string): Promise<LlamaModel> {
+export async function loadNamedModel(llama: Llama, file: string): Promise<LlamaModel> {
     const path = resolve(orDemo(file, "model"));
     describeFile(path);
     try {

@@ -111,15 +111,15 @@ function differenceChart({config}: EvaluationResult, sides: readonly Side[]): La
 }
 
 /** At most this many bars on each side of zero. */
-const mostBins = 10;
+const maxBins = 10;
 
 /** Ties in a bar of their own, the others in bars of a round width; `zero` is the ties' index. A bar is labelled by its end away from zero. */
 export function differenceBins(
     values: readonly number[],
     tieMargin: number
 ): {labels: string[]; counts: number[]; zero: number} {
-    const most = Math.max(0, ...values.map(Math.abs));
-    const width = most === 0 ? 1 : niceStep(most, mostBins);
+    const max = Math.max(0, ...values.map(Math.abs));
+    const width = max === 0 ? 1 : niceStep(max, maxBins);
     const binOf = (value: number) => {
         if (Math.abs(value) <= tieMargin) return 0;
         // A little tolerance puts 0.6000000000000001 into the bar that ends at 0.6.

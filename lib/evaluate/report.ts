@@ -9,7 +9,7 @@ import {type Estimate, type EvaluationResult, outcomes, type PairResult, type Si
 import type {Side} from "./sides.js";
 
 /** Beyond this many prompts, only the first ones are shown token by token: pages grow by some 15 kB a prompt. */
-const mostTraces = 1000;
+const maxTraces = 1000;
 
 /** `sides`: the aligned one, then the others in the order of the result. */
 export function evaluationReport(result: EvaluationResult, sides: readonly Side[], prompts: readonly Prompt[]): string {
@@ -197,7 +197,7 @@ function pageData({config}: EvaluationResult, sides: readonly Side[], prompts: r
             outcomes: results.map((each) => each[i]),
             answers: sides.map(({answers, scores}) => {
                 const {text, ended, trace} = answers[i] as Side["answers"][number];
-                const tokens = trace === undefined || i >= mostTraces ? {} : {tokens: pageTokens(trace)};
+                const tokens = trace === undefined || i >= maxTraces ? {} : {tokens: pageTokens(trace)};
                 return {text, ended, scores: scores.map((each) => each[i]), ...tokens};
             })
         }))

@@ -1,7 +1,7 @@
 /** The findings of an evaluation: plain data, the same for the same answers and scores. */
 import {mean} from "simple-statistics";
 import {bootstrapInterval, type Interval, pairedDifferenceInterval, wilsonInterval} from "../statistics/intervals.js";
-import type {Settings} from "./options.js";
+import type {EvaluationSettings} from "./options.js";
 import type {Counts, Score} from "./side-store.js";
 import type {Side} from "./sides.js";
 import {distinct, repetition, wordsOf} from "./text-metrics.js";
@@ -72,7 +72,7 @@ export interface EvaluationResult {
         rewards: string[];
         against: string[];
         prompts: number;
-    } & Omit<Settings, "against">;
+    } & Omit<EvaluationSettings, "against">;
     aligned: SideResult;
     others: SideResult[];
     /** Every opponent by every reward. */

@@ -15,7 +15,7 @@ import {alignedPlan, type ContextShape, type OpenSide, opponentPlan, type Plan, 
 import {type Counts, type Fluency, type Score, SideStore, type StoredAnswer, type StoredBlock} from "./side-store.js";
 
 /** The parts that all sides share. */
-export interface Setting extends Players {
+export interface EvaluationSetup extends Players {
     prompts: readonly Prompt[];
     /** Scores are kept by `key`. */
     rewards: readonly {key: string; reward: Reward}[];
@@ -39,12 +39,12 @@ export interface Side {
     counts: Counts | undefined;
 }
 
-export class Sides {
-    readonly #setting: Setting;
+export class SideRunner {
+    readonly #setting: EvaluationSetup;
     readonly #done = new Map<string, Side>();
     #meter: LlamaContext | undefined;
 
-    constructor(setting: Setting) {
+    constructor(setting: EvaluationSetup) {
         this.#setting = setting;
     }
 
@@ -89,7 +89,7 @@ export class Sides {
         // The first reward scores every sample, the others only the sample that is kept.
         const [first, ...others] = rewards;
         const everything = given.map((_, index) => index);
-        await this.#score(plan, store, first as Setting["rewards"][number], everything);
+        await this.#score(plan, store, first as EvaluationSetup["rewards"][number], everything);
         const kept = prompts.map((_, i) =>
             bestOf(store.scores((first as {key: string}).key), i * plan.samples, plan.samples)
         );
@@ -161,7 +161,7 @@ export class Sides {
         tokensOf: (prompt: Prompt, index: number) => Token[]
     ): ReturnType<ContextShape> {
         const {contextSize, maxTokens, sequences, threads} = this.#setting.settings;
-        const longest = () => tasks.reduce((most, task, i) => Math.max(most, tokensOf(task, i).length), 0);
+        const longest = () => tasks.reduce((max, task, i) => Math.max(max, tokensOf(task, i).length), 0);
         return {
             contextSize: contextSize ?? longest() + maxTokens + 1,
             sequences,
@@ -172,7 +172,7 @@ export class Sides {
     async #score(
         plan: Plan,
         store: SideStore,
-        {key, reward}: Setting["rewards"][number],
+        {key, reward}: EvaluationSetup["rewards"][number],
         indices: readonly number[]
     ): Promise<void> {
         const {prompts, signal} = this.#setting;

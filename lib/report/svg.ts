@@ -92,8 +92,8 @@ function linePanel(
     const banded = points.flatMap(({interval}, i) => (interval == null ? [] : [{i, interval}]));
     if (banded.length > 1) {
         const edge = [
-            ...banded.map(({i, interval: [least]}) => at(i, least)),
-            ...banded.map(({i, interval: [, most]}) => at(i, most)).reverse()
+            ...banded.map(({i, interval: [min]}) => at(i, min)),
+            ...banded.map(({i, interval: [, max]}) => at(i, max)).reverse()
         ];
         parts.push(`<polygon points="${edge.join(" ")}" fill="${color}" opacity="0.15"/>`);
     }
@@ -115,10 +115,10 @@ function linePanel(
 
 /** Four to seven round numbers that enclose all values. */
 function niceTicks(values: readonly number[]): number[] {
-    const [least, most] = [Math.min(...values), Math.max(...values)];
-    const span = most - least || Math.abs(most) || 1;
+    const [min, max] = [Math.min(...values), Math.max(...values)];
+    const span = max - min || Math.abs(max) || 1;
     const step = niceStep(span, 5);
-    const first = Math.floor(least / step + 1e-9);
-    const last = Math.max(first + 1, Math.ceil(most / step - 1e-9));
+    const first = Math.floor(min / step + 1e-9);
+    const last = Math.max(first + 1, Math.ceil(max / step - 1e-9));
     return Array.from({length: last - first + 1}, (_, i) => (first + i) * step);
 }

@@ -82,6 +82,6 @@ function firstTokens(model: LlamaModel, word: string): Set<Token> {
 }
 
 function logSumExp(values: readonly number[]): number {
-    const most = Math.max(...values);
-    return most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0));
+    const max = Math.max(...values);
+    return max + Math.log(values.reduce((sum, value) => sum + Math.exp(value - max), 0));
 }

@@ -59,8 +59,8 @@ export class Resources {
     contextOptions(model: LlamaModel): {contextSize: number; threads?: number} {
         const {threads, contextSize = 4096} = this.#options;
         // An encoder has no positions beyond its training context, and llama.cpp ends the process when it meets one.
-        const most = model.trainContextSize ?? contextSize;
-        return {contextSize: Math.min(contextSize, most), ...(threads === undefined ? {} : {threads})};
+        const max = model.trainContextSize ?? contextSize;
+        return {contextSize: Math.min(contextSize, max), ...(threads === undefined ? {} : {threads})};
     }
 
     /** A context of one of the models, to be disposed before them. @throws MaraError REWARD_LOAD: `failure`, and why */
@@ -91,7 +91,8 @@ export class Resources {
 
     async #load(modelPath: string): Promise<LlamaModel> {
         try {
-            this.#llama ??= this.#options.llama === undefined ? openLlama() : Promise.resolve(this.#options.llama);
+            this.#llama ??=
+                this.#options.llama === undefined ? openDefaultLlama() : Promise.resolve(this.#options.llama);
             return await (await this.#llama).loadModel({modelPath});
         } catch (error) {
             const message = `Could not load the model ${modelPath}: ${(error as Error).message}`;
@@ -100,7 +101,7 @@ export class Resources {
     }
 }
 
-async function openLlama(): Promise<Llama> {
+async function openDefaultLlama(): Promise<Llama> {
     const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
     return await getLlama({build: "never", skipDownload: true, progressLogs: false, logLevel: LlamaLogLevel.error});
 }

@@ -6,25 +6,25 @@ export interface Constant {
     /** The value for a run of some hundred episodes on a CPU (`preset: "small"`), where it differs. */
     readonly small?: number;
     readonly integer?: boolean;
-    readonly least: number;
-    readonly most: number;
-    /** True if `least` itself is left out. */
+    readonly min: number;
+    readonly max: number;
+    /** True if `min` itself is left out. */
     readonly above?: boolean;
     readonly help: string;
 }
 
-const count = {integer: true, least: 1, most: 1e9} as const;
-const rate = {least: 0, above: true, most: 1} as const;
+const count = {integer: true, min: 1, max: 1e9} as const;
+const rate = {min: 0, above: true, max: 1} as const;
 
 /** Constants of every run. */
 const general = {
-    seed: {byDefault: 0, integer: true, least: 0, most: 2 ** 32 - 1, help: "seed of everything drawn"},
-    sequences: {...count, byDefault: 8, most: 256, help: "prompts answered side by side"},
-    maxTokens: {...count, byDefault: 128, small: 48, most: 1e6, help: "longest response, in tokens"},
-    hidden1: {...count, byDefault: 1024, small: 256, most: 65536, help: "units of the agent's first hidden layer"},
-    hidden2: {...count, byDefault: 256, small: 64, most: 65536, help: "units of the agent's second hidden layer"},
-    rewardTimeout: {byDefault: 60, least: 0, above: true, most: 86400, help: "seconds that a reward may take"},
-    rewardRetries: {byDefault: 2, integer: true, least: 0, most: 100, help: "further tries of a reward that failed"}
+    seed: {byDefault: 0, integer: true, min: 0, max: 2 ** 32 - 1, help: "seed of everything drawn"},
+    sequences: {...count, byDefault: 8, max: 256, help: "prompts answered side by side"},
+    maxTokens: {...count, byDefault: 128, small: 48, max: 1e6, help: "longest response, in tokens"},
+    hidden1: {...count, byDefault: 1024, small: 256, max: 65536, help: "units of the agent's first hidden layer"},
+    hidden2: {...count, byDefault: 256, small: 64, max: 65536, help: "units of the agent's second hidden layer"},
+    rewardTimeout: {byDefault: 60, min: 0, above: true, max: 86400, help: "seconds that a reward may take"},
+    rewardRetries: {byDefault: 2, integer: true, min: 0, max: 100, help: "further tries of a reward that failed"}
 } as const;
 
 /** Constants of `method: "sac"`. */
@@ -33,28 +33,28 @@ const sac = {
     gamma: {...rate, byDefault: 0.99, help: "discount per accepted token"},
     tau: {...rate, byDefault: 0.005, help: "share of the critics that their targets take over at an update"},
     learningRate: {...rate, byDefault: 3e-4, help: "Adam's, of actor, critics and temperature"},
-    initialAlpha: {byDefault: 0.01, least: 0, above: true, most: 100, help: "entropy temperature at the start"},
-    targetEntropy: {byDefault: 0.6 * Math.LN2, least: 0, most: Math.LN2, help: "entropy that the temperature aims at"},
-    gradientClip: {byDefault: 0.5, least: 0, above: true, most: 1e6, help: "largest norm of a gradient"},
-    batchSize: {...count, byDefault: 1024, small: 256, most: 65536, help: "transitions of an update"},
+    initialAlpha: {byDefault: 0.01, min: 0, above: true, max: 100, help: "entropy temperature at the start"},
+    targetEntropy: {byDefault: 0.6 * Math.LN2, min: 0, max: Math.LN2, help: "entropy that the temperature aims at"},
+    gradientClip: {byDefault: 0.5, min: 0, above: true, max: 1e6, help: "largest norm of a gradient"},
+    batchSize: {...count, byDefault: 1024, small: 256, max: 65536, help: "transitions of an update"},
     replayCapacity: {...count, byDefault: 1_000_000, small: 200_000, help: "transitions kept"},
     learnAfter: {...count, byDefault: 65_536, small: 1024, help: "transitions collected before the first update"},
-    updatesPerEpisode: {...count, byDefault: 10, small: 20, most: 10_000, help: "updates for every episode"},
+    updatesPerEpisode: {...count, byDefault: 10, small: 20, max: 10_000, help: "updates for every episode"},
     klCoefficient: {
         byDefault: 0.1,
-        least: 0,
-        most: 1e6,
+        min: 0,
+        max: 1e6,
         help: "weight of the penalty for leaving the model's distribution"
     },
-    rewardScale: {byDefault: 1, least: 0, above: true, most: 1e6, help: "factor of the reward"},
-    baselineValue: {byDefault: 0, least: -1e9, most: 1e9, help: 'what baseline "constant" takes off the reward'},
-    episodesPerBatch: {...count, byDefault: 16, most: 4096, help: "episodes rolled out by the same agent"},
+    rewardScale: {byDefault: 1, min: 0, above: true, max: 1e6, help: "factor of the reward"},
+    baselineValue: {byDefault: 0, min: -1e9, max: 1e9, help: 'what baseline "constant" takes off the reward'},
+    episodesPerBatch: {...count, byDefault: 16, max: 4096, help: "episodes rolled out by the same agent"},
     checkpointEvery: {...count, byDefault: 64, help: "episodes between checkpoints"},
     checkPrompts: {
         byDefault: 8,
         integer: true,
-        least: 0,
-        most: 1000,
+        min: 0,
+        max: 1000,
         help: "prompts, at most a tenth, held out and answered greedily every so often"
     },
     checkEvery: {...count, byDefault: 128, help: "episodes between these answers"}
@@ -65,34 +65,34 @@ const preference = {
     pairsFromModel: {
         byDefault: 8,
         integer: true,
-        least: 2,
-        most: 256,
+        min: 2,
+        max: 256,
         help: "responses sampled for each prompt where no pairs are given"
     },
-    sampleTemperature: {byDefault: 1, least: 0, above: true, most: 10, help: "temperature of these samples"},
-    epochs: {...count, byDefault: 20, most: 10_000, help: "most passes over the pairs"},
+    sampleTemperature: {byDefault: 1, min: 0, above: true, max: 10, help: "temperature of these samples"},
+    epochs: {...count, byDefault: 20, max: 10_000, help: "most passes over the pairs"},
     patience: {
         ...count,
         byDefault: 3,
-        most: 10_000,
+        max: 10_000,
         help: "epochs without improvement on the held-out pairs before it stops"
     },
-    heldOut: {byDefault: 0.1, least: 0, above: true, most: 0.9, help: "share of the pairs held out"},
-    fitBatchSize: {...count, byDefault: 256, most: 65536, help: "tokens of a minibatch"},
+    heldOut: {byDefault: 0.1, min: 0, above: true, max: 0.9, help: "share of the pairs held out"},
+    fitBatchSize: {...count, byDefault: 256, max: 65536, help: "tokens of a minibatch"},
     fitLearningRate: {...rate, byDefault: 3e-4, help: "Adam's"},
     weightDecay: {
         byDefault: 0.97,
-        least: 0,
+        min: 0,
         above: true,
-        most: 1,
+        max: 1,
         help: "a token's weight relative to the one before it, from where the two responses part"
     },
-    weightFloor: {byDefault: 0.2, least: 0, most: 1, help: "least weight of a token behind that place"},
+    weightFloor: {byDefault: 0.2, min: 0, max: 1, help: "least weight of a token behind that place"},
     acceptBias: {
         byDefault: 1,
-        least: 0,
+        min: 0,
         above: true,
-        most: 100,
+        max: 100,
         help: "weight of all accept labels over that of all reject labels"
     }
 } as const;

@@ -137,16 +137,16 @@ export function checkTogether(options: TrainOptions, config: TrainConfig): void 
 }
 
 function constantSchema(name: ConstantName): z.ZodNumber {
-    const {integer, least, most, above} = constants[name];
+    const {integer, min, max, above} = constants[name];
     const expected = rangeOf(name);
     const number = integer ? z.int(expected) : z.number(expected);
-    return (above ? number.gt(least, expected) : number.min(least, expected)).max(most, expected);
+    return (above ? number.gt(min, expected) : number.min(min, expected)).max(max, expected);
 }
 
 /** "an integer from 1 to 100", "a number in (0, 1]". */
 export function rangeOf(name: ConstantName): string {
-    const {integer, least, most, above} = constants[name];
-    return integer ? `an integer from ${least} to ${most}` : `a number in ${above ? "(" : "["}${least}, ${most}]`;
+    const {integer, min, max, above} = constants[name];
+    return integer ? `an integer from ${min} to ${max}` : `a number in ${above ? "(" : "["}${min}, ${max}]`;
 }
 
 /** @throws MaraError INVALID_ARGUMENT */

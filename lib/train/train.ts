@@ -2,12 +2,12 @@
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
-import {type Pair, pairsFromResponses} from "./preference/pair-labels.js";
+import {type AnnotatedPair, pairsFromResponses} from "./preference/pair-labels.js";
 import {collectStates, type FitMetrics, type FitState, fitAgent, type StatesState} from "./preference/preference.js";
 import {type ResponseRow, sampleResponses} from "./preference/responses.js";
 import {adviseOn, type TrainSummary} from "./report/advice.js";
 import {writeReport} from "./report/report.js";
-import type {Inputs} from "./run/inputs.js";
+import type {InputFiles} from "./run/inputs.js";
 import {Interruption} from "./run/interruption.js";
 import type {ActorTensors, Job, Outcome} from "./run/job.js";
 import {agentFile, type RunDirectory} from "./run/run-directory.js";
@@ -130,9 +130,9 @@ async function runPreference(job: Job): Promise<Outcome> {
 }
 
 /** Best against worst of the model's own responses, kept as pairs.jsonl. */
-async function samplePairs(job: Job, state: RunState | undefined): Promise<readonly Pair[]> {
+async function samplePairs(job: Job, state: RunState | undefined): Promise<readonly AnnotatedPair[]> {
     const {config, run, prompts} = job;
-    if (state !== undefined && state.phase !== "responses") return await run.rows<Pair>("pairs");
+    if (state !== undefined && state.phase !== "responses") return await run.rows<AnnotatedPair>("pairs");
     const wanted = [...prompts.keys()];
     const sampling = {wanted, each: config.pairsFromModel, temperature: config.sampleTemperature};
     const rows = await sampleResponses(job, sampling, {phase: "responses"});
@@ -143,7 +143,7 @@ async function samplePairs(job: Job, state: RunState | undefined): Promise<reado
 }
 
 /** Metadata without dates or places: the same run gives the same file. */
-function finishedAgent({config, model}: Job, inputs: Inputs, actor: ActorTensors): MaraAgent {
+function finishedAgent({config, model}: Job, inputs: InputFiles, actor: ActorTensors): MaraAgent {
     return MaraAgent.fromTensors(actor, {
         metadata: {
             "mara.method": config.method,

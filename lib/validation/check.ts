@@ -7,7 +7,7 @@ import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 const longestName = 120;
 const longestMessage = 600;
 /** More names than these are not listed in a message. */
-const mostNames = 12;
+const maxNames = 12;
 
 /**
  * The value as the schema gives it.
@@ -61,7 +61,7 @@ function refusal(issues: readonly Issue[], value: unknown, name: string, fields:
     if (known === undefined) return bounded(placeOf(path, name, fields), issue.message, at(value, path));
     const key = String(path.at(-1));
     const own = known.filter((one) => !one.includes("."));
-    const expected = `only ${own.length > mostNames ? "documented ones" : own.join(", ")}`;
+    const expected = `only ${own.length > maxNames ? "documented ones" : own.join(", ")}`;
     return bounded(placeOf(path.slice(0, -1), name, fields), expected, key, nearest(key, known));
 }
 
@@ -96,8 +96,8 @@ function nearest(key: string, known: readonly string[]): string {
     const far = (one: string) => distance((one.split(".").at(-1) as string).toLowerCase(), key.toLowerCase());
     const [best] = key.length > longestName ? [] : known.toSorted((a, b) => far(a) - far(b));
     // Two letters that changed places are a distance of two.
-    const most = Math.min(key.length - 1, Math.max(2, key.length / 3));
-    if (best === undefined || far(best) > most) return "";
+    const max = Math.min(key.length - 1, Math.max(2, key.length / 3));
+    if (best === undefined || far(best) > max) return "";
     return `. Did you mean ${JSON.stringify(best)}?`;
 }
 

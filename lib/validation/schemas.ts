@@ -8,21 +8,21 @@ export function oneOf<const Values extends readonly [string, ...string[]]>(value
     return z.enum(values, `one of ${values.map((value) => JSON.stringify(value)).join(", ")}`);
 }
 
-export function integer(least: number, most = Number.MAX_SAFE_INTEGER) {
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
     const expected =
-        most === Number.MAX_SAFE_INTEGER ? `an integer of at least ${least}` : `an integer from ${least} to ${most}`;
-    return z.int(expected).min(least, expected).max(most, expected);
+        max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
+    return z.int(expected).min(min, expected).max(max, expected);
 }
 
-export function numberIn(least: number, most: number) {
-    const expected = `a number in [${least}, ${most}]`;
-    return z.number(expected).min(least, expected).max(most, expected);
+export function numberIn(min: number, max: number) {
+    const expected = `a number in [${min}, ${max}]`;
+    return z.number(expected).min(min, expected).max(max, expected);
 }
 
-/** In (0, `most`]. */
-export function numberAboveZero(most: number) {
-    const expected = `a number in (0, ${most}]`;
-    return z.number(expected).gt(0, expected).max(most, expected);
+/** In (0, `max`]. */
+export function numberAboveZero(max: number) {
+    const expected = `a number in (0, ${max}]`;
+    return z.number(expected).gt(0, expected).max(max, expected);
 }
 
 export function func<Type extends (...args: never[]) => unknown>() {

@@ -165,7 +165,7 @@ describe("visible", () => {
     it("shows controls by their codes, and leaves everything else", () => {
         expect(visible("a\u001b\n\u0085\u202e\u2028é👩‍🚀\t")).toBe("a\\x1b\\x0a\\x85\\u202e\\u2028é👩‍🚀\\x09");
         expect(visible("a\r\nb\tc\rd", {lines: true})).toBe("a\nb    c\\x0dd");
-        expect(visible("x".repeat(200), {most: 10})).toBe(`${"x".repeat(10)}… (190 more characters)`);
+        expect(visible("x".repeat(200), {max: 10})).toBe(`${"x".repeat(10)}… (190 more characters)`);
     });
 
     it("gives JSON that says the same", () => {

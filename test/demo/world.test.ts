@@ -1,16 +1,16 @@
 import {describe, expect, it} from "vitest";
 import {
     composeReply,
+    type GuestPrompt,
     heldOutPrompts,
     type Option,
-    type Prompt,
     prefer,
     replySegments,
     score,
     trainingPrompts
 } from "../../lib/demo/world.js";
 
-const ferry: Prompt = {
+const ferry: GuestPrompt = {
     text: "Anna here. When does the ferry to Skerra leave?",
     topic: "ferry",
     about: "Skerra",
@@ -55,7 +55,7 @@ describe("score of hand-written replies", () => {
     });
 
     it("asks for a caution only where the request calls for one", () => {
-        const mill: Prompt = {text: "How do I walk to the mill?", topic: "walk", about: "mill", guest: null};
+        const mill: GuestPrompt = {text: "How do I walk to the mill?", topic: "walk", about: "mill", guest: null};
         const reply =
             "Certainly. You can walk to the mill in twenty minutes, starting past the bridge. Enjoy the view!";
         expect(score(mill, reply).value).toBe(10);
@@ -94,7 +94,7 @@ describe("the generator", () => {
     });
 
     it("never trains on a held-out text, nor on a held-out pair of request and guest", () => {
-        const pair = ({topic, about, guest, text}: Prompt) => [topic, about, guest ?? text].join("|");
+        const pair = ({topic, about, guest, text}: GuestPrompt) => [topic, about, guest ?? text].join("|");
         const seen = new Set(training.flatMap((prompt) => [prompt.text, pair(prompt)]));
         expect(heldOut.filter((prompt) => seen.has(prompt.text) || seen.has(pair(prompt)))).toEqual([]);
     });

@@ -4,7 +4,7 @@ import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {contest} from "../../lib/demo/contest.js";
 import {demoAgentPath, demoModelPath} from "../../lib/demo/files.js";
-import {heldOutPrompts, type Prompt as Request, score} from "../../lib/demo/world.js";
+import {type GuestPrompt, heldOutPrompts, score} from "../../lib/demo/world.js";
 import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
 import type {EvaluateOptions} from "../../lib/evaluate/options.js";
 import {promptTokens} from "../../lib/generation/prompt-tokens.js";
@@ -21,7 +21,7 @@ const prompts = requests.map(({text}) => ({prompt: text}));
 const blocks = ["0", "8", "16"];
 
 function courtesy(prompt: string, response: string): number {
-    return score(byText.get(prompt) as Request, response).value;
+    return score(byText.get(prompt) as GuestPrompt, response).value;
 }
 
 let model: LlamaModel;

@@ -2,7 +2,7 @@ import {mkdirSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {afterAll, beforeAll, expect, it} from "vitest";
 import {demoAgentPath, demoModelPath} from "../../lib/demo/files.js";
-import {heldOutPrompts, type Prompt as Request, score} from "../../lib/demo/world.js";
+import {type GuestPrompt, heldOutPrompts, score} from "../../lib/demo/world.js";
 import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
 import {evaluationReport} from "../../lib/evaluate/report.js";
 import type {Side} from "../../lib/evaluate/sides.js";
@@ -21,7 +21,7 @@ let evaluation: Evaluation;
 let path: string;
 
 function courtesy(prompt: string, response: string): number {
-    return score(byText.get(prompt) as Request, response).value;
+    return score(byText.get(prompt) as GuestPrompt, response).value;
 }
 
 async function run(): Promise<void> {

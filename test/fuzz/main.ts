@@ -14,7 +14,7 @@ import {corpusFolder, findingsFolder, fuzzTargets} from "./target.js";
 
 const silenceMs = 30_000;
 /** The corpus is in git: many small files help, many large ones do not. */
-const most = {files: 64, bytes: 4096};
+const limits = {files: 64, bytes: 4096};
 
 const {values} = parseArgs({
     options: {
@@ -87,7 +87,7 @@ async function runOne(name: string, current: string): Promise<void> {
             seed,
             onInput: (input) => writeFileSync(current, input),
             onNew: (input) => {
-                if (input.length > most.bytes || files >= most.files) return;
+                if (input.length > limits.bytes || files >= limits.files) return;
                 const hash = createHash("sha256").update(input).digest("hex").slice(0, 16);
                 writeFileSync(join(corpus, hash), input);
                 files++;

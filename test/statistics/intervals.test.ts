@@ -28,12 +28,12 @@ describe("the Wilson interval", () => {
 function slowScore(delta: number, wins: number, losses: number, total: number): number {
     const ties = total - wins - losses;
     const term = (count: number, share: number) => (count === 0 ? 0 : count * Math.log(share));
-    let [best, most] = [0, Number.NEGATIVE_INFINITY];
+    let [best, max] = [0, Number.NEGATIVE_INFINITY];
     const steps = 200_000;
     for (let i = 0; i <= steps; i++) {
         const lost = Math.max(0, -delta) + (i / steps) * ((1 - Math.abs(delta)) / 2);
         const likelihood = term(losses, lost) + term(wins, lost + delta) + term(ties, 1 - 2 * lost - delta);
-        if (likelihood > most) [best, most] = [lost, likelihood];
+        if (likelihood > max) [best, max] = [lost, likelihood];
     }
     return (wins - losses - total * delta) / Math.sqrt(total * (2 * best + delta - delta ** 2));
 }
@@ -57,9 +57,9 @@ describe("pairedDifferenceInterval", () => {
         expect(high).toBe(1);
         // With nothing but wins and no ties it is Wilson's of 20 of 20, on the scale from -1 to 1.
         expect(low).toBeCloseTo(2 * wilsonInterval(20, 20)[0] - 1, 2);
-        const [least, most] = pairedDifferenceInterval(0, 0, 50);
-        expect(least).toBeCloseTo(-most, 6);
-        expect(most).toBeGreaterThan(0);
+        const [min, max] = pairedDifferenceInterval(0, 0, 50);
+        expect(min).toBeCloseTo(-max, 6);
+        expect(max).toBeGreaterThan(0);
     });
 
     it("mirrors", () => {

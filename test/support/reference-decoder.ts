@@ -187,8 +187,8 @@ function candidateLists(logits: readonly Scored[], {topK, topP, minP}: Reference
         let nucleus = topP >= 1 ? top.length : 0;
         while (nucleus < top.length && sum < topP + slack) sum += (weights[nucleus++] as number) / total;
         for (const minSlack of [0, noise, -noise]) {
-            const least = minP === 0 ? Number.NEGATIVE_INFINITY : best + Math.log(minP) + minSlack;
-            counts.add(Math.max(1, top.slice(0, nucleus).filter(({logit}) => logit >= least).length));
+            const min = minP === 0 ? Number.NEGATIVE_INFINITY : best + Math.log(minP) + minSlack;
+            counts.add(Math.max(1, top.slice(0, nucleus).filter(({logit}) => logit >= min).length));
         }
     }
     const [count = 0, ...otherCounts] = counts;

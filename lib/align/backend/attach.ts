@@ -108,14 +108,14 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
     const {sequences, batchSize, contextSize} = params;
     attempt.cellsPerSequence = contextSize / sequences;
     // llama.cpp keeps one output row per sequence and allows no more rows than the batch size; one sequence is the cache's own.
-    const most = Math.min(maxSequences, batchSize) - sequences - 1;
-    const {lanes = Math.min(attempt.request.defaultLanes, most)} = attempt.request;
+    const max = Math.min(maxSequences, batchSize) - sequences - 1;
+    const {lanes = Math.min(attempt.request.defaultLanes, max)} = attempt.request;
     delete attempt.problem;
     delete attempt.result;
-    if (lanes > most || most < 1) {
+    if (lanes > max || max < 1) {
         attempt.problem = new MaraError(
             attempt.request.lanes === undefined ? "LANES_UNAVAILABLE" : "LANES_LIMIT",
-            `${Math.max(1, lanes)} lanes do not fit beside ${sequences} sequences: at most ${most} are possible with a batch size of ` +
+            `${Math.max(1, lanes)} lanes do not fit beside ${sequences} sequences: at most ${max} are possible with a batch size of ` +
                 `${batchSize} (llama.cpp allows ${maxSequences} sequences and one per place of a batch). ` +
                 "Ask for fewer lanes, or raise `batchSize`."
         );

@@ -92,6 +92,6 @@ export function withinTopP(candidates: Scored, topP: number): Scored {
 /** llama_sampler_min_p_apply, on sorted candidates. */
 export function aboveMinP(candidates: Scored, minP: number): Scored {
     if (minP <= 0) return candidates;
-    const least = fround((candidates[0] as {logit: number}).logit + fround(Math.log(fround(minP))));
-    return candidates.filter(({logit}, rank) => rank === 0 || logit >= least);
+    const min = fround((candidates[0] as {logit: number}).logit + fround(Math.log(fround(minP))));
+    return candidates.filter(({logit}, rank) => rank === 0 || logit >= min);
 }

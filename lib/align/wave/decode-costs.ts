@@ -15,11 +15,11 @@ export class DecodeCosts {
         if (samples.length > remembered) samples.shift();
         this.#samples.set(size, samples);
         this.#curve = [];
-        let least = Number.POSITIVE_INFINITY;
+        let min = Number.POSITIVE_INFINITY;
         for (const [at, values] of [...this.#samples].sort(([a], [b]) => b - a)) {
             // A larger batch cannot be cheaper. Where it seems so, the smaller one was measured with noise, which only adds time.
-            least = Math.min(least, median(values));
-            this.#curve.unshift({size: at, cost: least});
+            min = Math.min(min, median(values));
+            this.#curve.unshift({size: at, cost: min});
         }
     }
 

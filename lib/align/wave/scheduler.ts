@@ -71,20 +71,20 @@ export class LearnedWaves implements WaveScheduler {
     #bestForOne(decision: Decision, {taken, lanes, places}: WaveLimits): number {
         const first = decision.tried;
         const count = decision.remaining;
-        const most = Math.min(count, lanes + 1, places);
+        const max = Math.min(count, lanes + 1, places);
         const value = new Array<number>(count + 1).fill(0);
         let best = 1;
         for (let at = count - 1; at >= 0; at--) {
-            let least = Number.POSITIVE_INFINITY;
+            let min = Number.POSITIVE_INFINITY;
             let rejected = 1;
-            for (let size = 1; size <= Math.min(most, count - at); size++) {
+            for (let size = 1; size <= Math.min(max, count - at); size++) {
                 rejected *= 1 - this.#rates.at(first + at + size - 1);
                 const time = this.#costs.of(taken + size) + rejected * (value[at + size] as number);
-                if (time >= least) continue;
-                least = time;
+                if (time >= min) continue;
+                min = time;
                 best = size;
             }
-            value[at] = least;
+            value[at] = min;
         }
         return best;
     }
@@ -100,7 +100,7 @@ export class LearnedWaves implements WaveScheduler {
         const chances = open.map((decision) => this.#unsettled(decision, spare + 1));
         const another = this.#costs.of(taken + open.length + 1);
         let best = open.map(() => 1);
-        let least = Number.POSITIVE_INFINITY;
+        let min = Number.POSITIVE_INFINITY;
         for (const level of new Set(chances.flat())) {
             const counts = open.map(
                 (decision, i) =>
@@ -110,15 +110,15 @@ export class LearnedWaves implements WaveScheduler {
             if (counts.includes(0) || tokens - open.length > spare) continue;
             const settled = counts.reduce((product, count, i) => product * (1 - (chances[i]?.[count - 1] ?? 0)), 1);
             const time = this.#costs.of(taken + tokens) + (1 - settled) * another;
-            if (time < least) [best, least] = [counts, time];
+            if (time < min) [best, min] = [counts, time];
         }
         return best;
     }
 
-    /** Probabilities that a decision stays open after its next candidate, its next two, … up to `most`. */
-    #unsettled(decision: Decision, most: number): number[] {
+    /** Probabilities that a decision stays open after its next candidate, its next two, … up to `max`. */
+    #unsettled(decision: Decision, max: number): number[] {
         let rejected = 1;
-        return Array.from({length: Math.min(most, decision.remaining)}, (_, i) => {
+        return Array.from({length: Math.min(max, decision.remaining)}, (_, i) => {
             rejected *= 1 - this.#rates.at(decision.tried + i);
             return i + 1 === decision.remaining ? 0 : rejected;
         });
@@ -132,12 +132,12 @@ function wantAll(decision: Decision): number | undefined {
 
 /** Deals one candidate to each, then lanes in turn, up to the number wanted. */
 function dealLanes(open: readonly Decision[], wanted: readonly number[], {places, lanes}: WaveLimits): number[] {
-    const most = wanted.map((count, i) => Math.min(count, (open[i] as Decision).remaining));
+    const max = wanted.map((count, i) => Math.min(count, (open[i] as Decision).remaining));
     const counts = open.map(() => 1);
     let spare = Math.min(lanes, places - open.length);
-    while (spare > 0 && counts.some((count, i) => count < (most[i] as number))) {
+    while (spare > 0 && counts.some((count, i) => count < (max[i] as number))) {
         for (let i = 0; i < counts.length && spare > 0; i++) {
-            if ((counts[i] as number) >= (most[i] as number)) continue;
+            if ((counts[i] as number) >= (max[i] as number)) continue;
             counts[i] = (counts[i] as number) + 1;
             spare--;
         }

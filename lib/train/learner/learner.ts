@@ -39,7 +39,7 @@ export interface UpdateMetrics {
     criticGradientNorm: number;
 }
 
-export interface FitMetrics {
+export interface FitStep {
     /** Weighted cross-entropy before the step, in nats. */
     loss: number;
     /** Weighted share of labels that the actor agreed with before the step. */
@@ -170,7 +170,7 @@ export class Learner {
     async fit(
         batch: {states: Float32Array; labels: Uint8Array; weights: Float32Array},
         options: {learningRate?: number} = {}
-    ): Promise<FitMetrics> {
+    ): Promise<FitStep> {
         const {learningRate = this.#options.actorLearningRate} = options;
         check(share, learningRate, "options.learningRate");
         return await guardedAsync(() => this.#native.fit(batch.states, batch.labels, batch.weights, learningRate));

@@ -79,9 +79,9 @@ export function resolveLearnerOptions(options: LearnerOptions, given?: Sizes): N
     return resolved;
 }
 
-function whole(least: number, most: number) {
-    const expected = `a whole number from ${least} to ${most}`;
-    return z.int(expected).min(least, expected).max(most, expected);
+function whole(min: number, max: number) {
+    const expected = `a whole number from ${min} to ${max}`;
+    return z.int(expected).min(min, expected).max(max, expected);
 }
 
 /** A number from 0 to 1. */

@@ -5,7 +5,7 @@ import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {ResponseRow} from "./responses.js";
 
 /** A pair, and which of its responses the length limit ended. That happens to sampled ones. */
-export interface Pair extends PreferencePair {
+export interface AnnotatedPair extends PreferencePair {
     chosenCut?: boolean;
     rejectedCut?: boolean;
 }
@@ -23,7 +23,7 @@ export interface PairCounts {
 }
 
 /** Pairs the best and the worst of each prompt's responses. Prompts whose responses are all worth the same give no pair. */
-export function pairsFromResponses(rows: readonly ResponseRow[], prompts: readonly Prompt[]): Pair[] {
+export function pairsFromResponses(rows: readonly ResponseRow[], prompts: readonly Prompt[]): AnnotatedPair[] {
     return rank(rows).flatMap(({index, best, worst, kind}) => {
         if (kind !== "pairs") return [];
         const {prompt, system} = prompts[index] as Prompt;

@@ -14,7 +14,7 @@ import {learnerOptions, restoredOptions, rolloutOptions} from "../run/parts.js";
 import {Phase} from "../run/progress.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import {balance, joinLabelled, judge, type Labelled, packLabelled, pick, unpackLabelled} from "./labelled.js";
-import {heldOutPairs, type Pair, tokenWeights} from "./pair-labels.js";
+import {type AnnotatedPair, heldOutPairs, tokenWeights} from "./pair-labels.js";
 
 export interface StatesState {
     phase: "states";
@@ -47,11 +47,11 @@ export interface FitMetrics {
 const blockSize = 16;
 
 /** Reads every pair with the model and keeps the labelled states as segments. @throws Interruption */
-export async function collectStates(job: Job, pairs: readonly Pair[], state: StatesState): Promise<void> {
+export async function collectStates(job: Job, pairs: readonly AnnotatedPair[], state: StatesState): Promise<void> {
     const {run, model, config, signal, listener} = job;
     const phase = new Phase("states", {total: pairs.length, from: state.done, listener});
     if (state.done === pairs.length) return;
-    const longest = pairs.reduce((most, pair) => Math.max(most, pairLength(model, pair)), 0);
+    const longest = pairs.reduce((max, pair) => Math.max(max, pairLength(model, pair)), 0);
     const rollouts = await Rollouts.open(model, rolloutOptions(job, longest));
     try {
         for (let first = state.done; first < pairs.length; ) {
@@ -60,7 +60,7 @@ export async function collectStates(job: Job, pairs: readonly Pair[], state: Sta
             const read = await unlessAborted(readPairs(rollouts, block, signal), signal);
             for (const [i, {chosen, rejected}] of read.entries()) {
                 const weights = tokenWeights(chosen.tokens, rejected.tokens, config);
-                const {chosenCut, rejectedCut} = block[i] as Pair;
+                const {chosenCut, rejectedCut} = block[i] as AnnotatedPair;
                 parts.push(label(chosen.states, 1, withoutEnd(weights.chosen, chosenCut), first + i));
                 parts.push(label(rejected.states, 0, withoutEnd(weights.rejected, rejectedCut), first + i));
             }
@@ -80,14 +80,14 @@ interface PairStates {
 }
 
 /** Tokens of the longer response with its prompt and its end. */
-function pairLength(model: LlamaModel, pair: Pair): number {
+function pairLength(model: LlamaModel, pair: AnnotatedPair): number {
     const responses = [pair.chosen, pair.rejected].map((response) => model.tokenize(response).length);
     return promptTokens(model, pair).length + Math.max(...responses) + 1;
 }
 
 async function readPairs(
     rollouts: Rollouts,
-    pairs: readonly Pair[],
+    pairs: readonly AnnotatedPair[],
     signal: AbortSignal | undefined
 ): Promise<PairStates[]> {
     const responses = pairs.flatMap((pair) => [
@@ -122,7 +122,7 @@ function label(states: Float32Array, value: 0 | 1, weights: Float32Array, pair: 
 }
 
 /** Fits the agent to the labelled states. @throws MaraError PAIRS_TOO_FEW, LEARNER_DIVERGED, RUN_DAMAGED */
-export async function fitAgent(job: Job, pairs: readonly Pair[], begun?: FitState): Promise<Outcome> {
+export async function fitAgent(job: Job, pairs: readonly AnnotatedPair[], begun?: FitState): Promise<Outcome> {
     const {run, config, model, signal, listener} = job;
     const width = model.embeddingVectorSize;
     const parts: Labelled[] = [];

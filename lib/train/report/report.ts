@@ -7,19 +7,19 @@ import type {SampleRow} from "../sac/batch.js";
 import type {TrainSummary} from "./advice.js";
 import {describeRun} from "./summary.js";
 
-type Row = Record<string, unknown>;
+type MetricsLine = Record<string, unknown>;
 
 interface Curve {
     id: string;
     title: string;
     caption: string;
     /** Name of each line, and its value in a row of the metrics. */
-    lines: Readonly<Record<string, (row: Row) => unknown>>;
+    lines: Readonly<Record<string, (row: MetricsLine) => unknown>>;
 }
 
-const loss = (name: string) => (row: Row) => (row.losses as Row | null)?.[name];
+const loss = (name: string) => (row: MetricsLine) => (row.losses as MetricsLine | null)?.[name];
 
-const greedy = (name: string) => (row: Row) => (row.greedy as Row | null)?.[name];
+const greedy = (name: string) => (row: MetricsLine) => (row.greedy as MetricsLine | null)?.[name];
 
 const sacCurves: readonly Curve[] = [
     {
@@ -82,7 +82,7 @@ const shown = 10;
 /** @throws MaraError WRITE_FAILED */
 export async function writeReport(job: Job, {facts, advice}: TrainSummary): Promise<void> {
     const {config, run, prompts} = job;
-    const metrics = await run.rows<Row>("metrics");
+    const metrics = await run.rows<MetricsLine>("metrics");
     const isSac = config.method === "sac";
     const {what, command} = describeRun(job);
     const hasValue = ({lines}: Curve) =>
@@ -133,7 +133,7 @@ function describeChoice(count: number): string {
     return count > 2 * shown ? `The first ${shown} and the last ${shown} of ${count}.` : `All ${count}.`;
 }
 
-function chartOf({id, lines}: Curve, metrics: readonly Row[], isSac: boolean): ChartSpec {
+function chartOf({id, lines}: Curve, metrics: readonly MetricsLine[], isSac: boolean): ChartSpec {
     const at = isSac ? "episodes" : "epoch";
     const datasets = Object.entries(lines).map(([label, value], i) => ({
         label,

@@ -3,7 +3,7 @@ import {basename} from "node:path";
 import {plural} from "../../plural.js";
 import type {Job} from "../run/job.js";
 
-export interface Description {
+export interface RunDescription {
     /** Describes what was trained, and on what. */
     what: string;
     /** The command that measures the agent. */
@@ -11,7 +11,7 @@ export interface Description {
 }
 
 /** Plain text. */
-export function describeRun({config, model, prompts, pairs, run}: Job): Description {
+export function describeRun({config, model, prompts, pairs, run}: Job): RunDescription {
     const file = basename(model.filename ?? "the model");
     const from =
         pairs === undefined

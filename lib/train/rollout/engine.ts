@@ -4,15 +4,15 @@ import type {Mode} from "../../align/options.js";
 import type {NativeAgent} from "../../native.js";
 
 /** One text in the cache. */
-export interface Strand {
+export interface RolloutText {
     readonly sequence: number;
     /** The tokens of the prompt and those emitted since. */
     readonly tokens: number[];
 }
 
-/** The next token of a strand. */
-export interface Step {
-    readonly strand: Strand;
+/** The next token of a text. */
+export interface TextStep {
+    readonly text: RolloutText;
     /** With one candidate nothing is judged. */
     readonly decision: Decision;
     /** True if the text goes on after this token, so that the next candidates are wanted. */
@@ -36,14 +36,14 @@ export interface RolloutEngine {
     /** Most places that `step` and `run` take together. */
     readonly places: number;
     /** How many places a step takes. */
-    placesOf(step: Step): number;
+    placesOf(step: TextStep): number;
     /** Begins a new text. There is room for it while fewer than `sequences` are open. */
-    begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}>;
+    begin(tokens: readonly number[]): Promise<{text: RolloutText; candidates: Candidate[]}>;
     /** Decides the next token of each of `steps`, which take no more than `places` places. */
-    step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]>;
+    step(steps: readonly TextStep[], agent: NativeAgent): Promise<StepOutcome[]>;
     /** Lengthens texts by given tokens, no more than `places` of them. Gives the hidden states of each, [tokens][width]. */
-    run(texts: readonly {strand: Strand; tokens: readonly number[]}[]): Promise<Float32Array[]>;
-    end(strand: Strand): void;
+    run(texts: readonly {text: RolloutText; tokens: readonly number[]}[]): Promise<Float32Array[]>;
+    end(text: RolloutText): void;
     /** Empties the cache; nothing is open afterwards. */
     clear(): void;
 }

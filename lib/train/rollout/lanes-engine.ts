@@ -3,7 +3,7 @@ import type {LanesBackend} from "../../align/backend/lanes-backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
 import {nativeJudge} from "../../align/steer/native-judge.js";
 import type {NativeAgent} from "../../native.js";
-import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
+import type {RolloutEngine, RolloutText, StepOutcome, TextStep} from "./engine.js";
 import type {RolloutHost} from "./host.js";
 import {evenParts, gather} from "./rows.js";
 
@@ -36,18 +36,18 @@ export class LanesEngine implements RolloutEngine {
         this.clear();
     }
 
-    placesOf({decision}: Step): number {
+    placesOf({decision}: TextStep): number {
         return decision.candidates.length;
     }
 
-    async begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}> {
-        const strand: Strand = {sequence: this.#free.shift() as number, tokens: []};
-        const row = await this.#prefill(strand, tokens);
-        const last = {sequence: strand.sequence, position: tokens.length - 1, token: tokens.at(-1) as number};
-        return {strand, candidates: await this.#host.read(row, last)};
+    async begin(tokens: readonly number[]): Promise<{text: RolloutText; candidates: Candidate[]}> {
+        const text: RolloutText = {sequence: this.#free.shift() as number, tokens: []};
+        const row = await this.#prefill(text, tokens);
+        const last = {sequence: text.sequence, position: tokens.length - 1, token: tokens.at(-1) as number};
+        return {text, candidates: await this.#host.read(row, last)};
     }
 
-    async step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]> {
+    async step(steps: readonly TextStep[], agent: NativeAgent): Promise<StepOutcome[]> {
         // Tokens in the texts themselves come first, so that the cells given up stand last and are freed.
         const tokens: WaveToken[] = steps.map((step) => this.#candidate(step, 0, agent));
         let lane = 0;
@@ -64,16 +64,16 @@ export class LanesEngine implements RolloutEngine {
             const row = rows[decision.chosen as number] as number;
             return goesOn(decision.token) ? this.#backend.hold(row) : undefined;
         });
-        for (const [i, {strand, decision}] of steps.entries()) {
+        for (const [i, {text, decision}] of steps.entries()) {
             const row = rowsOf[i]?.[decision.chosen as number] as number;
             const {lane: chosenLane} = tokens[row] as WaveToken;
-            if (chosenLane !== undefined) this.#backend.adopt(strand.sequence, strand.tokens.length, chosenLane);
+            if (chosenLane !== undefined) this.#backend.adopt(text.sequence, text.tokens.length, chosenLane);
         }
         this.#backend.release();
         const outcomes: StepOutcome[] = [];
-        for (const [i, {strand, decision}] of steps.entries()) {
-            const place = {sequence: strand.sequence, position: strand.tokens.length, token: decision.token};
-            strand.tokens.push(decision.token);
+        for (const [i, {text, decision}] of steps.entries()) {
+            const place = {sequence: text.sequence, position: text.tokens.length, token: decision.token};
+            text.tokens.push(decision.token);
             const rows = decision.candidates.length > 1 ? (rowsOf[i] as number[]) : [];
             const row = held[i];
             outcomes.push({
@@ -85,24 +85,24 @@ export class LanesEngine implements RolloutEngine {
         return outcomes;
     }
 
-    async run(texts: readonly {strand: Strand; tokens: readonly number[]}[]): Promise<Float32Array[]> {
-        const entries = texts.flatMap(({strand: {sequence, tokens: before}, tokens}) =>
+    async run(texts: readonly {text: RolloutText; tokens: readonly number[]}[]): Promise<Float32Array[]> {
+        const entries = texts.flatMap(({text: {sequence, tokens: before}, tokens}) =>
             tokens.map((token, i): WaveToken => ({sequence, position: before.length + i, token}))
         );
         const {states, width} = await this.#wave(entries);
         this.#backend.release();
         let first = 0;
-        return texts.map(({strand, tokens}) => {
+        return texts.map(({text, tokens}) => {
             const from = first;
             first += tokens.length;
-            strand.tokens.push(...tokens);
+            text.tokens.push(...tokens);
             return states.slice(from * width, first * width);
         });
     }
 
-    end(strand: Strand): void {
-        this.#backend.remove(strand.sequence, 0);
-        this.#free.push(strand.sequence);
+    end(text: RolloutText): void {
+        this.#backend.remove(text.sequence, 0);
+        this.#free.push(text.sequence);
     }
 
     clear(): void {
@@ -113,14 +113,14 @@ export class LanesEngine implements RolloutEngine {
         this.#donated = [];
     }
 
-    #candidate({strand, decision}: Step, rank: number, agent: NativeAgent): WaveToken {
-        const place = {sequence: strand.sequence, position: strand.tokens.length, token: decision.tokenAt(rank)};
+    #candidate({text, decision}: TextStep, rank: number, agent: NativeAgent): WaveToken {
+        const place = {sequence: text.sequence, position: text.tokens.length, token: decision.tokenAt(rank)};
         return decision.candidates.length === 1 ? place : {...place, judge: nativeJudge(agent)};
     }
 
     /** Decodes a text into an empty sequence, but for the beginning that it shares with the last one. Gives the last token's row. */
-    async #prefill(strand: Strand, tokens: readonly number[]): Promise<HeldRow> {
-        const {sequence} = strand;
+    async #prefill(text: RolloutText, tokens: readonly number[]): Promise<HeldRow> {
+        const {sequence} = text;
         const shared = Math.min(commonPrefix(this.#donated, tokens), tokens.length - 1);
         if (shared > 0) this.#backend.shareFromLane(this.#donor, sequence, shared);
         const rest = tokens.slice(shared).map(
@@ -147,7 +147,7 @@ export class LanesEngine implements RolloutEngine {
             this.#backend.shareWithLane(sequence, this.#donor, tokens.length);
             this.#donated = tokens;
         }
-        strand.tokens.push(...tokens);
+        text.tokens.push(...tokens);
         return last as HeldRow;
     }
 

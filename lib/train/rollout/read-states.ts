@@ -1,6 +1,6 @@
 /** The loop that reads the hidden states of given responses, with the tokens of several in one batch. */
 import type {Token} from "node-llama-cpp";
-import type {RolloutEngine, Strand} from "./engine.js";
+import type {RolloutEngine, RolloutText} from "./engine.js";
 import {concatenate} from "./rows.js";
 
 /** Tokens of a response and their hidden states, [tokens][width]. */
@@ -17,32 +17,32 @@ export interface ReadStates {
 }
 
 export async function readStates(engine: RolloutEngine, {texts, onStates, requireOpen}: ReadStates): Promise<void> {
-    const open: {index: number; strand: Strand; rest: Token[]; parts: Float32Array[]}[] = [];
+    const open: {index: number; text: RolloutText; rest: Token[]; parts: Float32Array[]}[] = [];
     let waiting = 0;
     /** Decodes one batch: the oldest responses first. */
     const decode = async () => {
         requireOpen();
         let places = engine.places;
         const group = open
-            .map((text) => {
-                const tokens = text.rest.splice(0, places);
+            .map(({text, rest, parts}) => {
+                const tokens = rest.splice(0, places);
                 places -= tokens.length;
-                return {text, strand: text.strand, tokens};
+                return {text, tokens, parts};
             })
             .filter(({tokens}) => tokens.length > 0);
         waiting -= engine.places - places;
         const states = await engine.run(group);
-        for (const [i, {text}] of group.entries()) text.parts.push(states[i] as Float32Array);
+        for (const [i, {parts}] of group.entries()) parts.push(states[i] as Float32Array);
         while (open[0]?.rest.length === 0) {
-            const {index, strand, parts} = open.shift() as (typeof open)[number];
-            engine.end(strand);
+            const {index, text, parts} = open.shift() as (typeof open)[number];
+            engine.end(text);
             onStates({tokens: (texts[index] as {tokens: Token[]}).tokens, states: concatenate(parts)}, index);
         }
     };
     for (const [index, {before, tokens}] of texts.entries()) {
         requireOpen();
-        const {strand} = await engine.begin(before);
-        open.push({index, strand, rest: [...tokens], parts: []});
+        const {text} = await engine.begin(before);
+        open.push({index, text, rest: [...tokens], parts: []});
         waiting += tokens.length;
         while (waiting >= engine.places || open.length === engine.sequences) await decode();
     }

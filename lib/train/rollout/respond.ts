@@ -5,7 +5,7 @@ import type {Candidate} from "../../align/decide/candidates.js";
 import {stopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import {uniformStream} from "../../random.js";
-import type {RolloutEngine, Step, Strand} from "./engine.js";
+import type {RolloutEngine, RolloutText, TextStep} from "./engine.js";
 import {Episode, type Trajectory} from "./trajectory.js";
 
 /** Limits of every response of these rollouts. */
@@ -47,8 +47,8 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
             const uniform = threshold === undefined ? uniformStream(seeds[index] as number) : () => threshold;
             const {fallbackRank} = limits;
             const episode = new Episode(model, prompts[index] as Prompt, uniform, stop, {maxTokens, fallbackRank});
-            const {strand, candidates} = await engine.begin(tokens);
-            open.push(new Running(index, episode, strand, candidates));
+            const {text, candidates} = await engine.begin(tokens);
+            open.push(new Running(index, episode, text, candidates));
         }
         if (open.length === 0) return;
         requireOpen();
@@ -70,7 +70,7 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
             const trajectory = running.enter(outcomes[i] as (typeof outcomes)[number]);
             if (trajectory === undefined) open.push(running);
             else {
-                engine.end(running.step.strand);
+                engine.end(running.step.text);
                 onTrajectory(trajectory, running.index);
             }
         }
@@ -81,13 +81,13 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
 class Running {
     readonly index: number;
     readonly #episode: Episode;
-    readonly #strand: Strand;
-    step: Step;
+    readonly #text: RolloutText;
+    step: TextStep;
 
-    constructor(index: number, episode: Episode, strand: Strand, candidates: readonly Candidate[]) {
+    constructor(index: number, episode: Episode, text: RolloutText, candidates: readonly Candidate[]) {
         this.index = index;
         this.#episode = episode;
-        this.#strand = strand;
+        this.#text = text;
         this.step = this.#stepWith(candidates);
     }
 
@@ -98,9 +98,9 @@ class Running {
         return this.#episode.trajectory;
     }
 
-    #stepWith(candidates: readonly Candidate[]): Step {
+    #stepWith(candidates: readonly Candidate[]): TextStep {
         return {
-            strand: this.#strand,
+            text: this.#text,
             decision: this.#episode.explore(candidates),
             goesOn: (token) => this.#episode.goesOn(token)
         };

@@ -53,7 +53,7 @@ export interface RunOptions {
  * (ops.cpp: Q_TILE_SZ), and larger batches are hardly faster. A GPU takes as many as llama.cpp has sequences (256, of which the cache needs one).
  */
 const cpuPlaces = 63;
-const mostSequences = 255;
+const maxSequences = 255;
 
 /** Generates trajectories, and reads the hidden states of given responses. One call at a time; further ones wait. */
 export class Rollouts {
@@ -94,8 +94,8 @@ export class Rollouts {
         check(modeSchema, mode, "mode");
         const settings = resolveSettings({...(candidates && {candidates}), fallbackIndex});
         // One batch holds every candidate of a decision.
-        const places = Math.max(onCpu ? cpuPlaces : mostSequences - sequences - lanesKept, settings.topK);
-        const lanes = Math.min(places - 1 + lanesKept, mostSequences - sequences);
+        const places = Math.max(onCpu ? cpuPlaces : maxSequences - sequences - lanesKept, settings.topK);
+        const lanes = Math.min(places - 1 + lanesKept, maxSequences - sequences);
         if (lanes - lanesKept < settings.topK - 1)
             throw invalidArgument(
                 "candidates.topK",

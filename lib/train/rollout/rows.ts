@@ -14,9 +14,9 @@ export function gather(values: Float32Array, rows: readonly number[], width: num
     return concatenate(rows.map((row) => values.subarray(row * width, (row + 1) * width)));
 }
 
-/** Parts of at most `most` items whose sizes differ by one at most. */
-export function evenParts<T>(items: readonly T[], most: number): T[][] {
-    const count = Math.ceil(items.length / most);
+/** Parts of at most `max` items whose sizes differ by one at most. */
+export function evenParts<T>(items: readonly T[], max: number): T[][] {
+    const count = Math.ceil(items.length / max);
     return Array.from({length: count}, (_, i) =>
         items.slice(Math.floor((i * items.length) / count), Math.floor(((i + 1) * items.length) / count))
     );

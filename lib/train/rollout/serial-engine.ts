@@ -2,7 +2,7 @@ import type {HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
 import {nativeJudge} from "../../align/steer/native-judge.js";
 import type {NativeAgent} from "../../native.js";
-import type {RolloutEngine, Step, StepOutcome, Strand} from "./engine.js";
+import type {RolloutEngine, RolloutText, StepOutcome, TextStep} from "./engine.js";
 import type {RolloutHost} from "./host.js";
 import {concatenate, evenParts} from "./rows.js";
 
@@ -27,10 +27,10 @@ export class SerialEngine implements RolloutEngine {
         return 1;
     }
 
-    async begin(tokens: readonly number[]): Promise<{strand: Strand; candidates: Candidate[]}> {
-        const strand: Strand = {sequence: this.#free.shift() as number, tokens: [...tokens]};
+    async begin(tokens: readonly number[]): Promise<{text: RolloutText; candidates: Candidate[]}> {
+        const text: RolloutText = {sequence: this.#free.shift() as number, tokens: [...tokens]};
         const {backend} = this.#host;
-        const entries = tokens.map((token, position) => ({sequence: strand.sequence, position, token}));
+        const entries = tokens.map((token, position) => ({sequence: text.sequence, position, token}));
         let row: HeldRow | undefined;
         for (const part of evenParts(entries, this.#batch)) {
             const batch = part.map((entry, i) => ({...entry, output: i === part.length - 1}));
@@ -38,16 +38,16 @@ export class SerialEngine implements RolloutEngine {
             row = rows.at(-1);
         }
         const candidates = await this.#host.read(row as HeldRow, entries.at(-1) as PlacedToken);
-        return {strand, candidates};
+        return {text, candidates};
     }
 
-    async step(steps: readonly Step[], agent: NativeAgent): Promise<StepOutcome[]> {
+    async step(steps: readonly TextStep[], agent: NativeAgent): Promise<StepOutcome[]> {
         const outcomes: StepOutcome[] = [];
         for (const step of steps) outcomes.push(await this.#stepOne(step, agent));
         return outcomes;
     }
 
-    async #stepOne({strand, decision, goesOn}: Step, agent: NativeAgent): Promise<StepOutcome> {
+    async #stepOne({text, decision, goesOn}: TextStep, agent: NativeAgent): Promise<StepOutcome> {
         const {candidates} = decision;
         const probabilities: number[] = [];
         const states: Float32Array[] = [];
@@ -55,9 +55,9 @@ export class SerialEngine implements RolloutEngine {
         let inPlace: number | undefined;
         const decode = async (rank: number, judge: boolean) => {
             const token = decision.tokenAt(rank);
-            if (inPlace !== undefined) this.#host.backend.remove(strand.sequence, strand.tokens.length);
+            if (inPlace !== undefined) this.#host.backend.remove(text.sequence, text.tokens.length);
             inPlace = rank;
-            const probability = await this.#decode(strand, token, judge ? agent : undefined);
+            const probability = await this.#decode(text, token, judge ? agent : undefined);
             if (judge) {
                 probabilities.push(probability);
                 states.push(this.#host.backend.states(1));
@@ -65,7 +65,7 @@ export class SerialEngine implements RolloutEngine {
             }
             // The logits are this candidate's until the next decode.
             if (next === undefined && decision.chosen === rank && goesOn(token)) {
-                const placed = {sequence: strand.sequence, position: strand.tokens.length, token};
+                const placed = {sequence: text.sequence, position: text.tokens.length, token};
                 next = await this.#host.read(this.#host.backend.hold(0, placed), placed);
             }
         };
@@ -73,32 +73,32 @@ export class SerialEngine implements RolloutEngine {
         const chosen = decision.chosen as number;
         const {token} = decision;
         if (inPlace !== chosen && goesOn(token)) await decode(chosen, false);
-        strand.tokens.push(token);
+        text.tokens.push(token);
         return {probabilities: Float32Array.from(probabilities), states: concatenate(states), next};
     }
 
-    async run(texts: readonly {strand: Strand; tokens: readonly number[]}[]): Promise<Float32Array[]> {
+    async run(texts: readonly {text: RolloutText; tokens: readonly number[]}[]): Promise<Float32Array[]> {
         const all: Float32Array[] = [];
-        for (const {strand, tokens} of texts) {
+        for (const {text, tokens} of texts) {
             const states: Float32Array[] = [];
             for (const token of tokens) {
-                await this.#decode(strand, token, undefined);
+                await this.#decode(text, token, undefined);
                 states.push(this.#host.backend.states(1));
-                strand.tokens.push(token);
+                text.tokens.push(token);
             }
             all.push(concatenate(states));
         }
         return all;
     }
 
-    /** Decodes the strand's next token; its accept probability if an agent judges it. */
-    async #decode({sequence, tokens}: Strand, token: number, agent: NativeAgent | undefined): Promise<number> {
+    /** Decodes the text's next token; its accept probability if an agent judges it. */
+    async #decode({sequence, tokens}: RolloutText, token: number, agent: NativeAgent | undefined): Promise<number> {
         const entry = {sequence, position: tokens.length, token, ...(agent && {judge: nativeJudge(agent)})};
         const {probabilities} = await this.#host.withThreads((threads) => this.#host.backend.wave([entry], threads));
         return probabilities[0] as number;
     }
 
-    end({sequence}: Strand): void {
+    end({sequence}: RolloutText): void {
         this.#host.backend.remove(sequence, 0);
         this.#free.push(sequence);
     }

@@ -6,17 +6,17 @@ import {resolve} from "node:path";
 import {pipeline} from "node:stream/promises";
 import {MaraError, type MaraErrorCode} from "../../errors.js";
 
-export interface Input {
+export interface InputFile {
     /** Absolute path; null where values were given instead of a file. */
     path: string | null;
     sha256: string;
 }
 
 export type InputName = "model" | "prompts" | "pairs" | "warmStart";
-export type Inputs = Partial<Record<InputName, Input>>;
+export type InputFiles = Partial<Record<InputName, InputFile>>;
 
 /** @throws MaraError `code` if the file cannot be read */
-export async function fileInput(path: string, code: MaraErrorCode): Promise<Input> {
+export async function fileInput(path: string, code: MaraErrorCode): Promise<InputFile> {
     const sum = createHash("sha256");
     try {
         if (!(await stat(path)).isFile()) throw new Error("It is not a regular file");
@@ -27,11 +27,11 @@ export async function fileInput(path: string, code: MaraErrorCode): Promise<Inpu
     return {path: resolve(path), sha256: sum.digest("hex")};
 }
 
-export function valueInput(value: unknown): Input {
+export function valueInput(value: unknown): InputFile {
     return {path: null, sha256: createHash("sha256").update(JSON.stringify(value)).digest("hex")};
 }
 
-export function bytesInput(bytes: readonly Uint8Array[]): Input {
+export function bytesInput(bytes: readonly Uint8Array[]): InputFile {
     const sum = createHash("sha256");
     for (const part of bytes) sum.update(part);
     return {path: null, sha256: sum.digest("hex")};
@@ -45,7 +45,7 @@ const names: Record<InputName, string> = {
 };
 
 /** @throws MaraError RUN_CHANGED naming the input that is not what the run was started with */
-export function requireSame(name: InputName, saved: Input | undefined, found: Input): void {
+export function requireSame(name: InputName, saved: InputFile | undefined, found: InputFile): void {
     if (saved?.sha256 === found.sha256) return;
     const what = found.path === null ? `The ${names[name]}` : `The ${names[name]} ${found.path}`;
     throw new MaraError(

@@ -21,7 +21,7 @@ import {
     type TrainConfig,
     type TrainOptions
 } from "../options.js";
-import {bytesInput, fileInput, type Input, type Inputs, requireSame, valueInput} from "./inputs.js";
+import {bytesInput, fileInput, type InputFile, type InputFiles, requireSame, valueInput} from "./inputs.js";
 import type {ActorTensors, Job} from "./job.js";
 import {agentFile, RunDirectory} from "./run-directory.js";
 
@@ -39,7 +39,7 @@ type Saved = z.infer<typeof savedSchema>;
 
 /** Everything that a run reads, checked and opened; nothing is written yet. */
 export interface Prepared extends Omit<Job, "run"> {
-    inputs: Inputs;
+    inputs: InputFiles;
     /** Makes or opens the run's directory. @throws MaraError RUN_DIRECTORY, RUN_DAMAGED, RUN_BUSY, WRITE_FAILED */
     openRun(): Promise<RunDirectory>;
     /** Frees everything opened here; models and rewards passed in stay the caller's. */
@@ -62,7 +62,7 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
 
     const opened = new Opened();
     try {
-        const inputs: Inputs = {};
+        const inputs: InputFiles = {};
         const {pairs, prompts = []} = await opened.readTexts(given, inputs);
         const warmStart = await opened.readWarmStart(given, inputs);
         const model = await opened.openModel(given, inputs);
@@ -83,7 +83,7 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
 /** The inputs of a run that goes on: those given, and else those that it was started with. */
 function withSaved(options: TrainOptions, {config, inputs}: Saved): TrainOptions {
     const {model, prompts, pairs, warmStart} = inputs;
-    const again = (name: "model" | "prompts" | "pairs" | "warmStart", input: Input | undefined) => {
+    const again = (name: "model" | "prompts" | "pairs" | "warmStart", input: InputFile | undefined) => {
         if (options[name] !== undefined || input === undefined) return {};
         if (input.path === null)
             throw invalidArgument(name, `the ${name} that the run was started with (they were no file)`, undefined);
@@ -105,7 +105,7 @@ function withSaved(options: TrainOptions, {config, inputs}: Saved): TrainOptions
     };
 }
 
-function requireSameInputs(saved: Inputs, found: Inputs): void {
+function requireSameInputs(saved: InputFiles, found: InputFiles): void {
     for (const name of ["model", "prompts", "pairs", "warmStart"] as const) {
         const input = found[name];
         if (input !== undefined) requireSame(name, saved[name], input);
@@ -117,7 +117,7 @@ class Opened {
 
     async readTexts(
         {prompts, pairs}: TrainOptions,
-        inputs: Inputs
+        inputs: InputFiles
     ): Promise<{prompts?: readonly Prompt[]; pairs?: readonly PreferencePair[]}> {
         if (typeof pairs === "string") {
             const file = orDemo(pairs, "pairs");
@@ -140,7 +140,7 @@ class Opened {
         return {prompts: asked};
     }
 
-    async readWarmStart({warmStart}: TrainOptions, inputs: Inputs): Promise<ActorTensors | undefined> {
+    async readWarmStart({warmStart}: TrainOptions, inputs: InputFiles): Promise<ActorTensors | undefined> {
         if (warmStart === undefined) return undefined;
         const file = typeof warmStart === "string" ? await agentPath(orDemo(warmStart, "agent")) : undefined;
         const own = file === undefined ? undefined : await MaraAgent.load(file);
@@ -151,7 +151,7 @@ class Opened {
         return tensors;
     }
 
-    async openModel({llama, ...options}: TrainOptions, inputs: Inputs): Promise<LlamaModel> {
+    async openModel({llama, ...options}: TrainOptions, inputs: InputFiles): Promise<LlamaModel> {
         const model = modelOf(options);
         const path = typeof model === "string" ? resolve(orDemo(model, "model")) : modelInternals(model)._modelPath;
         inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
