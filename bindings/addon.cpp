@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "cuda.h"
+#include "embeddings.h"
 #include "file_lock.h"
 #include "kernel/kernel.h"
 #include "lane_context.h"
@@ -22,6 +23,7 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     mara::bindings::init_agent(env, exports);
     mara::bindings::init_cuda(env, exports);
+    mara::bindings::init_embeddings(env, exports);
     mara::bindings::init_file_lock(env, exports);
     mara::bindings::init_lanes(env, exports);
     mara::bindings::init_learner(env, exports);

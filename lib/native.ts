@@ -213,6 +213,13 @@ export interface NativeAddon {
      * called or the process ends. Null if it is locked already. Throws WRITE_FAILED.
      */
     lockFile(path: string): (() => void) | null;
+    /** Bytes of a row of `width` values of a ggml type that the model has. Throws UNSUPPORTED_VERSION where the loaded library cannot be asked. */
+    rowBytes(addonModel: object, type: number, width: number): number;
+    /**
+     * Rows of a tensor of the model that `addonModel` has loaded as float32, [rows][width]; `bytes` holds the rows as they stand in the file, of the
+     * given ggml type. Throws UNSUPPORTED_VERSION where the loaded library cannot be asked, INVALID_ARGUMENT.
+     */
+    dequantise(addonModel: object, type: number, bytes: Uint8Array, width: number): Float32Array;
     /** Kernel variants that this build has and this machine can run, best first. */
     kernels(): string[];
 }
