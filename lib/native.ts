@@ -190,6 +190,46 @@ export interface NativeLearner {
     dispose(): void;
 }
 
+/** Every field checked by lib/train/student. */
+export interface NativeStudentOptions {
+    width: number;
+    projected: number;
+    hidden: number;
+    seed: number;
+    weightDecay: number;
+    /** Bounds of log σ, in the units of `wanted`. */
+    logSigmaLeast: number;
+    logSigmaMost: number;
+    batchSize: number;
+    threads: number;
+}
+
+/** Verdicts that a student learns from. Copied. */
+export interface NativeStudentLabels {
+    /** [rows][width], each distinct state once. */
+    states: Float32Array;
+    /** [rows][width], each distinct token once. */
+    embeddings: Float32Array;
+    /** Row of each label's state, and of its candidate's embedding. */
+    state: Int32Array;
+    embedding: Int32Array;
+    /** [labels][2]: log-probability and rank, scaled as the caller likes. */
+    given: Float32Array;
+    /** What the mean is to be. */
+    wanted: Float32Array;
+}
+
+/** The network that a student is (native/train/student.h). Jobs run one after the other on a thread of their own, in the order of the calls. */
+export interface NativeStudentLearner {
+    /** An AdamW step for each batch of these labels, in this order. Rejects with LEARNER_DIVERGED, LEARNER_DISPOSED. */
+    epoch(labels: Int32Array, learningRate: number): Promise<{squaredError: number; loss: number}>;
+    /** [labels][2]: mean and log σ of each. */
+    predict(labels: Int32Array): Promise<Float32Array>;
+    /** A copy of the parameters: weight and bias of both projections (hidden, embedding) and both layers (fc1, fc2). Throws LEARNER_BUSY. */
+    parameters(): Float32Array;
+    dispose(): void;
+}
+
 export interface NativeAddon {
     /** Verifies the layout of an AddonContext and patches its parameters; between its construction and `init()`. */
     LaneContext: new (
@@ -204,6 +244,7 @@ export interface NativeAddon {
         options: {dtype: NativeWeightType | "auto"; kernel?: string; threads?: number}
     ) => NativeAgent;
     Learner: new (options: NativeLearnerOptions) => NativeLearner;
+    StudentLearner: new (options: NativeStudentOptions, labels: NativeStudentLabels) => NativeStudentLearner;
     /** CUDA devices that answer; empty without a driver or in a build without CUDA. Never throws. */
     cudaDevices(): {name: string; computeCapability: string; memory: number}[];
     /** True if this build holds the CUDA kernel. */

@@ -3,33 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "train/matrices.h"
+
 namespace mara::train {
-namespace {
-
-constexpr int32_t chunk = 64;  // rows or columns of one item of a parallel loop
-
-int32_t chunks(int32_t count) { return (count + chunk - 1) / chunk; }
-
-template <class F>
-void in_chunks(Workspace& work, int32_t count, F&& body) {
-    parallel(work, chunks(count), [&](int32_t item) {
-        const int32_t first = item * chunk;
-        body(first, std::min(chunk, count - first));
-    });
-}
-
-size_t area(int32_t rows, int32_t columns) { return static_cast<size_t>(rows) * static_cast<size_t>(columns); }
-
-// A matrix [count][depth] as it stands in memory, and one whose lines are its columns.
-Operand lines(const float* data, int32_t count, int32_t depth, const float* scale = nullptr) {
-    return {data, count, depth, depth, false, scale};
-}
-Operand columns(const float* data, int32_t count, int32_t depth, float* sums = nullptr) {
-    return {data, count, depth, count, true, nullptr, sums};
-}
-
-}  // namespace
-
 TensorOffsets::TensorOffsets(const Shape& shape) {
     size_t at = 0;
     const auto take = [&](size_t size) {
