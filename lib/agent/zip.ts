@@ -2,6 +2,7 @@
 import {inflateRawSync} from "node:zlib";
 import {type Entry, fromBufferPromise, type ZipFile} from "yauzl";
 import {MaraError} from "../errors.js";
+import {visible} from "../visible.js";
 import {quote} from "./tensor.js";
 
 const maxEntries = 4096;
@@ -39,7 +40,8 @@ export async function openZip(bytes: Uint8Array): Promise<Map<string, ZipEntry>>
         }
     } catch (error) {
         if (error instanceof MaraError) throw error;
-        throw damaged(`the zip archive is damaged or cut short (${(error as Error).message})`);
+        // The library's messages carry names of files whole, and a name may have 65 535 characters.
+        throw damaged(`the zip archive is damaged or cut short (${visible((error as Error).message, {max: 160})})`);
     }
     spans.sort((a, b) => a.begin - b.begin);
     spans.forEach(({name, begin}, i) => {

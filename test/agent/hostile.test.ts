@@ -62,6 +62,12 @@ const samples: [string, () => Uint8Array, string, RegExp][] = [
         /"agent\/data.pkl" and "\d+" overlap in the zip archive$/
     ],
     [
+        "a file whose name is an absolute path of 60 000 characters",
+        () => zipSync({[`/${"x".repeat(60_000)}`]: new Uint8Array(4)}),
+        "AGENT_FORMAT",
+        /\(absolute path: \/x{144}… \(59,856 more characters\)\)$/
+    ],
+    [
         "a pickle that unpacks to 64 MB",
         () => zipSync({"agent/data.pkl": new Uint8Array(2 ** 26)}, {level: 9}),
         "AGENT_FORMAT",
