@@ -8,6 +8,7 @@
 #include "kernel/kernel.h"
 #include "lane_context.h"
 #include "learner.h"
+#include "student.h"
 #include "student_learner.h"
 
 namespace {
@@ -28,6 +29,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     mara::bindings::init_file_lock(env, exports);
     mara::bindings::init_lanes(env, exports);
     mara::bindings::init_learner(env, exports);
+    mara::bindings::init_student(env, exports);
     mara::bindings::init_student_learner(env, exports);
     exports.Set("kernels", Napi::Function::New<kernels>(env, "kernels"));
     return exports;

@@ -8,6 +8,7 @@
 #include "lane_arguments.h"
 #include "llama/lanes.h"
 #include "llama/layout.h"
+#include "student.h"
 #include "worker_thread.h"
 
 namespace mara::bindings {
@@ -38,6 +39,7 @@ struct PoolDeleter {
 struct LaneState {
     std::unique_ptr<kernel::Pool, PoolDeleter> pool;
     std::optional<llama::Lanes> lanes;
+    kernel::Student::Scratch student_scratch;
     // Decodes hold this, and changes between them do: a sequence may be disposed while another's batch runs.
     std::mutex busy;
 };
@@ -70,17 +72,27 @@ Napi::Object outcome_of(Napi::Env env, const llama::WaveResult& wave) {
 class LaneContext : public Napi::ObjectWrap<LaneContext> {
 public:
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(
-            env, "LaneContext",
-            {InstanceMethod("attach", &LaneContext::attach), InstanceMethod("decode", &LaneContext::decode),
-             InstanceMethod("wave", &LaneContext::wave), InstanceMethod("remove", &LaneContext::remove),
-             InstanceMethod("adopt", &LaneContext::adopt), InstanceMethod("release", &LaneContext::release),
-             InstanceMethod("share", &LaneContext::share), InstanceMethod("shift", &LaneContext::shift),
-             InstanceMethod("loaded", &LaneContext::loaded), InstanceMethod("states", &LaneContext::states),
-             InstanceMethod("hold", &LaneContext::hold), InstanceMethod("free", &LaneContext::free),
-             InstanceMethod("top", &LaneContext::top), InstanceMethod("present", &LaneContext::present),
-             InstanceMethod("withdraw", &LaneContext::withdraw), InstanceMethod("logits", &LaneContext::logits),
-             InstanceMethod("setLogits", &LaneContext::set_logits), InstanceMethod("close", &LaneContext::close)});
+        return DefineClass(env, "LaneContext",
+                           {InstanceMethod("attach", &LaneContext::attach),
+                            InstanceMethod("decode", &LaneContext::decode),
+                            InstanceMethod("wave", &LaneContext::wave),
+                            InstanceMethod("remove", &LaneContext::remove),
+                            InstanceMethod("adopt", &LaneContext::adopt),
+                            InstanceMethod("release", &LaneContext::release),
+                            InstanceMethod("share", &LaneContext::share),
+                            InstanceMethod("shift", &LaneContext::shift),
+                            InstanceMethod("loaded", &LaneContext::loaded),
+                            InstanceMethod("states", &LaneContext::states),
+                            InstanceMethod("hold", &LaneContext::hold),
+                            InstanceMethod("free", &LaneContext::free),
+                            InstanceMethod("top", &LaneContext::top),
+                            InstanceMethod("present", &LaneContext::present),
+                            InstanceMethod("withdraw", &LaneContext::withdraw),
+                            InstanceMethod("logits", &LaneContext::logits),
+                            InstanceMethod("setLogits", &LaneContext::set_logits),
+                            InstanceMethod("keepStates", &LaneContext::keep_states),
+                            InstanceMethod("predict", &LaneContext::predict),
+                            InstanceMethod("close", &LaneContext::close)});
     }
 
     // (addonContext, addonModel, expected, lanes, extraCells): verifies the layout and patches the parameters, before
@@ -251,6 +263,23 @@ private:
                  "Expected " + std::to_string(vocabulary) + " logits from a guide but received " +
                      std::to_string(logits.ElementLength()) + "; it must not transfer them");
         held->write(number(info[0]), logits.Data());
+    }
+
+    // (wanted): whether rows are held with their hidden states from now on.
+    void keep_states(const Napi::CallbackInfo& info) { rows(info)->keep_states(info[0].ToBoolean()); }
+
+    // (row, student, tokens, logProbabilities): the student's verdicts, or undefined for a row without a state.
+    Napi::Value predict(const Napi::CallbackInfo& info) {
+        const Napi::Env env = info.Env();
+        const auto student = student_of(info[1]);
+        const auto candidates = read_candidates(*student, info[2], info[3]);
+        const auto idle = lanes(info);
+        const float* const state = idle->rows().state(number(info[0]));
+        if (state == nullptr || student->width() != idle->width()) return env.Undefined();
+        std::vector<kernel::StudentVerdict> verdicts(candidates.size());
+        student->judge(state, candidates.data(), static_cast<int32_t>(candidates.size()), state_->student_scratch,
+                       verdicts.data());
+        return verdicts_of(env, verdicts);
     }
 
     // (count): hidden states of the last wave's first entries, row by row. No decode may be running.

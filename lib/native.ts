@@ -45,6 +45,32 @@ export interface NativeAgent {
     dispose(): void;
 }
 
+/** A student's tensors (native/kernel/student.h), row-major float32. */
+export interface NativeStudentWeights {
+    width: number;
+    normWeight: Float32Array;
+    normBias: Float32Array;
+    hiddenWeight: Float32Array;
+    hiddenBias: Float32Array;
+    embeddingWeight: Float32Array;
+    embeddingBias: Float32Array;
+    fc1Weight: Float32Array;
+    fc1Bias: Float32Array;
+    fc2Weight: Float32Array;
+    fc2Bias: Float32Array;
+}
+
+/** Predicts an agent's verdicts from the state that candidates were drawn from. */
+export interface NativeStudent {
+    /** Writes the table's rows of the tokens from `first` on; `embeddings` is [tokens][width] and is copied. Every row is to be written before verdicts are asked for. */
+    project(first: number, embeddings: Float32Array): Promise<void>;
+    /** Verdicts on candidates, most probable first: [candidates][mu, sigma]. mu is NaN for a state that holds a NaN. */
+    judge(state: Float32Array, tokens: Int32Array, logProbabilities: Float32Array): Float32Array;
+    readonly kernel: string;
+    /** Table and projections in bytes. */
+    readonly bytes: number;
+}
+
 /** The parameters that node-llama-cpp asked of its native context, to be compared with its memory. */
 export interface NativeExpectedParams {
     contextSize: number;
@@ -120,6 +146,15 @@ export interface NativeLaneContext {
     /** A copy of the row's logits, [vocabulary]. */
     logits(row: number): Float32Array;
     setLogits(row: number, logits: Float32Array): void;
+    /** Whether rows are held with the hidden states that their logits come from, from now on. */
+    keepStates(wanted: boolean): void;
+    /** `NativeStudent.judge` on the row's hidden state; undefined for a row that is held without one. */
+    predict(
+        row: number,
+        student: NativeStudent,
+        tokens: Int32Array,
+        logProbabilities: Float32Array
+    ): Float32Array | undefined;
     /** Joins the decode thread; to be called before the context is disposed. */
     close(): void;
 }
@@ -243,6 +278,7 @@ export interface NativeAddon {
         weights: NativeWeights,
         options: {dtype: NativeWeightType | "auto"; kernel?: string; threads?: number}
     ) => NativeAgent;
+    Student: new (weights: NativeStudentWeights, vocabulary: number, options?: {kernel?: string}) => NativeStudent;
     Learner: new (options: NativeLearnerOptions) => NativeLearner;
     StudentLearner: new (options: NativeStudentOptions, labels: NativeStudentLabels) => NativeStudentLearner;
     /** CUDA devices that answer; empty without a driver or in a build without CUDA. Never throws. */

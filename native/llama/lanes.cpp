@@ -64,7 +64,8 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     if (status == 0) api_.synchronize(context_);
     decode_ms = elapsed_ms(start);
     const auto output = std::find(outputs_.begin(), outputs_.end(), 1);
-    rows_.after_decode(status != 0 || output == outputs_.end() ? -1 : static_cast<int32_t>(output - outputs_.begin()));
+    rows_.after_decode(status != 0 || output == outputs_.end() ? -1 : static_cast<int32_t>(output - outputs_.begin()),
+                       status == 0 && hidden_states_);
     if (status != 0) return status;
     cache_.decoded();
     for (const Entry& entry : entries) cache_.appended(entry.sequence, entry.position);
@@ -73,10 +74,13 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
 
 WaveResult Lanes::decode(const std::vector<Entry>& entries) {
     // With hidden states every token is an output. Where all are wanted anyway they stay on, because switching costs a
-    // new graph.
+    // new graph; and they are turned on there for a student, which reads them.
     const bool every_output =
         std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.output; });
-    if (!every_output) set_hidden_states(false);
+    if (!every_output)
+        set_hidden_states(false);
+    else if (rows_.keeps_states())
+        set_hidden_states(true);
     cache_.make_room(static_cast<int32_t>(entries.size()));
     if (tiled_ && entries.size() >= tiled_batch_min)
         cache_.lay_out(entries.front().sequence, static_cast<int32_t>(entries.size()));

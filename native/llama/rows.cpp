@@ -5,7 +5,10 @@
 namespace mara::llama {
 
 Rows::Rows(const Api& api, llama_context* context)
-    : api_(api), context_(context), vocabulary_(api.vocab_n_tokens(api.model_get_vocab(api.get_model(context)))) {}
+    : api_(api),
+      context_(context),
+      vocabulary_(api.vocab_n_tokens(api.model_get_vocab(api.get_model(context)))),
+      width_(api.model_n_embd_out(api.get_model(context))) {}
 
 int32_t Rows::hold(int32_t index) {
     if (api_.get_logits_ith(context_, index) == nullptr) return -1;
@@ -15,10 +18,18 @@ int32_t Rows::hold(int32_t index) {
     Row& row = rows_[static_cast<size_t>(number)];
     row.held = true;
     row.index = index;
+    row.state.clear();
+    const float* const state = keeps_states_ && has_states_ ? api_.get_embeddings_ith(context_, index) : nullptr;
+    if (state != nullptr) row.state.assign(state, state + width_);
     return number;
 }
 
 void Rows::free(int32_t number) { rows_[static_cast<size_t>(number)].held = false; }
+
+const float* Rows::state(int32_t number) const {
+    const Row& row = rows_[static_cast<size_t>(number)];
+    return row.state.empty() ? nullptr : row.state.data();
+}
 
 bool Rows::any() const {
     return std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.held; });

@@ -22,8 +22,18 @@ public:
     bool any() const;
 
     void before_decode();
-    // `output` is the index of a token whose logits the decode gave, or -1.
-    void after_decode(int32_t output) { output_ = output; }
+    // `output` is the index of a token whose logits the decode gave, or -1. `has_states`: it gave hidden states as
+    // well.
+    void after_decode(int32_t output, bool has_states) {
+        output_ = output;
+        has_states_ = has_states;
+    }
+
+    // From now on rows are held with the hidden states that their logits come from, where the decode gave any.
+    void keep_states(bool wanted) { keeps_states_ = wanted; }
+    bool keeps_states() const { return keeps_states_; }
+    // The state of a held row, or null if there is none.
+    const float* state(int32_t number) const;
 
     // The row's largest logits, as `append_top_logits` gives them.
     void top(int32_t number, int32_t count, std::vector<TokenLogit>& out);
@@ -42,6 +52,7 @@ private:
         bool held = false;
         int32_t index = -1;  // in the last decode; -1: the logits are in `kept`
         std::vector<float> kept;
+        std::vector<float> state;  // empty: none
     };
 
     float* logits_of(Row& row);
@@ -50,7 +61,10 @@ private:
     Api api_;
     llama_context* context_;
     int32_t vocabulary_;
+    int32_t width_;
     int32_t output_ = -1;
+    bool has_states_ = false;
+    bool keeps_states_ = false;
     std::vector<Row> rows_;
 };
 
