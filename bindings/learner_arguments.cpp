@@ -41,6 +41,11 @@ train::Options read_learner_options(const Napi::Value& value) {
     options.gradient_clip = number(object, "gradientClip");
     options.batch_size = count_of(value.Env(), "batchSize", object.Get("batchSize"));
     options.replay_capacity = count_of(value.Env(), "replayCapacity", object.Get("replayCapacity"));
+    options.shared_norm = object.Get("sharedCritics").ToBoolean();
+    options.critic_loss_scale = number(object, "criticLossScale");
+    options.target_every = count_of(value.Env(), "targetEvery", object.Get("targetEvery"));
+    options.alpha_loss_linear = object.Get("linearAlphaLoss").ToBoolean();
+    options.with_replacement = object.Get("replacement").ToBoolean();
     options.threads = std::min(positive_integer(object, "threads"), 256);
     return options;
 }

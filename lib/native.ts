@@ -176,6 +176,11 @@ export interface NativeLearnerOptions {
     gradientClip: number;
     batchSize: number;
     replayCapacity: number;
+    sharedCritics: boolean;
+    criticLossScale: number;
+    targetEvery: number;
+    linearAlphaLoss: boolean;
+    replacement: boolean;
     threads: number;
 }
 

@@ -23,6 +23,7 @@ import {writeSafetensors} from "./safetensors.js";
 import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
 import {type AgentStudent, checkStudent, partStudent, studentEntries} from "./student.js";
 import {byteSize, convert, countItems, type Tensor, toFloat32} from "./tensor.js";
+import {writeTorch} from "./torch-write.js";
 
 export type {AgentTensor, MaraAgentOptions, MaraAgentSaveOptions} from "./options.js";
 
@@ -194,17 +195,21 @@ export class MaraAgent {
     }
 
     /**
-     * Writes a `.safetensors` file with the agent's tensors, its metadata and its student. It is written beside `path` and renamed, so that a failure
+     * Writes a `.safetensors` file with the agent's tensors, its metadata and its student, or a `.pth` file with its tensors alone. It is written beside `path` and renamed, so that a failure
      * leaves nothing half-written.
      *
      * @throws MaraError WRITE_FAILED; AGENT_DISPOSED; INVALID_ARGUMENT, also if a weight is beyond the range of `dtype`
      */
     async save(path: string, options: MaraAgentSaveOptions = {}): Promise<void> {
         check(pathSchema(), path, "path");
-        const {dtype} = checkSaveOptions(options);
+        const {dtype, format} = checkSaveOptions(options);
         const tensors = new Map<string, Tensor>();
         for (const [name, tensor] of this.stateDict.tensors) {
             tensors.set(name, dtype === undefined ? tensor : convert(name, tensor, saveDtypes[dtype]));
+        }
+        if ((format ?? (path.endsWith(".pth") ? "pth" : "safetensors")) === "pth") {
+            await writeWhole(path, writeTorch(tensors));
+            return;
         }
         const student = studentEntries(this.ownStudent);
         for (const [name, tensor] of student.tensors) tensors.set(name, tensor);

@@ -36,6 +36,8 @@ export interface AgentTensor {
 export interface MaraAgentSaveOptions {
     /** Format of the agent's tensors in the file; a student's are float32. Default: that in which each was loaded, so nothing is lost (F64 becomes f32). */
     dtype?: "f32" | "f16" | "bf16";
+    /** `"pth"`: a state dict for `torch.load`, which holds no metadata. Default: `"pth"` for a path that ends in `.pth`, else `"safetensors"`. */
+    format?: "safetensors" | "pth";
 }
 
 const threads = "a whole number from 1 to 256";
@@ -50,7 +52,10 @@ const makeSchema = options({
     ...loadFields,
     metadata: z.record(z.string(), z.string("a string"), "an object of strings").default({})
 });
-const saveSchema = options({dtype: oneOf(["f32", "f16", "bf16"]).optional()});
+const saveSchema = options({
+    dtype: oneOf(["f32", "f16", "bf16"]).optional(),
+    format: oneOf(["safetensors", "pth"]).optional()
+});
 
 const source = z.union([z.string(), z.instanceof(Uint8Array)], "a path or a Uint8Array");
 export const float32 = z.instanceof(Float32Array, {error: "a Float32Array"});

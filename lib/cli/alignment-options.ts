@@ -8,6 +8,7 @@ export interface AlignmentOptions {
     mode: "auto" | Mode;
     strategy: Strategy;
     order: Order;
+    fallbackIndex: number;
     topK?: number;
     topP?: number;
     minP?: number;
@@ -18,15 +19,11 @@ export function addAlignmentOptions(command: Command): Command {
     return command
         .addOption(thresholdOption(" (default: as the agent was trained, else 0.5)"))
         .addOption(modeOption())
+        .addOption(choiceOption("--strategy <name>", "which accepted token is taken", strategies, "first"))
+        .addOption(orderOption("best-first"))
         .addOption(
-            choiceOption("--strategy <name>", "which accepted token is taken", ["first", "random", "max-prob"], "first")
-        )
-        .addOption(
-            choiceOption(
-                "--order <name>",
-                "how candidates are tried",
-                ["best-first", "top-last", "reverse"],
-                "best-first"
+            integerOption("--fallback-index <n>", "rank of the candidate taken when none is accepted", 0, 255).default(
+                0
             )
         )
         .addOption(integerOption("--top-k <n>", "most candidates for a token (default: as trained, else 40)", 1, 256))
@@ -45,6 +42,11 @@ export function addAlignmentOptions(command: Command): Command {
             numberOption("--temperature <t>", "temperature of the candidates (default: as trained, else 0.8)", 0, 100)
         );
 }
+
+export const strategies = ["first", "random", "max-prob"] as const;
+
+export const orderOption = (byDefault?: Order) =>
+    choiceOption("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], byDefault);
 
 /** The given ones among the settings that otherwise follow the agent. */
 export function givenSettings({threshold, topK, topP, minP, temperature}: AlignmentOptions): Partial<AlignerSettings> {

@@ -58,11 +58,12 @@ async function chat(options: ChatOptions): Promise<void> {
 
 /** Both sides live in one context, so that they can answer at the same time. */
 async function openSides({model, agent, threads}: ModelWithAgent, options: ChatOptions): Promise<ChatSides> {
-    const {order, seed, mode, strategy, contextSize, compare} = options;
+    const {order, fallbackIndex, seed, mode, strategy, contextSize, compare} = options;
     const {context, aligner} = await createAlignedContext(model, {
         agent,
         ...givenSettings(options),
         order,
+        fallbackIndex,
         seed,
         mode,
         strategy,

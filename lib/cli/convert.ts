@@ -1,4 +1,4 @@
-/** `mara convert IN OUT`: from a published .pth, or from one precision to another. */
+/** `mara convert IN OUT`: between .pth and .safetensors, or from one precision to another. */
 import {existsSync, statSync} from "node:fs";
 import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
@@ -21,13 +21,14 @@ Without --dtype every tensor keeps its precision (float64 becomes f32). Nothing 
 
 Examples:
   $ mara convert agent.pth agent.safetensors
-  $ mara convert agent.pth agent.safetensors --dtype bf16      half the size`;
+  $ mara convert agent.pth agent.safetensors --dtype bf16      half the size
+  $ mara convert agent.safetensors agent.pth                   for torch.load; without the file's metadata`;
 
 export function convertCommand(): Command {
     return new Command("convert")
-        .description("Write an agent as .safetensors")
+        .description("Write an agent as .safetensors or .pth")
         .argument("<in>", "a .pth or .safetensors file")
-        .argument("<out>", "the .safetensors file to write")
+        .argument("<out>", "the .safetensors or .pth file to write")
         .addOption(choiceOption("--dtype <type>", "precision of the tensors", ["f32", "f16", "bf16"]))
         .option("--force", "overwrite an existing file")
         .option("--json", "print one JSON object")
@@ -36,7 +37,8 @@ export function convertCommand(): Command {
 }
 
 async function convert(input: string, output: string, {dtype, force, json}: ConvertOptions): Promise<void> {
-    if (!output.endsWith(".safetensors")) throw invalidArgument("OUT", "a path that ends in .safetensors", output);
+    if (![".safetensors", ".pth"].some((ending) => output.endsWith(ending)))
+        throw invalidArgument("OUT", "a path that ends in .safetensors or .pth", output);
     if (existsSync(output) && !force)
         throw new MaraError("WRITE_FAILED", `${output} exists already. Use --force to overwrite it.`);
     const agent = await MaraAgent.load(input);

@@ -78,7 +78,7 @@ export function evalCommand(): Command {
 
 async function evaluateCommand(options: EvalOptions): Promise<void> {
     const {run, limit, reward, judgeQuestion, against, thresholds, contextSize, alignerTemplate} = options;
-    const {maxTokens, sequences, seed, mode, strategy, order, tieMargin, fluency} = options;
+    const {maxTokens, sequences, seed, mode, strategy, order, fallbackIndex, tieMargin, fluency} = options;
     const prompts = (await loadPrompts(options.prompts)).slice(0, limit);
     const {llama, model, agent, threads, close} = await openPair(options);
     const progress = new EvalProgress();
@@ -97,7 +97,7 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
             prompts,
             rewards: reward,
             rewardOptions: {...threads, ...(judgeQuestion === undefined ? {} : {judgeQuestion})},
-            ...{maxTokens, sequences, seed, mode, strategy, order, tieMargin, fluency},
+            ...{maxTokens, sequences, seed, mode, strategy, order, fallbackIndex, tieMargin, fluency},
             ...givenSettings(options),
             ...(against === undefined ? {} : {against}),
             ...(thresholds === undefined ? {} : {thresholds}),

@@ -2,9 +2,20 @@
 import {resolve} from "node:path";
 import {Command, type Option} from "commander";
 import {describeCandidates} from "../align/candidate-options.js";
+import type {Order, Strategy} from "../align/options.js";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
-import {baselines, methods, penalties, presets, type TrainOptions} from "../train/options.js";
+import {methods, type TrainOptions} from "../train/options.js";
+import {
+    alphaLosses,
+    baselines,
+    type Choices,
+    type Preset,
+    penalties,
+    presets,
+    probabilitySets
+} from "../train/presets.js";
 import {visible} from "../visible.js";
+import {orderOption, strategies} from "./alignment-options.js";
 import {interrupted} from "./failure.js";
 import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
@@ -12,30 +23,29 @@ import {openLlama, resolveModel, threadsFor} from "./pair.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 import {TrainView} from "./train-view.js";
 
-type Flags = Partial<Record<ConstantName, number>> & {
-    out: string;
-    model?: string;
-    prompts?: string;
-    reward?: string;
-    method?: "sac" | "preference";
-    preset?: "paper" | "small";
-    pairs?: string;
-    warmStart?: string;
-    resume?: boolean;
-    dryRun?: boolean;
-    json?: boolean;
-    gpu: string;
-    threads?: number;
-    topK?: number;
-    topP?: number;
-    minP?: number;
-    temperature?: number;
-    baseline?: "none" | "constant" | "raw-response";
-    penalty?: "kl" | "abs" | "mse" | "full";
-    postBack?: boolean;
-    automaticAlpha?: boolean;
-    judgeQuestion?: string;
-};
+type Flags = Partial<Record<ConstantName, number>> &
+    Partial<Choices> & {
+        out: string;
+        model?: string;
+        prompts?: string;
+        reward?: string;
+        method?: "sac" | "preference";
+        preset?: Preset;
+        order?: Order;
+        strategy?: Strategy;
+        pairs?: string;
+        warmStart?: string;
+        resume?: boolean;
+        dryRun?: boolean;
+        json?: boolean;
+        gpu: string;
+        threads?: number;
+        topK?: number;
+        topP?: number;
+        minP?: number;
+        temperature?: number;
+        judgeQuestion?: string;
+    };
 
 const examples = `
 Examples:
@@ -61,7 +71,11 @@ export function trainCommand(): Command {
         .option("--judge-question <text>", "what judge: rewards ask")
         .addOption(choiceOption("--method <name>", "how to train (default: sac)", methods))
         .addOption(
-            choiceOption("--preset <name>", "where constants come from (default: small on a CPU, else paper)", presets)
+            choiceOption(
+                "--preset <name>",
+                "where constants come from (default: small on a CPU, else default)",
+                presets
+            )
         )
         .option(
             "--pairs <file>",
@@ -83,12 +97,40 @@ export function trainCommand(): Command {
         .addOption(numberOption("--top-p <p>", "nucleus of the candidates (default: 0.95)", 0, 1))
         .addOption(numberOption("--min-p <p>", "least probability relative to the top candidate (default: 0)", 0, 1))
         .addOption(numberOption("--temperature <t>", "temperature of the candidates (default: 0.8)", 0, 100))
-        .addOption(choiceOption("--baseline <kind>", "what is taken off the reward (default: raw-response)", baselines))
+        .addOption(orderOption())
+        .addOption(choiceOption("--strategy <name>", "which accepted token is taken on held-out prompts", strategies))
+        .addOption(
+            choiceOption(
+                "--baseline <kind>",
+                "what is taken off the reward (default: raw-response; paper: constant)",
+                baselines
+            )
+        )
         .addOption(
             choiceOption("--penalty <kind>", "penalty for leaving the model's distribution (default: kl)", penalties)
         )
         .option("--no-post-back", "give the reward to the last token only")
-        .option("--no-automatic-alpha", "keep the entropy temperature as it is at the start");
+        .option("--no-automatic-alpha", "keep the entropy temperature as it is at the start")
+        .option("--shared-critics", "critics that share one LayerNorm and are clipped together (default: paper only)")
+        .option("--no-shared-critics", "critics of their own")
+        .addOption(
+            choiceOption(
+                "--alpha-loss <kind>",
+                "loss of the temperature (default: log-alpha; paper: alpha)",
+                alphaLosses
+            )
+        )
+        .option("--replacement", "a batch may hold a transition twice (default: not with paper)")
+        .option("--no-replacement", "a batch holds no transition twice")
+        .addOption(
+            choiceOption(
+                "--probabilities-over <set>",
+                "what the penalty's log-probabilities are normalised over (default: candidates; paper: vocabulary)",
+                probabilitySets
+            )
+        )
+        .option("--last-accepted", "episodes accept the candidate tried last (default: paper only)")
+        .option("--no-last-accepted", "episodes fall back on --fallback-index");
     for (const [title, names] of Object.entries({
         sac: constantsOf.sac,
         preference: constantsOf.preference,
@@ -103,10 +145,14 @@ export function trainCommand(): Command {
 }
 
 function constantOption(name: ConstantName, group: string): Option {
-    const {integer, min, max, help, byDefault, small} = constants[name];
+    const {integer, min, max, help, byDefault, paper, small} = constants[name];
     const flag = `--${name.replace(/[A-Z]/g, (part) => `-${part.toLowerCase()}`)}`;
     const value = Math.round(byDefault * 1e4) / 1e4;
-    const defaults = small === undefined ? `default: ${value}` : `default: ${value}; small: ${small}`;
+    const defaults = [
+        `default: ${value}`,
+        ...(paper === undefined ? [] : [`paper: ${paper}`]),
+        ...(small === undefined ? [] : [`small: ${small}`])
+    ].join("; ");
     const of = group === "general" ? "" : `${group}: `;
     return (integer ? integerOption : numberOption)(`${flag} <n>`, `${of}${help} (${defaults})`, min, max);
 }
@@ -184,12 +230,12 @@ function report(
 }
 
 /** The preset that fits the hardware of the model, and a line that says so. There is none if a run goes on or the user names a preset. */
-function presetFor({preset, resume}: Flags, onCpu: boolean): {preset?: "paper" | "small"; told?: string} {
+function presetFor({preset, resume}: Flags, onCpu: boolean): {preset?: Preset; told?: string} {
     if (preset !== undefined || resume) return {};
-    const other = onCpu ? "paper, the reference implementation's" : "small, for some hundred episodes";
+    const other = onCpu ? "default, for some thousand episodes" : "small, for some hundred episodes";
     return {
-        preset: onCpu ? "small" : "paper",
-        told: `preset ${onCpu ? "small" : "paper"}, since the model runs on a ${onCpu ? "CPU" : "GPU"} (the other is ${other})`
+        preset: onCpu ? "small" : "default",
+        told: `preset ${onCpu ? "small" : "default"}, since the model runs on a ${onCpu ? "CPU" : "GPU"} (the other is ${other})`
     };
 }
 

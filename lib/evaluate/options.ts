@@ -71,6 +71,8 @@ export interface EvaluateOptions {
     candidates?: CandidateOptions;
     strategy?: Strategy;
     order?: Order;
+    /** Rank of the candidate emitted when none is accepted. Default 0. */
+    fallbackIndex?: number;
     mode?: "auto" | Mode;
     /** Wave sizes. They are fixed, so that the tokens that share a batch do not depend on time (see `answerAll`). Default [1, 3, 12]. */
     waves?: readonly number[];
@@ -124,7 +126,7 @@ export interface EvaluationSettings {
     maxTokens: number;
     threshold: number;
     thresholds: number[];
-    aligned: Required<Pick<AlignedContextOptions, "strategy" | "order" | "mode" | "waves">> & {
+    aligned: Required<Pick<AlignedContextOptions, "strategy" | "order" | "fallbackIndex" | "mode" | "waves">> & {
         candidates: Required<CandidateOptions>;
     };
     sampling: Required<EvaluationSampling>;
@@ -155,6 +157,7 @@ const schema = options({
     candidates: candidateSchema.optional(),
     strategy: strategySchema.default("first"),
     order: orderSchema.default("best-first"),
+    fallbackIndex: integer(0).default(0),
     mode: modeSchema.default("auto"),
     waves: wavesSchema.default([1, 3, 12]),
     sampling: options({
@@ -183,7 +186,7 @@ export function resolveOptions(given: EvaluateOptions): {
 } {
     const checked = check(schema, given, "options", "");
     const model = modelOf(checked);
-    const {strategy, order, mode, waves} = checked;
+    const {strategy, order, fallbackIndex, mode, waves} = checked;
     const givenSettings = {
         candidates: checked.candidates ?? {},
         threshold: checked.threshold
@@ -204,7 +207,7 @@ export function resolveOptions(given: EvaluateOptions): {
     };
     const settingsFor = (agent: MaraAgent): EvaluationSettings => {
         const {threshold, candidates} = settingsInForce(resolveSettings({...givenSettings, agent}));
-        return {...settings, threshold, aligned: {candidates, strategy, order, mode, waves}};
+        return {...settings, threshold, aligned: {candidates, strategy, order, fallbackIndex, mode, waves}};
     };
     return {model, settingsFor, options: {...checked, prompts: given.prompts} as EvaluateOptions};
 }

@@ -1,8 +1,9 @@
 /** The numbers of a training run in one table: defaults, ranges and what they mean. Checks, command line and docs come from it. */
 
 export interface Constant {
-    /** The reference implementation's value, where it has one. */
     readonly byDefault: number;
+    /** The value that the authors' script runs with (`preset: "paper"`), where it differs. */
+    readonly paper?: number;
     /** The value for a run of some hundred episodes on a CPU (`preset: "small"`), where it differs. */
     readonly small?: number;
     readonly integer?: boolean;
@@ -20,7 +21,7 @@ const rate = {min: 0, above: true, max: 1} as const;
 const general = {
     seed: {byDefault: 0, integer: true, min: 0, max: 2 ** 32 - 1, help: "seed of everything drawn"},
     sequences: {...count, byDefault: 8, max: 256, help: "prompts answered side by side"},
-    maxTokens: {...count, byDefault: 128, small: 48, max: 1e6, help: "longest response, in tokens"},
+    maxTokens: {...count, byDefault: 128, paper: 512, small: 48, max: 1e6, help: "longest response, in tokens"},
     hidden1: {...count, byDefault: 1024, small: 256, max: 65536, help: "units of the agent's first hidden layer"},
     hidden2: {...count, byDefault: 256, small: 64, max: 65536, help: "units of the agent's second hidden layer"},
     rewardTimeout: {byDefault: 60, min: 0, above: true, max: 86400, help: "seconds that a reward may take"},
@@ -29,16 +30,31 @@ const general = {
 
 /** Constants of `method: "sac"`. */
 const sac = {
-    episodes: {...count, byDefault: 10_000, small: 600, help: "responses to learn from"},
+    episodes: {...count, byDefault: 10_000, paper: 21_000, small: 600, help: "responses to learn from"},
     gamma: {...rate, byDefault: 0.99, help: "discount per accepted token"},
     tau: {...rate, byDefault: 0.005, help: "share of the critics that their targets take over at an update"},
+    targetEvery: {...count, byDefault: 1, paper: 10, max: 1e6, help: "updates after which the targets move"},
+    criticLossScale: {
+        byDefault: 1,
+        paper: 0.5,
+        min: 0,
+        above: true,
+        max: 1e6,
+        help: "factor of the critics' mean squared error"
+    },
     learningRate: {...rate, byDefault: 3e-4, help: "Adam's, of actor, critics and temperature"},
     initialAlpha: {byDefault: 0.01, min: 0, above: true, max: 100, help: "entropy temperature at the start"},
     targetEntropy: {byDefault: 0.6 * Math.LN2, min: 0, max: Math.LN2, help: "entropy that the temperature aims at"},
     gradientClip: {byDefault: 0.5, min: 0, above: true, max: 1e6, help: "largest norm of a gradient"},
     batchSize: {...count, byDefault: 1024, small: 256, max: 65536, help: "transitions of an update"},
     replayCapacity: {...count, byDefault: 1_000_000, small: 200_000, help: "transitions kept"},
-    learnAfter: {...count, byDefault: 65_536, small: 1024, help: "transitions collected before the first update"},
+    learnAfter: {
+        ...count,
+        byDefault: 65_536,
+        paper: 65_537,
+        small: 1024,
+        help: "transitions collected before the first update"
+    },
     updatesPerEpisode: {...count, byDefault: 10, small: 20, max: 10_000, help: "updates for every episode"},
     klCoefficient: {
         byDefault: 0.1,
@@ -48,7 +64,14 @@ const sac = {
     },
     rewardScale: {byDefault: 1, min: 0, above: true, max: 1e6, help: "factor of the reward"},
     baselineValue: {byDefault: 0, min: -1e9, max: 1e9, help: 'what baseline "constant" takes off the reward'},
-    episodesPerBatch: {...count, byDefault: 16, max: 4096, help: "episodes rolled out by the same agent"},
+    episodesPerBatch: {...count, byDefault: 16, paper: 7, max: 4096, help: "episodes rolled out by the same agent"},
+    fallbackIndex: {
+        byDefault: 0,
+        integer: true,
+        min: 0,
+        max: 255,
+        help: "rank of the candidate emitted when none is accepted"
+    },
     checkpointEvery: {...count, byDefault: 64, help: "episodes between checkpoints"},
     checkPrompts: {
         byDefault: 8,

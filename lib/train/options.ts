@@ -3,7 +3,7 @@ import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
-import {resolveSettings} from "../align/options.js";
+import {type Order, orderSchema, resolveSettings, type Strategy, strategySchema} from "../align/options.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import type {PreferencePair, Prompt} from "../prompts/prompts.js";
 import {rewardSchema} from "../rewards/open.js";
@@ -12,14 +12,22 @@ import {check, options} from "../validation/check.js";
 import {boolean, func, integer, llama, oneOf, path, signal} from "../validation/schemas.js";
 import {agentSource, modelFields, modelOf, pairsSource, promptsSource} from "../validation/sources.js";
 import {type ConstantName, type Constants, constantNames, constants} from "./constants.js";
+import {
+    alphaLosses,
+    baselines,
+    type Choices,
+    choiceNames,
+    choicesOf,
+    type Preset,
+    penalties,
+    presets,
+    probabilitySets
+} from "./presets.js";
 import type {TrainProgress} from "./run/progress.js";
 
 export const methods = ["sac", "preference"] as const;
-export const penalties = ["kl", "abs", "mse", "full"] as const;
-export const baselines = ["none", "constant", "raw-response"] as const;
-export const presets = ["paper", "small"] as const;
 
-export interface TrainOptions extends Partial<Constants> {
+export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     /** A GGUF file, which is then loaded and unloaded here, or a loaded model, which stays the caller's. */
     model?: string | LlamaModel;
     /** Another name for `model`, for a file. */
@@ -36,22 +44,21 @@ export interface TrainOptions extends Partial<Constants> {
     resume?: boolean;
     /** `"sac"`: reinforcement learning on rollouts, the paper's. `"preference"`: offline, from pairs. Default "sac". */
     method?: (typeof methods)[number];
-    /** Where constants left out come from: the reference implementation, or values for some hundred episodes on a CPU. Default "paper". */
-    preset?: (typeof presets)[number];
+    /**
+     * Where options left out come from: what works best here, what the authors' script runs, or values for some hundred episodes on a CPU.
+     * Default "default".
+     */
+    preset?: Preset;
     /** An agent to start from: a file, the directory of a run, or the agent. Its hidden sizes win. */
     warmStart?: string | MaraAgent;
     /** Pairs for `method: "preference"`, or a file of them. Default: sampled from the model and ranked by the reward. */
     pairs?: string | readonly PreferencePair[];
     /** As in `createAlignedContext`. */
     candidates?: CandidateOptions;
-    /** The baseline taken off the reward: none, `baselineValue`, or the reward of the model's own greedy response. Default "raw-response". */
-    baseline?: (typeof baselines)[number];
-    /** Penalty of a candidate from its log-probabilities under agent and model. Default "kl". */
-    penalty?: (typeof penalties)[number];
-    /** True if the reward is given to every accepted token, discounted. Default true. */
-    postBack?: boolean;
-    /** True if the entropy temperature is learnt. Default true. */
-    automaticAlpha?: boolean;
+    /** In which order episodes try the candidates. Default "best-first". */
+    order?: Order;
+    /** Which accepted candidate is taken where held-out prompts are answered; episodes take the first. Default "first". */
+    strategy?: Strategy;
     /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
     threads?: number;
     /** The question for `reward: "judge:…"`. */
@@ -62,16 +69,27 @@ export interface TrainOptions extends Partial<Constants> {
     signal?: AbortSignal;
 }
 
+const choiceSchemas = {
+    baseline: oneOf(baselines),
+    penalty: oneOf(penalties),
+    postBack: boolean,
+    automaticAlpha: boolean,
+    sharedCritics: boolean,
+    alphaLoss: oneOf(alphaLosses),
+    replacement: boolean,
+    probabilitiesOver: oneOf(probabilitySets),
+    lastAccepted: boolean
+} satisfies Record<keyof Choices, z.ZodType>;
+
 /** The settings that decide the outcome, and nothing else: plain data for config.json. */
 export const configSchema = z.object({
     ...(Object.fromEntries(constantNames.map((name) => [name, z.number()])) as Record<ConstantName, z.ZodNumber>),
     method: z.enum(methods),
     preset: z.enum(presets),
+    order: orderSchema,
+    strategy: strategySchema,
     candidates: z.object({topK: z.number(), topP: z.number(), minP: z.number(), temperature: z.number()}),
-    baseline: z.enum(baselines),
-    penalty: z.enum(penalties),
-    postBack: z.boolean(),
-    automaticAlpha: z.boolean(),
+    ...choiceSchemas,
     threads: z.number().nullable(),
     judgeQuestion: z.string().nullable(),
     /** The reward's name; null without one. */
@@ -96,10 +114,9 @@ const schema = options({
     warmStart: agentSource.optional(),
     pairs: pairsSource("a file or an array that is not empty").optional(),
     candidates: candidateSchema.optional(),
-    baseline: oneOf(baselines).optional(),
-    penalty: oneOf(penalties).optional(),
-    postBack: boolean.optional(),
-    automaticAlpha: boolean.optional(),
+    ...z.object(choiceSchemas).partial().shape,
+    order: orderSchema.optional(),
+    strategy: strategySchema.optional(),
     threads: integer(1, 256).optional(),
     judgeQuestion: z.string("a string").optional(),
     onProgress: func().optional(),
@@ -152,29 +169,31 @@ export function rangeOf(name: ConstantName): string {
 /** @throws MaraError INVALID_ARGUMENT */
 export function resolveConfig(options: TrainOptions): TrainConfig {
     checkOptions(options);
-    const {method = "sac", preset = "paper", baseline = "raw-response", penalty = "kl", reward} = options;
-    const small = preset === "small";
-    const values = constantNames.map((name) => {
-        const {byDefault, small: smaller = byDefault} = constants[name];
-        return [name, options[name] ?? (small ? smaller : byDefault)] as const;
-    });
+    const {method = "sac", preset = "default", order = "best-first", strategy = "first", reward} = options;
+    const values = constantNames.map((name) => [name, options[name] ?? presetValue(name, preset)] as const);
+    const byDefault = choicesOf(preset);
+    const choices = choiceNames.map((name) => [name, options[name] ?? byDefault[name]] as const);
     const {topK, topP, minP, temperature} = resolveSettings({
-        candidates: {...(small ? {topK: 10} : {}), ...options.candidates}
+        candidates: {...(preset === "small" ? {topK: 10} : {}), ...options.candidates}
     });
     return {
         ...(Object.fromEntries(values) as Constants),
         method,
         preset,
         candidates: {topK, topP, minP, temperature},
-        baseline,
-        penalty,
-        postBack: options.postBack ?? true,
-        automaticAlpha: options.automaticAlpha ?? true,
+        ...(Object.fromEntries(choices) as unknown as Choices),
+        order,
+        strategy,
         threads: options.threads ?? null,
         judgeQuestion: options.judgeQuestion ?? null,
         reward: reward === undefined ? null : rewardName(reward),
         rewardByName: typeof reward === "string"
     };
+}
+
+function presetValue(name: ConstantName, preset: Preset): number {
+    const constant = constants[name];
+    return (preset === "default" ? undefined : constant[preset]) ?? constant.byDefault;
 }
 
 function rewardName(reward: string | RewardFunction | Reward): string {

@@ -244,7 +244,7 @@ void gradients() {
                 return sum;
             };
             double q = 0;
-            const double found = critic_gradient(l, critic, q);
+            const double found = critic_gradient(l, critic, l.gradient, q);
             CHECK(std::abs(found - loss(parameters)) < 1e-5 * found, "%s: critic loss", name);
             check_gradient(name, "critic", l, parameters, loss);
         }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <unordered_set>
 
 #include "train/state.h"
 
@@ -27,22 +28,48 @@ Status update_batch(Learner& learner, Metrics& sum) {
     const Options& options = learner.options;
     load_batch(learner);
     set_wanted(learner);
+    double norm;
     for (const Array critic : {critic1, critic2}) {
-        double norm;
-        sum.critic_loss += critic_gradient(learner, critic, sum.q) / 2;
+        Buffer& gradient = options.shared_norm && critic == critic2 ? learner.second_gradient : learner.gradient;
+        sum.critic_loss += critic_gradient(learner, critic, gradient, sum.q) / 2;
+        if (options.shared_norm) continue;
         if (!step(learner, critic, options.critic_learning_rate, norm)) return Status::not_finite;
         sum.critic_gradient_norm += norm / 2;
     }
-    move_target(learner, target1, critic1);
-    move_target(learner, target2, critic2);
+    if (options.shared_norm) {
+        if (!step_shared_critics(learner, norm)) return Status::not_finite;
+        sum.critic_gradient_norm += norm;
+    }
+    if (std::fmod(learner.scalars.steps[critic1], options.target_every) == 0) {
+        move_target(learner, target1, critic1);
+        move_target(learner, target2, critic2);
+    }
     const ActorLoss loss = actor_gradient(learner);
-    double norm;
     if (!step(learner, actor, options.actor_learning_rate, norm)) return Status::not_finite;
     if (options.automatic_alpha) step_alpha(learner, loss.entropy);
     sum.actor_loss += loss.loss;
     sum.entropy += loss.entropy;
     sum.actor_gradient_norm += norm;
     return Status::ok;
+}
+
+void draw_batch(Learner& learner) {
+    learner.batch.clear();
+    const auto size = static_cast<uint32_t>(learner.replay.size());
+    const auto count = static_cast<uint32_t>(learner.options.batch_size);
+    const auto take = [&](uint32_t age) { learner.batch.push_back(&learner.replay.at(static_cast<int32_t>(age))); };
+    if (learner.options.with_replacement) {
+        for (uint32_t i = 0; i < count; ++i) take(learner.random.below(size));
+        return;
+    }
+    // Floyd's algorithm (Bentley and Floyd, 1987): each set of transitions is equally likely.
+    std::unordered_set<uint32_t> taken;
+    for (uint32_t last = size - std::min(size, count); last < size; ++last) {
+        const uint32_t drawn = learner.random.below(last + 1);
+        const uint32_t age = taken.insert(drawn).second ? drawn : last;
+        taken.insert(age);
+        take(age);
+    }
 }
 
 void finish(const Learner& learner, const Metrics& sum, int32_t count, Metrics* metrics) {
@@ -72,7 +99,7 @@ Status learner_create(const Options& options, Learner** out) {
     *out = nullptr;
     const Shape& shape = options.shape;
     if (!fits(shape.width) || !fits(shape.hidden1) || !fits(shape.hidden2) || options.batch_size < 1 ||
-        options.replay_capacity < 1)
+        options.replay_capacity < 1 || options.target_every < 1)
         return Status::bad_shape;
     if (find_operations(options.operations) == nullptr) return Status::unknown_operations;
     return guarded([&] {
@@ -108,12 +135,9 @@ Status learner_update(Learner* learner, int32_t count, const std::atomic<bool>& 
     if (learner->replay.size() == 0) return Status::empty_replay;
     return guarded([&] {
         Metrics sum{};
-        const auto size = static_cast<uint32_t>(learner->replay.size());
         for (int32_t i = 0; i < count; ++i) {
             if (stop.load(std::memory_order_relaxed)) return Status::stopped;
-            learner->batch.clear();
-            for (int32_t b = 0; b < learner->options.batch_size; ++b)
-                learner->batch.push_back(&learner->replay.at(static_cast<int32_t>(learner->random.below(size))));
+            draw_batch(*learner);
             const Status status = update_batch(*learner, sum);
             if (status != Status::ok) return status;
         }

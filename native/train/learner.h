@@ -33,6 +33,13 @@ struct Options {
     int32_t replay_capacity;
     int32_t threads;
     const char* operations;  // nullptr: the best of this machine
+    // Both critics are one network: they share LayerNorm's affine, and one norm of both is clipped.
+    bool shared_norm = false;
+    double critic_loss_scale = 1;  // of the mean squared error
+    int32_t target_every = 1;      // updates after which the targets move
+    bool alpha_loss_linear =
+        false;  // the temperature's loss is α·(entropy − target) instead of log α·(entropy − target)
+    bool with_replacement = true;  // false: no transition twice in a batch, which is then at most the replay's size
 };
 
 // Means over the updates of a call; alpha is the one after the last.
@@ -43,7 +50,7 @@ struct Metrics {
     double entropy;               // of the policy over the batch, nats
     double q;                     // of both critics at the actions taken
     double actor_gradient_norm;   // before clipping
-    double critic_gradient_norm;  // of both critics, averaged, before clipping
+    double critic_gradient_norm;  // of both critics, averaged, or of both together if they share; before clipping
 };
 
 struct FitMetrics {
@@ -65,7 +72,7 @@ void block_free(Block* block);
 Status learner_add(Learner* learner, Block* block);
 int32_t learner_replay_size(const Learner* learner);
 
-// `count` updates on batches sampled uniformly, with replacement. Looks at `stop` before each.
+// `count` updates on batches sampled uniformly. Looks at `stop` before each.
 Status learner_update(Learner* learner, int32_t count, const std::atomic<bool>& stop, Metrics* metrics);
 // One update on these transitions by age, 0 being the oldest; [batch_size], each below the replay's size.
 Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics);

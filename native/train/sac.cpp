@@ -29,10 +29,9 @@ void run(Learner& learner, Array network, const Input& input, std::vector<float>
     forward(learner.work, learner.options.shape, learner.arrays[network].data(), input, learner.pass, out.data());
 }
 
-void run_back(Learner& learner, Array network, const Input& input) {
-    float* const gradient = learner.gradient.need(learner.offsets.count);
+void run_back(Learner& learner, Array network, const Input& input, Buffer& gradient) {
     backward(learner.work, learner.options.shape, learner.arrays[network].data(), input, learner.pass,
-             learner.out_gradient.data(), gradient);
+             learner.out_gradient.data(), gradient.need(learner.offsets.count));
 }
 
 double lower(const std::vector<float>& a, const std::vector<float>& b, size_t i) { return std::min(a[i], b[i]); }
@@ -69,7 +68,7 @@ void set_wanted(Learner& learner) {
     }
 }
 
-double critic_gradient(Learner& learner, Array critic, double& q) {
+double critic_gradient(Learner& learner, Array critic, Buffer& gradient, double& q) {
     std::vector<float>& values = learner.out[0];
     run(learner, critic, learner.now, values);
     const auto count = static_cast<double>(learner.batch.size());
@@ -78,11 +77,11 @@ double critic_gradient(Learner& learner, Array critic, double& q) {
     for (size_t i = 0; i < learner.batch.size(); ++i) {
         const size_t at = outputs * i + learner.batch[i]->action;
         const double error = static_cast<double>(values[at]) - learner.wanted[i];
-        learner.out_gradient[at] = static_cast<float>(2 * error / count);
+        learner.out_gradient[at] = static_cast<float>(2 * learner.options.critic_loss_scale * error / count);
         loss += error * error;
         taken += values[at];
     }
-    run_back(learner, critic, learner.now);
+    run_back(learner, critic, learner.now, gradient);
     q += taken / count;
     return loss / count;
 }
@@ -109,7 +108,7 @@ ActorLoss actor_gradient(Learner& learner) {
         total.loss += mean;
         total.entropy += policy.entropy();
     }
-    run_back(learner, actor, learner.now);
+    run_back(learner, actor, learner.now, learner.gradient);
     return {total.loss / count, total.entropy / count};
 }
 
@@ -134,7 +133,7 @@ FitMetrics fit_gradient(Learner& learner, const float* states, const uint8_t* la
         for (size_t a = 0; a < outputs; ++a)
             learner.out_gradient[at + a] = static_cast<float>(share * (policy.p[a] - (a == labels[i] ? 1 : 0)));
     }
-    run_back(learner, actor, learner.now);
+    run_back(learner, actor, learner.now, learner.gradient);
     return metrics;
 }
 

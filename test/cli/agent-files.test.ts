@@ -73,6 +73,14 @@ describe("mara convert", () => {
         });
     });
 
+    it("writes .pth, too", async () => {
+        const out = join(folder, "agent.pth");
+        await succeed(["convert", golden, out, "--dtype", "f16"]);
+        const report = JSON.parse(await succeed(["inspect", out, "--json"]));
+        expect(report.dtypes).toEqual(["f16"]);
+        expect(readFileSync(out).subarray(0, 2).toString()).toBe("PK");
+    });
+
     it.each(["f32", "f16", "bf16"])("writes %s", async (dtype) => {
         const out = join(folder, `${dtype}.safetensors`);
         const text = await succeed(["convert", golden, out, "--dtype", dtype]);
@@ -98,8 +106,8 @@ describe("mara convert", () => {
             'Expected one of "f32", "f16", "bf16" for --dtype but received "int4" (INVALID_ARGUMENT)'
         );
         expectFailure(
-            await mara(["convert", golden, "agent.pth"]),
-            'Expected a path that ends in .safetensors for OUT but received "agent.pth" (INVALID_ARGUMENT)'
+            await mara(["convert", golden, "agent.onnx"]),
+            'Expected a path that ends in .safetensors or .pth for OUT but received "agent.onnx" (INVALID_ARGUMENT)'
         );
         expectFailure(await mara(["convert", golden, join(folder, "no", "out.safetensors")]), /\(WRITE_FAILED\)$/);
     });

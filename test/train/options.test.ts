@@ -5,7 +5,7 @@ import {checkTogether, resolveConfig, resumeConfig, type TrainOptions} from "../
 const base: TrainOptions = {modelPath: "m.gguf", prompts: "p.jsonl", reward: "sentiment", runDirectory: "run"};
 
 describe("training options", () => {
-    it("default to the constants of the reference implementation", () => {
+    it("have defaults of their own", () => {
         const config = resolveConfig(base);
         expect(config).toMatchObject({
             method: "sac",
@@ -23,12 +23,77 @@ describe("training options", () => {
             hidden2: 256,
             postBack: true,
             automaticAlpha: true,
+            maxTokens: 128,
+            targetEvery: 1,
+            criticLossScale: 1,
+            sharedCritics: false,
+            alphaLoss: "log-alpha",
+            replacement: true,
+            probabilitiesOver: "candidates",
+            lastAccepted: false,
+            penalty: "kl",
+            order: "best-first",
+            strategy: "first",
+            fallbackIndex: 0,
+            preset: "default",
             baseline: "raw-response",
             candidates: {topK: 40, topP: 0.95, minP: 0, temperature: 0.8},
             reward: "sentiment",
             rewardByName: true
         });
         expect(config.targetEntropy).toBeCloseTo(0.6 * Math.log(2), 12);
+    });
+
+    it("are the authors' script's with the preset that is called after their paper", () => {
+        // scripts/train_multi_reward_mistral_v3.sh and the training_params.json beside the agent that they published.
+        const config = resolveConfig({...base, preset: "paper"});
+        expect(config).toMatchObject({
+            method: "sac",
+            episodes: 21_000,
+            maxTokens: 512,
+            hidden1: 1024,
+            hidden2: 256,
+            replayCapacity: 1e6,
+            batchSize: 1024,
+            learningRate: 3e-4,
+            initialAlpha: 0.01,
+            gradientClip: 0.5,
+            tau: 0.005,
+            gamma: 0.99,
+            updatesPerEpisode: 10,
+            targetEvery: 10,
+            // More than 64 batches.
+            learnAfter: 64 * 1024 + 1,
+            criticLossScale: 0.5,
+            sharedCritics: true,
+            alphaLoss: "alpha",
+            automaticAlpha: true,
+            replacement: false,
+            klCoefficient: 0.1,
+            penalty: "kl",
+            probabilitiesOver: "vocabulary",
+            lastAccepted: true,
+            postBack: true,
+            baseline: "constant",
+            baselineValue: 0,
+            rewardScale: 1,
+            order: "best-first",
+            candidates: {topK: 40, topP: 0.95, minP: 0, temperature: 0.8}
+        });
+        expect(config.targetEntropy).toBeCloseTo(0.6 * Math.log(2), 12);
+    });
+
+    it("take each of them alone", () => {
+        const paper = resolveConfig({...base, preset: "paper"});
+        const changed = {
+            sharedCritics: false,
+            replacement: true,
+            lastAccepted: false,
+            baseline: "none",
+            targetEvery: 1
+        } as const;
+        expect(resolveConfig({...base, preset: "paper", ...changed})).toEqual({...paper, ...changed});
+        expect(resolveConfig({...base, lastAccepted: true})).toEqual({...resolveConfig(base), lastAccepted: true});
     });
 
     it("take a preset's constants where none is given", () => {
@@ -39,9 +104,9 @@ describe("training options", () => {
 
     it("have defaults within their own ranges", () => {
         for (const name of constantNames) {
-            const {byDefault, small = byDefault} = constants[name];
-            expect(() => resolveConfig({...base, [name]: byDefault}), name).not.toThrow();
-            expect(() => resolveConfig({...base, [name]: small}), name).not.toThrow();
+            const {byDefault, small = byDefault, paper = byDefault} = constants[name];
+            for (const value of [byDefault, small, paper])
+                expect(() => resolveConfig({...base, [name]: value}), name).not.toThrow();
         }
     });
 
@@ -52,9 +117,9 @@ describe("training options", () => {
         [{gamma: Number.NaN}, "Expected a number in (0, 1] for gamma but received NaN"],
         [{klCoefficient: "0.1"}, 'Expected a number in [0, 1000000] for klCoefficient but received "0.1"'],
         [{method: "ppo"}, 'Expected one of "sac", "preference" for method but received "ppo"'],
-        [{penalty: "none"}, 'Expected one of "kl", "abs", "mse", "full" for penalty but received "none"'],
+        [{penalty: "none"}, 'Expected one of "kl", "abs", "mse", "full", "divergence" for penalty but received "none"'],
         [{baseline: "raw"}, 'Expected one of "none", "constant", "raw-response" for baseline but received "raw"'],
-        [{preset: "tiny"}, 'Expected one of "paper", "small" for preset but received "tiny"'],
+        [{preset: "tiny"}, 'Expected one of "default", "paper", "small" for preset but received "tiny"'],
         [{candidates: {topK: 0}}, "Expected an integer from 1 to 256 for candidates.topK but received 0"],
         [{postBack: 1}, "Expected a boolean for postBack but received 1"],
         [

@@ -78,7 +78,8 @@ describe("Transitions", () => {
             kl: kl.map((each) => -0.1 * each),
             abs: kl.map((each) => -0.1 * Math.abs(each)),
             mse: kl.map((each) => -0.05 * each * each),
-            full: [-0.1 * full, -0.1 * full, 0, 0]
+            full: [-0.1 * Math.exp(log[0]) * kl[0], -0.1 * Math.exp(log[1]) * kl[1], 0, 0],
+            divergence: [-0.1 * full, -0.1 * full, 0, 0]
         };
         expect(kl[0]).toBeCloseTo(-0.28825735, 7);
         for (const penalty of Object.keys(expected) as Penalty[]) {
@@ -90,6 +91,18 @@ describe("Transitions", () => {
         }
     });
 
+    it("are penalised by the probabilities over the vocabulary where the rollouts give them", () => {
+        const episode = two();
+        const shift = -0.7;
+        for (const decision of episode.decisions)
+            decision.vocabularyLogs = decision.logProbabilities.map((log) => log + shift);
+        const expected = toTransitions(two(), {reward: none});
+        const found = toTransitions(episode, {reward: none});
+        for (const [i, reward] of found.transitions.reward.entries())
+            expect(reward).toBeCloseTo((expected.transitions.reward[i] as number) + 0.1 * shift, 6);
+        expect(found.kl).toBe(expected.kl);
+    });
+
     it("report how far emission departs from the model", () => {
         // Emitted: 0.5 and the fallback's 0.25, 0.25: the model's own distribution. Then 0.2 + 0.6, 0.2 against halves.
         const second = 0.8 * Math.log(1.6) + 0.2 * Math.log(0.4);
@@ -97,6 +110,11 @@ describe("Transitions", () => {
         const other = 0.2 * Math.log(0.4) + 0.8 * Math.log(1.6);
         expect(toTransitions(two(), {reward: none, fallbackIndex: 1}).kl).not.toBeCloseTo(second / 2, 2);
         expect(other).toBeCloseTo(second, 12);
+        // The candidate tried last takes the share of the fallback.
+        const last = (0.5 * Math.log(0.5 / 0.75) + 0.5 * Math.log(0.5 / 0.25) + other) / 2;
+        expect(toTransitions(two(), {reward: none, lastAccepted: true}).kl).toBeCloseTo(last, 6);
+        // Rank 0 stands last in this order.
+        expect(toTransitions(two(), {reward: none, order: "top-last"}).kl).toBeCloseTo(last, 6);
     });
 
     const bare = {klCoefficient: 0, gamma: 0.5} as const;
@@ -145,7 +163,7 @@ describe("Transitions", () => {
         });
         expect(await failure(() => toTransitions(two(), {reward: none, penalty: "js" as Penalty}))).toEqual({
             code: "INVALID_ARGUMENT",
-            message: 'Expected one of "kl", "abs", "mse", "full" for penalty but received "js"'
+            message: 'Expected one of "kl", "abs", "mse", "full", "divergence" for penalty but received "js"'
         });
     });
 });
@@ -169,7 +187,8 @@ function slowReward(
         kl: () => difference(rank),
         abs: () => Math.abs(difference(rank)),
         mse: () => difference(rank) ** 2 / 2,
-        full: () => logQ.reduce((sum, log, i) => sum + Math.exp(log) * difference(i), 0)
+        full: () => Math.exp(logQ[rank] as number) * difference(rank),
+        divergence: () => logQ.reduce((sum, log, i) => sum + Math.exp(log) * difference(i), 0)
     }[penalty]();
     const settles = rank === tried - 1;
     const isLast = at === decisions.length - 1;
@@ -214,7 +233,7 @@ it.each(Array.from({length: 20}, (_, i) => i))("Transitions agree with a slow re
     }
     const episode = trajectory(drawn, spans);
     const length = episode.text.length;
-    const penalty = random.pick(["kl", "abs", "mse", "full"] as const);
+    const penalty = random.pick(["kl", "abs", "mse", "full", "divergence"] as const);
     const options: TransitionOptions = {
         reward: {
             score: random.normal(),

@@ -22,6 +22,8 @@ export interface Candidate {
     readonly token: number;
     /** Probability among the candidates, after the temperature. */
     readonly probability: number;
+    /** Its log-probability over the whole vocabulary, divided by the temperature; for rollouts that ask for it. */
+    readonly vocabularyLog?: number;
 }
 
 /**

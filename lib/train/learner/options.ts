@@ -1,11 +1,12 @@
-/** Options of a learner, their defaults (the reference implementation's) and checks. */
+/** Options of a learner, their defaults and checks. */
 import {availableParallelism} from "node:os";
 import {z} from "zod";
 import type {AgentTensor} from "../../agent/agent.js";
 import type {NativeLearnerOptions} from "../../native.js";
 import {check} from "../../validation/check.js";
-import {boolean, finiteAboveZero} from "../../validation/schemas.js";
+import {boolean, finiteAboveZero, oneOf} from "../../validation/schemas.js";
 import {constants} from "../constants.js";
+import {type AlphaLoss, alphaLosses, choicesOf} from "../presets.js";
 
 export interface LearnerOptions {
     /** Embedding size D of the language model. */
@@ -42,6 +43,16 @@ export interface LearnerOptions {
     batchSize?: number;
     /** Transitions kept; older ones are forgotten. Memory grows with their number. Default 1 000 000. */
     replayCapacity?: number;
+    /** True if both critics share one LayerNorm, and the norm of both gradients together is clipped. Default false. */
+    sharedCritics?: boolean;
+    /** Factor of a critic's mean squared error, above 0. It matters where gradients are clipped. Default 1. */
+    criticLossScale?: number;
+    /** Updates after which the targets move. Default 1. */
+    targetEvery?: number;
+    /** What log α descends: log α · (H − H*) or α · (H − H*), with the policy's entropy H. Default "log-alpha". */
+    alphaLoss?: AlphaLoss;
+    /** False: no transition twice in a batch, which is then at most as large as the replay. Default true. */
+    replacement?: boolean;
     /** Threads of an update, 1 to 256; results do not depend on it. Default: the machine's, at most 8. */
     threads?: number;
 }
@@ -56,6 +67,8 @@ interface Sizes {
 export function resolveLearnerOptions(options: LearnerOptions, given?: Sizes): NativeLearnerOptions {
     const hidden1 = options.hidden1 ?? given?.hidden1 ?? constants.hidden1.byDefault;
     const hidden2 = options.hidden2 ?? given?.hidden2 ?? Math.max(1, Math.floor(hidden1 / 4));
+    const defaults = choicesOf("default");
+    const {alphaLoss = defaults.alphaLoss} = options;
     const learningRate = options.learningRate ?? constants.learningRate.byDefault;
     const resolved: NativeLearnerOptions = {
         width: options.width,
@@ -73,9 +86,14 @@ export function resolveLearnerOptions(options: LearnerOptions, given?: Sizes): N
         gradientClip: options.gradientClip ?? constants.gradientClip.byDefault,
         batchSize: options.batchSize ?? constants.batchSize.byDefault,
         replayCapacity: options.replayCapacity ?? constants.replayCapacity.byDefault,
+        sharedCritics: options.sharedCritics ?? defaults.sharedCritics,
+        criticLossScale: options.criticLossScale ?? constants.criticLossScale.byDefault,
+        targetEvery: options.targetEvery ?? constants.targetEvery.byDefault,
+        linearAlphaLoss: alphaLoss === "alpha",
+        replacement: options.replacement ?? defaults.replacement,
         threads: options.threads ?? Math.min(8, availableParallelism())
     };
-    check(schema, {...resolved, learningRate}, "options");
+    check(schema, {...resolved, learningRate, alphaLoss}, "options");
     return resolved;
 }
 
@@ -104,5 +122,11 @@ const schema = z.object({
     automaticAlpha: boolean,
     batchSize: whole(1, 2 ** 20),
     replayCapacity: whole(1, 2 ** 31 - 1),
+    sharedCritics: boolean,
+    criticLossScale: finiteAboveZero,
+    targetEvery: whole(1, 1e6),
+    alphaLoss: oneOf(alphaLosses),
+    linearAlphaLoss: boolean,
+    replacement: boolean,
     threads: whole(1, 256)
-} satisfies Record<keyof NativeLearnerOptions | "learningRate", z.ZodType>);
+} satisfies Record<keyof NativeLearnerOptions | "learningRate" | "alphaLoss", z.ZodType>);

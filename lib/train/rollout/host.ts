@@ -6,6 +6,7 @@ import {Row} from "../../align/hook/row.js";
 import {
     type AddonSampler,
     contextInternals,
+    type DetailedSample,
     llamaInternals,
     modelInternals,
     stockContext
@@ -18,14 +19,16 @@ export class RolloutHost {
     readonly context: LlamaContext;
     readonly backend: Backend;
     readonly #settings: ResolvedSettings;
+    readonly #overVocabulary: boolean;
     readonly #stock: ReturnType<typeof stockContext>;
     readonly #source: CandidateSource;
     readonly #sampler: AddonSampler;
 
-    private constructor(context: LlamaContext, backend: Backend, settings: ResolvedSettings) {
+    private constructor(context: LlamaContext, backend: Backend, settings: ResolvedSettings, overVocabulary: boolean) {
         this.context = context;
         this.backend = backend;
         this.#settings = settings;
+        this.#overVocabulary = overVocabulary;
         this.#stock = stockContext(context);
         this.#source = new CandidateSource(context, this.#stock);
         const {_bindings} = llamaInternals(context.model.llama);
@@ -44,20 +47,47 @@ export class RolloutHost {
     static async open(
         model: LlamaModel,
         options: LlamaContextOptions,
-        {mode, lanes, settings}: {mode: "auto" | Mode; lanes: number; settings: ResolvedSettings}
+        {
+            mode,
+            lanes,
+            settings,
+            overVocabulary
+        }: {mode: "auto" | Mode; lanes: number; settings: ResolvedSettings; overVocabulary: boolean}
     ): Promise<RolloutHost> {
         const {context, backend} = await createContext(model, options, mode, {lanes, defaultLanes: lanes});
-        return new RolloutHost(context, backend, settings);
+        return new RolloutHost(context, backend, settings, overVocabulary);
     }
 
     /** Candidates for the token after `token`, most probable first. The row is free afterwards. */
     async read(held: HeldRow, token: PlacedToken): Promise<Candidate[]> {
         const row = new Row(token, held);
         try {
-            return (await this.#source.take(row, this.#sampler, {}, this.#settings)).candidates;
+            const {candidates} = await this.#source.take(row, this.#sampler, {}, this.#settings);
+            if (!this.#overVocabulary) return candidates;
+            const logs = await this.#logProbabilities(row, held);
+            return candidates.map((candidate) => ({
+                ...candidate,
+                vocabularyLog: (logs.get(candidate.token) as number) / this.#settings.temperature
+            }));
         } finally {
             row.free();
         }
+    }
+
+    /** Log-softmax of a row's logits, by token. */
+    async #logProbabilities(row: Row, held: HeldRow): Promise<{get(token: number): number | undefined}> {
+        const logits = held.logits();
+        if (logits !== undefined) {
+            const largest = logits.reduce((most, logit) => Math.max(most, logit), Number.NEGATIVE_INFINITY);
+            const total = largest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
+            return {get: (token) => (logits[token] as number) - total};
+        }
+        this.#sampler.applyConfig({temperature: 0});
+        const sample = await row.read((index) => this.#stock.sampleToken(index, this.#sampler, true));
+        const [, pairs = []] = sample as DetailedSample;
+        const logs = new Map<number, number>();
+        for (let i = 0; i + 1 < pairs.length; i += 2) logs.set(pairs[i] as number, Math.log(pairs[i + 1] as number));
+        return logs;
     }
 
     withThreads<T>(run: (threads: number) => Promise<T>): Promise<T> {

@@ -6,14 +6,14 @@ import {stopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import {uniformStream} from "../../random.js";
 import type {RolloutEngine, RolloutText, TextStep} from "./engine.js";
+import {type DecisionOptions, deciding, exploring} from "./exploration.js";
 import {Episode, type Trajectory} from "./trajectory.js";
 
 /** Limits of every response of these rollouts. */
 export interface ResponseLimits {
     /** Longest response, in tokens. */
     maxTokens: number;
-    /** Rank of the candidate emitted when none is accepted. */
-    fallbackRank: number;
+    decisions: DecisionOptions;
     /** Tokens of prompt and response together. */
     contextSize: number;
 }
@@ -44,9 +44,13 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
             const index = next++;
             const tokens = texts[index] as readonly Token[];
             const maxTokens = Math.min(limits.maxTokens, limits.contextSize - tokens.length);
-            const uniform = threshold === undefined ? uniformStream(seeds[index] as number) : () => threshold;
-            const {fallbackRank} = limits;
-            const episode = new Episode(model, prompts[index] as Prompt, uniform, stop, {maxTokens, fallbackRank});
+            const uniform = uniformStream(seeds[index] as number);
+            const {decisions} = limits;
+            const decide = (candidates: readonly Candidate[]) =>
+                threshold === undefined
+                    ? exploring(candidates, decisions, uniform)
+                    : deciding(candidates, decisions, threshold, uniform);
+            const episode = new Episode(model, prompts[index] as Prompt, stop, {maxTokens, decide});
             const {text, candidates} = await engine.begin(tokens);
             open.push(new Running(index, episode, text, candidates));
         }
@@ -101,7 +105,7 @@ class Running {
     #stepWith(candidates: readonly Candidate[]): TextStep {
         return {
             text: this.#text,
-            decision: this.#episode.explore(candidates),
+            decision: this.#episode.decide(candidates),
             goesOn: (token) => this.#episode.goesOn(token)
         };
     }

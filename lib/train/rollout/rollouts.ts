@@ -6,13 +6,14 @@ import {requireAgent} from "../../align/aligner.js";
 import {LanesBackend} from "../../align/backend/lanes-backend.js";
 import type {CandidateOptions} from "../../align/candidate-options.js";
 import {requireAlignable} from "../../align/node-llama-cpp/alignable.js";
-import {type Mode, modeSchema, resolveSettings} from "../../align/options.js";
+import {type Mode, modeSchema, type Order, resolveSettings, type Strategy} from "../../align/options.js";
 import {invalidArgument, MaraError} from "../../errors.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import {fromNative} from "../../native.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import {check} from "../../validation/check.js";
-import {integer} from "../../validation/schemas.js";
+import {boolean, integer, oneOf} from "../../validation/schemas.js";
+import {probabilitySets} from "../presets.js";
 import type {RolloutEngine} from "./engine.js";
 import {RolloutHost} from "./host.js";
 import {LanesEngine, lanesKept} from "./lanes-engine.js";
@@ -35,6 +36,14 @@ export interface RolloutOptions extends Pick<LlamaContextOptions, "flashAttentio
     candidates?: CandidateOptions;
     /** Rank, by probability, of the candidate emitted when none is accepted. Default 0. */
     fallbackIndex?: number;
+    /** In which order candidates are tried. Default "best-first". */
+    order?: Order;
+    /** Which accepted candidate is emitted where a threshold is given; exploring takes the first. Default "first". */
+    strategy?: Strategy;
+    /** True if exploring accepts the candidate tried last whenever it is reached, so that there is no fallback. Default false. */
+    lastAccepted?: boolean;
+    /** "vocabulary": decisions also hold the candidates' log-probabilities over the whole vocabulary. Default "candidates". */
+    probabilitiesOver?: (typeof probabilitySets)[number];
     /** As for `createAlignedContext`. Default "auto". */
     mode?: "auto" | Mode;
     /** node-llama-cpp's `experimentalKvCacheKeyType` and `experimentalKvCacheValueType`. */
@@ -84,7 +93,17 @@ export class Rollouts {
      * @throws MaraError INVALID_ARGUMENT, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, NATIVE_ADDON
      */
     static async open(model: LlamaModel, options: RolloutOptions = {}): Promise<Rollouts> {
-        const {maxTokens = 128, mode = "auto", candidates, fallbackIndex = 0, cacheType, ...others} = options;
+        const {
+            maxTokens = 128,
+            mode = "auto",
+            candidates,
+            fallbackIndex = 0,
+            cacheType,
+            order,
+            strategy,
+            ...rest
+        } = options;
+        const {lastAccepted = false, probabilitiesOver = "candidates", ...others} = rest;
         requireAlignable(model);
         const onCpu = model.llama.gpu === false;
         const {sequences = onCpu ? 8 : 16, contextSize = Math.min(512, model.trainContextSize ?? 512)} = options;
@@ -92,7 +111,14 @@ export class Rollouts {
         check(integer(1, 64), sequences, "sequences");
         check(integer(2), contextSize, "contextSize");
         check(modeSchema, mode, "mode");
-        const settings = resolveSettings({...(candidates && {candidates}), fallbackIndex});
+        check(boolean, lastAccepted, "lastAccepted");
+        check(oneOf(probabilitySets), probabilitiesOver, "probabilitiesOver");
+        const settings = resolveSettings({
+            ...(candidates && {candidates}),
+            ...(order && {order}),
+            ...(strategy && {strategy}),
+            fallbackIndex
+        });
         // One batch holds every candidate of a decision.
         const places = Math.max(onCpu ? cpuPlaces : maxSequences - sequences - lanesKept, settings.topK);
         const lanes = Math.min(places - 1 + lanesKept, maxSequences - sequences);
@@ -111,12 +137,14 @@ export class Rollouts {
                 batchSize: Math.max(512, lanes + sequences),
                 ...(cacheType && {experimentalKvCacheKeyType: cacheType, experimentalKvCacheValueType: cacheType})
             },
-            {mode, lanes, settings}
+            {mode, lanes, settings, overVocabulary: probabilitiesOver === "vocabulary"}
         );
         const {backend} = host;
         const engine =
             backend instanceof LanesBackend ? new LanesEngine(host, backend, places) : new SerialEngine(host, places);
-        return new Rollouts(host, engine, {maxTokens, fallbackRank: settings.fallbackIndex, contextSize});
+        const {order: inOrder, strategy: chooses} = settings;
+        const decisions = {order: inOrder, strategy: chooses, fallbackIndex: settings.fallbackIndex, lastAccepted};
+        return new Rollouts(host, engine, {maxTokens, contextSize, decisions});
     }
 
     /**

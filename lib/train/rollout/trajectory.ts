@@ -4,28 +4,28 @@ import type {Decision} from "../../align/decide/decision.js";
 import {asToken} from "../../align/node-llama-cpp/internals.js";
 import type {StopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
-import type {Uniform} from "../../random.js";
 import type {StepOutcome} from "./engine.js";
-import {exploring} from "./exploration.js";
 import {concatenate} from "./rows.js";
 
 /** One decision of a rollout. */
 export interface TrajectoryDecision {
     /** Index in `Trajectory.tokens` of the token that it emitted. */
     tokenIndex: number;
-    /** Most probable first: the index is the rank. At least two. */
+    /** In the order in which they are tried. At least two. */
     candidates: Token[];
     /** Log-softmax of the model's logits over the candidates, after the temperature; finite. */
     logProbabilities: Float32Array;
+    /** Log-softmax over the whole vocabulary, divided by the temperature; only with `probabilitiesOver: "vocabulary"`. */
+    vocabularyLogs?: Float32Array;
     /** The agent's accept probability of every candidate. */
     acceptProbabilities: Float32Array;
     /** Candidates up to and with the accepted one; all of them if none was. */
     tried: number;
-    /** Rank of the emitted candidate. */
+    /** Index of the emitted candidate. */
     chosenRank: number;
     /** False: none was accepted, and the fallback was emitted. */
     accepted: boolean;
-    /** Row in `Trajectory.states` of the candidate of rank 0; those of the others that were tried follow. */
+    /** Row in `Trajectory.states` of the first candidate; those of the others that were tried follow. */
     firstState: number;
 }
 
@@ -46,34 +46,33 @@ export interface Trajectory {
     width: number;
 }
 
-export interface EpisodeLimits {
+export interface EpisodeOptions {
     maxTokens: number;
-    fallbackRank: number;
+    /** Begins the decision between candidates, most probable first. */
+    decide: (candidates: readonly Candidate[]) => Decision;
 }
 
 /** A response under way. */
 export class Episode {
     readonly #model: LlamaModel;
     readonly #prompt: Prompt;
-    readonly #uniform: Uniform;
     readonly #stop: StopTriggers;
-    readonly #limits: EpisodeLimits;
+    readonly #options: EpisodeOptions;
     readonly #tokens: Token[] = [];
     readonly #decisions: TrajectoryDecision[] = [];
     readonly #states: Float32Array[] = [];
     #rows = 0;
     #ended: "eog" | "length" | undefined;
 
-    constructor(model: LlamaModel, prompt: Prompt, uniform: Uniform, stop: StopTriggers, limits: EpisodeLimits) {
+    constructor(model: LlamaModel, prompt: Prompt, stop: StopTriggers, options: EpisodeOptions) {
         this.#model = model;
         this.#prompt = prompt;
-        this.#uniform = uniform;
         this.#stop = stop;
-        this.#limits = limits;
+        this.#options = options;
     }
 
-    explore(candidates: readonly Candidate[]): Decision {
-        return exploring(candidates, this.#limits.fallbackRank, this.#uniform);
+    decide(candidates: readonly Candidate[]): Decision {
+        return this.#options.decide(candidates);
     }
 
     /** True if the text would go on after `token`. */
@@ -93,6 +92,9 @@ export class Episode {
                 logProbabilities: Float32Array.from(candidates, ({probability}) =>
                     Math.log(Math.max(probability, Number.MIN_VALUE))
                 ),
+                ...(candidates[0]?.vocabularyLog === undefined
+                    ? {}
+                    : {vocabularyLogs: Float32Array.from(candidates, ({vocabularyLog}) => vocabularyLog as number)}),
                 acceptProbabilities: probabilities,
                 tried,
                 chosenRank,
@@ -133,7 +135,7 @@ export class Episode {
             const text = this.#model.detokenize([...this.#tokens, last]);
             if (this.#stop.texts.some((stop) => text.includes(stop))) return "eog";
         }
-        return this.#tokens.length + 1 >= this.#limits.maxTokens ? "length" : undefined;
+        return this.#tokens.length + 1 >= this.#options.maxTokens ? "length" : undefined;
     }
 }
 

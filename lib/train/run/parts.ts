@@ -11,6 +11,7 @@ import {pack, unpack} from "./segments.js";
 export function learnerOptions({config, model, warmStart}: Job, learningRate = config.learningRate): LearnerOptions {
     const {hidden1, hidden2, gamma, tau, initialAlpha, targetEntropy, automaticAlpha} = config;
     const {gradientClip, batchSize, replayCapacity, threads} = config;
+    const {sharedCritics, criticLossScale, targetEvery, alphaLoss, replacement} = config;
     return {
         width: model.embeddingVectorSize,
         seed: derivedSeed(config.seed, use.learner),
@@ -26,6 +27,7 @@ export function learnerOptions({config, model, warmStart}: Job, learningRate = c
             batchSize,
             replayCapacity
         },
+        ...{sharedCritics, criticLossScale, targetEvery, alphaLoss, replacement},
         ...(threads === null ? {} : {threads})
     };
 }
@@ -37,8 +39,13 @@ export function restoredOptions({actor: _a, hidden1: _1, hidden2: _2, ...options
 
 /** `contextSize`: tokens of the longest prompt and response together. */
 export function rolloutOptions({config}: Job, contextSize: number): RolloutOptions {
-    const {sequences, maxTokens, candidates, threads} = config;
-    return {sequences, maxTokens, candidates, contextSize, ...(threads === null ? {} : {threads})};
+    const {sequences, maxTokens, candidates, fallbackIndex, order, strategy, lastAccepted, probabilitiesOver, threads} =
+        config;
+    return {
+        ...{sequences, maxTokens, candidates, contextSize, fallbackIndex, order, strategy, lastAccepted},
+        probabilitiesOver,
+        ...(threads === null ? {} : {threads})
+    };
 }
 
 export function longestPrompt({model, prompts}: Job): number {
@@ -49,9 +56,12 @@ export function transitionOptions({
     klCoefficient,
     penalty,
     gamma,
-    postBack
+    postBack,
+    order,
+    fallbackIndex,
+    lastAccepted
 }: TrainConfig): Omit<TransitionOptions, "reward" | "baseline"> {
-    return {klCoefficient, penalty, gamma, postBack};
+    return {klCoefficient, penalty, gamma, postBack, order, fallbackIndex, lastAccepted};
 }
 
 /** Transitions of several episodes as one segment. */

@@ -1,15 +1,18 @@
 /** Rollouts as transitions of the accept/reject process, with their rewards. See docs/training.md. */
 
+import {type Order, orderSchema} from "../../align/options.js";
 import {invalidArgument} from "../../errors.js";
 import type {RewardSpan, ScoredResponse} from "../../rewards/reward.js";
 import {check} from "../../validation/check.js";
 import {integer, oneOf} from "../../validation/schemas.js";
 import {constants} from "../constants.js";
 import type {Transitions} from "../learner/learner.js";
+import {penalties as penaltyNames} from "../presets.js";
+import {tried} from "../rollout/exploration.js";
 import type {Trajectory, TrajectoryDecision} from "../rollout/trajectory.js";
 
 /** The penalty taken off a candidate's reward, from its log-probabilities under agent (q) and model (p). */
-export type Penalty = "kl" | "abs" | "mse" | "full";
+export type Penalty = (typeof penaltyNames)[number];
 
 export interface TransitionOptions {
     /** Reward of the whole response. Spans give parts of it to tokens; the rest of the score belongs to the response as a whole. */
@@ -19,16 +22,20 @@ export interface TransitionOptions {
     /** Weight of the penalty. Default 0.1. */
     klCoefficient?: number;
     /**
-     * How candidate c is penalised. "kl": log q(c) − log p(c); "abs": its absolute value; "mse": half its square; "full": the divergence
-     * Σ q (log q − log p) of the decision, the same for each of its candidates. Default "kl".
+     * How candidate c is penalised. "kl": log q(c) − log p(c); "abs": its absolute value; "mse": half its square; "full":
+     * q(c) (log q(c) − log p(c)); "divergence": the sum of the latter over the decision, the same for each of its candidates. Default "kl".
      */
     penalty?: Penalty;
     /** Discount of the reward per decided token when it is posted back. Default 0.99. */
     gamma?: number;
     /** True if the response's reward is given to every transition, discounted, rather than to the last only. Default true. */
     postBack?: boolean;
-    /** The rank that the rollouts fell back on. It matters for `kl` only. Default 0. */
+    /** The rank that the rollouts fell back on. It matters for the `kl` that is given back only. Default 0. */
     fallbackIndex?: number;
+    /** The order in which the rollouts tried the candidates. It matters where `fallbackIndex` does. Default "best-first". */
+    order?: Order;
+    /** True if the rollouts accepted the candidate tried last whenever it was reached, so that it takes the fallback's place. Default false. */
+    lastAccepted?: boolean;
 }
 
 export interface TransitionsResult {
@@ -59,37 +66,42 @@ export function toTransitions(trajectory: Trajectory, options: TransitionOptions
         penalty = "kl",
         gamma = constants.gamma.byDefault,
         postBack = true,
-        fallbackIndex = 0
+        fallbackIndex = 0,
+        order = "best-first",
+        lastAccepted = false
     } = options;
-    check(oneOf(Object.keys(penalties) as [Penalty]), penalty, "penalty");
+    check(oneOf(penaltyNames), penalty, "penalty");
+    check(orderSchema, order, "order");
     check(integer(0), fallbackIndex, "fallbackIndex");
     for (const [name, value] of Object.entries({score: reward.score, baseline, klCoefficient, gamma}))
         if (!Number.isFinite(value)) throw invalidArgument(name, "a finite number", value);
 
     const {decisions, states} = trajectory;
-    const count = decisions.reduce((sum, {tried}) => sum + tried, 0);
-    const rewards = new Float64Array(count);
-    const nextState = new Int32Array(count).fill(-1);
-    const action = new Uint8Array(count);
-    const state = new Int32Array(count);
+    const total = decisions.reduce((sum, {tried}) => sum + tried, 0);
+    const rewards = new Float64Array(total);
+    const nextState = new Int32Array(total).fill(-1);
+    const action = new Uint8Array(total);
+    const state = new Int32Array(total);
     /** The transition with which each decision was settled. */
     const settling: number[] = [];
     let [at, klSum, penaltySum] = [0, 0, 0];
     for (const [i, decision] of decisions.entries()) {
-        const {tried, firstState, accepted} = decision;
-        const logs = {q: agentLogProbabilities(decision), p: decision.logProbabilities};
-        klSum += divergence(emissionProbabilities(decision, fallbackIndex), logs.p);
-        for (let rank = 0; rank < tried; rank++, at++) {
+        const {tried: count, firstState, accepted} = decision;
+        const logs = {q: agentLogProbabilities(decision), p: decision.vocabularyLogs ?? decision.logProbabilities};
+        const last = decision.candidates.length - 1;
+        const {fallback} = lastAccepted ? {fallback: last} : tried(decision.candidates, {order, fallbackIndex});
+        klSum += divergence(emissionProbabilities(decision, fallback), decision.logProbabilities);
+        for (let rank = 0; rank < count; rank++, at++) {
             const taken = penalties[penalty](logs, rank);
             penaltySum += taken;
             rewards[at] = -klCoefficient * taken;
             state[at] = firstState + rank;
-            nextState[at] = rank + 1 < tried ? firstState + rank + 1 : (decisions[i + 1]?.firstState ?? -1);
-            action[at] = Number(accepted && rank === tried - 1);
+            nextState[at] = rank + 1 < count ? firstState + rank + 1 : (decisions[i + 1]?.firstState ?? -1);
+            action[at] = Number(accepted && rank === count - 1);
         }
         settling.push(at - 1);
     }
-    if (count > 0) {
+    if (total > 0) {
         const spent = creditSpans(trajectory, reward.spans, (decision, credit) => {
             const index = settling[decision] as number;
             rewards[index] = (rewards[index] as number) + credit;
@@ -106,7 +118,7 @@ export function toTransitions(trajectory: Trajectory, options: TransitionOptions
     return {
         transitions: {states, state, action, reward: Float32Array.from(rewards), nextState},
         kl: decisions.length === 0 ? 0 : klSum / decisions.length,
-        penalty: count === 0 ? 0 : penaltySum / count
+        penalty: total === 0 ? 0 : penaltySum / total
     };
 }
 
@@ -121,7 +133,8 @@ const penalties: Record<Penalty, (logs: LogProbabilities, rank: number) => numbe
     kl: ratio,
     abs: (logs, rank) => Math.abs(ratio(logs, rank)),
     mse: (logs, rank) => 0.5 * ratio(logs, rank) ** 2,
-    full: ({q, p}) => divergence(q.map(Math.exp), p)
+    full: (logs, rank) => Math.exp(logs.q[rank] as number) * ratio(logs, rank),
+    divergence: ({q, p}) => divergence(q.map(Math.exp), p)
 };
 
 /** p1(c_i) · Π_{j<i} (1 − p1(c_j)): the chance that candidate i is the first accepted one. */
@@ -142,9 +155,8 @@ function agentLogProbabilities(decision: TrajectoryDecision): Float64Array {
 }
 
 /** How often each candidate is emitted: the products, and the fallback's share. */
-function emissionProbabilities(decision: TrajectoryDecision, fallbackIndex: number): Float64Array {
+function emissionProbabilities(decision: TrajectoryDecision, fallback: number): Float64Array {
     const products = firstAccepted(decision);
-    const fallback = Math.min(fallbackIndex, products.length - 1);
     const none = 1 - products.reduce((sum, product) => sum + product, 0);
     products[fallback] = (products[fallback] as number) + Math.max(0, none);
     return products;
