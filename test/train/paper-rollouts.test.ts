@@ -82,8 +82,8 @@ it("Candidates are tried in the order asked for, and an agent that accepts all t
         ["top-last", 1],
         ["reverse", 5]
     ] as const) {
-        const [plain] = await roll(acceptAll(model), {});
-        const [trajectory] = await roll(acceptAll(model), {order});
+        const [plain] = await roll(acceptAll(model.embeddingVectorSize), {});
+        const [trajectory] = await roll(acceptAll(model.embeddingVectorSize), {order});
         const [expected, found] = [plain?.decisions[0], trajectory?.decisions[0]];
         expect(trajectory?.tokens[0], order).toBe(expected?.candidates[first]);
         expect([found?.tried, found?.chosenRank, found?.accepted]).toEqual([1, 0, true]);
@@ -96,8 +96,9 @@ it.each(["lanes", "serial"] as const)(
     "Where nothing is accepted the rank asked for is emitted, or the last accepted (%s)",
     async (mode) => {
         const ofFirst = async (options: RolloutOptions, threshold?: number) => {
-            const [trajectory] = await roll(rejectAll(model), {...options, mode}, threshold);
-            const {candidates, chosenRank, tried, accepted} = trajectory?.decisions[0] as TrajectoryDecision;
+            const [trajectory] = await roll(rejectAll(model.embeddingVectorSize), {...options, mode}, threshold);
+            const first = trajectory?.decisions[0];
+            const {candidates, chosenRank, tried, accepted} = first as TrajectoryDecision;
             expect(trajectory?.tokens[0]).toBe(candidates[chosenRank]);
             return [chosenRank, tried, accepted];
         };

@@ -70,7 +70,7 @@ describe("a run of sac", () => {
         );
         expect(summary.advice).toMatch(/^On held-out prompts the agent's greedy answers are worth /);
         expect(readFileSync(paths.report, "utf8").includes(summary.advice.slice(30, 60))).toBe(true);
-        expect(config.preset).toBe("paper");
+        expect(config.preset).toBe("default");
     });
 
     it("goes on bit for bit with its checks, wherever it was interrupted", async () => {
