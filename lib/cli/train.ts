@@ -1,6 +1,7 @@
 /** `mara train`: its options, and how they become a run. */
 import {resolve} from "node:path";
 import {Command, type Option} from "commander";
+import type {Llama} from "node-llama-cpp";
 import {describeCandidates} from "../align/candidate-options.js";
 import type {Order, Strategy} from "../align/options.js";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
@@ -14,6 +15,7 @@ import {
     presets,
     probabilitySets
 } from "../train/presets.js";
+import type {TrainProgress} from "../train/run/progress.js";
 import {visible} from "../visible.js";
 import {orderOption, strategies} from "./alignment-options.js";
 import {interrupted} from "./failure.js";
@@ -170,13 +172,11 @@ async function train(flags: Flags): Promise<void> {
     };
     const view = new TrainView(flags.json === true);
     try {
-        const {told, ...preset} = presetFor(flags, llama.gpu === false);
         // A run that goes on keeps the number that it began with.
         const threads = modelPath === undefined || flags.resume ? undefined : threadsFor(llama, modelPath);
         const options = {
             ...(threads === undefined ? {} : {threads}),
             ...optionsOf(flags),
-            ...preset,
             llama,
             ...(modelPath === undefined ? {} : {modelPath})
         };
@@ -189,7 +189,7 @@ async function train(flags: Flags): Promise<void> {
         process.on("SIGINT", leave).on("SIGTERM", leave);
         const result = await trainAgent({
             ...options,
-            onProgress: (progress) => view.show(progress, told),
+            onProgress: (progress) => view.show(progress, presetTold(flags, progress, llama)),
             signal: controller.signal
         });
         view.finish();
@@ -222,21 +222,17 @@ function report(
     const rows: [string, string][] = [
         ["agent", paint("bold", visible(paths.agent))],
         ["report", visible(paths.report)],
-        ["preset", config.preset],
         ...summary.facts,
         ["used with", `${describeCandidates(config.candidates)}, threshold 0.5`]
     ];
     printLines([...facts(rows, paint, width), "", ...wrap(summary.advice, width)]);
 }
 
-/** The preset that fits the hardware of the model, and a line that says so. There is none if a run goes on or the user names a preset. */
-function presetFor({preset, resume}: Flags, onCpu: boolean): {preset?: Preset; told?: string} {
-    if (preset !== undefined || resume) return {};
-    const other = onCpu ? "default, for some thousand episodes" : "small, for some hundred episodes";
-    return {
-        preset: onCpu ? "small" : "default",
-        told: `preset ${onCpu ? "small" : "default"}, since the model runs on a ${onCpu ? "CPU" : "GPU"} (the other is ${other})`
-    };
+/** A line about the preset that was chosen. There is none if a run goes on or the user names a preset. */
+function presetTold({preset: named, resume}: Flags, {preset}: TrainProgress, {gpu}: Llama): string | undefined {
+    if (named !== undefined || resume) return undefined;
+    const other = preset === "small" ? "default, for some thousand episodes" : "small, for some hundred episodes";
+    return `preset ${preset}, since the model runs on a ${gpu === false ? "CPU" : "GPU"} (the other is ${other})`;
 }
 
 function optionsOf(flags: Flags): TrainOptions {

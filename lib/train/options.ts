@@ -46,7 +46,7 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     method?: (typeof methods)[number];
     /**
      * Where options left out come from: what works best here, what the authors' script runs, or values for some hundred episodes on a CPU.
-     * Default "default".
+     * Default: what fits the hardware, "small" where the model runs on a CPU, else "default". Progress and summary say which it is.
      */
     preset?: Preset;
     /** An agent to start from: a file, the directory of a run, or the agent. Its hidden sizes win. */
@@ -166,10 +166,15 @@ export function rangeOf(name: ConstantName): string {
     return integer ? `an integer from ${min} to ${max}` : `a number in ${above ? "(" : "["}${min}, ${max}]`;
 }
 
-/** @throws MaraError INVALID_ARGUMENT */
-export function resolveConfig(options: TrainOptions): TrainConfig {
+/** The preset that fits the hardware of a model. */
+export function fittingPreset({gpu}: Llama): Preset {
+    return gpu === false ? "small" : "default";
+}
+
+/** `fitting`: the preset where the options name none. @throws MaraError INVALID_ARGUMENT */
+export function resolveConfig(options: TrainOptions, fitting: Preset = "default"): TrainConfig {
     checkOptions(options);
-    const {method = "sac", preset = "default", order = "best-first", strategy = "first", reward} = options;
+    const {method = "sac", preset = fitting, order = "best-first", strategy = "first", reward} = options;
     const values = constantNames.map((name) => [name, options[name] ?? presetValue(name, preset)] as const);
     const byDefault = choicesOf(preset);
     const choices = choiceNames.map((name) => [name, options[name] ?? byDefault[name]] as const);

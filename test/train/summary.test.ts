@@ -24,16 +24,20 @@ beforeAll(async () => {
 afterAll(() => model.dispose());
 
 describe("a run of sac", () => {
-    const options = {...smallSac, prompts, checkEvery: 8, learningRate: 0.03};
+    const options = {...smallSac, prompts, candidates: {topK: 40}, checkEvery: 8, learningRate: 0.03};
 
     it("answers held-out prompts as the agent will be used, every so often and at the end", async () => {
         const runDirectory = newRun();
         const shown: string[] = [];
+        const presets = new Set<string>();
         const {metrics, summary, paths, config} = await trainAgent({
             ...options,
             model,
             runDirectory,
-            onProgress: (progress) => shown.push(figures(progress))
+            onProgress: (progress) => {
+                shown.push(figures(progress));
+                presets.add(progress.preset);
+            }
         });
         const checks = (metrics as SacMetrics[]).flatMap(({episodes, greedy}) => (greedy ? [{episodes, greedy}] : []));
         expect(checks.map(({episodes}) => episodes)).toEqual([8, 16, 24]);
@@ -70,7 +74,10 @@ describe("a run of sac", () => {
         );
         expect(summary.advice).toMatch(/^On held-out prompts the agent's greedy answers are worth /);
         expect(readFileSync(paths.report, "utf8").includes(summary.advice.slice(30, 60))).toBe(true);
-        expect(config.preset).toBe("default");
+        // The model runs on the CPU, and no option names a preset.
+        expect(config.preset).toBe("small");
+        expect(Object.fromEntries(summary.facts).preset).toBe("small");
+        expect([...presets]).toEqual(["small"]);
     });
 
     it("goes on bit for bit with its checks, wherever it was interrupted", async () => {

@@ -48,8 +48,8 @@ const blockSize = 16;
 
 /** Reads every pair with the model and keeps the labelled states as segments. @throws Interruption */
 export async function collectStates(job: Job, pairs: readonly AnnotatedPair[], state: StatesState): Promise<void> {
-    const {run, model, config, signal, listener} = job;
-    const phase = new Phase("states", {total: pairs.length, from: state.done, listener});
+    const {run, model, config, signal} = job;
+    const phase = new Phase("states", {total: pairs.length, from: state.done, job});
     if (state.done === pairs.length) return;
     const longest = pairs.reduce((max, pair) => Math.max(max, pairLength(model, pair)), 0);
     const rollouts = await Rollouts.open(model, rolloutOptions(job, longest));
@@ -123,7 +123,7 @@ function label(states: Float32Array, value: 0 | 1, weights: Float32Array, pair: 
 
 /** Fits the agent to the labelled states. @throws MaraError PAIRS_TOO_FEW, LEARNER_DIVERGED, RUN_DAMAGED */
 export async function fitAgent(job: Job, pairs: readonly AnnotatedPair[], begun?: FitState): Promise<Outcome> {
-    const {run, config, model, signal, listener} = job;
+    const {run, config, model, signal} = job;
     const width = model.embeddingVectorSize;
     const parts: Labelled[] = [];
     for await (const bytes of run.segments()) parts.push(unpackLabelled(bytes));
@@ -143,7 +143,7 @@ export async function fitAgent(job: Job, pairs: readonly AnnotatedPair[], begun?
             : Learner.restore(await run.readFile("learner"), restoredOptions(options));
     let state: FitState = begun ?? {phase: "fit", epochs: 0, best: {epoch: 0, loss: Number.MAX_VALUE}};
     let best = begun === undefined ? learner.actor() : actorOf(await run.readFile("best"));
-    const phase = new Phase("fit", {total: config.epochs, from: state.epochs, listener});
+    const phase = new Phase("fit", {total: config.epochs, from: state.epochs, job});
     try {
         while (state.epochs < config.epochs && state.epochs - state.best.epoch < config.patience) {
             const start = performance.now();

@@ -39,7 +39,7 @@ export async function sampleResponses(
     const rows = await run.rows<ResponseRow>("responses");
     const begun = rows.length;
     if (begun >= total) return rows;
-    const phase = new Phase("responses", {total, from: begun, listener: job.listener});
+    const phase = new Phase("responses", {total, from: begun, job});
     const places = Array.from({length: total}, (_, i) => ({
         prompt: wanted[Math.floor(i / each)] as number,
         sample: i % each

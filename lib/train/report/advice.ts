@@ -26,10 +26,13 @@ export function adviseOn(
     {responses, pairs}: {responses: readonly ResponseRow[]; pairs: number | undefined}
 ): TrainSummary {
     const [first] = metrics;
-    if (first === undefined) return {facts: [], advice: "Nothing was learnt: the run ended before its first step."};
-    return "epoch" in first
-        ? ofPairs(config, metrics as FitMetrics[], pairs ?? countPairs(responses))
-        : ofEpisodes(config, metrics as SacMetrics[]);
+    const {facts, advice} =
+        first === undefined
+            ? {facts: [], advice: "Nothing was learnt: the run ended before its first step."}
+            : "epoch" in first
+              ? ofPairs(config, metrics as FitMetrics[], pairs ?? countPairs(responses))
+              : ofEpisodes(config, metrics as SacMetrics[]);
+    return {facts: [["preset", config.preset], ...facts], advice};
 }
 
 function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: PairCounts | number): TrainSummary {

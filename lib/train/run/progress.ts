@@ -1,11 +1,15 @@
 /** Reports how far a run is. */
 import {notify} from "../../validation/notify.js";
+import type {TrainConfig} from "../options.js";
+import type {Job} from "./job.js";
 
 /** `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. */
 export type TrainPhase = "responses" | "states" | "fit" | "rollouts";
 
 export interface TrainProgress {
     phase: TrainPhase;
+    /** Where the run's constants come from; chosen by the hardware if no option named it. */
+    preset: TrainConfig["preset"];
     /** Responses, pairs, epochs or episodes done, including those of before the run was taken up again. */
     done: number;
     total: number;
@@ -51,21 +55,17 @@ export class Phase {
     readonly #total: number;
     readonly #from: number;
     readonly #start = performance.now();
-    readonly #listener: ((progress: TrainProgress) => unknown) | undefined;
+    readonly #job: Pick<Job, "config" | "listener">;
 
     /** `from` were done before. */
     constructor(
         phase: TrainPhase,
-        {
-            total,
-            from,
-            listener
-        }: {total: number; from: number; listener: ((progress: TrainProgress) => unknown) | undefined}
+        {total, from, job}: {total: number; from: number; job: Pick<Job, "config" | "listener">}
     ) {
         this.#phase = phase;
         this.#total = total;
         this.#from = from;
-        this.#listener = listener;
+        this.#job = job;
         this.tell(from);
     }
 
@@ -75,8 +75,9 @@ export class Phase {
         const worked = done - this.#from;
         const secondsLeft = worked === 0 ? null : (seconds / worked) * (this.#total - done);
         const latest = {reward, kl, acceptanceRate, greedy, heldOut, dropped};
-        notify(this.#listener, "onProgress", {
+        notify(this.#job.listener, "onProgress", {
             phase: this.#phase,
+            preset: this.#job.config.preset,
             done,
             total: this.#total,
             seconds,

@@ -16,6 +16,7 @@ import {
     checkOptions,
     checkTogether,
     configSchema,
+    fittingPreset,
     resolveConfig,
     resumeConfig,
     type TrainConfig,
@@ -55,17 +56,19 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
     const path = resolve(options.runDirectory);
     const saved = options.resume ? await RunDirectory.readConfig(path, savedSchema) : undefined;
     if (saved === undefined) await RunDirectory.requireEmpty(path);
-    const config = saved === undefined ? resolveConfig(options) : resumeConfig(options, saved.config);
     const directory = saved?.directory ?? process.cwd();
     const given = saved === undefined ? options : withSaved(options, saved);
-    checkTogether(given, config);
 
     const opened = new Opened();
     try {
+        const llama = await opened.openLlama(given);
+        const config =
+            saved === undefined ? resolveConfig(options, fittingPreset(llama)) : resumeConfig(options, saved.config);
+        checkTogether(given, config);
         const inputs: InputFiles = {};
         const {pairs, prompts = []} = await opened.readTexts(given, inputs);
         const warmStart = await opened.readWarmStart(given, inputs);
-        const model = await opened.openModel(given, inputs);
+        const model = await opened.openModel(given, llama, inputs);
         if (saved !== undefined) requireSameInputs(saved.inputs, inputs);
         requireWidth(warmStart, model.embeddingVectorSize);
         const reward = pairs === undefined ? await opened.openReward(given, config, directory, model.llama) : undefined;
@@ -151,7 +154,19 @@ class Opened {
         return tensors;
     }
 
-    async openModel({llama, ...options}: TrainOptions, inputs: InputFiles): Promise<LlamaModel> {
+    /** The instance that runs the model: the caller's, or one of its own. */
+    async openLlama({llama: given, ...options}: TrainOptions): Promise<Llama> {
+        const model = modelOf(options);
+        if (typeof model !== "string") return model.llama;
+        if (given !== undefined) return given;
+        // node-llama-cpp is loaded here, because the command line does without it where it can.
+        const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
+        const llama = await getLlama({build: "never", logLevel: LlamaLogLevel.error});
+        this.#close.push(() => llama.dispose());
+        return llama;
+    }
+
+    async openModel(options: TrainOptions, llama: Llama, inputs: InputFiles): Promise<LlamaModel> {
         const model = modelOf(options);
         const path = typeof model === "string" ? resolve(orDemo(model, "model")) : modelInternals(model)._modelPath;
         inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
@@ -181,14 +196,10 @@ class Opened {
         for (const close of this.#close.splice(0).reverse()) await close();
     }
 
-    async #loadModel(modelPath: string, given: Llama | undefined): Promise<LlamaModel> {
-        // node-llama-cpp is loaded here, because the command line does without it where it can.
-        const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
-        const llama = given ?? (await getLlama({build: "never", logLevel: LlamaLogLevel.error}));
-        if (given === undefined) this.#close.push(() => llama.dispose());
+    async #loadModel(modelPath: string, llama: Llama): Promise<LlamaModel> {
         try {
             const model = await llama.loadModel({modelPath});
-            if (given !== undefined) this.#close.push(() => model.dispose());
+            this.#close.push(() => model.dispose());
             return model;
         } catch (error) {
             throw new MaraError(

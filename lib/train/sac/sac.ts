@@ -129,8 +129,8 @@ export class Sac {
     }
 
     async #loop(): Promise<void> {
-        const {run, config, signal, listener} = this.#job;
-        const phase = new Phase("rollouts", {total: config.episodes, from: this.#state.episodes, listener});
+        const {run, config, signal} = this.#job;
+        const phase = new Phase("rollouts", {total: config.episodes, from: this.#state.episodes, job: this.#job});
         let started = phase.seconds;
         this.#rollNext(this.#state.episodes, this.#actor);
         while (this.#state.episodes < config.episodes) {
