@@ -1,10 +1,8 @@
 #include "agent.h"
 
-#include <algorithm>
-#include <optional>
 #include <string>
-#include <thread>
 
+#include "agent_arguments.h"
 #include "arguments.h"
 #include "cuda.h"
 #include "kernel/device.h"
@@ -16,91 +14,6 @@ namespace {
 using NetworkPointer = std::shared_ptr<kernel::Network>;
 
 constexpr napi_type_tag agent_tag = {0x6d617261'6167656eULL, 0x9d1c'4a37'52b0'e86fULL};
-constexpr int32_t default_threads_max = 8;
-
-std::vector<std::string> kernel_names() {
-    const char* names[32];
-    const int32_t count = std::min(kernel::variants(names, 32), 32);
-    return {names, names + count};
-}
-
-// The values that an option takes, in the form of a message.
-std::string one_of(const std::vector<std::string>& names) {
-    std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "\"" : ", \"") + name + '"';
-    return "one of " + text;
-}
-
-std::vector<std::string> type_names() {
-    kernel::WeightType types[32];
-    const int32_t count = std::min(kernel::weight_types(types, 32), 32);
-    std::vector<std::string> names{"auto"};
-    for (int32_t i = 0; i < count; ++i) names.emplace_back(kernel::weight_type_name(types[i]));
-    return names;
-}
-
-// The constructor's arguments, checked. The float arrays still belong to JS.
-struct Options {
-    kernel::NetworkWeights weights;
-    kernel::WeightType type;
-    std::string kernel;  // empty: the default
-    int32_t threads;
-};
-
-kernel::NetworkWeights read_weights(const Napi::Value& value) {
-    if (!value.IsObject()) invalid_argument(value.Env(), "weights", "an object", value);
-    const auto object = value.As<Napi::Object>();
-    kernel::NetworkWeights weights{};
-    weights.width = positive_integer(object, "width");
-    weights.hidden1 = positive_integer(object, "hidden1");
-    weights.hidden2 = positive_integer(object, "hidden2");
-    const auto width = static_cast<size_t>(weights.width);
-    const auto hidden1 = static_cast<size_t>(weights.hidden1);
-    const auto hidden2 = static_cast<size_t>(weights.hidden2);
-    weights.ln_weight = float_array(object, "lnWeight", width).Data();
-    weights.ln_bias = float_array(object, "lnBias", width).Data();
-    weights.w1 = float_array(object, "w1", hidden1 * width).Data();
-    weights.b1 = float_array(object, "b1", hidden1).Data();
-    weights.w2 = float_array(object, "w2", hidden2 * hidden1).Data();
-    weights.b2 = float_array(object, "b2", hidden2).Data();
-    weights.w3 = float_array(object, "w3", 2 * hidden2).Data();
-    weights.b3 = float_array(object, "b3", 2).Data();
-    return weights;
-}
-
-std::string read_kernel(const Napi::Object& options) {
-    const Napi::Value value = options.Get("kernel");
-    const std::vector<std::string> known = kernel_names();
-    const auto unknown = [&](const std::string& name) {
-        return std::find(known.begin(), known.end(), name) == known.end();
-    };
-    if (!value.IsUndefined()) {
-        if (!value.IsString() || unknown(value.As<Napi::String>()))
-            invalid_argument(options.Env(), "kernel", one_of(known), value);
-        return value.As<Napi::String>();
-    }
-    const char* forced = std::getenv("MARA_KERNEL");
-    if (forced == nullptr || *forced == '\0') return "";
-    if (unknown(forced))
-        invalid_argument(options.Env(), "MARA_KERNEL", one_of(known), Napi::String::New(options.Env(), forced));
-    return forced;
-}
-
-// "auto" stands for no type.
-std::optional<kernel::WeightType> read_type(const Napi::Object& options) {
-    const Napi::Value value = options.Get("dtype");
-    const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
-    kernel::WeightType type;
-    if (name == "auto") return std::nullopt;
-    if (!kernel::find_weight_type(name.c_str(), type))
-        invalid_argument(options.Env(), "dtype", one_of(type_names()), value);
-    return type;
-}
-
-int32_t read_threads(const Napi::Object& options) {
-    if (!options.Get("threads").IsUndefined()) return std::min(positive_integer(options, "threads"), 256);
-    return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, default_threads_max);
-}
 
 // A call that refers to no JavaScript object, so that any thread can run it.
 struct ScoreCall {
@@ -112,7 +25,7 @@ struct ScoreCall {
 
     // `may_wait`: true off Node's main thread, which never waits for a device.
     kernel::Status run(bool may_wait) const {
-        PoolPointer pool = pools->take();
+        kernel::PoolPointer pool = pools->take();
         if (pool == nullptr) return kernel::Status::out_of_memory;
         const kernel::Network* networks[] = {network.get()};
         const int32_t width = kernel::network_width(network.get());
@@ -167,17 +80,17 @@ private:
 class Agent : public Napi::ObjectWrap<Agent> {
 public:
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(
-            env, "Agent",
-            {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
-             InstanceMethod<&Agent::dispose>("dispose"), InstanceMethod<&Agent::use_cuda>("useCuda"),
-             InstanceAccessor<&Agent::kernel>("kernel"), InstanceAccessor<&Agent::dtype>("dtype"),
-             InstanceAccessor<&Agent::bytes>("bytes"), InstanceAccessor<&Agent::device_failure>("deviceFailure")});
+        return DefineClass(env, "Agent",
+                           {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
+                            InstanceMethod<&Agent::dispose>("dispose"), InstanceMethod<&Agent::use_cuda>("useCuda"),
+                            InstanceAccessor<&Agent::kernel>("kernel"), InstanceAccessor<&Agent::dtype>("dtype"),
+                            InstanceAccessor<&Agent::bytes>("bytes"), InstanceAccessor<&Agent::disposed>("disposed"),
+                            InstanceAccessor<&Agent::device_failure>("deviceFailure")});
     }
 
     explicit Agent(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const Napi::Env env = info.Env();
-        const Options options = read(info);
+        const AgentOptions options = read_agent_options(info[0], info[1]);
         kernel::Network* network = nullptr;
         const char* kernel = options.kernel.empty() ? nullptr : options.kernel.c_str();
         switch (kernel::network_create(options.weights, options.type, kernel, &network)) {
@@ -206,16 +119,6 @@ public:
     const NetworkPointer& network() const { return network_; }
 
 private:
-    static Options read(const Napi::CallbackInfo& info) {
-        const kernel::NetworkWeights weights = read_weights(info[0]);
-        if (!info[1].IsObject()) invalid_argument(info.Env(), "options", "an object", info[1]);
-        const auto object = info[1].As<Napi::Object>();
-        const std::string kernel = read_kernel(object);
-        const auto type = read_type(object);
-        const auto preferred = kernel::preferred_type(kernel.empty() ? nullptr : kernel.c_str());
-        return {weights, type.value_or(preferred), kernel, read_threads(object)};
-    }
-
     Napi::Float32Array states_of(const Napi::CallbackInfo& info) const {
         const Napi::Env env = info.Env();
         if (network_ == nullptr) fail(env, "AGENT_DISPOSED", "The agent was disposed");
@@ -259,7 +162,7 @@ private:
         if (network_ == nullptr) fail(env, "AGENT_DISPOSED", "The agent was disposed");
         if (kernel::network_device(network_.get()) != nullptr) return;
         const kernel::NetworkWeights weights = read_weights(info[0]);
-        const auto type = read_type(info[1].As<Napi::Object>());
+        const auto type = read_weight_type(info[1].As<Napi::Object>());
         kernel::network_set_device(network_.get(), create_cuda_device(env, weights, type));
     }
 
@@ -286,6 +189,8 @@ private:
     Napi::Value bytes(const Napi::CallbackInfo& info) {
         return Napi::Number::New(info.Env(), static_cast<double>(bytes_));
     }
+
+    Napi::Value disposed(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), network_ == nullptr); }
 
     void dispose(const Napi::CallbackInfo&) { release(); }
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "arguments.h"
-#include "kernel/kernel.h"
+#include "kernel/pool_pointer.h"
 #include "lane_arguments.h"
 #include "llama/lanes.h"
 #include "llama/layout.h"
@@ -31,13 +31,9 @@ uint32_t field(const Napi::Object& object, const char* name) {
     return object.Get(name).As<Napi::Number>().Uint32Value();
 }
 
-struct PoolDeleter {
-    void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
-};
-
 // The state that the worker touches. Every queued job keeps it alive, because the JS object may go meanwhile.
 struct LaneState {
-    std::unique_ptr<kernel::Pool, PoolDeleter> pool;
+    kernel::PoolPointer pool;
     std::optional<llama::Lanes> lanes;
     kernel::Student::Scratch student_scratch;
     // Decodes hold this, and changes between them do: a sequence may be disposed while another's batch runs.
@@ -237,7 +233,7 @@ private:
         return result;
     }
 
-    // (row): the index at which node-llama-cpp finds it until `withdraw`, or -1.
+    // (row): the index at which node-llama-cpp finds it until `withdraw`; -1: no logits, -2: no place is free.
     Napi::Value present(const Napi::CallbackInfo& info) {
         return Napi::Number::New(info.Env(), rows(info)->present(number(info[0])));
     }

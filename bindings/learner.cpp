@@ -15,30 +15,32 @@
 namespace mara::bindings {
 namespace {
 
-using train::Status;
+using train::TrainStatus;
 using CorePointer = std::shared_ptr<LearnerCore>;
 
 constexpr size_t scalar_count = sizeof(train::Scalars) / sizeof(double);
 
-class Learner : public Napi::ObjectWrap<Learner> {
+class LearnerObject : public Napi::ObjectWrap<LearnerObject> {
 public:
     static Napi::Function define(Napi::Env env) {
         return DefineClass(
             env, "Learner",
-            {InstanceMethod<&Learner::add>("add"), InstanceMethod<&Learner::update>("update"),
-             InstanceMethod<&Learner::update_on>("updateOn"), InstanceMethod<&Learner::fit>("fit"),
-             InstanceMethod<&Learner::array>("array"), InstanceMethod<&Learner::set_array>("setArray"),
-             InstanceMethod<&Learner::scalars>("scalars"), InstanceMethod<&Learner::set_scalars>("setScalars"),
-             InstanceMethod<&Learner::random>("random"), InstanceMethod<&Learner::set_random>("setRandom"),
-             InstanceMethod<&Learner::dispose>("dispose"), InstanceAccessor<&Learner::replay_size>("replaySize"),
-             InstanceAccessor<&Learner::operations>("operations")});
+            {InstanceMethod<&LearnerObject::add>("add"), InstanceMethod<&LearnerObject::update>("update"),
+             InstanceMethod<&LearnerObject::update_on>("updateOn"), InstanceMethod<&LearnerObject::fit>("fit"),
+             InstanceMethod<&LearnerObject::array>("array"), InstanceMethod<&LearnerObject::set_array>("setArray"),
+             InstanceMethod<&LearnerObject::scalars>("scalars"),
+             InstanceMethod<&LearnerObject::set_scalars>("setScalars"),
+             InstanceMethod<&LearnerObject::random>("random"), InstanceMethod<&LearnerObject::set_random>("setRandom"),
+             InstanceMethod<&LearnerObject::dispose>("dispose"),
+             InstanceAccessor<&LearnerObject::replay_size>("replaySize"),
+             InstanceAccessor<&LearnerObject::operations>("operations")});
     }
 
-    explicit Learner(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    explicit LearnerObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const Napi::Env env = info.Env();
         options_ = read_learner_options(info[0]);
         train::Learner* created = nullptr;
-        if (train::learner_create(options_, &created) != Status::ok)
+        if (train::learner_create(options_, &created) != TrainStatus::ok)
             throw Napi::Error::New(env, "Out of memory while creating a learner");
         core_ = std::make_shared<LearnerCore>(created);
         operations_ = train::learner_operations(created);
@@ -49,7 +51,7 @@ public:
         account(static_cast<int64_t>(train::learner_parameters(created) * sizeof(float) * train::array_count));
     }
 
-    ~Learner() override { release(); }
+    ~LearnerObject() override { release(); }
 
 private:
     static void stop(void* core) { static_cast<LearnerCore*>(core)->stop.store(true); }
@@ -105,7 +107,7 @@ private:
                                              next_state.data(),
                                              static_cast<int32_t>(count)};
         train::Block* block = nullptr;
-        if (train::block_create(transitions, options_.shape.width, &block) != Status::ok)
+        if (train::block_create(transitions, options_.shape.width, &block) != TrainStatus::ok)
             throw Napi::Error::New(env, "Out of memory while adding transitions");
         core_->hand_over(block);
         held_ = static_cast<int32_t>(
@@ -115,10 +117,10 @@ private:
     // Queues `body` behind earlier calls; `complete` makes the value that the promise resolves with.
     template <class Metrics>
     Napi::Value queue(const Napi::CallbackInfo& info,
-                      std::function<Status(train::Learner*, LearnerCore&, Metrics&)> body,
+                      std::function<TrainStatus(train::Learner*, LearnerCore&, Metrics&)> body,
                       Napi::Object (*describe)(Napi::Env, const Metrics&)) {
         struct Result {
-            Status status = Status::out_of_memory;
+            TrainStatus status = TrainStatus::out_of_memory;
             Metrics metrics{};
         };
         const auto result = std::make_shared<Result>();
@@ -128,18 +130,18 @@ private:
         Ref();  // the object outlives its jobs
         return worker_->run({[=] {
                                  if (held->stop.load()) {
-                                     result->status = Status::stopped;
+                                     result->status = TrainStatus::stopped;
                                      return;
                                  }
                                  result->status = held->take_in(handed);
-                                 if (result->status == Status::ok)
+                                 if (result->status == TrainStatus::ok)
                                      result->status = body(held->get(), *held, result->metrics);
                              },
                              [=, this](Napi::Env env) -> Napi::Value {
                                  const bool last = --jobs_ == 0;
                                  if (last && core_ == nullptr) worker_->close();
                                  Unref();
-                                 if (result->status != Status::ok) fail_with(env, result->status);
+                                 if (result->status != TrainStatus::ok) fail_with(env, result->status);
                                  return describe(env, result->metrics);
                              }});
     }
@@ -180,12 +182,13 @@ private:
         check_length(env, states.ElementLength(), "the length of states",
                      count * static_cast<size_t>(options_.shape.width));
         check_length(env, weights.ElementLength(), "the length of weights", count);
-        struct Batch {
+        struct FitBatch {
             std::vector<float> states;
             std::vector<uint8_t> labels;
             std::vector<float> weights;
         };
-        const auto copy = std::make_shared<const Batch>(Batch{copy_of(states), copy_of(labels), copy_of(weights)});
+        const auto copy =
+            std::make_shared<const FitBatch>(FitBatch{copy_of(states), copy_of(labels), copy_of(weights)});
         check_items<float>(env, copy->states, "states", "a finite number", is_finite);
         check_items<uint8_t>(env, copy->labels, "labels", "0 or 1", is_bit);
         check_items<float>(env, copy->weights, "weights", "a finite number that is not negative",
@@ -272,7 +275,7 @@ private:
         bytes_ = bytes;
     }
 
-    train::Options options_{};
+    train::LearnerOptions options_{};
     CorePointer core_;
     std::unique_ptr<WorkerThread> worker_;
     const char* operations_ = "";
@@ -283,6 +286,6 @@ private:
 
 }  // namespace
 
-void init_learner(Napi::Env env, Napi::Object exports) { exports.Set("Learner", Learner::define(env)); }
+void init_learner(Napi::Env env, Napi::Object exports) { exports.Set("Learner", LearnerObject::define(env)); }
 
 }  // namespace mara::bindings

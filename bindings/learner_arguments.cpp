@@ -20,10 +20,10 @@ int32_t count_of(Napi::Env env, const char* name, const Napi::Value& value) {
     invalid_argument(env, name, "an integer from 1 to 2147483647", value);
 }
 
-train::Options read_learner_options(const Napi::Value& value) {
+train::LearnerOptions read_learner_options(const Napi::Value& value) {
     if (!value.IsObject()) invalid_argument(value.Env(), "options", "an object", value);
     const auto object = value.As<Napi::Object>();
-    train::Options options{};
+    train::LearnerOptions options{};
     options.shape = {positive_integer(object, "width"), positive_integer(object, "hidden1"),
                      positive_integer(object, "hidden2")};
     const double seed = number(object, "seed");

@@ -15,7 +15,7 @@
 
 namespace mara::bindings {
 
-train::Options read_learner_options(const Napi::Value& value);
+train::LearnerOptions read_learner_options(const Napi::Value& value);
 
 // An integer from 1 up.
 int32_t count_of(Napi::Env env, const char* name, const Napi::Value& value);

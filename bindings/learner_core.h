@@ -40,17 +40,17 @@ public:
         return handed_;
     }
 
-    train::Status take_in(uint64_t up_to) {
+    train::TrainStatus take_in(uint64_t up_to) {
         for (;;) {
             train::Block* block;
             {
                 const std::lock_guard lock(mutex_);
-                if (incoming_.empty() || incoming_.front().number > up_to) return train::Status::ok;
+                if (incoming_.empty() || incoming_.front().number > up_to) return train::TrainStatus::ok;
                 block = incoming_.front().block;
                 incoming_.pop_front();
             }
-            const train::Status status = train::learner_add(learner_, block);
-            if (status != train::Status::ok) return status;
+            const train::TrainStatus status = train::learner_add(learner_, block);
+            if (status != train::TrainStatus::ok) return status;
         }
     }
 

@@ -4,15 +4,15 @@
 
 namespace mara::bindings {
 
-using train::Status;
+using train::TrainStatus;
 
-void fail_with(Napi::Env env, Status status) {
+void fail_with(Napi::Env env, TrainStatus status) {
     switch (status) {
-        case Status::stopped:
+        case TrainStatus::stopped:
             fail(env, "LEARNER_DISPOSED", "The learner was disposed");
-        case Status::empty_replay:
+        case TrainStatus::empty_replay:
             fail(env, "LEARNER_EMPTY", "The replay holds no transitions; call addTransitions first");
-        case Status::not_finite:
+        case TrainStatus::not_finite:
             fail(env, "LEARNER_DIVERGED",
                  "A gradient is not finite. The learning rate or the rewards may be too large; go on from the last "
                  "saved state");

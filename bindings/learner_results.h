@@ -8,7 +8,7 @@
 namespace mara::bindings {
 
 // Throws the error of a status that is not ok.
-[[noreturn]] void fail_with(Napi::Env env, train::Status status);
+[[noreturn]] void fail_with(Napi::Env env, train::TrainStatus status);
 
 Napi::Object metrics_object(Napi::Env env, const train::Metrics& metrics);
 Napi::Object fit_metrics_object(Napi::Env env, const train::FitMetrics& metrics);

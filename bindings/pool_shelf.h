@@ -5,14 +5,9 @@
 #include <mutex>
 #include <vector>
 
-#include "kernel/kernel.h"
+#include "kernel/pool_pointer.h"
 
 namespace mara::bindings {
-
-struct PoolDeleter {
-    void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
-};
-using PoolPointer = std::unique_ptr<kernel::Pool, PoolDeleter>;
 
 // Shared by the agent and its queued calls; `take` and `give_back` may be used from any thread.
 class PoolShelf {
@@ -22,21 +17,21 @@ public:
     int32_t threads() const { return threads_; }
 
     // An idle pool or a new one; null when out of memory.
-    PoolPointer take() {
+    kernel::PoolPointer take() {
         {
             const std::lock_guard lock(mutex_);
             if (!idle_.empty()) {
-                PoolPointer pool = std::move(idle_.back());
+                kernel::PoolPointer pool = std::move(idle_.back());
                 idle_.pop_back();
                 return pool;
             }
         }
         kernel::Pool* pool = nullptr;
         kernel::pool_create(threads_, &pool);
-        return PoolPointer(pool);
+        return kernel::PoolPointer(pool);
     }
 
-    void give_back(PoolPointer pool) {
+    void give_back(kernel::PoolPointer pool) {
         const std::lock_guard lock(mutex_);
         idle_.push_back(std::move(pool));
     }
@@ -44,7 +39,7 @@ public:
 private:
     const int32_t threads_;
     std::mutex mutex_;
-    std::vector<PoolPointer> idle_;
+    std::vector<kernel::PoolPointer> idle_;
 };
 
 }  // namespace mara::bindings

@@ -15,7 +15,7 @@
 namespace mara::bindings {
 namespace {
 
-using train::Status;
+using train::TrainStatus;
 
 // A native student as the Node thread and the learner's own thread share it.
 struct StudentCore {
@@ -56,7 +56,7 @@ public:
         options.threads = std::min(positive_integer(given, "threads"), 256);
         offsets_ = std::make_unique<train::StudentOffsets>(options.shape);
         train::Student* created = nullptr;
-        if (create(labels, options, &created) != Status::ok)
+        if (create(labels, options, &created) != TrainStatus::ok)
             throw Napi::Error::New(env, "Out of memory while creating a student's learner");
         core_ = std::make_shared<StudentCore>(created);
         worker_ = std::make_unique<WorkerThread>(env, "A job of the student's learner failed: ");
@@ -70,7 +70,7 @@ private:
     static void stop(void* core) { static_cast<StudentCore*>(core)->stop.store(true); }
 
     // Copies of everything are checked and kept, since JavaScript may change its arrays meanwhile.
-    Status create(const Napi::Object& labels, const train::StudentOptions& options, train::Student** created) {
+    TrainStatus create(const Napi::Object& labels, const train::StudentOptions& options, train::Student** created) {
         const Napi::Env env = labels.Env();
         const Napi::Value members[] = {labels.Get("states"),    labels.Get("embeddings"), labels.Get("state"),
                                        labels.Get("embedding"), labels.Get("given"),      labels.Get("wanted")};
@@ -120,18 +120,18 @@ private:
     }
 
     // Queues `body` behind earlier calls; `describe` makes the value that the promise resolves with.
-    Napi::Value queue(Napi::Env env, std::function<Status(StudentCore&)> body,
+    Napi::Value queue(Napi::Env env, std::function<TrainStatus(StudentCore&)> body,
                       std::function<Napi::Value(Napi::Env)> describe) {
         const auto held = core(env);
-        const auto status = std::make_shared<Status>(Status::out_of_memory);
+        const auto status = std::make_shared<TrainStatus>(TrainStatus::out_of_memory);
         ++jobs_;
         Ref();  // the object outlives its jobs
-        return worker_->run({[=] { *status = held->stop.load() ? Status::stopped : body(*held); },
+        return worker_->run({[=] { *status = held->stop.load() ? TrainStatus::stopped : body(*held); },
                              [=, this](Napi::Env env) -> Napi::Value {
                                  const bool last = --jobs_ == 0;
                                  if (last && core_ == nullptr) worker_->close();
                                  Unref();
-                                 if (*status != Status::ok) fail_with(env, *status);
+                                 if (*status != TrainStatus::ok) fail_with(env, *status);
                                  return describe(env);
                              }});
     }

@@ -75,6 +75,10 @@ export function reasonOf(error: unknown): string {
     }
 }
 
+export function agentDisposed(): MaraError {
+    return new MaraError("AGENT_DISPOSED", "The agent is disposed. Load it again.");
+}
+
 /** Longest text shown of a received value, in characters. */
 const longestShown = 100;
 

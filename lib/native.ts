@@ -41,6 +41,7 @@ export interface NativeAgent {
     readonly dtype: NativeWeightType;
     /** Weights packed for the CPU in bytes. */
     readonly bytes: number;
+    readonly disposed: boolean;
     /** Frees the weights once no call uses them. */
     dispose(): void;
 }
@@ -86,6 +87,9 @@ export interface NativeExpectedParams {
  */
 export const entrySize = 6;
 export const noFork = -1;
+
+/** `present` gives this while every place for a row is taken by others. */
+export const noPlaceFree = -2;
 
 /** How probabilities of several agents become one (native/kernel/combine.h). */
 export const combinations = {minimum: 0, product: 1, meanLogit: 2} as const;
@@ -140,7 +144,7 @@ export interface NativeLaneContext {
     free(row: number): void;
     /** The row's largest logits, largest first. */
     top(row: number, count: number): {tokens: Int32Array; logits: Float32Array};
-    /** The index at which node-llama-cpp's sampler finds the row until `withdraw`, or -1. One row at a time. */
+    /** The index at which node-llama-cpp's sampler finds the row until `withdraw`; `noPlaceFree`, or -1 if there are no logits. */
     present(row: number): number;
     withdraw(row: number): void;
     /** A copy of the row's logits, [vocabulary]. */

@@ -1,4 +1,4 @@
-import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
+import type {LlamaContext, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
 import {Aligner, requireAgent, requireLanesForGuides} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
@@ -9,17 +9,15 @@ import {Counters} from "./decide/stats.js";
 import {Ahead} from "./hook/ahead.js";
 import {ContextHook} from "./hook/context-hook.js";
 import {observeSequence} from "./hook/observe-sequence.js";
-import type {StepHost} from "./hook/step.js";
-import {Turns} from "./hook/turns.js";
+import type {StepParts} from "./hook/step.js";
 import {requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
-import {asToken, contextInternals, stockContext} from "./node-llama-cpp/internals.js";
+import {contextInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {newContext} from "./node-llama-cpp/new-context.js";
-import {withThreads} from "./node-llama-cpp/threads.js";
+import {Threads} from "./node-llama-cpp/threads.js";
 import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
-import {askJudge, type Judge} from "./steer/judge.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
-import {type JudgeStates, Waves} from "./wave/waves.js";
+import {Waves} from "./wave/waves.js";
 
 /** A larger batch costs more time on a CPU, so more lanes than this would stand idle. */
 const cpuLanes = 15;
@@ -97,36 +95,18 @@ function warnOnce(message: string): void {
 }
 
 function install(context: LlamaContext, backend: Backend, scheduler: WaveScheduler, aligner: Aligner): void {
-    const {model} = context;
-    const addonContext = contextInternals(context)._ctx;
     const stock = stockContext(context);
-    const counters = new Counters(aligner._stats, (sequence) => aligner._stateOf(sequence).stats);
-    const judgeStates: JudgeStates = async ({holder, ownJudge, position, decision}, ranks, states) => {
-        const width = states.length / ranks.length;
-        const candidates = ranks.map((rank) => asToken(decision.tokenAt(rank)));
-        const batch = {states, width, candidates, position, sequence: holder as LlamaContextSequence};
-        return await askJudge(ownJudge as Judge, batch);
-    };
-    const host: StepHost = {
+    const counters = new Counters(aligner._stats, aligner);
+    const parts: StepParts = {
+        sequences: aligner,
         counters,
         candidates: new CandidateSource(context, stock),
-        waves: new Waves({
-            backend,
-            scheduler,
-            counters,
-            withThreads: (run) => withThreads(context, stock, run),
-            judgeStates
-        }),
-        ahead: new Ahead(backend),
-        turns: new Turns(),
-        stateOf: (sequence) => aligner._stateOf(sequence),
-        isEndOfGeneration: (token) => model.isEogToken(asToken(token)),
-        samplePlain: (index, sampler, details) =>
-            stock.sampleToken(index, sampler, ...(details as [boolean?, boolean?, boolean?, boolean?])),
-        onDecision: (undecided) => aligner._report(undecided)
+        waves: new Waves({backend, scheduler, counters, threads: new Threads(context, stock)}),
+        ahead: new Ahead(backend)
     };
-    for (const [name, value] of Object.entries(new ContextHook(stock, backend, host).methods))
-        Object.defineProperty(addonContext, name, {value, configurable: true});
+    const {methods} = new ContextHook(stock, backend, parts);
+    for (const [name, value] of Object.entries(methods))
+        Object.defineProperty(contextInternals(context)._ctx, name, {value, configurable: true});
 
     const getSequence = context.getSequence;
     context.getSequence = (options = {}) => {
@@ -139,7 +119,7 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
         const sequence = getSequence.call(context, options);
         requireSequenceInternals(sequence);
         aligner._begin(sequence);
-        observeSequence(sequence, (id) => aligner._stateOf(id));
+        observeSequence(sequence, aligner);
         return sequence;
     };
     context.onDispose.createListener(() => aligner.dispose());

@@ -2,7 +2,7 @@ import {inspect} from "node:util";
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
-import {invalidArgument, MaraError} from "../errors.js";
+import {agentDisposed, invalidArgument, MaraError} from "../errors.js";
 import {randomChoices} from "../random.js";
 import {check} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
@@ -241,7 +241,7 @@ const anAgent = z.custom<MaraAgent>((value) => value instanceof MaraAgent, "a Ma
 /** @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH */
 export function requireAgent(agent: unknown, width: number): asserts agent is MaraAgent {
     const own = check(anAgent, agent, "agent");
-    if (own.disposed) throw new MaraError("AGENT_DISPOSED", "The agent is disposed. Load it again.");
+    if (own.disposed) throw agentDisposed();
     if (own.width !== width)
         throw new MaraError(
             "AGENT_WIDTH",

@@ -63,9 +63,8 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     const int32_t status = api_.decode(context_, batch);
     if (status == 0) api_.synchronize(context_);
     decode_ms = elapsed_ms(start);
-    const auto output = std::find(outputs_.begin(), outputs_.end(), 1);
-    rows_.after_decode(status != 0 || output == outputs_.end() ? -1 : static_cast<int32_t>(output - outputs_.begin()),
-                       status == 0 && hidden_states_);
+    if (status != 0) std::fill(outputs_.begin(), outputs_.end(), int8_t{0});
+    rows_.after_decode(outputs_, status == 0 && hidden_states_);
     if (status != 0) return status;
     cache_.decoded();
     for (const Entry& entry : entries) cache_.appended(entry.sequence, entry.position);

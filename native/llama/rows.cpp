@@ -11,8 +11,9 @@ Rows::Rows(const Api& api, llama_context* context)
       width_(api.model_n_embd_out(api.get_model(context))) {}
 
 int32_t Rows::hold(int32_t index) {
-    if (api_.get_logits_ith(context_, index) == nullptr) return -1;
-    const auto free_row = std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held; });
+    if (api_.get_logits_ith(context_, index) == nullptr) return no_logits;
+    const auto free_row =
+        std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held && !row.presented; });
     const auto number = static_cast<int32_t>(free_row - rows_.begin());
     if (free_row == rows_.end()) rows_.emplace_back();
     Row& row = rows_[static_cast<size_t>(number)];
@@ -35,13 +36,22 @@ bool Rows::any() const {
     return std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.held; });
 }
 
+void Rows::keep(Row& row) {
+    row.kept.resize(static_cast<size_t>(vocabulary_));
+    std::copy_n(api_.get_logits_ith(context_, row.index), vocabulary_, row.kept.data());
+    row.index = -1;
+}
+
 void Rows::before_decode() {
-    for (Row& row : rows_) {
-        if (!row.held || row.index < 0) continue;
-        row.kept.resize(static_cast<size_t>(vocabulary_));
-        std::copy_n(api_.get_logits_ith(context_, row.index), vocabulary_, row.kept.data());
-        row.index = -1;
-    }
+    for (Row& row : rows_)
+        if (row.held && row.index >= 0) keep(row);
+}
+
+void Rows::after_decode(const std::vector<int8_t>& outputs, bool has_states) {
+    has_states_ = has_states;
+    outputs_.clear();
+    for (size_t i = 0; i < outputs.size(); i++)
+        if (outputs[i] != 0) outputs_.push_back(static_cast<int32_t>(i));
 }
 
 float* Rows::logits_of(Row& row) { return row.index < 0 ? row.kept.data() : api_.get_logits_ith(context_, row.index); }
@@ -50,21 +60,33 @@ void Rows::top(int32_t number, int32_t count, std::vector<TokenLogit>& out) {
     append_top_logits(logits_of(rows_[static_cast<size_t>(number)]), vocabulary_, count, out);
 }
 
+bool Rows::is_held(int32_t index) const {
+    return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) { return row.held && row.index == index; });
+}
+
+bool Rows::is_presented(int32_t index) const {
+    return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) { return row.presented && row.index == index; });
+}
+
 int32_t Rows::present(int32_t number) {
     Row& row = rows_[static_cast<size_t>(number)];
-    if (row.index >= 0) return row.index;
-    if (output_ >= 0) exchange(row);
-    return output_;
+    if (row.index < 0) {
+        if (outputs_.empty()) return no_logits;
+        auto place = std::find_if(outputs_.begin(), outputs_.end(),
+                                  [&](int32_t index) { return !is_held(index) && !is_presented(index); });
+        if (place == outputs_.end())
+            place = std::find_if(outputs_.begin(), outputs_.end(), [&](int32_t index) { return !is_presented(index); });
+        if (place == outputs_.end()) return no_place_free;
+        for (Row& other : rows_)
+            if (other.held && other.index == *place) keep(other);
+        std::copy(row.kept.begin(), row.kept.end(), api_.get_logits_ith(context_, *place));
+        row.index = *place;
+    }
+    row.presented = true;
+    return row.index;
 }
 
-void Rows::withdraw(int32_t number) {
-    Row& row = rows_[static_cast<size_t>(number)];
-    if (row.index < 0 && output_ >= 0) exchange(row);
-}
-
-void Rows::exchange(Row& row) {
-    std::swap_ranges(row.kept.begin(), row.kept.end(), api_.get_logits_ith(context_, output_));
-}
+void Rows::withdraw(int32_t number) { rows_[static_cast<size_t>(number)].presented = false; }
 
 void Rows::read(int32_t number, float* logits) {
     std::copy_n(logits_of(rows_[static_cast<size_t>(number)]), vocabulary_, logits);

@@ -9,6 +9,10 @@
 
 namespace mara::llama {
 
+// What `present` gives instead of an index.
+constexpr int32_t no_logits = -1;
+constexpr int32_t no_place_free = -2;
+
 // A row is held by number. Its logits stay in llama.cpp's buffer until the next decode, which copies them into one
 // of our own first. Not thread-safe: nothing may be decoding while a method runs. Decoding itself calls
 // `before_decode` and `after_decode`.
@@ -16,18 +20,16 @@ class Rows {
 public:
     Rows(const Api& api, llama_context* context);
 
-    // Holds the row of the last decode's `index`-th token. Returns its number, or -1 where llama.cpp has no logits.
+    // Holds the row of the last decode's `index`-th token. Returns its number, or `no_logits`.
     int32_t hold(int32_t index);
+    // A row that is presented stays so until it is withdrawn.
     void free(int32_t number);
     bool any() const;
 
     void before_decode();
-    // `output` is the index of a token whose logits the decode gave, or -1. `has_states`: it gave hidden states as
+    // outputs[i] is not 0 where the decode gave the logits of its i-th token. `has_states`: it gave hidden states as
     // well.
-    void after_decode(int32_t output, bool has_states) {
-        output_ = output;
-        has_states_ = has_states;
-    }
+    void after_decode(const std::vector<int8_t>& outputs, bool has_states);
 
     // From now on rows are held with the hidden states that their logits come from, where the decode gave any.
     void keep_states(bool wanted) { keeps_states_ = wanted; }
@@ -38,8 +40,8 @@ public:
     // The row's largest logits, as `append_top_logits` gives them.
     void top(int32_t number, int32_t count, std::vector<TokenLogit>& out);
 
-    // Until `withdraw`, the logits stand in llama.cpp's buffer for the token of the returned index; -1 if it has none.
-    // One row at a time.
+    // Until `withdraw`, the logits stand in llama.cpp's buffer for the token of the returned index. A row that a decode
+    // has displaced takes the place of one that is not presented, of which another copy is kept if it is held.
     int32_t present(int32_t number);
     void withdraw(int32_t number);
 
@@ -50,19 +52,22 @@ public:
 private:
     struct Row {
         bool held = false;
+        bool presented = false;
         int32_t index = -1;  // in the last decode; -1: the logits are in `kept`
         std::vector<float> kept;
         std::vector<float> state;  // empty: none
     };
 
     float* logits_of(Row& row);
-    void exchange(Row& row);
+    void keep(Row& row);
+    bool is_presented(int32_t index) const;
+    bool is_held(int32_t index) const;
 
     Api api_;
     llama_context* context_;
     int32_t vocabulary_;
     int32_t width_;
-    int32_t output_ = -1;
+    std::vector<int32_t> outputs_;  // the tokens of the last decode whose logits it gave
     bool has_states_ = false;
     bool keeps_states_ = false;
     std::vector<Row> rows_;

@@ -49,6 +49,7 @@ public:
         }
         std::printf("seed %u: %d steps, %zu cells at most of %zu, %d batches without room\n", seed_, step_, most_,
                     llama_.cells.size(), refused_);
+        CHECK(side_by_side_ > 1, "seed %u: at most %zu rows were presented at a time", seed_, side_by_side_);
     }
 
 private:
@@ -187,14 +188,38 @@ private:
             lanes_.rows().read(number, logits.data());
             CHECK(logits.front() == static_cast<float>(token), "seed %u step %d: row %d belongs to %g", seed_, step_,
                   number, static_cast<double>(logits.front()));
-            // A decode that failed leaves no index to present a row at, until the next.
-            if (!presentable_) continue;
-            const int32_t index = lanes_.rows().present(number);
-            const float* const shown = FakeLlama::api().get_logits_ith(llama_.context(), index);
-            CHECK(shown != nullptr && *shown == static_cast<float>(token), "seed %u step %d: row %d is not presented",
-                  seed_, step_, number);
-            lanes_.rows().withdraw(number);
         }
+        // A decode that failed leaves no index to present a row at, until the next.
+        if (presentable_) present_side_by_side();
+    }
+
+    // Presents all rows that are held, and withdraws one only where there is no place for another.
+    void present_side_by_side() {
+        std::map<int32_t, std::pair<int32_t, Token>> shown;  // number: index, token
+        for (const auto& [number, token] : held_) {
+            int32_t index = lanes_.rows().present(number);
+            if (index == no_place_free) {
+                CHECK(!shown.empty(), "seed %u step %d: no place for the first row", seed_, step_);
+                if (shown.empty()) return;
+                lanes_.rows().withdraw(shown.begin()->first);
+                shown.erase(shown.begin());
+                index = lanes_.rows().present(number);
+            }
+            shown[number] = {index, token};
+            side_by_side_ = std::max(side_by_side_, shown.size());
+            for (const auto& [other, place] : shown) {
+                const float* const logits = FakeLlama::api().get_logits_ith(llama_.context(), place.first);
+                CHECK(logits != nullptr && *logits == static_cast<float>(place.second),
+                      "seed %u step %d: row %d is not presented", seed_, step_, other);
+            }
+        }
+        for (const auto& [number, token] : held_) {
+            std::vector<float> logits(FakeLlama::vocabulary);
+            lanes_.rows().read(number, logits.data());
+            CHECK(logits.front() == static_cast<float>(token), "seed %u step %d: row %d was lost", seed_, step_,
+                  number);
+        }
+        for (const auto& [number, place] : shown) lanes_.rows().withdraw(number);
     }
 
     unsigned seed_;
@@ -206,6 +231,7 @@ private:
     std::map<int32_t, Token> held_;
     Token next_ = 1;
     size_t most_ = 0;
+    size_t side_by_side_ = 0;
     int refused_ = 0;
     bool shared_ = false;
     bool presentable_ = false;

@@ -15,7 +15,7 @@ namespace {
 using namespace mara::test;
 using namespace mara::kernel::cuda;
 using mara::kernel::WeightType;
-using Shape = mara::kernel::cuda::Shape;
+using Shape = mara::kernel::cuda::LayerSizes;
 
 struct Device {
     const char* name;

@@ -60,7 +60,7 @@ void products() {
                 Workspace work;
                 kernel::Pool* pool = nullptr;
                 kernel::pool_create(2, &pool);
-                const std::unique_ptr<kernel::Pool, PoolDeleter> owned(pool);
+                const kernel::PoolPointer owned(pool);
                 work.operations = find_operations(name);
                 work.pool = pool;
                 work.threads = 2;
@@ -102,10 +102,10 @@ void products() {
 
 // ---- A learner and its float64 evaluation
 
-constexpr Shape shape{19, 22, 7};
+constexpr NetworkShape shape{19, 22, 7};
 constexpr int32_t batch = 13;
 
-Options options_for(const char* operations, int32_t threads = 1) {
+LearnerOptions options_for(const char* operations, int32_t threads = 1) {
     return {shape, 5, 0.9, 0.01, 1e-3, 2e-3, 3e-3, 0.2, 0.4, true, 0.5, batch, 100, threads, operations};
 }
 
@@ -115,9 +115,9 @@ struct LearnerDeleter {
 using LearnerPointer = std::unique_ptr<Learner, LearnerDeleter>;
 
 // LayerNorm's affine and the targets are moved away from where they begin; some of the transitions are last ones.
-LearnerPointer make_learner(const Options& options) {
+LearnerPointer make_learner(const LearnerOptions& options) {
     Learner* created = nullptr;
-    CHECK(learner_create(options, &created) == Status::ok, "create");
+    CHECK(learner_create(options, &created) == TrainStatus::ok, "create");
     LearnerPointer learner(created);
     for (int32_t network = actor; network <= target2; ++network) {
         float* const parameters = learner->arrays[network].data();
@@ -137,7 +137,7 @@ LearnerPointer make_learner(const Options& options) {
     Block* block = nullptr;
     block_create({states.data(), rows, state.data(), action.data(), reward.data(), next_state.data(), rows},
                  options.shape.width, &block);
-    CHECK(learner_add(created, block) == Status::ok && learner_replay_size(created) == rows, "add");
+    CHECK(learner_add(created, block) == TrainStatus::ok && learner_replay_size(created) == rows, "add");
     for (int32_t i = 0; i < batch; ++i) learner->batch.push_back(&learner->replay.at(i * 3));
     return learner;
 }
@@ -330,13 +330,14 @@ void clipping() {
 // ---- Whole updates
 
 std::vector<Floats> run_updates(const char* operations, int32_t threads) {
-    Options options = options_for(operations, threads);
+    LearnerOptions options = options_for(operations, threads);
     options.shape = {150, 140, 70};
     options.batch_size = 200;
     const LearnerPointer learner = make_learner(options);
     Metrics metrics{};
     const std::atomic<bool> stop = false;
-    CHECK(learner_update(learner.get(), 3, stop, &metrics) == Status::ok && metrics.critic_gradient_norm > 0, "update");
+    CHECK(learner_update(learner.get(), 3, stop, &metrics) == TrainStatus::ok && metrics.critic_gradient_norm > 0,
+          "update");
     std::vector<Floats> arrays;
     for (int32_t i = 0; i < array_count; ++i)
         arrays.emplace_back(learner->arrays[i].data(), learner->arrays[i].data() + learner->offsets.count);
@@ -357,16 +358,16 @@ void threads() {
 
 void statuses() {
     Learner* created = nullptr;
-    Options options = options_for("none");
-    CHECK(learner_create(options, &created) == Status::unknown_operations && created == nullptr, "operations");
+    LearnerOptions options = options_for("none");
+    CHECK(learner_create(options, &created) == TrainStatus::unknown_operations && created == nullptr, "operations");
     options = options_for(nullptr);
     options.shape.hidden2 = 0;
-    CHECK(learner_create(options, &created) == Status::bad_shape && created == nullptr, "shape");
-    CHECK(learner_create(options_for(nullptr), &created) == Status::ok, "create");
+    CHECK(learner_create(options, &created) == TrainStatus::bad_shape && created == nullptr, "shape");
+    CHECK(learner_create(options_for(nullptr), &created) == TrainStatus::ok, "create");
     const LearnerPointer learner(created);
     Metrics metrics{};
     std::atomic<bool> stop = false;
-    CHECK(learner_update(created, 1, stop, &metrics) == Status::empty_replay, "empty");
+    CHECK(learner_update(created, 1, stop, &metrics) == TrainStatus::empty_replay, "empty");
     const Floats states(static_cast<size_t>(shape.width), 1.0f);
     const int32_t zero = 0, end = -1;
     const uint8_t accept = 1;
@@ -374,9 +375,9 @@ void statuses() {
     Block* block = nullptr;
     block_create({states.data(), 1, &zero, &accept, &reward, &end, 1}, shape.width, &block);
     learner_add(created, block);
-    CHECK(learner_update(created, 1, stop, &metrics) == Status::not_finite, "a reward whose gradient overflows");
+    CHECK(learner_update(created, 1, stop, &metrics) == TrainStatus::not_finite, "a reward whose gradient overflows");
     stop = true;
-    CHECK(learner_update(created, 1, stop, &metrics) == Status::stopped, "stopped");
+    CHECK(learner_update(created, 1, stop, &metrics) == TrainStatus::stopped, "stopped");
 }
 
 // Blocks of growing size go through a ring of 10, which always holds the last 10, each with its own state.
@@ -418,7 +419,7 @@ void randomness() {
     for (int32_t i = 0; i < 70000; ++i) ++counts[random.below(7)];
     for (const int32_t count : counts) CHECK(std::abs(count - 10000) < 500, "%d of 10000", count);
 
-    const Shape wide{400, 300, 100};
+    const NetworkShape wide{400, 300, 100};
     const TensorOffsets at(wide);
     Floats parameters(at.count);
     initialise(wide, random, parameters.data());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernel/kernel.h"
+#include "kernel/pool_pointer.h"
 
 namespace mara::test {
 
@@ -86,10 +87,7 @@ struct NetworkDeleter {
 };
 using NetworkPointer = std::unique_ptr<kernel::Network, NetworkDeleter>;
 
-struct PoolDeleter {
-    void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
-};
-using PoolPointer = std::unique_ptr<kernel::Pool, PoolDeleter>;
+using kernel::PoolPointer;
 
 inline NetworkPointer make_network(const Model& model, kernel::WeightType type, const char* variant) {
     kernel::Network* network = nullptr;

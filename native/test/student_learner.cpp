@@ -58,7 +58,7 @@ StudentOptions options_for(const char* operations, int32_t threads = 1) {
 
 Pointer make(const StudentOptions& options, const Labels& labels) {
     Student* created = nullptr;
-    CHECK(student_create(options, labels.data(), &created) == Status::ok, "created");
+    CHECK(student_create(options, labels.data(), &created) == TrainStatus::ok, "created");
     return Pointer(created);
 }
 
@@ -181,7 +181,7 @@ void first_step() {
     const std::atomic<bool> stop{false};
     StudentMetrics metrics{};
     const double rate = 1e-3;
-    CHECK(student_epoch(student.get(), all.data(), count, rate, stop, &metrics) == Status::ok, "an epoch");
+    CHECK(student_epoch(student.get(), all.data(), count, rate, stop, &metrics) == TrainStatus::ok, "an epoch");
     const StudentOffsets at(shape);
     for (size_t i = 0; i < at.count; ++i) {
         const double gradient = student->gradient.data()[i];
@@ -204,7 +204,7 @@ void bounds() {
     Floats out(count * outputs);
     for (const float bias : {-100.0f, 100.0f}) {
         p[at.fc2_bias + 1] = bias;
-        CHECK(student_predict(student.get(), all.data(), count, out.data()) == Status::ok, "predicted");
+        CHECK(student_predict(student.get(), all.data(), count, out.data()) == TrainStatus::ok, "predicted");
         const float bound = bias < 0 ? -5 : 3;
         for (size_t i = 0; i < count; ++i) CHECK(out[2 * i + 1] == bound, "log sigma of label %zu", i);
         StudentMetrics sum{};
@@ -229,7 +229,8 @@ void reproducible() {
             const Pointer student = make(options, labels);
             StudentMetrics metrics{};
             for (int32_t epoch = 0; epoch < 3; ++epoch)
-                CHECK(student_epoch(student.get(), all.data(), count, 1e-2, stop, &metrics) == Status::ok, "%s", name);
+                CHECK(student_epoch(student.get(), all.data(), count, 1e-2, stop, &metrics) == TrainStatus::ok, "%s",
+                      name);
             return Floats(student->parameters.data(), student->parameters.data() + student->offsets.count);
         };
         const Floats one = fitted(1, 5);
@@ -254,13 +255,13 @@ void learns() {
     const Integers all = everything(many);
     const std::atomic<bool> stop{false};
     StudentMetrics first{}, last{};
-    CHECK(student_epoch(student.get(), all.data(), many, 3e-3, stop, &first) == Status::ok, "first epoch");
+    CHECK(student_epoch(student.get(), all.data(), many, 3e-3, stop, &first) == TrainStatus::ok, "first epoch");
     for (int32_t epoch = 0; epoch < 40; ++epoch)
-        CHECK(student_epoch(student.get(), all.data(), many, 3e-3, stop, &last) == Status::ok, "epoch %d", epoch);
+        CHECK(student_epoch(student.get(), all.data(), many, 3e-3, stop, &last) == TrainStatus::ok, "epoch %d", epoch);
     CHECK(last.squared_error < 0.09 && last.squared_error < first.squared_error / 5, "squared error from %g to %g",
           first.squared_error, last.squared_error);
     Floats out(many * outputs);
-    CHECK(student_predict(student.get(), all.data(), many, out.data()) == Status::ok, "predicted");
+    CHECK(student_predict(student.get(), all.data(), many, out.data()) == TrainStatus::ok, "predicted");
     double sigma = 0;
     for (size_t i = 0; i < many; ++i) sigma += std::exp(out[2 * i + 1]) / many;
     CHECK(std::abs(sigma - 0.25) < 0.05, "sigma %g", sigma);
@@ -270,16 +271,16 @@ void refusals() {
     const Labels labels(9);
     Student* created = nullptr;
     StudentOptions options = options_for("abacus");
-    CHECK(student_create(options, labels.data(), &created) == Status::unknown_operations, "unknown operations");
+    CHECK(student_create(options, labels.data(), &created) == TrainStatus::unknown_operations, "unknown operations");
     options = options_for(nullptr);
     options.shape.width = 0;
-    CHECK(student_create(options, labels.data(), &created) == Status::bad_shape, "width 0");
+    CHECK(student_create(options, labels.data(), &created) == TrainStatus::bad_shape, "width 0");
     const Pointer student = make(options_for(nullptr), labels);
     const Integers all = everything();
     const Doubles before = parameters_of(*student);
     StudentMetrics metrics{};
     const std::atomic<bool> stop{true};
-    CHECK(student_epoch(student.get(), all.data(), count, 1e-3, stop, &metrics) == Status::stopped &&
+    CHECK(student_epoch(student.get(), all.data(), count, 1e-3, stop, &metrics) == TrainStatus::stopped &&
               parameters_of(*student) == before,
           "stopped before the first batch");
 }

@@ -16,16 +16,16 @@ bool fits(int32_t size) { return size >= 1 && size <= largest_size; }
 
 // Nothing that allocates may throw across the boundary.
 template <class F>
-Status guarded(F&& body) {
+TrainStatus guarded(F&& body) {
     try {
         return body();
     } catch (...) {
-        return Status::out_of_memory;
+        return TrainStatus::out_of_memory;
     }
 }
 
-Status update_batch(Learner& learner, Metrics& sum) {
-    const Options& options = learner.options;
+TrainStatus update_batch(Learner& learner, Metrics& sum) {
+    const LearnerOptions& options = learner.options;
     load_batch(learner);
     set_wanted(learner);
     double norm;
@@ -33,11 +33,11 @@ Status update_batch(Learner& learner, Metrics& sum) {
         Buffer& gradient = options.shared_norm && critic == critic2 ? learner.second_gradient : learner.gradient;
         sum.critic_loss += critic_gradient(learner, critic, gradient, sum.q) / 2;
         if (options.shared_norm) continue;
-        if (!step(learner, critic, options.critic_learning_rate, norm)) return Status::not_finite;
+        if (!step(learner, critic, options.critic_learning_rate, norm)) return TrainStatus::not_finite;
         sum.critic_gradient_norm += norm / 2;
     }
     if (options.shared_norm) {
-        if (!step_shared_critics(learner, norm)) return Status::not_finite;
+        if (!step_shared_critics(learner, norm)) return TrainStatus::not_finite;
         sum.critic_gradient_norm += norm;
     }
     if (std::fmod(learner.scalars.steps[critic1], options.target_every) == 0) {
@@ -45,12 +45,12 @@ Status update_batch(Learner& learner, Metrics& sum) {
         move_target(learner, target2, critic2);
     }
     const ActorLoss loss = actor_gradient(learner);
-    if (!step(learner, actor, options.actor_learning_rate, norm)) return Status::not_finite;
+    if (!step(learner, actor, options.actor_learning_rate, norm)) return TrainStatus::not_finite;
     if (options.automatic_alpha) step_alpha(learner, loss.entropy);
     sum.actor_loss += loss.loss;
     sum.entropy += loss.entropy;
     sum.actor_gradient_norm += norm;
-    return Status::ok;
+    return TrainStatus::ok;
 }
 
 void draw_batch(Learner& learner) {
@@ -80,7 +80,7 @@ void finish(const Learner& learner, const Metrics& sum, int32_t count, Metrics* 
 
 }  // namespace
 
-Learner::Learner(const Options& given)
+Learner::Learner(const LearnerOptions& given)
     : options(given), offsets(given.shape), random(given.seed), replay(given.replay_capacity) {
     kernel::Pool* created = nullptr;
     if (kernel::pool_create(options.threads, &created) != kernel::Status::ok) throw std::bad_alloc();
@@ -95,74 +95,74 @@ Learner::Learner(const Options& given)
     scalars.log_alpha = std::log(options.initial_alpha);
 }
 
-Status learner_create(const Options& options, Learner** out) {
+TrainStatus learner_create(const LearnerOptions& options, Learner** out) {
     *out = nullptr;
-    const Shape& shape = options.shape;
+    const NetworkShape& shape = options.shape;
     if (!fits(shape.width) || !fits(shape.hidden1) || !fits(shape.hidden2) || options.batch_size < 1 ||
         options.replay_capacity < 1 || options.target_every < 1)
-        return Status::bad_shape;
-    if (find_operations(options.operations) == nullptr) return Status::unknown_operations;
+        return TrainStatus::bad_shape;
+    if (find_operations(options.operations) == nullptr) return TrainStatus::unknown_operations;
     return guarded([&] {
         *out = new Learner(options);
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 
 void learner_free(Learner* learner) { delete learner; }
 const char* learner_operations(const Learner* learner) { return learner->work.operations->name; }
 
-Status block_create(const Transitions& transitions, int32_t width, Block** out) {
+TrainStatus block_create(const Transitions& transitions, int32_t width, Block** out) {
     *out = nullptr;
     return guarded([&] {
         *out = new Block(copy_block(transitions, width));
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 
 void block_free(Block* block) { delete block; }
 
-Status learner_add(Learner* learner, Block* block) {
+TrainStatus learner_add(Learner* learner, Block* block) {
     const std::unique_ptr<Block> owned(block);
     return guarded([&] {
         learner->replay.add(std::move(*block));
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 
 int32_t learner_replay_size(const Learner* learner) { return learner->replay.size(); }
 
-Status learner_update(Learner* learner, int32_t count, const std::atomic<bool>& stop, Metrics* metrics) {
-    if (learner->replay.size() == 0) return Status::empty_replay;
+TrainStatus learner_update(Learner* learner, int32_t count, const std::atomic<bool>& stop, Metrics* metrics) {
+    if (learner->replay.size() == 0) return TrainStatus::empty_replay;
     return guarded([&] {
         Metrics sum{};
         for (int32_t i = 0; i < count; ++i) {
-            if (stop.load(std::memory_order_relaxed)) return Status::stopped;
+            if (stop.load(std::memory_order_relaxed)) return TrainStatus::stopped;
             draw_batch(*learner);
-            const Status status = update_batch(*learner, sum);
-            if (status != Status::ok) return status;
+            const TrainStatus status = update_batch(*learner, sum);
+            if (status != TrainStatus::ok) return status;
         }
         finish(*learner, sum, count, metrics);
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 
-Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics) {
+TrainStatus learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics) {
     return guarded([&] {
         Metrics sum{};
         learner->batch.clear();
         for (int32_t b = 0; b < learner->options.batch_size; ++b)
             learner->batch.push_back(&learner->replay.at(ages[b]));
-        const Status status = update_batch(*learner, sum);
-        if (status == Status::ok) finish(*learner, sum, 1, metrics);
+        const TrainStatus status = update_batch(*learner, sum);
+        if (status == TrainStatus::ok) finish(*learner, sum, 1, metrics);
         return status;
     });
 }
 
-Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count,
-                   double learning_rate, FitMetrics* metrics) {
+TrainStatus learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights,
+                        int32_t count, double learning_rate, FitMetrics* metrics) {
     return guarded([&] {
         *metrics = fit_gradient(*learner, states, labels, weights, count);
-        return step(*learner, actor, learning_rate, metrics->gradient_norm) ? Status::ok : Status::not_finite;
+        return step(*learner, actor, learning_rate, metrics->gradient_norm) ? TrainStatus::ok : TrainStatus::not_finite;
     });
 }
 

@@ -15,10 +15,18 @@
 namespace mara::train {
 
 // not_finite: a gradient overflowed; the network it belongs to is as it was before the step.
-enum class Status : int { ok = 0, out_of_memory, bad_shape, unknown_operations, empty_replay, not_finite, stopped };
+enum class TrainStatus : int {
+    ok = 0,
+    out_of_memory,
+    bad_shape,
+    unknown_operations,
+    empty_replay,
+    not_finite,
+    stopped
+};
 
-struct Options {
-    Shape shape;
+struct LearnerOptions {
+    NetworkShape shape;
     uint64_t seed;
     double gamma;
     double tau;
@@ -61,25 +69,25 @@ struct FitMetrics {
 
 struct Learner;
 
-Status learner_create(const Options& options, Learner** out);
+TrainStatus learner_create(const LearnerOptions& options, Learner** out);
 void learner_free(Learner* learner);
 const char* learner_operations(const Learner* learner);
 
 // Copies transitions into a block. May be called from any thread, without a learner.
-Status block_create(const Transitions& transitions, int32_t width, Block** out);
+TrainStatus block_create(const Transitions& transitions, int32_t width, Block** out);
 void block_free(Block* block);
 // Adds a block to the replay and frees it.
-Status learner_add(Learner* learner, Block* block);
+TrainStatus learner_add(Learner* learner, Block* block);
 int32_t learner_replay_size(const Learner* learner);
 
 // `count` updates on batches sampled uniformly. Looks at `stop` before each.
-Status learner_update(Learner* learner, int32_t count, const std::atomic<bool>& stop, Metrics* metrics);
+TrainStatus learner_update(Learner* learner, int32_t count, const std::atomic<bool>& stop, Metrics* metrics);
 // One update on these transitions by age, 0 being the oldest; [batch_size], each below the replay's size.
-Status learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics);
+TrainStatus learner_update_on(Learner* learner, const int32_t* ages, Metrics* metrics);
 
 // One Adam step of the actor on Σ w·CE(label) / Σ w. states[count][width], labels 1 accept, 0 reject; Σ w > 0.
-Status learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights, int32_t count,
-                   double learning_rate, FitMetrics* metrics);
+TrainStatus learner_fit(Learner* learner, const float* states, const uint8_t* labels, const float* weights,
+                        int32_t count, double learning_rate, FitMetrics* metrics);
 
 // The whole state of a learner except its options and its replay, to be read and written in place.
 enum Array : int32_t {

@@ -6,7 +6,7 @@
 #include "train/matrices.h"
 
 namespace mara::train {
-TensorOffsets::TensorOffsets(const Shape& shape) {
+TensorOffsets::TensorOffsets(const NetworkShape& shape) {
     size_t at = 0;
     const auto take = [&](size_t size) {
         const size_t start = at;
@@ -43,11 +43,12 @@ void load(Workspace& work, const float* const* rows, int32_t count, int32_t widt
     if (for_gradient) pack_right(work, columns(plain, width, count), input.right);
 }
 
-void forward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, Pass& pass, float* out) {
+void forward(Workspace& work, const NetworkShape& shape, const float* parameters, const Input& input, ForwardPass& pass,
+             float* out) {
     const int32_t width = shape.width, hidden1 = shape.hidden1, hidden2 = shape.hidden2;
     const TensorOffsets at(shape);
     const int32_t rows = input.rows;
-    const Operations& operations = *work.operations;
+    const VectorOperations& operations = *work.operations;
     float* const h1 = pass.h1.need(area(rows, hidden1) + static_cast<size_t>(hidden1));
     float* const h2 = pass.h2.need(area(rows, hidden2));
     // LayerNorm's affine goes into the first layer: W·(x·gain + shift) + b = (W·diag(gain))·x + (b + W·shift).
@@ -70,12 +71,12 @@ void forward(Workspace& work, const Shape& shape, const float* parameters, const
     });
 }
 
-void backward(Workspace& work, const Shape& shape, const float* parameters, const Input& input, const Pass& pass,
-              const float* out_gradient, float* gradient) {
+void backward(Workspace& work, const NetworkShape& shape, const float* parameters, const Input& input,
+              const ForwardPass& pass, const float* out_gradient, float* gradient) {
     const int32_t width = shape.width, hidden1 = shape.hidden1, hidden2 = shape.hidden2;
     const TensorOffsets at(shape);
     const int32_t rows = input.rows;
-    const Operations& operations = *work.operations;
+    const VectorOperations& operations = *work.operations;
     const float* const h1 = pass.h1.data();
     const float* const h2 = pass.h2.data();
     float* const z2 = work.gradient2.need(area(rows, hidden2));
@@ -103,7 +104,7 @@ void backward(Workspace& work, const Shape& shape, const float* parameters, cons
     });
 }
 
-void initialise(const Shape& shape, Random& random, float* parameters) {
+void initialise(const NetworkShape& shape, Random& random, float* parameters) {
     const TensorOffsets at(shape);
     std::fill(parameters + at.gain, parameters + at.shift, 1.0f);
     std::fill(parameters + at.shift, parameters + at.w1, 0.0f);

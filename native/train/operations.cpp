@@ -6,17 +6,17 @@
 namespace mara::train {
 
 #if defined(__x86_64__) || defined(_M_X64)
-extern const Operations avx512_operations;
-extern const Operations avx2_operations;
+extern const VectorOperations avx512_operations;
+extern const VectorOperations avx2_operations;
 #elif defined(__aarch64__)
-extern const Operations neon_operations;
+extern const VectorOperations neon_operations;
 #endif
-extern const Operations portable_operations;
+extern const VectorOperations portable_operations;
 
 namespace {
 
 // Best first.
-const Operations* const all[] = {
+const VectorOperations* const all[] = {
 #if defined(__x86_64__) || defined(_M_X64)
     &avx512_operations,
     &avx2_operations,
@@ -28,15 +28,15 @@ const Operations* const all[] = {
 
 }  // namespace
 
-const Operations* find_operations(const char* name) {
-    for (const Operations* operations : all)
+const VectorOperations* find_operations(const char* name) {
+    for (const VectorOperations* operations : all)
         if ((name == nullptr || std::strcmp(operations->name, name) == 0) && operations->available()) return operations;
     return nullptr;
 }
 
 int32_t operation_names(const char** names, int32_t capacity) {
     int32_t count = 0;
-    for (const Operations* operations : all) {
+    for (const VectorOperations* operations : all) {
         if (!operations->available()) continue;
         if (count < capacity) names[count] = operations->name;
         ++count;

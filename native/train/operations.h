@@ -41,7 +41,7 @@ struct AdamStep {
     float root;       // √(1 − β2ᵗ)
 };
 
-struct Operations {
+struct VectorOperations {
     const char* name;
     bool (*available)();
 
@@ -84,7 +84,7 @@ inline size_t packed_floats(int32_t count, int32_t tile, int32_t depth) {
 }
 
 // The best operations of this machine, or those called `name`; nullptr if there are none of that name.
-const Operations* find_operations(const char* name);
+const VectorOperations* find_operations(const char* name);
 // Names this build has and this machine can run, best first. Returns how many; fills up to `capacity`.
 int32_t operation_names(const char** names, int32_t capacity);
 

@@ -1,24 +1,19 @@
 // A learner from the inside, and the steps of its update, for learner.cpp and the tests.
 #pragma once
 
-#include <memory>
 #include <vector>
 
-#include "kernel/kernel.h"
+#include "kernel/pool_pointer.h"
 #include "train/learner.h"
 
 namespace mara::train {
 
-struct PoolDeleter {
-    void operator()(kernel::Pool* pool) const { kernel::pool_free(pool); }
-};
-
 struct Learner {
-    explicit Learner(const Options& options);
+    explicit Learner(const LearnerOptions& options);
 
-    Options options;
+    LearnerOptions options;
     TensorOffsets offsets;
-    std::unique_ptr<kernel::Pool, PoolDeleter> pool;
+    kernel::PoolPointer pool;
     Workspace work;
     Random random;
     Replay replay;
@@ -29,7 +24,7 @@ struct Learner {
     std::vector<const Transition*> batch;
     std::vector<const float*> rows;
     Input now, next;
-    Pass pass;
+    ForwardPass pass;
     std::vector<float> out[3], out_gradient, wanted;
     Buffer gradient, second_gradient;  // the second is critic2's where the critics share
 };

@@ -17,11 +17,11 @@ constexpr int32_t predicted_at_once = 1024;
 bool fits(int32_t size) { return size >= 1 && size <= largest_size; }
 
 template <class F>
-Status guarded(F&& body) {
+TrainStatus guarded(F&& body) {
     try {
         return body();
     } catch (...) {
-        return Status::out_of_memory;
+        return TrainStatus::out_of_memory;
     }
 }
 
@@ -70,7 +70,7 @@ bool step(Student& student, double learning_rate) {
     const size_t count = student.offsets.count;
     float* const parameters = student.parameters.data();
     const float* const gradient = student.gradient.data();
-    const Operations& operations = *student.work.operations;
+    const VectorOperations& operations = *student.work.operations;
     const auto all = static_cast<int32_t>(count);
     if (!std::isfinite(operations.sum_of_squares(gradient, all))) return false;
     ++student.steps;
@@ -242,37 +242,37 @@ void student_gradient(Student& student, const int32_t* labels, int32_t count, St
     project_back(student, student.of_embeddings, at.embedding_weight, at.embedding_bias);
 }
 
-Status student_create(const StudentOptions& options, const StudentData& data, Student** out) {
+TrainStatus student_create(const StudentOptions& options, const StudentData& data, Student** out) {
     *out = nullptr;
     const StudentShape& shape = options.shape;
     if (!fits(shape.width) || !fits(shape.projected) || !fits(shape.hidden) || options.batch_size < 1 || data.count < 1)
-        return Status::bad_shape;
-    if (find_operations(options.operations) == nullptr) return Status::unknown_operations;
+        return TrainStatus::bad_shape;
+    if (find_operations(options.operations) == nullptr) return TrainStatus::unknown_operations;
     return guarded([&] {
         *out = new Student(options, data);
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 
 void student_free(Student* student) { delete student; }
 
-Status student_epoch(Student* student, const int32_t* labels, int32_t count, double learning_rate,
-                     const std::atomic<bool>& stop, StudentMetrics* metrics) {
+TrainStatus student_epoch(Student* student, const int32_t* labels, int32_t count, double learning_rate,
+                          const std::atomic<bool>& stop, StudentMetrics* metrics) {
     return guarded([&] {
         StudentMetrics sum{};
         for (int32_t first = 0; first < count; first += student->options.batch_size) {
-            if (stop.load(std::memory_order_relaxed)) return Status::stopped;
+            if (stop.load(std::memory_order_relaxed)) return TrainStatus::stopped;
             const int32_t size = std::min(student->options.batch_size, count - first);
             student_forward(*student, labels + first, size);
             student_gradient(*student, labels + first, size, sum);
-            if (!step(*student, learning_rate)) return Status::not_finite;
+            if (!step(*student, learning_rate)) return TrainStatus::not_finite;
         }
         *metrics = {sum.squared_error / count, sum.loss / count};
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 
-Status student_predict(Student* student, const int32_t* labels, int32_t count, float* out) {
+TrainStatus student_predict(Student* student, const int32_t* labels, int32_t count, float* out) {
     return guarded([&] {
         const auto least = static_cast<float>(student->options.log_sigma_least);
         const auto most = static_cast<float>(student->options.log_sigma_most);
@@ -285,7 +285,7 @@ Status student_predict(Student* student, const int32_t* labels, int32_t count, f
                 out[area(first, outputs) + at + 1] = std::clamp(student->out[at + 1], least, most);
             }
         }
-        return Status::ok;
+        return TrainStatus::ok;
     });
 }
 

@@ -65,14 +65,14 @@ struct StudentMetrics {
 struct Student;
 
 // Copies the data.
-Status student_create(const StudentOptions& options, const StudentData& data, Student** out);
+TrainStatus student_create(const StudentOptions& options, const StudentData& data, Student** out);
 void student_free(Student* student);
 
 // One AdamW step for each batch of the labels in this order. Looks at `stop` before each.
-Status student_epoch(Student* student, const int32_t* labels, int32_t count, double learning_rate,
-                     const std::atomic<bool>& stop, StudentMetrics* metrics);
+TrainStatus student_epoch(Student* student, const int32_t* labels, int32_t count, double learning_rate,
+                          const std::atomic<bool>& stop, StudentMetrics* metrics);
 // out[count][2]: mean and log σ, which is within its bounds.
-Status student_predict(Student* student, const int32_t* labels, int32_t count, float* out);
+TrainStatus student_predict(Student* student, const int32_t* labels, int32_t count, float* out);
 
 float* student_parameters(Student* student);  // [StudentOffsets::count]
 

@@ -25,7 +25,7 @@ struct Student {
 
     StudentOptions options;
     StudentOffsets offsets;
-    std::unique_ptr<kernel::Pool, PoolDeleter> pool;
+    kernel::PoolPointer pool;
     Workspace work;
 
     std::vector<float> states, embeddings, given, wanted;  // states: normalised

@@ -30,7 +30,7 @@ bool available() { return kernel::cpu().avx2; }
 
 }  // namespace
 
-extern const Operations avx2_operations = Vector<Isa>::operations("avx2", available);
+extern const VectorOperations avx2_operations = Vector<Isa>::operations("avx2", available);
 
 }  // namespace mara::train
 

@@ -35,7 +35,7 @@ bool available() { return kernel::cpu().avx512; }
 
 }  // namespace
 
-extern const Operations avx512_operations = Vector<Isa>::operations("avx512", available);
+extern const VectorOperations avx512_operations = Vector<Isa>::operations("avx512", available);
 
 }  // namespace mara::train
 

@@ -16,7 +16,7 @@ bool available() { return true; }
 
 }  // namespace
 
-extern const Operations neon_operations = Vector<Isa>::operations("neon", available);
+extern const VectorOperations neon_operations = Vector<Isa>::operations("neon", available);
 
 }  // namespace mara::train
 #endif

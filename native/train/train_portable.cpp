@@ -50,6 +50,6 @@ bool available() { return true; }
 
 }  // namespace
 
-extern const Operations portable_operations = Vector<Isa>::operations("portable", available);
+extern const VectorOperations portable_operations = Vector<Isa>::operations("portable", available);
 
 }  // namespace mara::train

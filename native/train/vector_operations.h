@@ -168,7 +168,7 @@ struct Vector {
         for (int32_t i = 0; i < count; ++i) target[i] = tau * source[i] + (1 - tau) * target[i];
     }
 
-    static constexpr Operations operations(const char* name, bool (*available)()) {
+    static constexpr VectorOperations operations(const char* name, bool (*available)()) {
         return {name,
                 available,
                 T::rows,

@@ -6,7 +6,7 @@ namespace mara::train {
 namespace {
 
 struct Multiplication {
-    const Operations& operations;
+    const VectorOperations& operations;
     const Operand* left;   // nullptr: packed already
     const Operand* right;  // nullptr: packed already
     int32_t left_panels;
@@ -17,7 +17,7 @@ struct Multiplication {
 
     static void run(void* context, int32_t phase, int32_t item) {
         const auto& self = *static_cast<const Multiplication*>(context);
-        const Operations& operations = self.operations;
+        const VectorOperations& operations = self.operations;
         if (phase == 1)
             return operations.multiply(self.product, item / self.across * operations.block_rows,
                                        item % self.across * operations.block_columns);
@@ -55,7 +55,7 @@ void pack_right(Workspace& work, const Operand& from, Buffer& packed) {
 }
 
 void multiply(Workspace& work, Factor left, Factor right, float* out, Finish finish, const float* argument) {
-    const Operations& operations = *work.operations;
+    const VectorOperations& operations = *work.operations;
     const int32_t rows = left.from.count, columns = right.from.count, depth = left.from.depth;
     float* packed_left = nullptr;
     float* packed_right = nullptr;

@@ -40,7 +40,7 @@ private:
 };
 
 struct Workspace {
-    const Operations* operations = nullptr;
+    const VectorOperations* operations = nullptr;
     kernel::Pool* pool = nullptr;
     int32_t threads = 1;
     Buffer left, right;           // packed operands of the product under way

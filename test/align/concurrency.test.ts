@@ -1,11 +1,11 @@
 import {setTimeout as sleep} from "node:timers/promises";
-import type {LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
+import {type LlamaContextSequence, type LlamaModel, type Token, TokenBias} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import type {MaraAgent} from "../../lib/index.js";
 import {acceptAll, randomAgent, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel} from "../support/models.js";
 import {seededRandom} from "../support/random.js";
-import {align, expectCacheInStep, modes, plain, rejections} from "./harness.js";
+import {align, expectCacheInStep, modes, plain, rejections, watchChain} from "./harness.js";
 
 let model: LlamaModel;
 let agent: MaraAgent;
@@ -85,6 +85,22 @@ describe.each(modes)("Sequences side by side (%s)", (mode) => {
             expect(found).toEqual(wanted);
             for (const sequence of sequences) expectCacheInStep(sequence, aligner);
         }
+    });
+
+    it("have their rows read side by side where the chain is asked", async () => {
+        // A bias of zero changes nothing, and the chain is needed for it.
+        const bias = {tokenBias: TokenBias.for(model).set(model.tokenize("hen")[0] as Token, {logit: 0})};
+        const wanted = await alone(agent, 20);
+        const {context, aligner} = await align(model, {agent, mode, sequences: 4, waves: [1]});
+        const sequences = prompts().map(() => context.getSequence());
+        const chain = watchChain(context);
+        const found = await Promise.all(
+            prompts().map((prompt, i) => generate(sequences[i] as LlamaContextSequence, prompt, 20, bias))
+        );
+        expect(found).toEqual(wanted);
+        expect(chain.atATime).toBe(4);
+        expect(rejections(aligner.stats())).toBeGreaterThan(10);
+        for (const sequence of sequences) expectCacheInStep(sequence, aligner);
     });
 
     it("can be aligned and not aligned in one context", async () => {

@@ -44,6 +44,29 @@ export async function agentFor(model: LlamaModel, seed: number): Promise<MaraAge
     return randomAgent(model.embeddingVectorSize, seed, {states: Float32Array.from(states)});
 }
 
+/** Counts the calls of node-llama-cpp's own chain, and how many of them ran at a time. */
+export function watchChain(context: LlamaContext): {calls: number; atATime: number} {
+    const native = (context as unknown as {_ctx: object})._ctx;
+    const stock = Object.getPrototypeOf(native) as {sampleToken(...args: unknown[]): Promise<unknown>};
+    const seen = {calls: 0, atATime: 0};
+    let running = 0;
+    const watching = Object.create(stock, {
+        sampleToken: {
+            async value(...args: unknown[]) {
+                seen.calls++;
+                seen.atATime = Math.max(seen.atATime, ++running);
+                try {
+                    return await stock.sampleToken.apply(this, args);
+                } finally {
+                    running--;
+                }
+            }
+        }
+    });
+    Object.setPrototypeOf(native, watching);
+    return seen;
+}
+
 interface StockContext {
     getSequenceKvCacheMaxPosition(sequence: number): number;
 }

@@ -1,9 +1,9 @@
-import type {LlamaModel} from "node-llama-cpp";
+import type {LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
-import type {Judge, JudgeBatch, MaraAgent} from "../../lib/index.js";
+import type {Judge, JudgeBatch, MaraAgent, MaraError} from "../../lib/index.js";
 import {acceptAll} from "../support/agents.js";
 import {generate, loadTinyModel} from "../support/models.js";
-import {agentFor, align, modes, refusal, rejections} from "./harness.js";
+import {agentFor, align, expectCacheInStep, modes, refusal, rejections} from "./harness.js";
 
 let model: LlamaModel;
 let agent: MaraAgent;
@@ -94,6 +94,73 @@ describe.each(modes)("A judge of the caller's own (%s)", (mode) => {
         await sequence.clearHistory();
         const {context: other} = await align(model, {agent, mode, waves: [1]});
         expect(await generate(sequence, prompt, length)).toEqual(await generate(other.getSequence(), prompt, length));
+    });
+});
+
+const four = [...texts, "but"];
+
+describe.each(modes)("One judge of four sequences (%s)", (mode) => {
+    /** Lets all write side by side, and gives each one's tokens or its error's code. */
+    const writeTogether = async (prompts: Token[][], sequences: LlamaContextSequence[]) =>
+        await Promise.all(
+            prompts.map(async (prompt, i) => {
+                const tokens = generate(sequences[i] as LlamaContextSequence, prompt, length);
+                return await tokens.catch(({code}: MaraError) => code);
+            })
+        );
+
+    /** Four sequences, all of which an agent of their own judges; and what each writes alone. */
+    const open = async (agents: readonly MaraAgent[]) => {
+        const prompts = four.map((text) => model.tokenize(text));
+        const {context, aligner} = await align(model, {agent, mode, sequences: 4, waves: [1]});
+        const sequences = prompts.map(() => context.getSequence());
+        const alone: unknown[] = [];
+        for (const [i, sequence] of sequences.entries()) {
+            aligner.configure({agent: agents[i] as MaraAgent}, sequence);
+            alone.push(await generate(sequence, prompts[i] as Token[], length));
+            await sequence.clearHistory();
+        }
+        return {prompts, aligner, sequences, alone};
+    };
+
+    it("that throws ends its own sequence's generation only", async () => {
+        const {prompts, aligner, sequences, alone} = await open([agent, agent, agent, agent]);
+        let asked = 0;
+        const failing: Judge = {
+            judge({states}) {
+                if (++asked === 5) throw new Error("no opinion");
+                return agent.score(states);
+            }
+        };
+        aligner.configure({judge: failing}, sequences[2]);
+        expect(await writeTogether(prompts, sequences)).toEqual(alone.with(2, "JUDGE_FAILED"));
+        expect(asked).toBe(5);
+        for (const sequence of sequences) expectCacheInStep(sequence, aligner);
+        // The sequence goes on where it stood.
+        const [sequence, prompt] = [sequences[2] as LlamaContextSequence, prompts[2] as Token[]];
+        aligner.configure({agent}, sequence);
+        await sequence.clearHistory();
+        expect(await generate(sequence, prompt, length)).toEqual(alone[2]);
+    });
+
+    it("that is disposed between two waves, or two tokens, ends its own sequence's generation only", async () => {
+        for (const when of ["waves", "tokens"]) {
+            const own = await agentFor(model, 8);
+            const {prompts, aligner, sequences, alone} = await open([agent, agent, agent, own]);
+            let asked = 0;
+            const disposing: Judge = {
+                judge({states}) {
+                    if (when === "waves" && ++asked === 5) own.dispose();
+                    return agent.score(states);
+                }
+            };
+            aligner.configure({judge: disposing}, sequences[0]);
+            aligner.onDecision(() => {
+                if (when === "tokens" && ++asked === 20) own.dispose();
+            });
+            expect(await writeTogether(prompts, sequences)).toEqual(alone.with(3, "AGENT_DISPOSED"));
+            for (const sequence of sequences) expectCacheInStep(sequence, aligner);
+        }
     });
 });
 

@@ -1,9 +1,9 @@
-import {type LlamaContext, type LlamaModel, type SequenceEvaluateOptions, type Token, TokenBias} from "node-llama-cpp";
+import {type LlamaModel, type SequenceEvaluateOptions, type Token, TokenBias} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import type {CandidateOptions, DecisionEvent, MaraAgent} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
 import {loadTinyModel} from "../support/models.js";
-import {align} from "./harness.js";
+import {align, watchChain} from "./harness.js";
 
 let model: LlamaModel;
 let agent: MaraAgent;
@@ -15,26 +15,9 @@ afterAll(() => model?.dispose());
 
 const steps = 24;
 
-/** Counts the times that node-llama-cpp's own chain is asked. */
-function countChain(context: LlamaContext): () => number {
-    const native = (context as unknown as {_ctx: object})._ctx;
-    const stock = Object.getPrototypeOf(native) as {sampleToken(...args: unknown[]): unknown};
-    let calls = 0;
-    const counting = Object.create(stock, {
-        sampleToken: {
-            value(...args: unknown[]) {
-                calls++;
-                return stock.sampleToken.apply(this, args);
-            }
-        }
-    });
-    Object.setPrototypeOf(native, counting);
-    return () => calls;
-}
-
 async function decide(candidates: CandidateOptions, options: (text: readonly Token[]) => SequenceEvaluateOptions) {
     const {context, aligner} = await align(model, {agent, candidates, mode: "lanes", waves: [1, 4]});
-    const calls = countChain(context);
+    const chain = watchChain(context);
     const events: Omit<DecisionEvent, "sequence">[] = [];
     aligner.onDecision(({sequence: _, ...decided}) => events.push(decided));
     const text: Token[] = [];
@@ -43,7 +26,7 @@ async function decide(candidates: CandidateOptions, options: (text: readonly Tok
         text.push(token);
         if (text.length === steps) break;
     }
-    return {events, text, chainCalls: calls()};
+    return {events, text, chainCalls: chain.calls};
 }
 
 /** Changes nothing, and makes the whole chain necessary. */

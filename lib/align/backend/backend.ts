@@ -23,12 +23,13 @@ export interface WaveToken extends PlacedToken {
     readonly judge?: NativeJudge;
 }
 
-/** A row of logits that can be sampled from until it is freed, whatever is decoded meanwhile. Only one may be presented at a time. */
+/** A row of logits that can be sampled from until it is freed, whatever is decoded meanwhile. */
 export interface HeldRow {
     /** Its largest logits; undefined where the backend cannot look at them. */
     top(count: number): TopLogits | undefined;
     /**
-     * Makes the row known to node-llama-cpp's sampler, until `withdraw`; gives the index at which it is found.
+     * Makes the row known to node-llama-cpp's sampler, until `withdraw`; gives the index at which it is found. Several rows may be known at
+     * a time. A row for which there is no place waits until another is withdrawn.
      * Where the logits had to be decoded again, `decodeMs` says how long that took.
      */
     present(): Promise<{index: number; decodeMs?: number}>;

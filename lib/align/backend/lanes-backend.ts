@@ -1,5 +1,5 @@
 import {reportDeviceFailure} from "../../agent/device.js";
-import {entrySize, type NativeJudge, type NativeLaneContext, noFork} from "../../native.js";
+import {entrySize, type NativeJudge, type NativeLaneContext, noFork, noPlaceFree} from "../../native.js";
 import {
     type Backend,
     type BatchToken,
@@ -9,6 +9,7 @@ import {
     type WaveOutcome,
     type WaveToken
 } from "./backend.js";
+import {Change} from "./change.js";
 import {independentBatches, tiledFrom} from "./independent-batches.js";
 
 /**
@@ -41,6 +42,8 @@ export class LanesBackend implements Backend {
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
     readonly #tiled: boolean;
+    /** A row was withdrawn, so that there is a place for another. */
+    readonly #withdrawal = new Change();
     /** The context has gone, and with it every cell: what is still asked of them is left to node-llama-cpp's own answer. */
     #closed = false;
 
@@ -97,11 +100,15 @@ export class LanesBackend implements Backend {
         return {
             top: (count) => native.top(row, count),
             present: async () => {
-                const presented = native.present(row);
-                if (presented < 0) throw decodeError(-1);
-                return {index: presented};
+                let index = native.present(row);
+                for (; index === noPlaceFree; index = native.present(row)) await this.#withdrawal.next();
+                if (index < 0) throw decodeError(-1);
+                return {index};
             },
-            withdraw: () => native.withdraw(row),
+            withdraw: () => {
+                native.withdraw(row);
+                this.#withdrawal.tell();
+            },
             logits: () => native.logits(row),
             setLogits: (logits) => native.setLogits(row, logits),
             free: () => native.free(row)

@@ -1,5 +1,6 @@
 import type {AddonContext} from "../node-llama-cpp/internals.js";
 import type {Backend, BatchToken, DecodeOutcome, HeldRow, PlacedToken, WaveOutcome, WaveToken} from "./backend.js";
+import {Change} from "./change.js";
 
 /**
  * Stock node-llama-cpp calls only, on a context created with `_embeddings: true`. Only the last output's hidden state can
@@ -16,6 +17,10 @@ export class SerialBackend implements Backend {
     #decoded = 0;
     /** Number of the last decode, by which a row knows whether its logits still stand. */
     #decodes = 0;
+    /** Rows that are being read. Those of the last decode are read side by side; to decode one again, the others must have been read. */
+    #readers = 0;
+    #isRedecoding = false;
+    readonly #withdrawal = new Change();
 
     constructor(context: AddonContext, batchSize: number) {
         this.#context = context;
@@ -38,7 +43,8 @@ export class SerialBackend implements Backend {
         // Several agents are combined natively only, in lanes.
         const agent = tokens[last]?.judge?.agents[0];
         const start = performance.now();
-        if (agent !== undefined) probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
+        if (agent !== undefined && !agent.disposed)
+            probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
         return {fits: true, probabilities, decodeMs, kernelMs: performance.now() - start};
     }
 
@@ -64,19 +70,35 @@ export class SerialBackend implements Backend {
         return {
             top: () => undefined,
             present: async () => {
+                while (this.#isRedecoding || (decode !== this.#decodes && this.#readers > 0))
+                    await this.#withdrawal.next();
+                this.#readers++;
                 if (decode === this.#decodes) return {index: place};
-                const {sequence, position} = tokens[0] as BatchToken;
-                this.remove(sequence, position);
-                const decodeMs = await this.#run(tokens);
-                decode = this.#decodes;
-                place = 0;
-                return {index: place, decodeMs};
+                try {
+                    this.#isRedecoding = true;
+                    const {sequence, position} = tokens[0] as BatchToken;
+                    this.remove(sequence, position);
+                    const decodeMs = await this.#run(tokens);
+                    decode = this.#decodes;
+                    place = 0;
+                    return {index: place, decodeMs};
+                } catch (error) {
+                    this.#withdraw();
+                    throw error;
+                } finally {
+                    this.#isRedecoding = false;
+                }
             },
-            withdraw: () => {},
+            withdraw: () => this.#withdraw(),
             logits: () => undefined,
             setLogits: () => {},
             free: () => {}
         };
+    }
+
+    #withdraw(): void {
+        this.#readers--;
+        this.#withdrawal.tell();
     }
 
     remove(sequence: number, start: number, end = -1): void {

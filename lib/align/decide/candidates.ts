@@ -1,5 +1,4 @@
 import type {LlamaContext, LlamaModel} from "node-llama-cpp";
-import type {Row} from "../hook/row.js";
 import {
     type AddonContext,
     type AddonSampler,
@@ -12,6 +11,7 @@ import {
     type SamplerConfig
 } from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
+import type {Row} from "./row.js";
 import {aboveMinP, type Scored, topWanted, truncate, withinTopP} from "./top-logits.js";
 
 /** How candidates are drawn. */
@@ -74,6 +74,16 @@ export class CandidateSource {
         return await row.read((index) => this.#askChain(index, sampler, config, settings));
     }
 
+    /** What node-llama-cpp itself would sample, in the form that `sampleToken` gives it in with these `details`. */
+    async plain(row: Row, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample> {
+        const given = details as [boolean?, boolean?, boolean?, boolean?];
+        return await row.read((index) => this.#context.sampleToken(index, sampler, ...given));
+    }
+
+    isEndOfGeneration(token: number): boolean {
+        return this.#model.isEogToken(asToken(token));
+    }
+
     async #askChain(
         row: number,
         sampler: AddonSampler,
@@ -113,7 +123,7 @@ export class CandidateSource {
 
     /** Brings grammar and DRY state in step with the token emitted after `take`. */
     settle(sampler: AddonSampler, config: SamplerConfig, drawn: number | undefined, emitted: number): void {
-        if (config.grammarEvaluationState && !this.#model.isEogToken(asToken(emitted)))
+        if (config.grammarEvaluationState && !this.isEndOfGeneration(emitted))
             this.#bindings.AddonSampler.acceptGrammarEvaluationStateToken(config.grammarEvaluationState, emitted);
         this.note(sampler, config, emitted, drawn !== undefined && drawn !== emitted);
     }

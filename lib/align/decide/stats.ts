@@ -1,3 +1,4 @@
+import type {PlacedToken} from "../backend/backend.js";
 import type {Decision} from "./decision.js";
 
 /** Counts of the aligner's work since the context was created or `resetStats()` was called. Times are in milliseconds. */
@@ -52,20 +53,41 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     stats.evaluatedCandidates += decision.verdicts.filter((verdict) => verdict !== null).length;
 }
 
+/** What is counted of a sequence, and by what its generated tokens are told from its prompts. */
+export interface CountedSequence {
+    readonly stats: AlignerStats;
+    /** The last token emitted and its position. */
+    emitted?: {position: number; token: number};
+}
+
 /** Counts for a whole context and for each of its sequences. */
 export class Counters {
     readonly total: AlignerStats;
-    readonly #of: (sequence: number) => AlignerStats;
+    readonly #owner: {_stateOf(sequence: number): CountedSequence};
 
-    constructor(total: AlignerStats, of: (sequence: number) => AlignerStats) {
+    constructor(total: AlignerStats, owner: {_stateOf(sequence: number): CountedSequence}) {
         this.total = total;
-        this.#of = of;
+        this.#owner = owner;
     }
 
-    /** A decode in which these sequences took part. */
-    countDecode(times: {decodeMs: number; kernelMs?: number}, sequences: ReadonlySet<number>, isWave: boolean): void {
-        if (sequences.size === 0) return;
-        for (const stats of [this.total, ...[...sequences].map(this.#of)]) {
+    /** A decode of tokens that node-llama-cpp asked for; it counts for the sequences whose generated token is among them. */
+    countBatch(tokens: readonly PlacedToken[], times: {decodeMs: number}): void {
+        const generated = tokens.filter(({sequence, position, token}) => {
+            const {emitted} = this.#owner._stateOf(sequence);
+            return emitted?.position === position && emitted.token === token;
+        });
+        this.#count(generated, times, false);
+    }
+
+    /** A wave in which these tokens were decoded. */
+    countWave(tokens: readonly PlacedToken[], times: {decodeMs: number; kernelMs: number}): void {
+        this.#count(tokens, times, true);
+    }
+
+    #count(tokens: readonly PlacedToken[], times: {decodeMs: number; kernelMs?: number}, isWave: boolean): void {
+        if (tokens.length === 0) return;
+        const sequences = new Set(tokens.map(({sequence}) => sequence));
+        for (const stats of [this.total, ...[...sequences].map((id) => this.#owner._stateOf(id).stats)]) {
             stats.decodes++;
             if (isWave) stats.waves++;
             stats.time.decode += times.decodeMs;

@@ -1,8 +1,8 @@
 import type {Backend, BatchToken} from "../backend/backend.js";
+import {Row} from "../decide/row.js";
 import type {AddonContext, AddonSampler} from "../node-llama-cpp/internals.js";
 import {tellGuides} from "../steer/guide.js";
-import {Row} from "./row.js";
-import {Step, type StepHost} from "./step.js";
+import {Step, type StepParts} from "./step.js";
 
 /**
  * Takes the place of the methods of one `AddonContext`, node-llama-cpp's native boundary. Batches run on the backend. The step that
@@ -12,18 +12,18 @@ import {Step, type StepHost} from "./step.js";
 export class ContextHook {
     readonly #context: AddonContext;
     readonly #backend: Backend;
-    readonly #host: StepHost;
+    readonly #parts: StepParts;
     #batch: BatchToken[] = [];
     /** Rows of the batch under construction, with their index in it. */
     #rows: {row: Row; index: number}[] = [];
     #step: Step;
 
     /** `context` gives the stock methods (`stockContext`). */
-    constructor(context: AddonContext, backend: Backend, host: StepHost) {
+    constructor(context: AddonContext, backend: Backend, parts: StepParts) {
         this.#context = context;
         this.#backend = backend;
-        this.#host = host;
-        this.#step = new Step(host);
+        this.#parts = parts;
+        this.#step = new Step(parts);
     }
 
     /** The replacements, by method name. */
@@ -85,11 +85,11 @@ export class ContextHook {
             },
             getSequenceKvCacheMaxPosition: (sequence: number) => {
                 const position = this.#context.getSequenceKvCacheMaxPosition(sequence);
-                const hidden = this.#host.ahead.positionIn(sequence);
+                const hidden = this.#parts.ahead.positionIn(sequence);
                 return hidden === undefined ? position : Math.min(position, hidden - 1);
             },
             dispose: () => {
-                this.#host.ahead.forget();
+                this.#parts.ahead.forget();
                 backend.close();
                 return this.#context.dispose();
             }
@@ -98,12 +98,12 @@ export class ContextHook {
 
     /** Drops the token ahead, which leaves the sequence as node-llama-cpp knows it. */
     #drop(sequence: number): void {
-        const position = this.#host.ahead.drop(sequence);
+        const position = this.#parts.ahead.drop(sequence);
         if (position !== undefined) this.#tellTakenBack(sequence, position, -1);
     }
 
     #dropAll(): void {
-        for (const sequence of this.#host.ahead.sequences) this.#drop(sequence);
+        for (const sequence of this.#parts.ahead.sequences) this.#drop(sequence);
     }
 
     #remove(sequence: number, start: number, end: number): void {
@@ -113,7 +113,7 @@ export class ContextHook {
     }
 
     #tellTakenBack(sequence: number, start: number, end: number): void {
-        const state = this.#host.stateOf(sequence);
+        const state = this.#parts.sequences._stateOf(sequence);
         if (state.sequence === undefined) return;
         const range = {sequence: state.sequence, start, end: end < 0 ? undefined : end};
         tellGuides(state.settings.guides, (guide) => guide.takenBack?.(range));
@@ -123,14 +123,14 @@ export class ContextHook {
         this.#step.end();
         this.#batch = [];
         this.#rows = [];
-        this.#step = new Step(this.#host);
+        this.#step = new Step(this.#parts);
     }
 
     #addToBatch(sequence: number, first: number, tokens: Uint32Array, outputs: Uint32Array): Uint32Array {
         const {rows} = this.#step;
-        const onDecode = (token: BatchToken, decodeMs: number) => this.#count([token], decodeMs);
-        const ahead = this.#host.ahead.take(sequence, first, tokens, outputs);
-        if (ahead !== undefined) return Uint32Array.of(rows.push(new Row(ahead, ahead.row, onDecode)) - 1);
+        const {counters} = this.#parts;
+        const ahead = this.#parts.ahead.take(sequence, first, tokens, outputs);
+        if (ahead !== undefined) return Uint32Array.of(rows.push(new Row(ahead, ahead.row, counters)) - 1);
         this.#drop(sequence);
         // node-llama-cpp still decodes tokens that were queued when a sequence was disposed. The number's next holder must not find them.
         if (first === 0) this.#backend.remove(sequence, 0);
@@ -140,7 +140,7 @@ export class ContextHook {
             const entry = {sequence, position: first + i, token, output: wanted.has(i)};
             const index = this.#batch.push(entry) - 1;
             if (!entry.output) continue;
-            const row = new Row(entry, undefined, onDecode);
+            const row = new Row(entry, undefined, counters);
             this.#rows.push({row, index});
             ids.push(rows.push(row) - 1);
         }
@@ -151,15 +151,6 @@ export class ContextHook {
         if (this.#batch.length === 0) return;
         const {decodeMs, rows} = await this.#backend.decode(this.#batch);
         for (const {row, index} of this.#rows) row.hold(rows[index]);
-        this.#count(this.#batch, decodeMs);
-    }
-
-    /** Counts a decode, for the sequences whose generated token it evaluated. */
-    #count(tokens: readonly BatchToken[], decodeMs: number): void {
-        const generated = tokens.filter(({sequence, position, token}) => {
-            const emitted = this.#host.stateOf(sequence).emitted;
-            return emitted?.position === position && emitted.token === token;
-        });
-        this.#host.counters.countDecode({decodeMs}, new Set(generated.map(({sequence}) => sequence)), false);
+        this.#parts.counters.countBatch(this.#batch, {decodeMs});
     }
 }

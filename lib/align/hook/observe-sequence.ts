@@ -9,13 +9,16 @@ export interface ObservedSequence {
 }
 
 /** Learns the sampler configuration of each step, and hands a failed decision to whoever awaits the token. */
-export function observeSequence(sequence: LlamaContextSequence, stateOf: (id: number) => ObservedSequence): void {
+export function observeSequence(
+    sequence: LlamaContextSequence,
+    sequences: {_stateOf(id: number): ObservedSequence}
+): void {
     const internals = sequenceInternals(sequence);
     const id = internals._sequenceId;
     const resolve = internals._resolveSamplerConfig;
     internals._resolveSamplerConfig = (options) => {
         const config = resolve.call(sequence, options);
-        stateOf(id).config = config;
+        sequences._stateOf(id).config = config;
         return config;
     };
     const measure = internals.controlledEvaluate;
@@ -23,13 +26,13 @@ export function observeSequence(sequence: LlamaContextSequence, stateOf: (id: nu
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
         // An earlier evaluation that was broken off may have left a failure; nobody waits for it any more.
-        delete stateOf(id).failure;
+        delete sequences._stateOf(id).failure;
         if (decode.length === decodeParameters) {
             if (measuring.getStore() === true) args[mapperAt] = asMeasuring(args[mapperAt] as RowMapper);
             if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
         }
         const result = await decode.apply(sequence, args);
-        const state = stateOf(id);
+        const state = sequences._stateOf(id);
         const {failure} = state;
         if (failure === undefined) return result;
         delete state.failure;

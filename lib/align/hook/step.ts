@@ -5,7 +5,8 @@ import {fromNative} from "../../native.js";
 import type {PlacedToken} from "../backend/backend.js";
 import type {CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
-import {type AlignerStats, type Counters, countToken} from "../decide/stats.js";
+import type {Row} from "../decide/row.js";
+import {type CountedSequence, type Counters, countToken} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
 import {askGuides, tellGuides} from "../steer/guide.js";
@@ -13,13 +14,10 @@ import {nativeJudge} from "../steer/native-judge.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
-import type {Row} from "./row.js";
-import type {Turns} from "./turns.js";
 
-/** A sequence's settings and state; kept by the aligner. */
-export interface SequenceState {
+/** A sequence's settings and state. */
+export interface SequenceState extends CountedSequence {
     settings: ResolvedSettings;
-    stats: AlignerStats;
     /** Undefined until node-llama-cpp has given the sequence out. */
     sequence: LlamaContextSequence | undefined;
     /** The sampler configuration that node-llama-cpp resolved last. */
@@ -28,21 +26,21 @@ export interface SequenceState {
     draw: Draw;
     /** The error for whoever awaits the sequence's token. It is kept here because node-llama-cpp's batch loop would hang on a rejection. */
     failure?: unknown;
-    /** The last token emitted and its position, to tell generated tokens from prompts. */
-    emitted?: {position: number; token: number};
+}
+
+/** Keeps the states of a context's sequences, and is told of decisions. */
+export interface Sequences {
+    _stateOf(sequence: number): SequenceState;
+    _report(undecided: Undecided): void;
 }
 
 /** The parts that every step of a context works with. */
-export interface StepHost {
+export interface StepParts {
+    readonly sequences: Sequences;
     readonly counters: Counters;
     readonly candidates: CandidateSource;
     readonly waves: Waves;
     readonly ahead: Ahead;
-    readonly turns: Turns;
-    stateOf(sequence: number): SequenceState;
-    isEndOfGeneration(token: number): boolean;
-    samplePlain(index: number, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample>;
-    onDecision(undecided: Undecided): void;
 }
 
 /** True within `controlledEvaluate`, which measures the model and is left alone. */
@@ -63,7 +61,7 @@ interface Waiting {
  */
 export class Step {
     readonly rows: Row[] = [];
-    readonly #host: StepHost;
+    readonly #parts: StepParts;
     /** Tokens emitted without a decision; if others decide, they are decoded along. */
     readonly #certain: PlacedToken[] = [];
     #waiting: Waiting[] = [];
@@ -72,15 +70,15 @@ export class Step {
     /** Rows that have been asked for and whose token is neither decided nor known yet. */
     readonly #choosing = new Set<Row>();
 
-    constructor(host: StepHost) {
-        this.#host = host;
+    constructor(parts: StepParts) {
+        this.#parts = parts;
     }
 
     /** The token that the row leads to, in the form that `sampleToken` gives it in with these `details` (its arguments after the sampler). */
     async sample(id: number, sampler: AddonSampler, details: unknown[]): Promise<number | DetailedSample> {
         const row = this.rows[id];
         if (row === undefined) throw new Error(`Row ${id} is not part of the current batch`);
-        const state = this.#host.stateOf(row.sequence);
+        const state = this.#parts.sequences._stateOf(row.sequence);
         // A release whose `_decodeTokens` is not known leaves `controlledEvaluate` unmarked. A wish for logits then tells, since nothing else asks for them.
         const isEvaluation = measuring.getStore() !== true && details.length < 3;
         try {
@@ -107,12 +105,10 @@ export class Step {
         state: SequenceState,
         isEvaluation: boolean
     ): Promise<number | DetailedSample> {
-        const sample = await this.#read(row, () =>
-            row.read((index) => this.#host.samplePlain(index, sampler, details))
-        );
+        const sample = await this.#read(row, () => this.#parts.candidates.plain(row, sampler, details));
         const token = typeof sample === "number" ? sample : sample[0];
         if (isEvaluation && token !== noToken) {
-            this.#host.candidates.note(sampler, state.config, token);
+            this.#parts.candidates.note(sampler, state.config, token);
             this.#emit(row, state, token, true);
         }
         return sample;
@@ -125,7 +121,7 @@ export class Step {
         state: SequenceState
     ): Promise<number | DetailedSample> {
         const {settings, config} = state;
-        const {candidates: source, counters} = this.#host;
+        const {candidates: source, counters} = this.#parts;
         const start = performance.now();
         const before = {...counters.total.time};
         const {candidates, drawn} = await this.#read(row, async () => {
@@ -150,15 +146,18 @@ export class Step {
             countToken(stats, candidates.length, isDecided ? undefined : decision);
             stats.time.rest += Math.max(0, rest);
         }
-        if (!isDecided) this.#host.onDecision(undecided);
+        if (!isDecided) this.#parts.sequences._report(undecided);
         return details.length === 0 ? token : detailed(decision, details);
     }
 
     async #guide(row: Row, {settings: {guides}, sequence}: SequenceState): Promise<void> {
         if (guides.length === 0) return;
         const at = {sequence: sequence as LlamaContextSequence, position: row.position, previous: asToken(row.token)};
-        if (await row.edit((logits) => askGuides(guides, logits, at))) return;
-        throw new MaraError("GUIDE_FAILED", "Guides need lanes: node-llama-cpp's stock calls do not change logits");
+        const logits = row.logits();
+        if (logits === undefined)
+            throw new MaraError("GUIDE_FAILED", "Guides need lanes: node-llama-cpp's stock calls do not change logits");
+        await askGuides(guides, logits, at);
+        row.setLogits(logits);
     }
 
     #emit({sequence, position}: Row, state: SequenceState, token: number, isCertain: boolean): void {
@@ -166,16 +165,17 @@ export class Step {
         const at = {sequence: state.sequence as LlamaContextSequence, position};
         tellGuides(state.settings.guides, (guide) => guide.emitted?.(asToken(token), at));
         // An end-of-generation token is rarely evaluated, so it is not decoded along with the others.
-        if (isCertain && !this.#host.isEndOfGeneration(token)) this.#certain.push({sequence, position, token});
+        if (isCertain && !this.#parts.candidates.isEndOfGeneration(token))
+            this.#certain.push({sequence, position, token});
     }
 
-    /** Counts a row as asked for, and runs `read` while no decode and no other row is in its way. Decisions wait until `#decide` or `#leave`. */
+    /** Counts a row as asked for, and runs `read` while no decode is in its way. Decisions wait until `#decide` or `#leave`. */
     async #read<T>(row: Row, read: () => Promise<T>): Promise<T> {
         this.#arrived++;
         while (this.#settling !== undefined) await this.#settling;
         this.#choosing.add(row);
         try {
-            return await this.#host.turns.run(read);
+            return await read();
         } finally {
             row.free();
         }
@@ -213,16 +213,18 @@ export class Step {
     }
 
     #settle(): void {
-        const {waves, ahead} = this.#host;
+        const {waves, ahead} = this.#parts;
         const waiting = this.#waiting;
         this.#waiting = [];
         const undecided = waiting.map((one) => one.undecided);
         this.#settling = waves
             .settle(undecided, this.#certain.splice(0))
             .then(
-                (tokens) => {
-                    for (const token of tokens) ahead.add(token);
-                    for (const {resolve} of waiting) resolve();
+                (settled) => {
+                    for (const token of settled.ahead) ahead.add(token);
+                    for (const {undecided, resolve, reject} of waiting)
+                        if (settled.failures.has(undecided)) reject(settled.failures.get(undecided));
+                        else resolve();
                 },
                 (error) => {
                     for (const {reject} of waiting) reject(error);

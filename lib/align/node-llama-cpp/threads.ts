@@ -1,19 +1,27 @@
 import type {LlamaContext} from "node-llama-cpp";
 import {type AddonContext, contextInternals} from "./internals.js";
 
-/** Runs one decode of `context` with the threads that node-llama-cpp's thread splitter grants it. */
-export async function withThreads<T>(
-    context: LlamaContext,
-    stock: AddonContext,
-    run: (threads: number) => Promise<T>
-): Promise<T> {
-    const allocation = await contextInternals(context)._threadSplitterConsumer?.getAllocationToConsume();
-    if (!allocation) return await run(stock.getThreads());
-    const [threads, handle] = allocation;
-    try {
-        stock.setThreads(threads);
-        return await run(threads);
-    } finally {
-        handle.dispose();
+/** The threads of a context's decodes, as node-llama-cpp's thread splitter grants them. */
+export class Threads {
+    readonly #context: LlamaContext;
+    readonly #stock: AddonContext;
+
+    /** `stock` gives the context's stock methods (`stockContext`). */
+    constructor(context: LlamaContext, stock: AddonContext) {
+        this.#context = context;
+        this.#stock = stock;
+    }
+
+    /** Runs one decode with the threads that are granted for it. */
+    async run<T>(decode: (threads: number) => Promise<T>): Promise<T> {
+        const allocation = await contextInternals(this.#context)._threadSplitterConsumer?.getAllocationToConsume();
+        if (!allocation) return await decode(this.#stock.getThreads());
+        const [threads, handle] = allocation;
+        try {
+            this.#stock.setThreads(threads);
+            return await decode(threads);
+        } finally {
+            handle.dispose();
+        }
     }
 }

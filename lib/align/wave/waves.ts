@@ -1,5 +1,17 @@
-import {type Backend, decodeError, type HeldRow, type PlacedToken, type WaveOutcome} from "../backend/backend.js";
+import type {LlamaContextSequence} from "node-llama-cpp";
+import {agentDisposed} from "../../errors.js";
+import {
+    type Backend,
+    decodeError,
+    type HeldRow,
+    type PlacedToken,
+    type WaveOutcome,
+    type WaveToken
+} from "../backend/backend.js";
 import type {Counters} from "../decide/stats.js";
+import {asToken} from "../node-llama-cpp/internals.js";
+import type {Threads} from "../node-llama-cpp/threads.js";
+import {askJudge, type Judge} from "../steer/judge.js";
 import {planWave, type Share, type Undecided} from "./plan.js";
 import type {WaveScheduler} from "./scheduler.js";
 
@@ -8,20 +20,24 @@ export interface AheadToken extends PlacedToken {
     readonly row: HeldRow;
 }
 
-/** Judges candidates whose decision names no native judge. Gives accept probabilities of `ranks` from their states, [ranks][width]. */
-export type JudgeStates = (
-    undecided: Undecided,
-    ranks: readonly number[],
-    states: Float32Array
-) => Promise<ArrayLike<number>>;
-
 export interface WavesOptions {
     backend: Backend;
     scheduler: WaveScheduler;
     counters: Counters;
-    /** Runs one decode with the threads that node-llama-cpp grants it. */
-    withThreads<T>(run: (threads: number) => Promise<T>): Promise<T>;
-    judgeStates: JudgeStates;
+    threads: Threads;
+}
+
+export interface Settled {
+    /** The decided tokens that were decoded. */
+    readonly ahead: readonly AheadToken[];
+    /** Decisions that could not be made, because their judge threw or their agent is disposed. Nothing of them stays in the cache. */
+    readonly failures: ReadonlyMap<Undecided, unknown>;
+}
+
+interface Wave {
+    readonly shares: readonly Share[];
+    readonly tokens: readonly WaveToken[];
+    readonly outcome: WaveOutcome;
 }
 
 /**
@@ -36,44 +52,47 @@ export class Waves {
     }
 
     /**
-     * Gives the decided tokens that were decoded. `certain` are tokens that need no decision; the first wave decodes them along.
-     * On failure the cache is as if no decision had begun, and the error is thrown.
+     * `certain` are tokens that need no decision; the first wave decodes them along. If a decode fails, the cache is as if no
+     * decision had begun, and the error is thrown.
      */
-    async settle(undecided: readonly Undecided[], certain: readonly PlacedToken[]): Promise<AheadToken[]> {
-        const {backend, scheduler, counters, withThreads} = this.#options;
+    async settle(undecided: readonly Undecided[], certain: readonly PlacedToken[]): Promise<Settled> {
+        const {backend, scheduler, counters, threads} = this.#options;
         const open = new Set(undecided);
+        const failures = new Map<Undecided, unknown>();
         const ahead: AheadToken[] = [];
         let along = certain;
         let narrow = false;
         try {
             while (open.size > 0) {
-                const shares = planWave([...open], along.length, this.#options, narrow);
-                // Tokens in the sequences themselves come first, so that the cells given up stand last and are freed.
-                const tokens = [
-                    ...along,
-                    ...shares.map(({tokens: [first]}) => first as PlacedToken),
-                    ...shares.flatMap((share) => share.tokens.slice(1))
-                ];
-                const outcome = await withThreads((threads) => backend.wave(tokens, threads));
+                const wave = await threads.run(async (count) => {
+                    // An agent may be disposed at any time before it is asked.
+                    for (const one of open)
+                        if (one.judge?.agents.some(({disposed}) => disposed)) failures.set(one, agentDisposed());
+                    for (const one of failures.keys()) open.delete(one);
+                    return open.size === 0 ? undefined : await this.#decode([...open], along, narrow, count);
+                });
+                if (wave === undefined) break;
+                const {shares, tokens, outcome} = wave;
                 if (!outcome.fits) {
                     if (narrow) throw decodeError(1);
                     narrow = true;
                     continue;
                 }
                 scheduler.observeWave(tokens.length, outcome.decodeMs + outcome.kernelMs);
-                counters.countDecode(outcome, new Set(tokens.map(({sequence}) => sequence)), true);
+                counters.countWave(tokens, outcome);
                 ahead.push(...along.map((token, i) => ({...token, row: backend.hold(i, token)})));
                 const indexes = indexesOf(shares, along.length);
-                await this.#enterVerdicts(shares, indexes, outcome);
+                await this.#enterVerdicts(shares, indexes, outcome, failures);
                 ahead.push(...this.#keepChosen(shares, indexes));
                 for (const {undecided} of shares) {
+                    if (failures.has(undecided)) open.delete(undecided);
                     if (undecided.decision.chosen === undefined) continue;
                     open.delete(undecided);
                     scheduler.observeDecision(undecided.decision);
                 }
                 along = [];
             }
-            return ahead;
+            return {ahead, failures};
         } catch (error) {
             for (const {row} of ahead) row.free();
             backend.release();
@@ -82,23 +101,48 @@ export class Waves {
         }
     }
 
-    async #enterVerdicts(shares: readonly Share[], indexes: readonly number[][], outcome: WaveOutcome): Promise<void> {
-        const {backend, judgeStates} = this.#options;
-        const ownJudges = shares.some(({undecided}) => undecided.judge === undefined);
-        const states = ownJudges ? backend.states(outcome.probabilities.length) : undefined;
-        const width = states && states.length / (backend.judgesBatches ? outcome.probabilities.length : 1);
+    async #decode(
+        open: readonly Undecided[],
+        along: readonly PlacedToken[],
+        narrow: boolean,
+        threads: number
+    ): Promise<Wave> {
+        const shares = planWave(open, along.length, this.#options, narrow);
+        // Tokens in the sequences themselves come first, so that the cells given up stand last and are freed.
+        const tokens = [
+            ...along,
+            ...shares.map(({tokens: [first]}) => first as PlacedToken),
+            ...shares.flatMap((share) => share.tokens.slice(1))
+        ];
+        return {shares, tokens, outcome: await this.#options.backend.wave(tokens, threads)};
+    }
+
+    async #enterVerdicts(
+        shares: readonly Share[],
+        indexes: readonly number[][],
+        {probabilities}: WaveOutcome,
+        failures: Map<Undecided, unknown>
+    ): Promise<void> {
+        const {backend} = this.#options;
+        const count = backend.judgesBatches ? probabilities.length : 1;
+        const states = shares.some(({undecided}) => undecided.judge === undefined) ? backend.states(count) : undefined;
         for (const [i, {undecided, ranks}] of shares.entries()) {
             const own = (indexes[i] as number[]).slice(0, ranks.length);
-            if (undecided.judge !== undefined || states === undefined || width === undefined) {
-                undecided.decision.enter(own.map((index) => outcome.probabilities[index] as number));
-                continue;
+            try {
+                const verdicts =
+                    states === undefined || undecided.judge !== undefined
+                        ? own.map((index) => probabilities[index] as number)
+                        : await askOwnJudge(
+                              undecided,
+                              ranks,
+                              statesAt(backend.judgesBatches ? own : [0], states, count)
+                          );
+                // An agent that was disposed during the decode of the serial mode has judged nothing.
+                if (Array.from(verdicts).some(Number.isNaN)) throw agentDisposed();
+                undecided.decision.enter(verdicts);
+            } catch (error) {
+                failures.set(undecided, error);
             }
-            const judged = new Float32Array(ranks.length * width);
-            for (const [at, index] of own.entries()) {
-                const from = backend.judgesBatches ? index * width : 0;
-                judged.set(states.subarray(from, from + width), at * width);
-            }
-            undecided.decision.enter(await judgeStates(undecided, ranks, judged));
         }
     }
 
@@ -131,4 +175,29 @@ export class Waves {
 function indexesOf(shares: readonly Share[], before: number): number[][] {
     let next = before + shares.length;
     return shares.map(({tokens}, i) => tokens.map((_, at) => (at === 0 ? before + i : next++)));
+}
+
+/** The states of the wave's tokens at these indexes, out of `count`. */
+function statesAt(indexes: readonly number[], states: Float32Array, count: number): Float32Array {
+    const width = states.length / count;
+    const own = new Float32Array(indexes.length * width);
+    for (const [at, index] of indexes.entries())
+        own.set(states.subarray(index * width, (index + 1) * width), at * width);
+    return own;
+}
+
+async function askOwnJudge(
+    {ownJudge, holder, position, decision}: Undecided,
+    ranks: readonly number[],
+    states: Float32Array
+): Promise<ArrayLike<number>> {
+    const candidates = ranks.map((rank) => asToken(decision.tokenAt(rank)));
+    const width = states.length / ranks.length;
+    return await askJudge(ownJudge as Judge, {
+        states,
+        width,
+        candidates,
+        position,
+        sequence: holder as LlamaContextSequence
+    });
 }

@@ -2,7 +2,7 @@ import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp
 import {createContext} from "../../align/aligned-context.js";
 import type {Backend, HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import {type Candidate, CandidateSource} from "../../align/decide/candidates.js";
-import {Row} from "../../align/hook/row.js";
+import {Row} from "../../align/decide/row.js";
 import {
     type AddonSampler,
     contextInternals,
@@ -11,13 +11,14 @@ import {
     modelInternals,
     stockContext
 } from "../../align/node-llama-cpp/internals.js";
-import {withThreads} from "../../align/node-llama-cpp/threads.js";
+import {Threads} from "../../align/node-llama-cpp/threads.js";
 import type {Mode, ResolvedSettings} from "../../align/options.js";
 
 /** An engine's foundation: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
 export class RolloutHost {
     readonly context: LlamaContext;
     readonly backend: Backend;
+    readonly threads: Threads;
     readonly #settings: ResolvedSettings;
     readonly #overVocabulary: boolean;
     readonly #stock: ReturnType<typeof stockContext>;
@@ -30,6 +31,7 @@ export class RolloutHost {
         this.#settings = settings;
         this.#overVocabulary = overVocabulary;
         this.#stock = stockContext(context);
+        this.threads = new Threads(context, this.#stock);
         this.#source = new CandidateSource(context, this.#stock);
         const {_bindings} = llamaInternals(context.model.llama);
         this.#sampler = new _bindings.AddonSampler(modelInternals(context.model)._model);
@@ -78,7 +80,7 @@ export class RolloutHost {
     async #logProbabilities(row: Row, held: HeldRow): Promise<{get(token: number): number | undefined}> {
         const logits = held.logits();
         if (logits !== undefined) {
-            const largest = logits.reduce((most, logit) => Math.max(most, logit), Number.NEGATIVE_INFINITY);
+            const largest = logits.reduce((max, logit) => Math.max(max, logit), Number.NEGATIVE_INFINITY);
             const total = largest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
             return {get: (token) => (logits[token] as number) - total};
         }
@@ -88,10 +90,6 @@ export class RolloutHost {
         const logs = new Map<number, number>();
         for (let i = 0; i + 1 < pairs.length; i += 2) logs.set(pairs[i] as number, Math.log(pairs[i + 1] as number));
         return logs;
-    }
-
-    withThreads<T>(run: (threads: number) => Promise<T>): Promise<T> {
-        return withThreads(this.context, this.#stock, run);
     }
 
     /** Keeps the context from being disposed while `run` runs. */

@@ -137,7 +137,7 @@ export class LanesEngine implements RolloutEngine {
             last = this.#backend.hold(0);
         } else
             for (const part of evenParts(rest, this.places)) {
-                const {rows} = await this.#host.withThreads(() => this.#backend.decode(part));
+                const {rows} = await this.#host.threads.run(() => this.#backend.decode(part));
                 last = rows.at(-1);
             }
         this.#backend.release();
@@ -154,7 +154,7 @@ export class LanesEngine implements RolloutEngine {
     async #wave(tokens: readonly WaveToken[]) {
         const [only, second] = tokens;
         const pair = only !== undefined && second === undefined ? [only, {...only, lane: 0}] : tokens;
-        const outcome = await this.#host.withThreads((threads) => this.#backend.wave(pair, threads));
+        const outcome = await this.#host.threads.run((threads) => this.#backend.wave(pair, threads));
         if (!outcome.fits) throw decodeError(1);
         const states = this.#backend.states(tokens.length);
         return {...outcome, states, width: states.length / tokens.length};

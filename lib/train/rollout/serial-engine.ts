@@ -34,7 +34,7 @@ export class SerialEngine implements RolloutEngine {
         let row: HeldRow | undefined;
         for (const part of evenParts(entries, this.#batch)) {
             const batch = part.map((entry, i) => ({...entry, output: i === part.length - 1}));
-            const {rows} = await this.#host.withThreads(() => backend.decode(batch));
+            const {rows} = await this.#host.threads.run(() => backend.decode(batch));
             row = rows.at(-1);
         }
         const candidates = await this.#host.read(row as HeldRow, entries.at(-1) as PlacedToken);
@@ -94,7 +94,7 @@ export class SerialEngine implements RolloutEngine {
     /** Decodes the text's next token; its accept probability if an agent judges it. */
     async #decode({sequence, tokens}: RolloutText, token: number, agent: NativeAgent | undefined): Promise<number> {
         const entry = {sequence, position: tokens.length, token, ...(agent && {judge: nativeJudge(agent)})};
-        const {probabilities} = await this.#host.withThreads((threads) => this.#host.backend.wave([entry], threads));
+        const {probabilities} = await this.#host.threads.run((threads) => this.#host.backend.wave([entry], threads));
         return probabilities[0] as number;
     }
 

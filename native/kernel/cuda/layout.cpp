@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t round_up(size_t bytes) { return (bytes + 255) & ~size_t{255}; }
 
-Offsets lay_out(const Shape& shape, size_t weight_bytes) {
+Offsets lay_out(const LayerSizes& shape, size_t weight_bytes) {
     const size_t channels1 = static_cast<size_t>(shape.groups1()) * group_channels;
     const size_t channels2 = static_cast<size_t>(shape.tiles2()) * tile_channels;
     Offsets offsets{};
@@ -32,7 +32,7 @@ Offsets lay_out(const Shape& shape, size_t weight_bytes) {
 
 Packed pack(const NetworkWeights& from, const DeviceFormat& format) {
     Packed packed{{from.width, from.hidden1, from.hidden2}, format.type, {}, {}, 0, 1};
-    const Shape& shape = packed.shape;
+    const LayerSizes& shape = packed.shape;
     packed.offsets = lay_out(shape, format.bytes);
     packed.memory.resize(packed.offsets.bytes);
     std::byte* const memory = packed.memory.data();

@@ -22,7 +22,7 @@ struct Offsets {
 };
 
 struct Packed {
-    Shape shape;
+    LayerSizes shape;
     WeightType type;
     Offsets offsets;
     std::vector<std::byte> memory;

@@ -66,14 +66,14 @@ MARA_DEVICE void normalise_row(const Arguments& a, int32_t row) {
 }
 
 // One group of channels by one slice of the inputs.
-struct Work {
+struct TileWork {
     int32_t group;
     int32_t slice;
     int32_t first_unit;
     int32_t units;
 };
 
-MARA_DEVICE Work work_at(const Arguments& a, int32_t index) {
+MARA_DEVICE TileWork work_at(const Arguments& a, int32_t index) {
     const int32_t slice = index / a.groups1;
     const int32_t first = slice * a.slice_units;
     const int32_t left = a.units1 - first;
@@ -83,7 +83,7 @@ MARA_DEVICE Work work_at(const Arguments& a, int32_t index) {
 template <int RowTiles>
 struct Stages {
     const Arguments& a;
-    Work work;
+    TileWork work;
 
     MARA_DEVICE int32_t units_of(int32_t chunk) const {
         const int32_t left = work.units - chunk * a.chunk_units;
@@ -152,7 +152,7 @@ MARA_DEVICE void multiply_chunk(const Stages<RowTiles>& stages, int32_t chunk, f
 // Adds the four warps of each half of the channels, and stores the sums as they lie in registers: [half][m, n,
 // register][lane].
 template <int RowTiles>
-MARA_DEVICE void store_partials(const Arguments& a, const Work& work, float (&sums)[2][RowTiles][4]) {
+MARA_DEVICE void store_partials(const Arguments& a, const TileWork& work, float (&sums)[2][RowTiles][4]) {
     constexpr int per_lane = 8 * RowTiles;
     const int32_t lane = thread_index() % 32, half = thread_index() / 32 % 2, quarter = thread_index() / 64;
     auto* const slots = reinterpret_cast<float*>(shared_memory() + shared_head_bytes);
@@ -178,7 +178,7 @@ MARA_DEVICE void store_partials(const Arguments& a, const Work& work, float (&su
 
 // `fetched`: the weights of the first stages are on their way already.
 template <class Type, int RowTiles>
-MARA_DEVICE void multiply(const Arguments& a, const Work& work, bool fetched) {
+MARA_DEVICE void multiply(const Arguments& a, const TileWork& work, bool fetched) {
     const Stages<RowTiles> stages{a, work};
     float sums[2][RowTiles][4] = {};
     for (int32_t s = 0; s < a.stages; ++s) {
@@ -204,7 +204,7 @@ MARA_DEVICE void multiply(const Arguments& a, const Work& work, bool fetched) {
 
 // This block's share of the sums over the slices of one group.
 template <class Type, int RowTiles>
-MARA_DEVICE void reduce(const Arguments& a, const Work& work) {
+MARA_DEVICE void reduce(const Arguments& a, const TileWork& work) {
     constexpr int per_lane = 8 * RowTiles;
     const int64_t stride = static_cast<int64_t>(a.groups1) * group_channels * RowTiles * row_tile;
     auto* const hidden = static_cast<typename Type::Element*>(a.hidden);
@@ -284,12 +284,12 @@ MARA_DEVICE void fused_mma(const Arguments& a) {
     if (b < work_count) await(&a.counters[states_ready], a.count < blocks ? a.count : blocks);
 
     for (int32_t i = b; i < work_count; i += blocks) {
-        const Work work = work_at(a, i);
+        const TileWork work = work_at(a, i);
         multiply<Type, RowTiles>(a, work, i == b);
         arrive(&a.counters[first_group_counter + work.group]);
     }
     for (int32_t i = b; i < work_count; i += blocks) {
-        const Work work = work_at(a, i);
+        const TileWork work = work_at(a, i);
         await(&a.counters[first_group_counter + work.group], a.slices);
         reduce<Type, RowTiles>(a, work);
     }

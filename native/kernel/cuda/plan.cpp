@@ -47,7 +47,7 @@ struct Slices {
 };
 
 // As many slices as give every multiprocessor a block, evenly filled.
-Slices slice(const Limits& limits, const Shape& shape) {
+Slices slice(const Limits& limits, const LayerSizes& shape) {
     const int32_t wanted = std::clamp(limits.multiprocessors / shape.groups1(), 1, max_slices);
     const int32_t units = std::max(divide_up(shape.units1(), wanted), std::min(min_slice_units, shape.units1()));
     return {divide_up(shape.units1(), units), units};
@@ -71,14 +71,14 @@ WeightType preferred_type(const Limits& limits) {
     return has_mma(limits, WeightType::bf16) ? WeightType::bf16 : WeightType::f16;
 }
 
-bool supports(const Limits& limits, const Shape& shape, WeightType type) {
+bool supports(const Limits& limits, const LayerSizes& shape, WeightType type) {
     const auto fits = [](int32_t size, int32_t max) { return size >= 1 && size <= max; };
     return limits.major * 10 + limits.minor >= 75 && limits.multiprocessors >= 1 &&
            limits.shared_bytes >= (size_t{48} << 10) && fits(shape.width, max_width) &&
            fits(shape.hidden1, max_hidden) && fits(shape.hidden2, max_hidden) && find_device_format(type) != nullptr;
 }
 
-Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_t count) {
+Plan make_plan(const Limits& limits, const LayerSizes& shape, WeightType type, int32_t count) {
     Plan plan{};
     plan.grid = limits.multiprocessors;
     if (count <= small_rows || !has_mma(limits, type)) {
@@ -103,7 +103,7 @@ Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_
     return plan;
 }
 
-Scratch scratch_for(const Limits& limits, const Shape& shape, WeightType type) {
+Scratch scratch_for(const Limits& limits, const LayerSizes& shape, WeightType type) {
     const auto rows = static_cast<size_t>(max_rows);
     const size_t partials = has_mma(limits, type) ? static_cast<size_t>(slice(limits, shape).count) * shape.groups1() *
                                                         group_channels * rows

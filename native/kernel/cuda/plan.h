@@ -17,7 +17,7 @@ struct Limits {
     size_t shared_bytes;  // maximum of dynamic shared memory of one block, after opting in
 };
 
-struct Shape {
+struct LayerSizes {
     int32_t width;
     int32_t hidden1;
     int32_t hidden2;
@@ -64,7 +64,7 @@ struct DeviceFormat {
 const DeviceFormat* find_device_format(WeightType type);
 
 // True if the kernel takes such a network on such a device at all.
-bool supports(const Limits& limits, const Shape& shape, WeightType type);
+bool supports(const Limits& limits, const LayerSizes& shape, WeightType type);
 
 // True if the device's tensor cores multiply the type.
 bool has_mma(const Limits& limits, WeightType type);
@@ -74,8 +74,8 @@ WeightType preferred_type(const Limits& limits);
 
 // 1 <= count <= max_rows. The slices, and so the order of every sum, depend on the device and the network, not on
 // `count`.
-Plan make_plan(const Limits& limits, const Shape& shape, WeightType type, int32_t count);
+Plan make_plan(const Limits& limits, const LayerSizes& shape, WeightType type, int32_t count);
 
-Scratch scratch_for(const Limits& limits, const Shape& shape, WeightType type);
+Scratch scratch_for(const Limits& limits, const LayerSizes& shape, WeightType type);
 
 }  // namespace mara::kernel::cuda

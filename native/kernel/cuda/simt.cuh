@@ -21,7 +21,7 @@ struct SimtItem {
 
 // The sums of one warp so far. A lane sums for its own channel, over its own eight inputs of every unit.
 template <int Rows>
-struct Sums {
+struct RowSums {
     float shift[Rows];
     float dot[Rows];
     float sum[Rows];
@@ -29,7 +29,7 @@ struct Sums {
 };
 
 template <int Rows, bool Normalise>
-MARA_DEVICE void add(Sums<Rows>& sums, int r, const float (&x)[8], const float (&w)[8]) {
+MARA_DEVICE void add(RowSums<Rows>& sums, int r, const float (&x)[8], const float (&w)[8]) {
     MARA_UNROLL
     for (int i = 0; i < 8; ++i) {
         const float value = Normalise ? x[i] - sums.shift[r] : x[i];
@@ -44,7 +44,7 @@ MARA_DEVICE void add(Sums<Rows>& sums, int r, const float (&x)[8], const float (
 // This warp's units of 32 inputs. Loops without branches, so that many loads are under way.
 template <class Type, int Rows, bool Normalise, bool Vectors>
 MARA_DEVICE void accumulate(const SimtItem<Rows>& item, const typename Type::Element* weights, int32_t inputs,
-                            Sums<Rows>& sums) {
+                            RowSums<Rows>& sums) {
     constexpr int32_t step = tile_channels * depth_unit;
     const int32_t lane_input = thread_index() % 4 * 8, warp = thread_index() / 32, whole_units = inputs / depth_unit;
     const auto unit_sums = [&](int32_t unit) {
@@ -91,7 +91,7 @@ MARA_DEVICE float multiply_item(const SimtItem<Rows>& item, const void* layer, i
     auto* const parts =
         reinterpret_cast<float*>(shared_memory() + shared_head_bytes);  // [warps][Rows][8 channels, sum, squares]
     const int32_t t = thread_index(), lane = t % 32, warp = t / 32;
-    Sums<Rows> sums{};
+    RowSums<Rows> sums{};
     if (Normalise) {
         const int32_t some = inputs < 32 ? inputs : 32;
         MARA_UNROLL

@@ -1,5 +1,6 @@
-import type {BatchToken, HeldRow, PlacedToken} from "../backend/backend.js";
-import type {TopLogits} from "../decide/top-logits.js";
+import type {HeldRow, PlacedToken} from "../backend/backend.js";
+import type {Counters} from "./stats.js";
+import type {TopLogits} from "./top-logits.js";
 
 /** A row of logits that node-llama-cpp may sample from. */
 export class Row {
@@ -9,19 +10,15 @@ export class Row {
     /** The token evaluated at `position - 1`. */
     readonly token: number;
     #held: HeldRow | undefined;
-    readonly #onDecode: ((token: BatchToken, decodeMs: number) => void) | undefined;
+    readonly #counters: Counters | undefined;
 
-    /** `onDecode` is told of a decode that only this row needed. */
-    constructor(
-        {sequence, position, token}: PlacedToken,
-        held: HeldRow | undefined,
-        onDecode?: (token: BatchToken, decodeMs: number) => void
-    ) {
+    /** `counters` count a decode that only this row needed. */
+    constructor({sequence, position, token}: PlacedToken, held: HeldRow | undefined, counters?: Counters) {
         this.sequence = sequence;
         this.position = position + 1;
         this.token = token;
         this.#held = held;
-        this.#onDecode = onDecode;
+        this.#counters = counters;
     }
 
     /** Takes the row's logits once the batch has been decoded. */
@@ -38,10 +35,8 @@ export class Row {
     async read<T>(use: (index: number) => Promise<T>): Promise<T> {
         const row = this.#row;
         const {index, decodeMs} = await row.present();
-        if (decodeMs !== undefined) {
-            const {sequence, position, token} = this;
-            this.#onDecode?.({sequence, position: position - 1, token, output: true}, decodeMs);
-        }
+        const {sequence, position, token} = this;
+        if (decodeMs !== undefined) this.#counters?.countBatch([{sequence, position: position - 1, token}], {decodeMs});
         try {
             return await use(index);
         } finally {
@@ -49,13 +44,13 @@ export class Row {
         }
     }
 
-    /** Lets `change` change the logits. False where the backend cannot look at them. */
-    async edit(change: (logits: Float32Array) => Promise<void>): Promise<boolean> {
-        const logits = this.#row.logits();
-        if (logits === undefined) return false;
-        await change(logits);
+    /** A copy of its logits, one per token of the vocabulary. Undefined where the backend cannot look at them. */
+    logits(): Float32Array | undefined {
+        return this.#row.logits();
+    }
+
+    setLogits(logits: Float32Array): void {
         this.#row.setLogits(logits);
-        return true;
     }
 
     /** Gives the row up: nobody reads it any more. */

@@ -1,0 +1,102 @@
+#include "agent_arguments.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "arguments.h"
+
+namespace mara::bindings {
+namespace {
+
+constexpr int32_t default_threads_max = 8;
+
+std::vector<std::string> kernel_names() {
+    const char* names[32];
+    const int32_t count = std::min(kernel::variants(names, 32), 32);
+    return {names, names + count};
+}
+
+// The values that an option takes, in the form of a message.
+std::string one_of(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "\"" : ", \"") + name + '"';
+    return "one of " + text;
+}
+
+std::vector<std::string> type_names() {
+    kernel::WeightType types[32];
+    const int32_t count = std::min(kernel::weight_types(types, 32), 32);
+    std::vector<std::string> names{"auto"};
+    for (int32_t i = 0; i < count; ++i) names.emplace_back(kernel::weight_type_name(types[i]));
+    return names;
+}
+
+std::string read_kernel(const Napi::Object& options) {
+    const Napi::Value value = options.Get("kernel");
+    const std::vector<std::string> known = kernel_names();
+    const auto unknown = [&](const std::string& name) {
+        return std::find(known.begin(), known.end(), name) == known.end();
+    };
+    if (!value.IsUndefined()) {
+        if (!value.IsString() || unknown(value.As<Napi::String>()))
+            invalid_argument(options.Env(), "kernel", one_of(known), value);
+        return value.As<Napi::String>();
+    }
+    const char* forced = std::getenv("MARA_KERNEL");
+    if (forced == nullptr || *forced == '\0') return "";
+    if (unknown(forced))
+        invalid_argument(options.Env(), "MARA_KERNEL", one_of(known), Napi::String::New(options.Env(), forced));
+    return forced;
+}
+
+int32_t read_threads(const Napi::Object& options) {
+    if (!options.Get("threads").IsUndefined()) return std::min(positive_integer(options, "threads"), 256);
+    return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, default_threads_max);
+}
+
+}  // namespace
+
+kernel::NetworkWeights read_weights(const Napi::Value& value) {
+    if (!value.IsObject()) invalid_argument(value.Env(), "weights", "an object", value);
+    const auto object = value.As<Napi::Object>();
+    kernel::NetworkWeights weights{};
+    weights.width = positive_integer(object, "width");
+    weights.hidden1 = positive_integer(object, "hidden1");
+    weights.hidden2 = positive_integer(object, "hidden2");
+    const auto width = static_cast<size_t>(weights.width);
+    const auto hidden1 = static_cast<size_t>(weights.hidden1);
+    const auto hidden2 = static_cast<size_t>(weights.hidden2);
+    weights.ln_weight = float_array(object, "lnWeight", width).Data();
+    weights.ln_bias = float_array(object, "lnBias", width).Data();
+    weights.w1 = float_array(object, "w1", hidden1 * width).Data();
+    weights.b1 = float_array(object, "b1", hidden1).Data();
+    weights.w2 = float_array(object, "w2", hidden2 * hidden1).Data();
+    weights.b2 = float_array(object, "b2", hidden2).Data();
+    weights.w3 = float_array(object, "w3", 2 * hidden2).Data();
+    weights.b3 = float_array(object, "b3", 2).Data();
+    return weights;
+}
+
+std::optional<kernel::WeightType> read_weight_type(const Napi::Object& options) {
+    const Napi::Value value = options.Get("dtype");
+    const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+    kernel::WeightType type;
+    if (name == "auto") return std::nullopt;
+    if (!kernel::find_weight_type(name.c_str(), type))
+        invalid_argument(options.Env(), "dtype", one_of(type_names()), value);
+    return type;
+}
+
+AgentOptions read_agent_options(const Napi::Value& weight_arrays, const Napi::Value& options) {
+    const kernel::NetworkWeights weights = read_weights(weight_arrays);
+    if (!options.IsObject()) invalid_argument(options.Env(), "options", "an object", options);
+    const auto object = options.As<Napi::Object>();
+    const std::string kernel = read_kernel(object);
+    const auto type = read_weight_type(object);
+    const auto preferred = kernel::preferred_type(kernel.empty() ? nullptr : kernel.c_str());
+    return {weights, type.value_or(preferred), kernel, read_threads(object)};
+}
+
+}  // namespace mara::bindings
