@@ -77,6 +77,7 @@ public:
                             InstanceMethod("release", &LaneContext::release),
                             InstanceMethod("share", &LaneContext::share),
                             InstanceMethod("shift", &LaneContext::shift),
+                            InstanceMethod("prepareState", &LaneContext::prepare_state),
                             InstanceMethod("loaded", &LaneContext::loaded),
                             InstanceMethod("states", &LaneContext::states),
                             InstanceMethod("hold", &LaneContext::hold),
@@ -198,8 +199,11 @@ private:
 
     // (sequence, start, end, delta)
     void shift(const Napi::CallbackInfo& info) {
-        cache(info)->shift(number(info[0]), number(info[1]), end_of(info[2]), number(info[3]));
+        lanes(info)->shift(number(info[0]), number(info[1]), end_of(info[2]), number(info[3]));
     }
+
+    // (count)
+    void prepare_state(const Napi::CallbackInfo& info) { lanes(info)->prepare_state(number(info[0])); }
 
     // (sequence)
     void loaded(const Napi::CallbackInfo& info) { cache(info)->loaded(number(info[0])); }

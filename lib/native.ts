@@ -135,6 +135,8 @@ export interface NativeLaneContext {
     share(source: number, target: number, start: number, end: number): void;
     /** The caller is about to shift the sequence's positions in [start, end) by `delta`; -1 for an open end. */
     shift(sequence: number, start: number, end: number, delta: number): void;
+    /** The caller is about to read a sequence's state, or to write one of at most `cells` cells. */
+    prepareState(cells: number): void;
     /** The caller has loaded the sequence, which was empty. */
     loaded(sequence: number): void;
     /** Hidden states of the last wave's first `count` entries, [count][width]; before the next decode. */

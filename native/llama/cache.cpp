@@ -44,20 +44,19 @@ bool Cache::compaction_pays() const {
            cells_.size() - discarded_count_ <= texts_per_discarded * discarded_count_;
 }
 
+bool Cache::keys_wait(SequenceId sequence, Position start, Position end) const {
+    return keys_wait_ && std::any_of(cells_.begin(), cells_.end(), [&](const Cell& cell) {
+               return cell.key_waits && cell.owners.test(static_cast<size_t>(sequence)) && cell.position >= start &&
+                      cell.position < end;
+           });
+}
+
 void Cache::make_room(int32_t count) {
-    const bool has_room = fits(static_cast<size_t>(count));
-    const bool windows_have_room = windows_fit(static_cast<size_t>(count));
-    if (!shift_pending_) {
-        if (scattered_ || compaction_pays() || (has_room ? !windows_have_room : discarded_count_ > 0)) compact();
-        return;
-    }
-    if ((has_room && windows_have_room) || (discarded_count_ == 0 && window_ == 0)) return;
-    api_.memory_seq_rm(memory_, discarded_, -1, -1);
-    std::vector<Cell> kept;
-    std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(kept),
-                 [this](const Cell& cell) { return !is_discarded(cell); });
-    replace(kept);
-    scattered_ = true;
+    // There is room for one more: the token whose decode lets llama.cpp turn keys.
+    const size_t wanted = static_cast<size_t>(count) + 1;
+    const bool lacks_room = !fits(wanted) && discarded_count_ > 0;
+    const bool windows_lack_room = window_ > 0 && !windows_fit(wanted);
+    if (scattered_ || compaction_pays() || lacks_room || windows_lack_room) compact();
 }
 
 void Cache::push(const Cell& cell) {
@@ -89,6 +88,12 @@ void Cache::appended(SequenceId sequence, Position position) {
     Cell cell{position, {}};
     cell.owners.set(static_cast<size_t>(sequence));
     push(cell);
+}
+
+void Cache::decoded() {
+    if (!keys_wait_) return;
+    for (Cell& cell : cells_) cell.key_waits = false;
+    keys_wait_ = false;
 }
 
 // Takes the sequence from a cell's owners. A cell without owners is freed if it stands last.
@@ -153,13 +158,12 @@ void Cache::share(SequenceId source, SequenceId target, Position start, Position
 }
 
 void Cache::shift(SequenceId sequence, Position start, Position end, Position delta) {
-    // Compacts now, since it cannot be done until the next decode: contexts are shifted when they are full.
-    // A text with windows would lose tokens that the windows of a shorter text reach.
-    if (!shift_pending_ && discarded_count_ >= discarded_min && window_ == 0) compact();
-    for (Cell& cell : cells_)
-        if (cell.owners.test(static_cast<size_t>(sequence)) && cell.position >= start && cell.position < end)
-            cell.position += delta;
-    shift_pending_ = true;
+    for (Cell& cell : cells_) {
+        if (!cell.owners.test(static_cast<size_t>(sequence)) || cell.position < start || cell.position >= end) continue;
+        cell.position += delta;
+        cell.key_waits = true;
+    }
+    keys_wait_ = true;
 }
 
 void Cache::loaded(SequenceId sequence) {
@@ -228,21 +232,21 @@ void Cache::compact() {
 }
 
 void Cache::lay_out(SequenceId sequence, int32_t count) {
-    if (shift_pending_ || scattered_) return;
     const auto is_own = [&](const Cell& cell) { return cell.owners.test(static_cast<size_t>(sequence)); };
     const auto first = std::find_if(cells_.begin(), cells_.end(), is_own);
     if (static_cast<size_t>(first - cells_.begin()) % tile == 0 && std::all_of(first, cells_.end(), is_own)) return;
     const auto own = static_cast<size_t>(std::count_if(first, cells_.end(), is_own));
     const auto more = tile + static_cast<size_t>(count);
     const auto windows = window_ > 0 ? std::min(own, static_cast<size_t>(window_)) : own;
-    if (fits(more + own) ? !windows_fit(more + windows) : discarded_count_ > 0) compact();
-    // A cache as full as that keeps the texts where they are.
-    if (!fits(more + own) || !windows_fit(more + windows)) return;
+    const auto has_room = [&] { return fits(more + own) && windows_fit(more + windows); };
     std::vector<Cell> text;
     std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(text), is_own);
     const std::vector<uint8_t> data = own > 0 ? read(sequence) : std::vector<uint8_t>();
     if (own > 0) remove(sequence, 0, whole);
-    fill(static_cast<int32_t>((tile - cells_.size() % tile) % tile));
+    if (!has_room()) compact();
+    // There is room, because the sequences' texts leave 256 cells for lanes. Where texts of lanes take it, this one
+    // stands where it can.
+    if (has_room()) fill(static_cast<int32_t>((tile - cells_.size() % tile) % tile));
     if (own == 0 || !write(sequence, data)) return;
     keep_window(text);
     for (Cell& cell : text) {

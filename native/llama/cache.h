@@ -38,16 +38,23 @@ public:
     // Tokens that a layer with a sliding window attends to; 0 where the model has none.
     Position window() const { return window_; }
 
-    // Before a batch of `count` tokens: compacts the texts where that pays or is needed. All lanes are empty.
+    // True if llama.cpp has yet to turn the keys of shifted cells, which it does at its next decode. Texts must not be
+    // moved until then: a state holds the new positions beside the old keys.
+    bool keys_wait() const { return keys_wait_; }
+    // The same for the sequence's cells at positions in [start, end).
+    bool keys_wait(SequenceId sequence, Position start, Position end) const;
+
+    // Before `count` tokens are appended: compacts the texts where that pays or is needed. All lanes are empty, and no
+    // keys wait.
     void make_room(int32_t count);
 
-    // Before a long batch of one sequence, where attention is computed in tiles of cells: lets its text stand in one
-    // piece from a multiple of the tile on, as it would if it were alone.
+    // After that, before a long batch of one sequence, where attention is computed in tiles of cells: lets its text
+    // stand in one piece from a multiple of the tile on, as it would if it were alone.
     void lay_out(SequenceId sequence, int32_t count);
 
     // After a batch: its tokens stand behind the earlier cells, in the order of the batch.
     void appended(SequenceId sequence, Position position);
-    void decoded() { shift_pending_ = false; }
+    void decoded();
 
     // Gives up the sequence's cells at positions in [start, end).
     void remove(SequenceId sequence, Position start, Position end);
@@ -72,7 +79,8 @@ private:
     struct Cell {
         Position position;
         std::bitset<sequences_max> owners;
-        bool in_window = true;  // it has a cell in the layers with a window, too
+        bool in_window = true;   // it has a cell in the layers with a window, too
+        bool key_waits = false;  // it was shifted, and its key not yet turned
     };
     struct Shared {
         SequenceId source;
@@ -107,10 +115,9 @@ private:
     size_t discarded_count_ = 0;
     size_t window_count_ = 0;  // cells with `in_window`: at least as many as the layers with a window hold
     std::bitset<sequences_max> forks_;
-    // Discarded cells were freed where they stood: later tokens stand wherever llama.cpp found room.
+    // A text was loaded into layers with a window, where llama.cpp chooses its cells.
     bool scattered_ = false;
-    // llama.cpp turns shifted keys at the next decode; until then a text cannot be written anew.
-    bool shift_pending_ = false;
+    bool keys_wait_ = false;
 };
 
 }  // namespace mara::llama

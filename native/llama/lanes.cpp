@@ -24,6 +24,7 @@ Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int3
              bool swa_full, kernel::Pool* pool)
     : api_(api),
       context_(context),
+      first_lane_(first_lane),
       cache_(api, context, first_lane, first_lane + lane_count, swa_full),
       rows_(api, context),
       tiled_(tiled),
@@ -71,6 +72,26 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     return status;
 }
 
+// Lets llama.cpp turn the keys of shifted cells, by the decode of one token, which is given up. Were it left to the
+// next batch, a long one could not be laid out before it; and whether two shifts of a cell are rounded once or twice
+// would depend on what other sequences decode in between.
+int32_t Lanes::turn_keys() {
+    if (!cache_.keys_wait()) return 0;
+    double decode_ms = 0;
+    const int32_t status = run({{0, 0, first_lane_, no_fork, -1, false}}, false, decode_ms);
+    cache_.remove(first_lane_, 0, whole);
+    return status;
+}
+
+void Lanes::shift(SequenceId sequence, Position start, Position end, Position delta) {
+    if (cache_.keys_wait(sequence, start, end)) turn_keys();
+    cache_.shift(sequence, start, end, delta);
+}
+
+void Lanes::prepare_state(int32_t count) {
+    if (turn_keys() == 0) cache_.make_room(count);
+}
+
 WaveResult Lanes::decode(const std::vector<Entry>& entries) {
     // With hidden states every token is an output. Where all are wanted anyway they stay on, because switching costs a
     // new graph; and they are turned on there for a student, which reads them.
@@ -80,10 +101,12 @@ WaveResult Lanes::decode(const std::vector<Entry>& entries) {
         set_hidden_states(false);
     else if (rows_.keeps_states())
         set_hidden_states(true);
+    WaveResult result;
+    result.status = turn_keys();
+    if (result.status != 0) return result;
     cache_.make_room(static_cast<int32_t>(entries.size()));
     if (tiled_ && entries.size() >= tiled_batch_min)
         cache_.lay_out(entries.front().sequence, static_cast<int32_t>(entries.size()));
-    WaveResult result;
     result.status = run(entries, false, result.decode_ms);
     if (result.status != 0)
         for (const Entry& entry : entries) cache_.remove(entry.sequence, entry.position, whole);
@@ -92,6 +115,8 @@ WaveResult Lanes::decode(const std::vector<Entry>& entries) {
 
 WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads) {
     WaveResult result;
+    result.status = turn_keys();
+    if (result.status != 0) return result;
     cache_.make_room(static_cast<int32_t>(entries.size()));
     for (const Entry& entry : entries)
         if (entry.fork_from >= 0) cache_.fork(entry.fork_from, entry.sequence);

@@ -56,6 +56,12 @@ public:
     // they were.
     WaveResult wave(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads);
 
+    // The caller is about to add `delta` to the positions of the sequence in [start, end).
+    void shift(SequenceId sequence, Position start, Position end, Position delta);
+
+    // Before the caller reads a sequence's state, or writes one of at most `count` cells.
+    void prepare_state(int32_t count);
+
     // Hidden states of the first `count` entries of the last wave, [count][width]; NaN where llama.cpp has none. Valid
     // until the next decode. `states` has room for count * width values.
     void read_states(int32_t count, float* states) const;
@@ -67,11 +73,13 @@ public:
 private:
     void set_hidden_states(bool wanted);
     int32_t run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
+    int32_t turn_keys();
     void judge(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads,
                WaveResult& result);
 
     Api api_;
     llama_context* context_;
+    SequenceId first_lane_;
     Cache cache_;
     Rows rows_;
     bool tiled_;

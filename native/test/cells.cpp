@@ -16,6 +16,7 @@ using mara::test::FakeLlama;
 
 constexpr SequenceId sequences = 4;
 constexpr SequenceId lanes = 6;
+constexpr size_t tile = 64;
 
 class Play {
 public:
@@ -28,7 +29,7 @@ public:
     void run(int steps) {
         for (step_ = 0; step_ < steps && mara::test::failures == 0; step_++) {
             const SequenceId sequence = pick(sequences);
-            switch (pick(9)) {
+            switch (pick(10)) {
                 case 0:
                     prompt(sequence);
                     break;
@@ -42,6 +43,9 @@ public:
                     if (seed_ % 2 == 0 && pick(4) == 0)
                         copy(sequence, (sequence + 1 + pick(sequences - 1)) % sequences);
                     break;
+                case 4:
+                    if (!shared_ && !texts_[sequence].empty()) reload(sequence);
+                    break;
                 default:
                     wave();
             }
@@ -53,7 +57,11 @@ public:
     }
 
 private:
-    using Text = std::vector<Token>;
+    struct Written {
+        Token token;
+        int shifts;
+    };
+    using Text = std::vector<Written>;
 
     int pick(int count) { return std::uniform_int_distribution<int>(0, count - 1)(random_); }
     Position end_of(SequenceId sequence) { return static_cast<Position>(texts_[sequence].size()); }
@@ -68,7 +76,8 @@ private:
         const WaveResult result = lanes_.decode(entries);
         CHECK(result.status == 0, "seed %u step %d: no room for a prompt of %d", seed_, step_, length);
         presentable_ = true;
-        for (const Entry& entry : entries) texts_[sequence].push_back(entry.token);
+        for (const Entry& entry : entries) texts_[sequence].push_back({entry.token, 0});
+        if (entries.size() >= tile) check_tiles(sequence);
         hold(length - 1, entries.back().token);
     }
 
@@ -113,7 +122,7 @@ private:
             const Entry& chosen = entries[own[static_cast<size_t>(choice)]];
             hold(static_cast<int>(own[static_cast<size_t>(choice)]), chosen.token);
             if (chosen.sequence != sequence) lanes_.cache().adopt(sequence, chosen.position, chosen.sequence);
-            texts_[sequence].push_back(chosen.token);
+            texts_[sequence].push_back({chosen.token, 0});
         }
         lanes_.cache().release_forks();
         for (auto sequence = without.rbegin(); sequence != without.rend(); ++sequence)
@@ -129,8 +138,9 @@ private:
         lanes_.cache().remove(sequence, start, end);
         // Keys that others share would be turned for them too, so seeds that copy do not shift.
         if (!shared_ && end < end_of(sequence)) {
-            lanes_.cache().shift(sequence, end, whole, start - end);
+            lanes_.shift(sequence, end, whole, start - end);
             llama_.add(sequence, end, whole, start - end);
+            for (auto later = text.begin() + end; later != text.end(); ++later) later->shifts++;
             text.erase(text.begin() + start, text.begin() + end);
         } else {
             lanes_.cache().remove(sequence, start, whole);
@@ -148,6 +158,32 @@ private:
         lanes_.cache().share(source, target, 0, whole);
         texts_[target] = texts_[source];
         shared_ = true;
+    }
+
+    // A state is read and written by the caller, as node-llama-cpp does for files.
+    void reload(SequenceId sequence) {
+        const Api api = FakeLlama::api();
+        lanes_.prepare_state(0);
+        std::vector<uint8_t> data(api.state_seq_get_size(llama_.context(), sequence));
+        api.state_seq_get_data(llama_.context(), data.data(), data.size(), sequence);
+        lanes_.cache().remove(sequence, 0, whole);
+        lanes_.prepare_state(end_of(sequence));
+        CHECK(api.state_seq_set_data(llama_.context(), data.data(), data.size(), sequence) == data.size(),
+              "seed %u step %d: no room for a state of %d", seed_, step_, end_of(sequence));
+        lanes_.cache().loaded(sequence);
+    }
+
+    // A text that a long batch was decoded into stands in one piece from the beginning of a tile on, as it would alone.
+    void check_tiles(SequenceId sequence) {
+        size_t first = llama_.cells.size(), last = 0;
+        for (size_t i = 0; i < llama_.cells.size(); i++) {
+            if (llama_.cells[i].owners.count(sequence) == 0) continue;
+            first = std::min(first, i);
+            last = i;
+        }
+        CHECK(first % tile == 0 && last - first + 1 == texts_[sequence].size(),
+              "seed %u step %d: a text of %zu stands in cells %zu to %zu", seed_, step_, texts_[sequence].size(), first,
+              last);
     }
 
     void hold(int index, Token token) {
@@ -171,11 +207,15 @@ private:
                       "seed %u step %d: sequence %d has position %d in place %zu of %zu", seed_, step_, sequence,
                       cell.position, at, text.size());
                 if (at >= text.size()) return;
-                CHECK(cell.token == text[at], "seed %u step %d: sequence %d holds another's token at %zu", seed_, step_,
-                      sequence, at);
+                CHECK(cell.token == text[at].token, "seed %u step %d: sequence %d holds another's token at %zu", seed_,
+                      step_, sequence, at);
                 CHECK(cell.turned + cell.pending == cell.position,
                       "seed %u step %d: sequence %d has a key turned to %d at %d", seed_, step_, sequence, cell.turned,
                       cell.position);
+                // A shift that is still to be applied rounds the key once more.
+                CHECK(cell.turns + (cell.pending != 0) == text[at].shifts,
+                      "seed %u step %d: sequence %d has a key rounded %d times for %d shifts", seed_, step_, sequence,
+                      cell.turns, text[at].shifts);
                 at++;
             }
             CHECK(at == text.size(), "seed %u step %d: sequence %d has %zu of %zu cells", seed_, step_, sequence, at,

@@ -18,6 +18,7 @@ struct FakeCell {
     Token token;
     Position turned;   // what its key was turned to: its position, once shifts have been applied
     Position pending;  // shift that the next decode applies
+    int turns;         // how often its key was turned, and rounded
 };
 
 class FakeLlama {
@@ -90,7 +91,7 @@ public:
             size_t size = 0;
             for (const FakeCell& cell : current->cells) {
                 if (cell.owners.count(sequence) == 0) continue;
-                const Saved saved{cell.position, cell.token, cell.turned};
+                const Saved saved{cell.position, cell.token, cell.turned, cell.turns};
                 std::memcpy(data + size, &saved, sizeof saved);
                 size += sizeof saved;
             }
@@ -104,7 +105,7 @@ public:
             for (size_t i = 0; i < count; i++) {
                 Saved saved;
                 std::memcpy(&saved, data + i * sizeof saved, sizeof saved);
-                current->cells[places[i]] = {saved.position, {sequence}, saved.token, saved.turned, 0};
+                current->cells[places[i]] = {saved.position, {sequence}, saved.token, saved.turned, 0, saved.turns};
             }
             return size;
         };
@@ -116,6 +117,7 @@ private:
         Position position;
         Token token;
         Position turned;
+        int turns;
     };
 
     static bool within(const FakeCell& cell, Position start, Position end) {
@@ -153,6 +155,7 @@ private:
     int32_t decode(const Batch& batch) {
         const auto count = static_cast<size_t>(batch.n_tokens);
         for (FakeCell& cell : cells) {
+            cell.turns += cell.pending != 0;
             cell.turned += cell.pending;
             cell.pending = 0;
         }
@@ -160,7 +163,7 @@ private:
         if (places.size() < count || refuses_decodes) return 1;
         logits.assign(count, {});
         for (size_t i = 0; i < count; i++) {
-            cells[places[i]] = {batch.pos[i], {*batch.seq_id[i]}, batch.token[i], batch.pos[i], 0};
+            cells[places[i]] = {batch.pos[i], {*batch.seq_id[i]}, batch.token[i], batch.pos[i], 0, 0};
             if (batch.output[i]) logits[i].assign(vocabulary, static_cast<float>(batch.token[i]));
         }
         head_ = places.back() + 1;

@@ -84,6 +84,8 @@ export interface Backend {
     shared(source: number, target: number): void;
     /** Tells that the positions of the sequence's cells from `start` to before `end` are about to change by `delta`. */
     shifting(sequence: number, start: number, end: number, delta: number): void;
+    /** Tells that a sequence's state is about to be read, or one of at most `cells` cells to be loaded. */
+    preparingState(cells: number): void;
     /** Tells that the sequence, which was empty, has been loaded. */
     loaded(sequence: number): void;
     /** Ends the backend's thread; the context is about to go away. */

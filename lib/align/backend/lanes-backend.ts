@@ -139,6 +139,10 @@ export class LanesBackend implements Backend {
         if (!this.#closed) this.#native.shift(sequence, start, end, delta);
     }
 
+    preparingState(cells: number): void {
+        if (!this.#closed) this.#native.prepareState(cells);
+    }
+
     loaded(sequence: number): void {
         if (!this.#closed) this.#native.loaded(sequence);
     }

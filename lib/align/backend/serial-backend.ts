@@ -112,6 +112,7 @@ export class SerialBackend implements Backend {
     release(): void {}
     shared(): void {}
     shifting(): void {}
+    preparingState(): void {}
     loaded(): void {}
 
     states(): Float32Array {

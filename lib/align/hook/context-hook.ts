@@ -30,13 +30,6 @@ export class ContextHook {
     get methods(): Record<string, unknown> {
         const stock = this.#context as unknown as Record<string, (...args: unknown[]) => unknown>;
         const backend = this.#backend;
-        /** A stock method that finds the sequence as node-llama-cpp left it. */
-        const onSequence =
-            (name: string, sequenceAt: number) =>
-            (...args: unknown[]) => {
-                this.#drop(args[sequenceAt] as number);
-                return stock[name]?.(...args);
-            };
         return {
             initBatch: () => this.#initBatch(),
             addToBatch: (...args: Parameters<AddonContext["addToBatch"]>) => this.#addToBatch(...args),
@@ -56,12 +49,22 @@ export class ContextHook {
                 this.#remove(sequence, 0, -1);
                 return this.#context.disposeSequence(sequence);
             },
-            saveSequenceStateToFile: onSequence("saveSequenceStateToFile", 1),
-            loadSequenceStateFromFile: async (file: string, sequence: number, ...rest: unknown[]) => {
+            saveSequenceStateToFile: (file: string, sequence: number, ...rest: unknown[]) => {
+                this.#drop(sequence);
+                backend.preparingState(0);
+                return stock.saveSequenceStateToFile?.(file, sequence, ...rest);
+            },
+            loadSequenceStateFromFile: async (
+                file: string,
+                sequence: number,
+                maxTokens: number,
+                ...rest: unknown[]
+            ) => {
                 // The loaded text may take the place of tokens that the windows of other sequences no longer reach.
                 this.#dropAll();
                 this.#remove(sequence, 0, -1);
-                const result = await stock.loadSequenceStateFromFile?.(file, sequence, ...rest);
+                backend.preparingState(maxTokens);
+                const result = await stock.loadSequenceStateFromFile?.(file, sequence, maxTokens, ...rest);
                 backend.loaded(sequence);
                 return result;
             },
