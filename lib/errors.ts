@@ -43,6 +43,7 @@ export const maraErrorCodes = {
     RUN_CHANGED: "A run cannot go on: an option, the model or another input differs from what it was started with.",
     RUN_DAMAGED: "A file of a run is missing or is not as it was written.",
     PAIRS_TOO_FEW: "There are too few preference pairs to learn from some and hold out others.",
+    STUDENT_TOO_FEW: "There are too few prompts or decisions to train a student from some and hold out others.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;
 

@@ -30,4 +30,5 @@ export type {FitMetrics} from "./train/preference/preference.js";
 export type {TrainSummary} from "./train/report/advice.js";
 export type {GreedyCheck, HeldOutPairs, TrainPhase, TrainProgress} from "./train/run/progress.js";
 export type {SacMetrics} from "./train/sac/batch.js";
+export {type TrainStudentOptions, type TrainStudentResult, trainStudent} from "./train/student/train-student.js";
 export {type TrainResult, trainAgent} from "./train/train.js";

@@ -336,6 +336,7 @@ const targets: Record<string, () => Target> = {
             "0.penalty": maybe(nothing),
             "0.postBack": maybe(boolean),
             "0.automaticAlpha": maybe(boolean),
+            "0.student": maybe(boolean),
             "0.threads": maybe(whole(1, 256)),
             "0.judgeQuestion": maybe(isString),
             "0.onProgress": maybe(func),
@@ -346,6 +347,31 @@ const targets: Record<string, () => Target> = {
                     return [`0.${name}`, maybe(within(min, max))];
                 })
             )
+        },
+        strict: ["0", "0.candidates"]
+    }),
+    trainStudent: () => ({
+        call: mara.trainStudent,
+        args: [{model, agent, prompts: ["a", "b"], candidates: {}}],
+        takes: {
+            0: nothing,
+            "0.model": text,
+            "0.modelPath": maybe(nothing),
+            "0.llama": maybe(nothing),
+            "0.agent": text,
+            "0.prompts": oneOf(text, texts),
+            "0.prompts.0": isString,
+            "0.out": maybe(nothing),
+            ...candidates("0.candidates"),
+            "0.threshold": maybe(within(0, 1)),
+            "0.decisions": maybe(whole(2, 1e6)),
+            "0.maxTokens": maybe(whole(1, 1e6)),
+            "0.epochs": maybe(whole(1, 1e4)),
+            "0.sequences": maybe(whole(1, 64)),
+            "0.seed": maybe(whole(0, 2 ** 32 - 1)),
+            "0.threads": maybe(whole(1, 256)),
+            "0.onProgress": maybe(func),
+            "0.signal": maybe(nothing)
         },
         strict: ["0", "0.candidates"]
     }),
@@ -429,6 +455,7 @@ it.each([
     ["evaluate", () => mara.evaluate({maxToken: 4} as never), "maxTokens"],
     ["evaluate", () => mara.evaluate({sampling: {topp: 1}} as never), "topP"],
     ["trainAgent", () => mara.trainAgent({learnRate: 1} as never), "learningRate"],
+    ["trainStudent", () => mara.trainStudent({decision: 1} as never), "decisions"],
     ["openReward", () => mara.openReward("length", {judgequestion: "?"} as never), "judgeQuestion"],
     ["scoreGuarded", () => mara.scoreGuarded(reward, "a", "b", {timeout: 5} as never), "timeoutMs"]
 ] as [string, () => Promise<unknown>, string][])("%s names the option that was meant (%#)", async (_, call, meant) => {

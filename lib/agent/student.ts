@@ -38,7 +38,7 @@ export interface AgentStudent {
     /** SHA-256 of the model's file, in hexadecimal. */
     readonly model: string;
     readonly activation: "relu";
-    /** Share of the verdicts on held-out prompts in which student and agent agree, at the threshold 0.5. From 0 to 1. */
+    /** Share of the verdicts on held-out prompts in which student and agent agree, at the agent's own threshold. From 0 to 1. */
     readonly heldOutAgreement: number;
     /** Share of the variance of the agent's logits that the student explains on held-out prompts. At most 1. */
     readonly heldOutR2: number;
@@ -49,6 +49,10 @@ export interface AgentStudent {
 }
 
 const prefix = "student.";
+
+/** True for the tensors of an agent file that are a student's. */
+export const isStudentTensor = (name: string) => name.startsWith(prefix);
+
 export const studentMetadata = "mara.student";
 const version = 1;
 
@@ -111,7 +115,7 @@ export function partStudent(tensors: ReadonlyMap<string, Tensor>, metadata: Read
     const agent = new Map<string, Tensor>();
     const own = new Map<string, Tensor>();
     for (const [name, tensor] of tensors)
-        if (name.startsWith(prefix)) own.set(name.slice(prefix.length), tensor);
+        if (isStudentTensor(name)) own.set(name.slice(prefix.length), tensor);
         else agent.set(name, tensor);
     if (own.size === 0 && described === undefined) return {tensors: agent, metadata: otherMetadata, student: undefined};
     const description = describe(described);

@@ -16,16 +16,26 @@ export interface AlignmentOptions {
 }
 
 export function addAlignmentOptions(command: Command): Command {
-    return command
-        .addOption(thresholdOption(" (default: as the agent was trained, else 0.5)"))
-        .addOption(modeOption())
-        .addOption(choiceOption("--strategy <name>", "which accepted token is taken", strategies, "first"))
-        .addOption(orderOption("best-first"))
-        .addOption(
-            integerOption("--fallback-index <n>", "rank of the candidate taken when none is accepted", 0, 255).default(
-                0
+    return addDrawOptions(
+        command
+            .addOption(thresholdOption(" (default: as the agent was trained, else 0.5)"))
+            .addOption(modeOption())
+            .addOption(choiceOption("--strategy <name>", "which accepted token is taken", strategies, "first"))
+            .addOption(orderOption("best-first"))
+            .addOption(
+                integerOption(
+                    "--fallback-index <n>",
+                    "rank of the candidate taken when none is accepted",
+                    0,
+                    255
+                ).default(0)
             )
-        )
+    );
+}
+
+/** How candidates are drawn. */
+export function addDrawOptions(command: Command): Command {
+    return command
         .addOption(integerOption("--top-k <n>", "most candidates for a token (default: as trained, else 40)", 1, 256))
         .addOption(
             numberOption("--top-p <p>", "nucleus of the candidates, above 0 (default: as trained, else 0.95)", 0, 1)

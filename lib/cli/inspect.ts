@@ -3,13 +3,16 @@ import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import type {TensorName} from "../agent/state-dict.js";
+import {isStudentTensor} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
 import {formatInteger} from "../plural.js";
+import {fileInput} from "../train/run/inputs.js";
 import {visible} from "../visible.js";
 import {bytes, facts, painter, short, table, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {resolveModel} from "./pair.js";
+import {type StudentFacts, studentFacts, studentRows} from "./student-facts.js";
 
 interface InspectOptions {
     model?: string;
@@ -38,6 +41,8 @@ interface AgentDescription {
     /** Null where the file does not say; a text where it gives an impossible value. */
     trainedWith: ReturnType<typeof trainedWith> | string | null;
     kernel: {name: string; dtype: string; bytes: number};
+    /** `fits`, with --model: whether it was made for that file. */
+    student?: StudentFacts & {fits?: boolean};
     tensors: TensorFacts[];
     model?: {path: string; width: number; fits: boolean};
 }
@@ -46,7 +51,8 @@ const help = `
 An agent fits every model whose embedding size is its width (llama.embedding_length in the .gguf file).
 
 --json prints one object: path, format, fileBytes, width, hiddenSizes, parameters, dtypes, metadata, trainedWith,
-kernel {name, dtype, bytes}, tensors [{name, dtype, shape, min, max, mean}], and model {path, width, fits} with --model.
+kernel {name, dtype, bytes}, tensors [{name, dtype, shape, min, max, mean}], student {model, labels, heldOutAgreement,
+heldOutR2, decided} if there is one, and model {path, width, fits} with --model.
 
 Examples:
   $ mara inspect agent.safetensors
@@ -68,6 +74,7 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
     const content = await readAgentBytes(orDemo(path, "agent"));
     const file = await parseAgentBytes(content);
     const model = options.model === undefined ? undefined : await readWidth(options.model);
+    const student = studentFacts(agent);
     const description: AgentDescription = {
         path,
         format: content[0] === 0x50 ? "pth" : "safetensors",
@@ -75,16 +82,22 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
         width: agent.width,
         hiddenSizes: agent.hiddenSizes,
         parameters: agent.parameters,
-        dtypes: [...new Set([...file.tensors.values()].map(({dtype}) => dtype.toLowerCase()))],
+        dtypes: dtypesOf(file),
         metadata: agent.metadata,
         trainedWith: readTrainedWith(agent),
         kernel: {name: agent.kernel, dtype: agent.dtype, bytes: agent._native.bytes},
+        ...(student === undefined ? {} : {student: {...student, ...(await studentFits(student, options.model))}}),
         tensors: tensorFacts(agent, file),
         ...(model === undefined ? {} : {model: {...model, fits: model.width === agent.width}})
     };
     agent.dispose();
     if (options.json) printJson(description);
     else printLines(draw(description));
+}
+
+function dtypesOf({tensors}: AgentFile): string[] {
+    const own = [...tensors].filter(([name]) => !isStudentTensor(name));
+    return [...new Set(own.map(([, {dtype}]) => dtype.toLowerCase()))];
 }
 
 function readTrainedWith(agent: MaraAgent): AgentDescription["trainedWith"] {
@@ -94,6 +107,13 @@ function readTrainedWith(agent: MaraAgent): AgentDescription["trainedWith"] {
     } catch (error) {
         return (error as Error).message;
     }
+}
+
+/** Reads the whole file, for its hash. */
+async function studentFits({model}: StudentFacts, path: string | undefined): Promise<{fits?: boolean}> {
+    if (path === undefined) return {};
+    const {sha256} = await fileInput(await resolveModel(path), "MODEL_NOT_FOUND");
+    return {fits: sha256 === model};
 }
 
 /** Reads the file's header only. */
@@ -128,7 +148,7 @@ function describeUse(trained: AgentDescription["trainedWith"]): string {
     return `as trained: ${parts.map(([name, value]) => `${name} ${value}`).join(", ")}`;
 }
 
-function draw({model, kernel, tensors, ...agent}: AgentDescription): string[] {
+function draw({model, kernel, tensors, student, ...agent}: AgentDescription): string[] {
     const paint = painter(terminal().color);
     const [hidden1, hidden2] = agent.hiddenSizes;
     const rows: [string, string][] = [
@@ -147,6 +167,11 @@ function draw({model, kernel, tensors, ...agent}: AgentDescription): string[] {
     const metadata = Object.entries(agent.metadata).map(
         ([name, value]) => [visible(name, {max: 60}), visible(value, {max: 300})] as const
     );
+    const verdicts: [string, string][] = student === undefined ? [] : studentRows(student);
+    if (student !== undefined) {
+        const made = student.fits === undefined ? "" : student.fits ? " (this one)" : paint("red", " (not this one)");
+        verdicts.unshift(["made for", `the model of SHA-256 ${student.model.slice(0, 12)}…${made}`]);
+    }
     const cells = tensors.map(({name, dtype, shape, min, max, mean}) => [
         name,
         dtype,
@@ -156,6 +181,7 @@ function draw({model, kernel, tensors, ...agent}: AgentDescription): string[] {
     return [
         paint("bold", visible(agent.path)),
         ...facts(rows, paint),
+        ...(verdicts.length > 0 ? ["", paint("bold", "Student"), ...facts(verdicts, paint)] : []),
         ...(metadata.length > 0 ? ["", paint("bold", "Metadata"), ...facts(metadata, paint)] : []),
         "",
         paint("bold", "Tensors"),

@@ -25,11 +25,17 @@ const program = new Command("mara")
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
+    // An option belongs to the command that it follows: `train` and `train student` have some of the same name.
+    .enablePositionalOptions()
     .addHelpText("after", examples);
 const commands = [demoCommand, chatCommand, trainCommand, evalCommand, inspectCommand, convertCommand, doctorCommand];
-for (const command of commands.map((create) => create()))
-    program.addCommand(command.helpOption("-h, --help", "print this help"));
-for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({outputError: () => {}});
+for (const create of commands) program.addCommand(create());
+const withInner = (command: Command): Command[] => [command, ...command.commands.flatMap(withInner)];
+for (const command of withInner(program))
+    command
+        .helpOption("-h, --help", "print this help")
+        .exitOverride()
+        .configureOutput({outputError: () => {}});
 
 reportWarningsBriefly();
 // A reader that stops reading, as `head` does, is no failure.

@@ -6,7 +6,9 @@ const titles: Record<TrainPhase, string> = {
     responses: "the model's own responses",
     states: "reading pairs",
     fit: "fitting, epochs",
-    rollouts: "episodes"
+    rollouts: "episodes",
+    decisions: "decisions for the student",
+    student: "fitting the student, epochs"
 };
 /** Milliseconds between lines where there is no terminal. */
 const quietFor = 60_000;
@@ -32,10 +34,11 @@ export class TrainView {
         else if (!this.#silent) this.#line(progress);
     }
 
-    interrupting(): void {
+    /** `what` is done before it leaves. */
+    interrupting(what = "writing a checkpoint"): void {
         if (this.#silent && !this.#stream.isTTY) return;
         this.finish();
-        this.#stream.write("mara: writing a checkpoint; Ctrl-C again leaves at once\n");
+        this.#stream.write(`mara: ${what}; Ctrl-C again leaves at once\n`);
     }
 
     finish(): void {

@@ -23,6 +23,7 @@ import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel, threadsFor} from "./pair.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
+import {trainStudentCommand} from "./train-student.js";
 import {TrainView} from "./train-view.js";
 
 type Flags = Partial<Record<ConstantName, number>> &
@@ -47,6 +48,7 @@ type Flags = Partial<Record<ConstantName, number>> &
         minP?: number;
         temperature?: number;
         judgeQuestion?: string;
+        student?: boolean;
     };
 
 const examples = `
@@ -56,6 +58,7 @@ Examples:
   $ mara train -m model.gguf --prompts prompts.jsonl --reward module:./reward.mjs --method preference --out runs/pairs
   $ mara train -m model.gguf --pairs pairs.jsonl --method preference --out runs/offline
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --warm-start runs/pairs --out runs/both
+  $ mara train student -m model.gguf -a agent.safetensors --prompts prompts.jsonl      a student for any agent
   $ mara train --out runs/kind --resume                       go on with a run that was interrupted
   $ mara train -m model.gguf ... --dry-run                    check everything, and print what would run
 
@@ -65,7 +68,10 @@ Ctrl-C writes a checkpoint and leaves; a second one leaves at once. The constant
 export function trainCommand(): Command {
     const command = new Command("train")
         .description("Train an agent from a reward or from pairs")
-        .requiredOption("-o, --out <folder>", "folder of the run")
+        .enablePositionalOptions()
+        .helpCommand(false)
+        .addCommand(trainStudentCommand())
+        .option("-o, --out <folder>", "folder of the run")
         .option("--resume", "go on with the run in that folder")
         .option("-m, --model <path|uri>", "language model: a .gguf file, or an hf: URI to download")
         .option("--prompts <file>", "prompts: JSON lines or a JSON array")
@@ -132,7 +138,8 @@ export function trainCommand(): Command {
             )
         )
         .option("--last-accepted", "episodes accept the candidate tried last (default: paper only)")
-        .option("--no-last-accepted", "episodes fall back on --fallback-index");
+        .option("--no-last-accepted", "episodes fall back on --fallback-index")
+        .option("--no-student", "make no student, which predicts the agent's verdicts, in the end");
     for (const [title, names] of Object.entries({
         sac: constantsOf.sac,
         preference: constantsOf.preference,
@@ -143,7 +150,11 @@ export function trainCommand(): Command {
         .option("--dry-run", "check everything and print what would run")
         .option("--json", "print one JSON object at the end")
         .addHelpText("after", examples)
-        .action(train);
+        .action((flags: Flags, command: Command) => {
+            // As a required option it would be required of `train student` too.
+            if (flags.out === undefined) command.error("error: required option '-o, --out <folder>' not specified");
+            return train(flags);
+        });
 }
 
 function constantOption(name: ConstantName, group: string): Option {
@@ -237,7 +248,7 @@ function presetTold({preset: named, resume}: Flags, {preset}: TrainProgress, {gp
 
 function optionsOf(flags: Flags): TrainOptions {
     const {out, model: _m, topK, topP, minP, temperature, dryRun: _d, json: _j, gpu: _g, ...others} = flags;
-    const {postBack, automaticAlpha, ...rest} = others;
+    const {postBack, automaticAlpha, student, ...rest} = others;
     const candidates = given({topK, topP, minP, temperature});
     return {
         ...rest,
@@ -245,6 +256,7 @@ function optionsOf(flags: Flags): TrainOptions {
         // Commander gives true where --no-… is absent, so only false tells what the user wants.
         ...(postBack === false ? {postBack} : {}),
         ...(automaticAlpha === false ? {automaticAlpha} : {}),
+        ...(student === false ? {student} : {}),
         ...(Object.keys(candidates).length === 0 ? {} : {candidates})
     };
 }

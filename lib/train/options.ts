@@ -59,6 +59,11 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     order?: Order;
     /** Which accepted candidate is taken where held-out prompts are answered; episodes take the first. Default "first". */
     strategy?: Strategy;
+    /**
+     * True if the agent gets a student in the end, which predicts its verdicts: fitted to the finished agent's verdicts on 4000 decisions that
+     * are generated for it. Default true. See `trainStudent`.
+     */
+    student?: boolean;
     /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
     threads?: number;
     /** The question for `reward: "judge:…"`. */
@@ -90,6 +95,8 @@ export const configSchema = z.object({
     strategy: strategySchema,
     candidates: z.object({topK: z.number(), topP: z.number(), minP: z.number(), temperature: z.number()}),
     ...choiceSchemas,
+    /** Runs of earlier releases made none. */
+    student: z.boolean().default(false),
     threads: z.number().nullable(),
     judgeQuestion: z.string().nullable(),
     /** The reward's name; null without one. */
@@ -117,6 +124,7 @@ const schema = options({
     ...z.object(choiceSchemas).partial().shape,
     order: orderSchema.optional(),
     strategy: strategySchema.optional(),
+    student: boolean.optional(),
     threads: integer(1, 256).optional(),
     judgeQuestion: z.string("a string").optional(),
     onProgress: func().optional(),
@@ -189,6 +197,7 @@ export function resolveConfig(options: TrainOptions, fitting: Preset = "default"
         ...(Object.fromEntries(choices) as unknown as Choices),
         order,
         strategy,
+        student: options.student ?? true,
         threads: options.threads ?? null,
         judgeQuestion: options.judgeQuestion ?? null,
         reward: reward === undefined ? null : rewardName(reward),

@@ -15,6 +15,7 @@ import {prepare} from "./run/setup.js";
 import type {Baselines, SacMetrics} from "./sac/batch.js";
 import {Sac, type SacJob, type SacState} from "./sac/sac.js";
 import {promptOfEpisode, splitPrompts} from "./seeds.js";
+import {addStudent} from "./student/after-run.js";
 
 export interface TrainResult {
     /** The trained agent; disposing it is the caller's business. After an interruption: the agent so far, if there is one. */
@@ -64,14 +65,18 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
             report: run.file("report.html")
         };
         const agent = outcome.actor === undefined ? undefined : finishedAgent(job, inputs, outcome.actor);
-        if (outcome.completed) await agent?.save(paths.agent);
+        let {completed} = outcome;
+        if (completed && agent !== undefined) {
+            if (job.config.student) completed = await addStudent(job, inputs, agent);
+            await agent.save(paths.agent);
+        }
         const metrics = await run.rows<SacMetrics | FitMetrics>("metrics");
         const summary = adviseOn(job.config, metrics, {
             responses: await run.rows<ResponseRow>("responses"),
             pairs: job.pairs?.length
         });
         await writeReport(job, summary);
-        return {agent, completed: outcome.completed, config: job.config, metrics, summary, paths};
+        return {agent, completed, config: job.config, metrics, summary, paths};
     } finally {
         await run?.close();
         await close();

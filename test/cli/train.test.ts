@@ -21,7 +21,8 @@ const device = ["--gpu", "off", "--threads", "1"];
 const input = ["-m", demoModelPath, "--prompts", promptsFile, "--reward", "sentiment"];
 const sizes = ["--sequences", "2", "--max-tokens", "10", "--hidden1", "16", "--hidden2", "8", "--seed", "5"];
 const learning = ["--batch-size", "8", "--learn-after", "16", "--updates-per-episode", "2", "--checkpoint-every", "2"];
-const small = ["train", ...device, ...input, ...sizes, ...learning, "--episodes-per-batch", "2", "--episodes", "40"];
+const episodes = ["--episodes-per-batch", "2", "--episodes", "40"];
+const small = ["train", ...device, ...input, ...sizes, ...learning, ...episodes, "--no-student"];
 const logs = ["metrics", "samples", "responses"];
 
 function start(args: readonly string[]): ChildProcess {

@@ -38,6 +38,7 @@ export const smallSac = {
     replayCapacity: 60,
     updatesPerEpisode: 2,
     checkpointEvery: 4,
+    student: false,
     seed: 7,
     threads: 1
 } as const;
@@ -55,6 +56,7 @@ export const smallPreference = {
     patience: 4,
     heldOut: 0.2,
     fitBatchSize: 16,
+    student: false,
     seed: 7,
     threads: 1
 } as const;

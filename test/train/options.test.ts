@@ -23,6 +23,7 @@ describe("training options", () => {
             hidden2: 256,
             postBack: true,
             automaticAlpha: true,
+            student: true,
             maxTokens: 128,
             targetEvery: 1,
             criticLossScale: 1,

@@ -29,7 +29,7 @@ describe("a run of sac", () => {
     it("answers held-out prompts as the agent will be used, every so often and at the end", async () => {
         const runDirectory = newRun();
         const shown: string[] = [];
-        const presets = new Set<string>();
+        const presets = new Set<string | null>();
         const {metrics, summary, paths, config} = await trainAgent({
             ...options,
             model,

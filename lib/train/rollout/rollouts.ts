@@ -198,7 +198,7 @@ export class Rollouts {
     async eachResponseStates(
         responses: readonly {prompt: Prompt; response: string}[],
         onStates: (states: ResponseStates, index: number) => void,
-        {signal}: RunOptions = {}
+        options: RunOptions = {}
     ): Promise<void> {
         const {model} = this;
         const end = model.tokens.eot ?? model.tokens.eos;
@@ -213,6 +213,15 @@ export class Rollouts {
                 );
             return {before, tokens};
         });
+        await this.eachTokenStates(texts, onStates, options);
+    }
+
+    /** The hidden states of `tokens` after `before`, which is not empty, of texts that fit the context. */
+    async eachTokenStates(
+        texts: readonly {before: readonly Token[]; tokens: Token[]}[],
+        onStates: (states: ResponseStates, index: number) => void,
+        {signal}: RunOptions = {}
+    ): Promise<void> {
         const requireOpen = () => this.#requireOpen(signal);
         await this.#exclusively(() => readStates(this.#engine, {texts, onStates, requireOpen}));
     }

@@ -3,14 +3,17 @@ import {notify} from "../../validation/notify.js";
 import type {TrainConfig} from "../options.js";
 import type {Job} from "./job.js";
 
-/** `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. */
-export type TrainPhase = "responses" | "states" | "fit" | "rollouts";
+/**
+ * `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. `decisions`: for
+ * the student. `student`: epochs of its fit.
+ */
+export type TrainPhase = "responses" | "states" | "fit" | "rollouts" | "decisions" | "student";
 
 export interface TrainProgress {
     phase: TrainPhase;
-    /** Where the run's constants come from; chosen by the hardware if no option named it. */
-    preset: TrainConfig["preset"];
-    /** Responses, pairs, epochs or episodes done, including those of before the run was taken up again. */
+    /** Where the run's constants come from; chosen by the hardware if no option named it. Null from `trainStudent`. */
+    preset: TrainConfig["preset"] | null;
+    /** Responses, pairs, epochs, episodes or decisions done, including those of before the run was taken up again. */
     done: number;
     total: number;
     /** Seconds since this phase began or was taken up again. */
@@ -49,19 +52,21 @@ export interface HeldOutPairs {
 
 type Latest = Partial<Pick<TrainProgress, "reward" | "kl" | "acceptanceRate" | "greedy" | "heldOut" | "dropped">>;
 
+/** Who is told, and what of the run. */
+interface Told extends Pick<Job, "listener"> {
+    config: Pick<TrainProgress, "preset">;
+}
+
 /** Counts one phase and tells a listener. */
 export class Phase {
     readonly #phase: TrainPhase;
     readonly #total: number;
     readonly #from: number;
     readonly #start = performance.now();
-    readonly #job: Pick<Job, "config" | "listener">;
+    readonly #job: Told;
 
     /** `from` were done before. */
-    constructor(
-        phase: TrainPhase,
-        {total, from, job}: {total: number; from: number; job: Pick<Job, "config" | "listener">}
-    ) {
+    constructor(phase: TrainPhase, {total, from, job}: {total: number; from: number; job: Told}) {
         this.#phase = phase;
         this.#total = total;
         this.#from = from;

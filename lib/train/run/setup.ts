@@ -24,6 +24,7 @@ import {
 } from "../options.js";
 import {bytesInput, fileInput, type InputFile, type InputFiles, requireSame, valueInput} from "./inputs.js";
 import type {ActorTensors, Job} from "./job.js";
+import {openModelFile} from "./model.js";
 import {agentFile, RunDirectory} from "./run-directory.js";
 
 const inputSchema = z.object({path: z.string().nullable(), sha256: z.string()});
@@ -170,9 +171,10 @@ class Opened {
         const model = modelOf(options);
         const path = typeof model === "string" ? resolve(orDemo(model, "model")) : modelInternals(model)._modelPath;
         inputs.model = await fileInput(path, "MODEL_NOT_FOUND");
-        const opened = typeof model === "string" ? await this.#loadModel(path, llama) : model;
-        requireAlignable(opened);
-        return opened;
+        if (typeof model !== "string") return alignable(model);
+        const opened = await openModelFile(path, llama);
+        this.#close.push(opened.close);
+        return alignable(opened.model);
     }
 
     async openReward(
@@ -195,26 +197,15 @@ class Opened {
     async close(): Promise<void> {
         for (const close of this.#close.splice(0).reverse()) await close();
     }
+}
 
-    async #loadModel(modelPath: string, llama: Llama): Promise<LlamaModel> {
-        try {
-            const model = await llama.loadModel({modelPath});
-            this.#close.push(() => model.dispose());
-            return model;
-        } catch (error) {
-            throw new MaraError(
-                "MODEL_UNSUPPORTED",
-                `Could not load the model ${modelPath}: ${(error as Error).message}`,
-                {
-                    cause: error
-                }
-            );
-        }
-    }
+function alignable(model: LlamaModel): LlamaModel {
+    requireAlignable(model);
+    return model;
 }
 
 /** The agent in a run's directory, if it is one. */
-async function agentPath(path: string): Promise<string> {
+export async function agentPath(path: string): Promise<string> {
     const inRun = join(path, agentFile);
     return (await readFile(inRun).then(
         () => true,

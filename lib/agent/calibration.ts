@@ -1,0 +1,34 @@
+import type {AgentStudent} from "./student.js";
+
+/**
+ * From which confidence on a student's verdicts are taken without asking the agent. A verdict's confidence is |mean − threshold| / standard
+ * deviation, in logits.
+ *
+ * @param thresholdLogit logit of the aligner's threshold
+ * @param agreement share, from 0 to 1, of the verdicts taken that are to agree with the agent's
+ * @returns `confidence`, the least for which the held-out verdicts with this confidence or more agree that often; Infinity if there is none.
+ * `share`: of the held-out verdicts, those with this confidence
+ */
+export function leastConfidence(
+    {tensors: {calibration}}: Pick<AgentStudent, "tensors">,
+    thresholdLogit: number,
+    agreement: number
+): {confidence: number; share: number} {
+    const {data} = calibration;
+    const rows = Array.from({length: data.length / 3}, (_, row) => {
+        const [mean, sigma, logit] = data.subarray(3 * row, 3 * row + 3) as unknown as [number, number, number];
+        return {
+            confidence: Math.abs(mean - thresholdLogit) / sigma,
+            agrees: mean > thresholdLogit === logit > thresholdLogit
+        };
+    }).sort((a, b) => b.confidence - a.confidence);
+    if (agreement === 0) return {confidence: 0, share: 1};
+    let [agreed, least, share] = [0, Number.POSITIVE_INFINITY, 0];
+    for (const [i, {confidence, agrees}] of rows.entries()) {
+        if (agrees) agreed++;
+        // Verdicts of one confidence are taken together or not at all.
+        if (rows[i + 1]?.confidence === confidence || agreed / (i + 1) < agreement) continue;
+        [least, share] = [confidence, (i + 1) / rows.length];
+    }
+    return {confidence: least, share};
+}

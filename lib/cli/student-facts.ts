@@ -1,0 +1,45 @@
+/** What the command line says about an agent's student. */
+import type {MaraAgent} from "../agent/agent.js";
+import {leastConfidence} from "../agent/calibration.js";
+import type {AgentStudent} from "../agent/student.js";
+import {trainedWith} from "../align/candidate-options.js";
+import {formatInteger} from "../plural.js";
+import {logit} from "../train/student/labels.js";
+import {percent} from "./format.js";
+
+const agreements = [0.99, 0.98, 0.95] as const;
+
+export interface StudentFacts extends Omit<AgentStudent, "tensors"> {
+    /** By agreement: the share of held-out verdicts that it decides. */
+    decided: Record<string, number>;
+}
+
+/** At the agent's own threshold, if no other is given. Undefined where there is no student. */
+export function studentFacts(agent: MaraAgent, threshold = thresholdOf(agent)): StudentFacts | undefined {
+    const {student} = agent;
+    if (student === undefined) return undefined;
+    const {tensors: _, ...facts} = student;
+    const decided = agreements.map(
+        (agreement) => [agreement, leastConfidence(student, logit(threshold), agreement).share] as const
+    );
+    return {...facts, decided: Object.fromEntries(decided)};
+}
+
+/** Names and texts of lines. */
+export function studentRows({labels, heldOutAgreement, heldOutR2, decided}: StudentFacts): [string, string][] {
+    const shares = Object.entries(decided).sort(([a], [b]) => Number(b) - Number(a));
+    return [
+        ["learnt from", `${formatInteger(labels)} verdicts`],
+        ["held out", `${percent(heldOutAgreement)} of verdicts are the agent's, R² ${heldOutR2.toFixed(2)}`],
+        ["decides", shares.map(([agreement, share]) => `${percent(share)} at agreement ${agreement}`).join(", ")]
+    ];
+}
+
+function thresholdOf(agent: MaraAgent): number {
+    try {
+        return trainedWith(agent).threshold ?? 0.5;
+    } catch {
+        // What is wrong with the file's settings is told where they are shown.
+        return 0.5;
+    }
+}

@@ -1,0 +1,25 @@
+import type {Llama, LlamaModel} from "node-llama-cpp";
+import {MaraError} from "../../errors.js";
+
+/**
+ * Loads a model's file, with a node-llama-cpp instance of its own where none is given.
+ * @returns the model, and what frees all that was opened
+ * @throws MaraError MODEL_UNSUPPORTED
+ */
+export async function openModelFile(
+    modelPath: string,
+    given: Llama | undefined
+): Promise<{model: LlamaModel; close: () => Promise<void>}> {
+    // node-llama-cpp is loaded here, because the command line does without it where it can.
+    const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
+    const llama = given ?? (await getLlama({build: "never", logLevel: LlamaLogLevel.error}));
+    try {
+        const model = await llama.loadModel({modelPath});
+        return {model, close: () => (given === undefined ? llama.dispose() : model.dispose())};
+    } catch (error) {
+        if (given === undefined) await llama.dispose();
+        throw new MaraError("MODEL_UNSUPPORTED", `Could not load the model ${modelPath}: ${(error as Error).message}`, {
+            cause: error
+        });
+    }
+}

@@ -1,0 +1,56 @@
+import type {MaraAgent} from "../../agent/agent.js";
+import {MaraError, type MaraErrorCode} from "../../errors.js";
+import type {Prompt} from "../../prompts/prompts.js";
+import type {InputFiles} from "../run/inputs.js";
+import type {Job} from "../run/job.js";
+import {makeStudent} from "./make.js";
+import {defaultEpochs, defaultThreads} from "./train-student.js";
+
+const decisions = 4000;
+/** Reasons that leave an agent without a student, which is as good an agent. */
+const noStudent = new Set<MaraErrorCode>(["STUDENT_TOO_FEW", "MODEL_UNSUPPORTED"]);
+
+/**
+ * Gives the agent of a finished run its student.
+ * @returns false if the signal ended it early
+ */
+export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent): Promise<boolean> {
+    const {config, model, listener, signal} = job;
+    const {sequences, candidates, fallbackIndex, threads} = config;
+    try {
+        const {completed} = await makeStudent({
+            model,
+            modelHash: inputs.model?.sha256 ?? "",
+            agent,
+            prompts: promptsOf(job),
+            threshold: 0.5,
+            decisions,
+            epochs: defaultEpochs,
+            seed: config.seed,
+            threads: threads ?? defaultThreads,
+            maxTokens: config.maxTokens,
+            rollouts: {sequences, candidates, fallbackIndex, ...(threads === null ? {} : {threads})},
+            preset: config.preset,
+            listener,
+            signal
+        });
+        return completed;
+    } catch (error) {
+        if (!(error instanceof MaraError) || !noStudent.has(error.code)) throw error;
+        if (signal?.aborted) return false;
+        process.emitWarning(`The agent gets no student. ${error.message}`, {type: "MaraWarning", code: error.code});
+        return true;
+    }
+}
+
+/** The run's prompts; where pairs were given, those of the pairs, each once. */
+function promptsOf({prompts, pairs}: Job): readonly Prompt[] {
+    if (pairs === undefined) return prompts;
+    const found = new Map(
+        pairs.map(({prompt, system}) => [
+            JSON.stringify([system, prompt]),
+            {prompt, ...(system === undefined ? {} : {system})}
+        ])
+    );
+    return [...found.values()];
+}
