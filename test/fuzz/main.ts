@@ -4,7 +4,7 @@
  */
 import {type ChildProcess, fork} from "node:child_process";
 import {createHash} from "node:crypto";
-import {copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from "node:fs";
+import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
@@ -43,10 +43,15 @@ async function runAll(): Promise<void> {
         const child = fork(fileURLToPath(import.meta.url), args, {execArgv: ["--import", "tsx"]});
         const failure = await ended(child);
         if (failure !== undefined) {
-            mkdirSync(findingsFolder, {recursive: true});
             const kept = join(findingsFolder, `${name}-${seed}`);
-            copyFileSync(current, kept);
-            console.error(`${name}: ${failure}; its input is in ${kept}`);
+            // A child that fails before its first input has written none.
+            if (existsSync(current)) {
+                mkdirSync(findingsFolder, {recursive: true});
+                copyFileSync(current, kept);
+            }
+            console.error(
+                `${name}: ${failure}; ${existsSync(current) ? `its input is in ${kept}` : "it had no input yet"}`
+            );
             process.exitCode = 1;
         }
         rmSync(folder, {recursive: true});
