@@ -7,6 +7,7 @@ export type {AlignerStats} from "./align/decide/stats.js";
 export type {
     AlignedContextOptions,
     AlignerSettings,
+    CascadeOption,
     Mode,
     Order,
     SettingsInForce,

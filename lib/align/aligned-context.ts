@@ -3,8 +3,8 @@ import {MaraError} from "../errors.js";
 import {Aligner, requireAgent, requireLanesForGuides} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
 import type {Backend} from "./backend/backend.js";
-import {KeptStates} from "./backend/kept-states.js";
 import {SerialBackend} from "./backend/serial-backend.js";
+import {Cascades} from "./cascade/cascade.js";
 import {CandidateSource} from "./decide/candidates.js";
 import {Counters} from "./decide/stats.js";
 import {Ahead} from "./hook/ahead.js";
@@ -13,10 +13,11 @@ import {observeSequence} from "./hook/observe-sequence.js";
 import type {StepParts} from "./hook/step.js";
 import {requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
-import {contextInternals, llamaInternals, stockContext} from "./node-llama-cpp/internals.js";
+import {contextInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {newContext} from "./node-llama-cpp/new-context.js";
 import {Threads} from "./node-llama-cpp/threads.js";
 import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
+import {warnOnce} from "./warn-once.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
 import {Waves} from "./wave/waves.js";
 
@@ -55,7 +56,9 @@ export async function createAlignedContext(
         throw error;
     }
     const aligner = new Aligner(context, backend.mode, given);
-    install(context, backend, scheduler, aligner);
+    const cascades = new Cascades(model, backend);
+    await cascades.of(aligner._settings);
+    install(context, backend, {scheduler, aligner, cascades});
     aligners.set(context, aligner);
     return {context, aligner};
 }
@@ -84,26 +87,16 @@ export async function createContext(
     }
     // This asks for hidden states by node-llama-cpp's own switch for embedding contexts; no memory is touched.
     const context = await newContext(model, {...options, _embeddings: true} as typeof options);
-    const shape = {batchSize: context.batchSize, sequences: context.totalSequences};
-    return {context, backend: new SerialBackend(stockContext(context), shape, keptStates(context))};
+    return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
 }
 
-function keptStates(context: LlamaContext): KeptStates | undefined {
-    const {fileInsights, llama} = context.model;
-    if (!fileInsights.isRecurrent && !fileInsights.isHybrid) return undefined;
-    const {AddonContextSequenceCheckpoint} = llamaInternals(llama)._bindings;
-    return new KeptStates(stockContext(context), contextInternals(context)._ctx, AddonContextSequenceCheckpoint);
+interface Parts {
+    scheduler: WaveScheduler;
+    aligner: Aligner;
+    cascades: Cascades;
 }
 
-const warned = new Set<string>();
-
-function warnOnce(message: string): void {
-    if (warned.has(message)) return;
-    warned.add(message);
-    process.emitWarning(message, "MaraWarning");
-}
-
-function install(context: LlamaContext, backend: Backend, scheduler: WaveScheduler, aligner: Aligner): void {
+function install(context: LlamaContext, backend: Backend, {scheduler, aligner, cascades}: Parts): void {
     const stock = stockContext(context);
     const counters = new Counters(aligner._stats, aligner);
     const parts: StepParts = {
@@ -111,10 +104,11 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
         counters,
         candidates: new CandidateSource(context, stock),
         waves: new Waves({backend, scheduler, counters, threads: new Threads(context, stock)}),
-        ahead: new Ahead(backend)
+        ahead: new Ahead(backend),
+        cascades
     };
-    const hook = new ContextHook(stock, backend, parts);
-    for (const [name, value] of Object.entries(hook.methods))
+    const {methods} = new ContextHook(stock, backend, parts);
+    for (const [name, value] of Object.entries(methods))
         Object.defineProperty(contextInternals(context)._ctx, name, {value, configurable: true});
 
     const getSequence = context.getSequence;
@@ -128,9 +122,7 @@ function install(context: LlamaContext, backend: Backend, scheduler: WaveSchedul
         const sequence = getSequence.call(context, options);
         requireSequenceInternals(sequence);
         aligner._begin(sequence);
-        observeSequence(sequence, aligner, async (id) => {
-            if (backend.recurrent) await hook.withoutAhead(id);
-        });
+        observeSequence(sequence, aligner);
         return sequence;
     };
     context.onDispose.createListener(() => aligner.dispose());

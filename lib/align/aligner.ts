@@ -7,6 +7,7 @@ import {randomChoices} from "../random.js";
 import {check} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
 import {func} from "../validation/schemas.js";
+import type {Decider} from "./decide/decision.js";
 import {type AlignerStats, emptyStats} from "./decide/stats.js";
 import type {SequenceState} from "./hook/step.js";
 import {sequenceInternals} from "./node-llama-cpp/internals.js";
@@ -27,8 +28,10 @@ export interface DecidedCandidate {
     token: Token;
     /** Probability among the candidates, after the temperature. */
     probability: number;
-    /** The agent's accept probability; null if the candidate was not evaluated. */
+    /** The agent's accept probability, or the student's estimate of it; null if the candidate was not evaluated. */
     acceptProbability: number | null;
+    /** Who gave it: the agent (or a judge of your own), or the agent's student; null if the candidate was not evaluated. */
+    by: Decider | null;
 }
 
 /** One decision, as plain data. */
@@ -43,6 +46,8 @@ export interface DecisionRecord {
     fallback: boolean;
     /** Batches that it took to decide. */
     waves: number;
+    /** "student" if no candidate had to be decoded and judged by the agent. */
+    by: Decider;
 }
 
 /** One decision, reported after its token was chosen. */
@@ -176,6 +181,11 @@ export class Aligner {
         return `Aligner {${state}, ${this.mode} mode, ${judge}, threshold ${threshold}, strategy "${strategy}"}`;
     }
 
+    /** @internal Those of the whole context. */
+    get _settings(): ResolvedSettings {
+        return this.#settings;
+    }
+
     /** @internal */
     get _stats(): AlignerStats {
         return this.#stats;
@@ -206,16 +216,18 @@ export class Aligner {
     }
 
     /** @internal */
-    _report({holder, position, decision: {candidates, verdicts, chosen, fallback, waves}}: Undecided): void {
+    _report({holder, position, decision}: Undecided): void {
         const sequence = holder as LlamaContextSequence;
         const listening = [...this.#listeners].filter((one) => (one.sequence ?? sequence) === sequence);
         if (listening.length === 0) return;
+        const {candidates, verdicts, deciders, chosen, fallback, waves, by} = decision;
         const decided = candidates.map(({token, probability}, rank) => ({
             token: token as Token,
             probability,
-            acceptProbability: verdicts[rank] ?? null
+            acceptProbability: verdicts[rank] ?? null,
+            by: deciders[rank] ?? null
         }));
-        const event = {sequence, position, candidates: decided, chosenRank: chosen as number, fallback, waves};
+        const event = {sequence, position, candidates: decided, chosenRank: chosen as number, fallback, waves, by};
         for (const {listener} of listening) notify(listener, "A decision listener", event);
     }
 

@@ -36,7 +36,16 @@ export interface AlignerSettings {
     seed?: number;
     /** True if decisions are made at all. Default true. */
     enabled?: boolean;
+    /**
+     * Whether the agent's student, where its file has one for this model, gives verdicts in place of the agent. `"off"`: never. `{agreement}`, from 0 to 1:
+     * where, of the student's held-out verdicts with this confidence or more, at least this share agree with the agent's; the agent is asked about the
+     * rest. With 0 every verdict is the student's. `"auto"` (default): `{agreement: 0.99}` for a student that agrees with at least 0.9 of its held-out
+     * verdicts, else off. Candidates of the first token after a prompt of several tokens are always the agent's. Needs lanes; ignored in serial mode.
+     */
+    cascade?: CascadeOption;
 }
+
+export type CascadeOption = "off" | "auto" | {readonly agreement: number};
 
 /** Settings with nothing left out. */
 export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates" | "agent" | "judge">> {
@@ -81,6 +90,7 @@ export interface ResolvedSettings {
     readonly fallbackIndex: number;
     readonly seed: number;
     readonly enabled: boolean;
+    readonly cascade: CascadeOption;
 }
 
 const defaults = {
@@ -96,12 +106,18 @@ const defaults = {
     threshold: 0.5,
     fallbackIndex: 0,
     seed: 0,
-    enabled: true
+    enabled: true,
+    cascade: "auto"
 } as const;
 
 export const strategySchema = oneOf(["first", "random", "max-prob"]);
 export const orderSchema = oneOf(["best-first", "top-last", "reverse"]);
 export const modeSchema = oneOf(["auto", "lanes", "serial"]);
+const cascades = '"off", "auto" or {agreement}';
+export const cascadeSchema = z.union(
+    [z.literal("off"), z.literal("auto"), z.strictObject({agreement: numberIn(0, 1)}, cascades)],
+    cascades
+);
 export const wavesSchema = z
     .array(integer(1, maxTopK), "a non-empty array of integers")
     .min(1, {error: "a non-empty array of integers", abort: true});
@@ -117,7 +133,8 @@ const settings = {
     threshold: numberIn(0, 1).optional(),
     fallbackIndex: integer(0).optional(),
     seed: seed.optional(),
-    enabled: boolean.optional()
+    enabled: boolean.optional(),
+    cascade: cascadeSchema.optional()
 };
 
 const settingsSchema = options(settings);

@@ -152,8 +152,15 @@ export class ChatJson implements ChatView {
     }
 }
 
-function evaluatedOf({position, candidates, chosenRank, fallback, waves}: SpokenAnswer["decisions"][number]): object {
+function evaluatedOf({
+    position,
+    candidates,
+    chosenRank,
+    fallback,
+    waves,
+    by
+}: SpokenAnswer["decisions"][number]): object {
     const ranked = candidates.map((candidate, rank) => ({rank, ...candidate}));
     const evaluated = ranked.filter(({acceptProbability, rank}) => acceptProbability !== null || rank === chosenRank);
-    return {position, chosenRank, fallback, waves, candidates: evaluated};
+    return {position, chosenRank, fallback, waves, by, candidates: evaluated};
 }

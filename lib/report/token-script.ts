@@ -107,7 +107,7 @@ const describe = (token) => {
         const head = table.createTHead().insertRow();
         for (const name of ["", "probability", "accept", ""]) head.append(make("th", "", name));
         const body = table.createTBody();
-        for (const [seenRank, spelled, probability, accept] of seen) {
+        for (const [seenRank, spelled, probability, accept, by] of seen) {
             const chosen = seenRank === rank;
             const row = body.insertRow();
             row.className = chosen ? "yes" : "no";
@@ -115,6 +115,7 @@ const describe = (token) => {
             row.insertCell().textContent = percent(probability);
             row.insertCell().textContent = percent(accept);
             row.insertCell().textContent = chosen ? (fallback ? "taken all the same" : "accepted") : "rejected";
+            if (by) row.lastChild.textContent += " by its student";
         }
         tip.append(table);
     }

@@ -11,8 +11,14 @@ export interface TraceSettings {
     threshold?: number;
 }
 
-/** A candidate that was judged; probabilities with four digits. */
-export type SeenCandidate = [rank: number, text: string, probability: number, acceptProbability: number | null];
+/** A candidate that was judged, or whose verdict the agent's student gave; probabilities with four digits. */
+export type SeenCandidate = [
+    rank: number,
+    text: string,
+    probability: number,
+    acceptProbability: number | null,
+    by?: "student"
+];
 
 export interface ChoiceView {
     rank: number;
@@ -58,15 +64,11 @@ export function viewChoice(
     const seen = shown.flatMap((shownRank): SeenCandidate[] => {
         const candidate = candidates[shownRank];
         if (candidate === undefined) return [];
-        const {token, probability, acceptProbability} = candidate;
-        return [
-            [
-                shownRank,
-                spell(token),
-                digits(probability),
-                acceptProbability === null ? null : digits(acceptProbability)
-            ]
-        ];
+        const {token, probability, acceptProbability, by} = candidate;
+        const accept = acceptProbability === null ? null : digits(acceptProbability);
+        const view: SeenCandidate = [shownRank, spell(token), digits(probability), accept];
+        if (by === "student") view.push(by);
+        return [view];
     });
     return {rank, fallback, candidates: candidates.length, seen};
 }

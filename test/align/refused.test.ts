@@ -34,16 +34,14 @@ async function loadAs(architecture: string, metadata: Record<string, GgufValue> 
 }
 
 describe("Models that cannot be aligned", () => {
-    const noLogits = "llama.cpp gives no logits together with hidden states, which agents judge. Use another model.";
-    const abort =
-        "llama.cpp ends the process when it is asked for hidden states, which agents judge. Use another model.";
+    const recurrent = "its state is recurrent, so a rejected token cannot be taken back. Use a transformer model.";
     const encoder = "it makes embeddings or scores, not text. Use a generative model.";
 
     it.each([
-        ["lfm2", noLogits],
-        ["lfm2moe", noLogits],
-        ["qwen4exp", abort],
-        ["deepseek4", abort],
+        ["mamba", recurrent],
+        ["rwkv6", recurrent],
+        ["jamba", recurrent],
+        ["falcon-h1", recurrent],
         ["bert", encoder],
         ["modern-bert", encoder],
         ["nomic-bert", encoder],

@@ -46,7 +46,8 @@ describe("an answer's trace", () => {
     const candidate = (token: number, acceptProbability: number | null) => ({
         token: token as Token,
         probability: 0.5,
-        acceptProbability
+        acceptProbability,
+        by: acceptProbability === null ? null : ("agent" as const)
     });
     const event = (candidates: DecisionEvent["candidates"], chosenRank: number, fallback = false): DecisionEvent => ({
         sequence: {} as never,
@@ -54,7 +55,8 @@ describe("an answer's trace", () => {
         candidates,
         chosenRank,
         fallback,
-        waves: 1
+        waves: 1,
+        by: "agent"
     });
     const chunk = (...tokens: number[]) => ({
         type: undefined,

@@ -4,6 +4,7 @@ import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
 import type {RandomGenerator} from "pure-rand/types/RandomGenerator";
 import type {AgentTensor} from "../../lib/agent/agent.js";
 import {ReferenceNetwork} from "./network.js";
+import type {ReferenceStudent} from "./students.js";
 
 /** Every setting that the choice of a token depends on, none left to a default. */
 export interface ReferenceSettings {
@@ -34,6 +35,15 @@ export interface ReferenceRun {
     /** Why the run ended early: float noise could turn the next token into another one. */
     tie?: string;
 }
+
+/** A student and the confidence from which on its verdicts are taken. */
+export interface ReferenceCascade {
+    student: ReferenceStudent;
+    confidence: number;
+}
+
+/** A student's table is rounded to half precision, which moves its verdicts by less than this. */
+const studentNoise = 5e-4;
 
 /** Differences below this may come out either way where sums are taken in another order. */
 const noise = 1e-5;
@@ -101,7 +111,7 @@ export class ReferenceDecoder {
         tensors: Readonly<Record<string, AgentTensor>>,
         settings: ReferenceSettings,
         count: number,
-        sequence = 0
+        {sequence = 0, cascade}: {sequence?: number; cascade?: ReferenceCascade} = {}
     ): Promise<ReferenceRun> {
         const network = new ReferenceNetwork(tensors);
         const generator = xoroshiro128plus((settings.seed ^ Math.imul(sequence + 1, 0x9e3779b1)) | 0);
@@ -109,10 +119,15 @@ export class ReferenceDecoder {
         const batchesOf = (generated: readonly number[]) =>
             this.#stepwise ? [prompt, ...generated.map((token) => [token])] : [[...prompt, ...generated]];
         while (run.tokens.length < count) {
-            const {logits} = await this.#evaluate(batchesOf(run.tokens), true);
+            const {logits, state: before} = await this.#evaluate(batchesOf(run.tokens), true);
             const lists = candidateLists(logits, settings);
             const verdicts = new Map<number, number>();
-            const judge = async (token: number) => {
+            // The state of a prompt of several tokens is not at hand.
+            const student = run.tokens.length > 0 || prompt.length === 1 ? cascade : undefined;
+            const judge = async (rank: number, candidates: readonly Scored[]) => {
+                const {token} = candidates[rank] as Scored;
+                const predicted = student && predict(student, before, rank, candidates, settings.threshold);
+                if (predicted !== undefined) return predicted;
                 const known = verdicts.get(token);
                 if (known !== undefined) return known;
                 const {state} = await this.#evaluate(batchesOf([...run.tokens, token]), false);
@@ -121,12 +136,12 @@ export class ReferenceDecoder {
                 return probability;
             };
             const [exact = [], ...others] = lists;
-            const before = generator.clone();
-            const choice = await choose(exact, settings, judge, generator);
+            const unused = generator.clone();
+            const choice = await choose(exact, settings, judge, generator, student && studentNoise);
             const judged = exact.map(({token}) => verdicts.get(token));
             let {tie} = choice;
             for (const other of others) {
-                const alternative = await choose(other, settings, judge, before.clone());
+                const alternative = await choose(other, settings, judge, unused.clone(), student && studentNoise);
                 tie ??= alternative.token === choice.token ? alternative.tie : "the candidates";
             }
             if (tie !== undefined) return {...run, tie};
@@ -201,11 +216,29 @@ function candidateLists(logits: readonly Scored[], {topK, topP, minP}: Reference
     return [exact, ...otherCounts.map((other) => top.slice(0, other)), ...swapped];
 }
 
+/** The student's accept probability, undefined where it is not sure enough; "tie" where float noise could turn either. */
+function predict(
+    {student, confidence}: ReferenceCascade,
+    state: ArrayLike<number>,
+    rank: number,
+    candidates: readonly Scored[],
+    threshold: number
+): number | "tie" | undefined {
+    const {token} = candidates[rank] as Scored;
+    const {mean, deviation} = student.judge(state, {token, rank, logits: candidates.map(({logit}) => logit)});
+    const distance = Math.abs(mean - Math.log(threshold / (1 - threshold)));
+    const found = distance / deviation;
+    if (confidence > 0 && Math.abs(found - confidence) < studentNoise / deviation) return "tie";
+    if (found >= confidence && distance < studentNoise) return "tie";
+    return found >= confidence ? 1 / (1 + Math.exp(-mean)) : undefined;
+}
+
 async function choose(
     candidates: readonly Scored[],
     {strategy, order, threshold, fallbackIndex}: ReferenceSettings,
-    judge: (token: number) => Promise<number>,
-    generator: RandomGenerator
+    judge: (rank: number, candidates: readonly Scored[]) => Promise<number | "tie">,
+    generator: RandomGenerator,
+    within = noise
 ): Promise<Choice> {
     const at = (rank: number, fallback: boolean, tie?: string): Choice => {
         const {token} = candidates[rank] as Scored;
@@ -214,9 +247,10 @@ async function choose(
     if (candidates.length === 1) return at(0, false);
     const accepted: {rank: number; probability: number}[] = [];
     for (const rank of ranksInOrder(candidates.length, order)) {
-        const probability = await judge((candidates[rank] as Scored).token);
+        const probability = await judge(rank, candidates);
         // Nothing is near 0 or 1 in the sense of a tie: there the comparison is the same for all of them.
-        if (threshold > 0 && threshold < 1 && Math.abs(probability - threshold) < noise)
+        const isInside = threshold > 0 && threshold < 1;
+        if (probability === "tie" || (isInside && Math.abs(probability - threshold) < noise))
             return at(rank, false, "the threshold");
         if (!(probability > threshold)) continue;
         if (strategy === "first") return at(rank, false);
@@ -228,7 +262,7 @@ async function choose(
         return at(rank, false);
     }
     const [first, second] = [...accepted].sort((a, b) => b.probability - a.probability);
-    const isTie = first !== undefined && second !== undefined && first.probability - second.probability < noise;
+    const isTie = first !== undefined && second !== undefined && first.probability - second.probability < within;
     return at((first as {rank: number}).rank, false, isTie ? "the highest accept probability" : undefined);
 }
 

@@ -4,12 +4,12 @@ import type {BatchToken} from "./backend.js";
 export const tiledFrom = 64;
 
 /**
- * Splits a batch so that a token is computed as it would be if its sequence were alone: a sequence with `alone` or more tokens gets
- * a batch of its own, and the others share batches of fewer than `limit`. Gives indexes into `tokens`, each sequence's in their order.
+ * Splits a batch so that a token is computed as it would be if its sequence were alone: a sequence with that many tokens gets a
+ * batch of its own, and the others share batches of fewer. Gives indexes into `tokens`, each sequence's in their order.
  */
-export function independentBatches(tokens: readonly BatchToken[], alone: number, limit: number): number[][] {
+export function independentBatches(tokens: readonly BatchToken[]): number[][] {
     const indexes = [...tokens.keys()];
-    if (tokens.length < alone) return [indexes];
+    if (tokens.length < tiledFrom) return [indexes];
     const bySequence = new Map<number, number[]>();
     for (const index of indexes) {
         const {sequence} = tokens[index] as BatchToken;
@@ -20,11 +20,11 @@ export function independentBatches(tokens: readonly BatchToken[], alone: number,
     const batches: number[][] = [];
     let together: number[] = [];
     for (const own of bySequence.values()) {
-        if (own.length >= alone) {
+        if (own.length >= tiledFrom) {
             batches.push(own);
             continue;
         }
-        if (together.length + own.length >= limit) {
+        if (together.length + own.length >= tiledFrom) {
             batches.push(together);
             together = [];
         }
@@ -32,4 +32,16 @@ export function independentBatches(tokens: readonly BatchToken[], alone: number,
     }
     if (together.length > 0) batches.push(together);
     return batches;
+}
+
+/**
+ * Splits a batch so that whether a row has a hidden state does not depend on other sequences: llama.cpp gives states only where every token's
+ * logits are wanted, so tokens of prompts go into a batch of their own.
+ */
+export function apartFromPrompts(tokens: readonly BatchToken[], batch: readonly number[]): number[][] {
+    const prompts = new Set(
+        batch.filter((index) => !tokens[index]?.output).map((index) => tokens[index]?.sequence as number)
+    );
+    const isPrompt = (index: number) => prompts.has(tokens[index]?.sequence as number);
+    return [batch.filter((index) => !isPrompt(index)), batch.filter(isPrompt)].filter(({length}) => length > 0);
 }

@@ -10,7 +10,7 @@ import {
     type WaveToken
 } from "./backend.js";
 import {Change} from "./change.js";
-import {independentBatches, tiledFrom} from "./independent-batches.js";
+import {apartFromPrompts, independentBatches, tiledFrom} from "./independent-batches.js";
 
 /**
  * `process.exit` runs no cleanup hook of the environment, but it runs the destructors of llama.cpp's static objects. No decode may run by then.
@@ -29,8 +29,6 @@ export interface LanesBackendOptions {
     tiled: boolean;
     /** Tokens that a layer with a sliding window attends to, or 0. */
     window: number;
-    /** True for recurrent and hybrid models. */
-    recurrent: boolean;
 }
 
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
@@ -40,7 +38,6 @@ export class LanesBackend implements Backend {
     readonly lanes: number;
     readonly waveSize: number;
     readonly window: number;
-    readonly recurrent: boolean;
     readonly #native: NativeLaneContext;
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
@@ -49,9 +46,9 @@ export class LanesBackend implements Backend {
     readonly #withdrawal = new Change();
     /** The context has gone, and with it every cell: what is still asked of them is left to node-llama-cpp's own answer. */
     #closed = false;
+    #keepsStates = false;
 
-    constructor(native: NativeLaneContext, options: LanesBackendOptions) {
-        const {sequences, lanes, batchSize, tiled, window, recurrent} = options;
+    constructor(native: NativeLaneContext, {sequences, lanes, batchSize, tiled, window}: LanesBackendOptions) {
         this.#native = native;
         this.#reference = new WeakRef(native);
         open.add(this.#reference);
@@ -59,14 +56,14 @@ export class LanesBackend implements Backend {
         this.#tiled = tiled;
         this.lanes = lanes;
         this.window = window;
-        this.recurrent = recurrent;
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;
     }
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
         const rows = new Array<HeldRow | undefined>(tokens.length);
         let decodeMs = 0;
-        for (const part of this.#batchesOf(tokens)) {
+        const batches = this.#tiled ? independentBatches(tokens) : [[...tokens.keys()]];
+        for (const part of this.#keepsStates ? batches.flatMap((batch) => apartFromPrompts(tokens, batch)) : batches) {
             const entries = new Int32Array(part.length * entrySize);
             for (const [i, index] of part.entries()) {
                 const {token, position, sequence, output} = tokens[index] as BatchToken;
@@ -81,12 +78,6 @@ export class LanesBackend implements Backend {
             for (const [i, index] of part.entries()) if (tokens[index]?.output) rows[index] = this.hold(i);
         }
         return {decodeMs, rows};
-    }
-
-    #batchesOf(tokens: readonly BatchToken[]): number[][] {
-        const limit = this.#tiled ? tiledFrom : Number.POSITIVE_INFINITY;
-        // llama.cpp cuts prompts that share a batch into pieces of one length, and some recurrent layers compute pieces in chunks.
-        return independentBatches(tokens, this.recurrent ? 2 : limit, limit);
     }
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
@@ -122,8 +113,14 @@ export class LanesBackend implements Backend {
             },
             logits: () => native.logits(row),
             setLogits: (logits) => native.setLogits(row, logits),
+            predict: (student, tokens, logProbabilities) => native.predict(row, student, tokens, logProbabilities),
             free: () => native.free(row)
         };
+    }
+
+    keepStates(wanted: boolean): void {
+        this.#keepsStates = wanted;
+        this.#native.keepStates(wanted);
     }
 
     states(count: number): Float32Array {
@@ -132,14 +129,6 @@ export class LanesBackend implements Backend {
 
     remove(sequence: number, start: number, end = -1): void {
         if (!this.#closed) this.#native.remove(sequence, Math.max(0, start), end);
-    }
-
-    async settled(): Promise<void> {}
-
-    leavingFrom(): undefined {}
-
-    restoring(sequence: number, start: number): void {
-        if (!this.#closed) this.#native.restoring(sequence, start);
     }
 
     adopt(sequence: number, position: number, lane: number): void {

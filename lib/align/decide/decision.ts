@@ -14,6 +14,9 @@ export interface DecisionRule {
     readonly fallbackIndex: number;
 }
 
+/** Who gave a verdict: the agent (or a judge in its place), or the student that predicts it. */
+export type Decider = "student" | "agent";
+
 /**
  * One decision: which of the candidates for a position is emitted (paper §4, Algorithm 1). It keeps the verdicts and applies the
  * acceptance rule; who decodes and judges the candidates, and in which batches, is not its business.
@@ -21,8 +24,10 @@ export interface DecisionRule {
 export class Decision {
     /** Most probable first: the index is the rank. */
     readonly candidates: readonly Candidate[];
-    /** Accept probability by rank; null where not evaluated. */
+    /** Accept probability by rank; null where there is none. */
     readonly verdicts: (number | null)[];
+    /** Who gave each verdict. */
+    readonly deciders: (Decider | null)[];
     /** Rank of the emitted candidate, once it is known. */
     chosen: number | undefined;
     /** True if it is emitted because no candidate was accepted. */
@@ -30,18 +35,41 @@ export class Decision {
     /** Batches that it has taken so far. */
     waves = 0;
     readonly #rule: DecisionRule;
-    readonly #order: number[];
+    /** All ranks in evaluation order. */
+    readonly #order: readonly number[];
+    /** Of these, the ranks that the agent may have to be asked about. */
+    readonly #asked: readonly number[];
     readonly #draw: Draw | undefined;
     #next = 0;
 
-    /** `draw` makes the choices of the "random" strategy. */
-    constructor(candidates: readonly Candidate[], rule: DecisionRule, draw?: Draw) {
+    /**
+     * `draw` makes the choices of the "random" strategy. `predicted`: by rank, the student's verdicts that need no asking; null for the others.
+     * They may settle the decision at once.
+     */
+    constructor(
+        candidates: readonly Candidate[],
+        rule: DecisionRule,
+        draw?: Draw,
+        predicted?: readonly (number | null)[]
+    ) {
         this.candidates = candidates;
-        this.verdicts = candidates.map(() => null);
+        this.verdicts = candidates.map((_, rank) => predicted?.[rank] ?? null);
+        this.deciders = this.verdicts.map((verdict) => (verdict === null ? null : "student"));
         this.#rule = rule;
         this.#order = evaluationOrder(candidates.length, rule.order);
+        this.#asked = this.#ranksToAsk();
         this.#draw = draw;
         if (candidates.length === 1) this.chosen = 0;
+        else if (predicted !== undefined && this.remaining === 0) this.#chooseFromAll();
+    }
+
+    /** The "first" strategy asks about nothing behind a candidate that the student accepts. */
+    #ranksToAsk(): number[] {
+        const open = this.#order.filter((rank) => this.verdicts[rank] === null);
+        const accepted = this.needsAll ? undefined : this.#order.find((rank) => this.#accepts(rank));
+        return accepted === undefined
+            ? open
+            : open.filter((rank) => this.#order.indexOf(rank) < this.#order.indexOf(accepted));
     }
 
     /** The token emitted; to be asked for once the choice is known. */
@@ -63,19 +91,37 @@ export class Decision {
         return this.#rule.strategy !== "first";
     }
 
-    /** Candidates evaluated so far. */
+    /** "student" if nobody else had to be asked. */
+    get by(): Decider {
+        return this.deciders.includes("agent") ? "agent" : "student";
+    }
+
+    /** True if the chosen candidate was accepted by whom it had to be asked of. */
+    get acceptedWhenAsked(): boolean {
+        return this.accepted && this.deciders[this.chosen as number] === "agent";
+    }
+
+    /** Candidates asked about so far. */
     get tried(): number {
         return this.#next;
     }
 
-    /** Candidates in evaluation order up to and with the chosen one; all of them if none was accepted. */
+    /** Candidates asked about, in evaluation order up to and with the chosen one; all of them if none of these was accepted. */
     get triedUntilAccepted(): number {
-        return this.fallback ? this.#next : this.#order.indexOf(this.chosen as number) + 1;
+        return this.acceptedWhenAsked ? this.#asked.indexOf(this.chosen as number) + 1 : this.#next;
     }
 
-    /** Candidates not evaluated yet. */
+    /** Candidates to be asked about yet. */
     get remaining(): number {
-        return this.#order.length - this.#next;
+        return this.#asked.length - this.#next;
+    }
+
+    /** The rank that is worth decoding beside the last ones asked about: the fallback, if it is emitted when all of these are rejected. */
+    get rankAlong(): number | undefined {
+        const byStudent = (rank: number) => this.deciders[rank] === "student";
+        const isSettled =
+            byStudent(this.fallbackRank) || this.#order.some((rank) => byStudent(rank) && this.#accepts(rank));
+        return isSettled ? undefined : this.fallbackRank;
     }
 
     /** Rank emitted when nothing is accepted. */
@@ -83,16 +129,17 @@ export class Decision {
         return Math.min(this.#rule.fallbackIndex, this.candidates.length - 1);
     }
 
-    /** The next `count` ranks to evaluate, in evaluation order. */
+    /** The next `count` ranks to ask about, in evaluation order. */
     upcoming(count: number): number[] {
-        return this.#order.slice(this.#next, this.#next + count);
+        return this.#asked.slice(this.#next, this.#next + count);
     }
 
     /** Enters the verdicts of one wave, given for `upcoming(probabilities.length)`, and chooses if that settles it. */
     enter(probabilities: ArrayLike<number>): void {
         for (const probability of Array.from(probabilities)) {
-            const rank = this.#order[this.#next++] as number;
+            const rank = this.#asked[this.#next++] as number;
             this.verdicts[rank] = probability;
+            this.deciders[rank] = "agent";
             if (!this.needsAll && this.chosen === undefined && this.#accepts(rank)) this.chosen = rank;
         }
         this.waves++;
@@ -101,9 +148,8 @@ export class Decision {
 
     #accepts(rank: number): boolean {
         const {threshold} = this.#rule;
-        return (
-            (this.verdicts[rank] as number) > (typeof threshold === "number" ? threshold : (threshold[rank] as number))
-        );
+        const verdict = this.verdicts[rank] ?? null;
+        return verdict !== null && verdict > (typeof threshold === "number" ? threshold : (threshold[rank] as number));
     }
 
     #chooseFromAll(): void {
@@ -111,6 +157,8 @@ export class Decision {
         if (accepted.length === 0) {
             this.chosen = this.fallbackRank;
             this.fallback = true;
+        } else if (!this.needsAll) {
+            this.chosen = accepted[0];
         } else if (this.#rule.strategy === "random") {
             this.chosen = accepted[(this.#draw as Draw)(accepted.length)] as number;
         } else {

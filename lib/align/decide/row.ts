@@ -53,6 +53,11 @@ export class Row {
         this.#row.setLogits(logits);
     }
 
+    /** A student's verdicts on candidates drawn from the row (`HeldRow.predict`). */
+    predict(...args: Parameters<HeldRow["predict"]>): Float32Array | undefined {
+        return this.#row.predict(...args);
+    }
+
     /** Gives the row up: nobody reads it any more. */
     free(): void {
         this.#held?.free();

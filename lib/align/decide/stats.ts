@@ -1,5 +1,5 @@
 import type {PlacedToken} from "../backend/backend.js";
-import type {Decision} from "./decision.js";
+import type {Decider, Decision} from "./decision.js";
 
 /** Counts of the aligner's work since the context was created or `resetStats()` was called. Times are in milliseconds. */
 export interface AlignerStats {
@@ -17,8 +17,12 @@ export interface AlignerStats {
     decodes: number;
     /** Batches of candidates judged; one decode each. */
     waves: number;
-    /** Candidates judged. */
+    /** Candidates judged, by the agent or a judge of your own. */
     evaluatedCandidates: number;
+    /** Verdicts that the agent's student gave in place of the agent (option `cascade`). */
+    studentVerdicts: number;
+    /** Decisions that the student's verdicts settled, so that no candidate was judged. */
+    studentDecisions: number;
     time: {
         /** Time in llama_decode, for the calls that `decodes` counts. */
         decode: number;
@@ -39,6 +43,8 @@ export function emptyStats(): AlignerStats {
         decodes: 0,
         waves: 0,
         evaluatedCandidates: 0,
+        studentVerdicts: 0,
+        studentDecisions: 0,
         time: {decode: 0, kernel: 0, rest: 0}
     };
 }
@@ -50,7 +56,10 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     stats.decisions++;
     if (decision.fallback) stats.fallbacks++;
     else increment(stats.acceptedRanks, decision.chosen as number);
-    stats.evaluatedCandidates += decision.verdicts.filter((verdict) => verdict !== null).length;
+    const verdictsBy = (one: Decider) => decision.deciders.filter((decider) => decider === one).length;
+    stats.evaluatedCandidates += verdictsBy("agent");
+    stats.studentVerdicts += verdictsBy("student");
+    if (decision.by === "student") stats.studentDecisions++;
 }
 
 /** What is counted of a sequence, and by what its generated tokens are told from its prompts. */

@@ -3,6 +3,7 @@ import type {LlamaContextSequence} from "node-llama-cpp";
 import {MaraError} from "../../errors.js";
 import {fromNative} from "../../native.js";
 import type {PlacedToken} from "../backend/backend.js";
+import type {Cascades} from "../cascade/cascade.js";
 import type {CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
 import type {Row} from "../decide/row.js";
@@ -41,6 +42,7 @@ export interface StepParts {
     readonly candidates: CandidateSource;
     readonly waves: Waves;
     readonly ahead: Ahead;
+    readonly cascades: Cascades;
 }
 
 /** True within `controlledEvaluate`, which measures the model and is left alone. */
@@ -62,7 +64,7 @@ interface Waiting {
 export class Step {
     readonly rows: Row[] = [];
     readonly #parts: StepParts;
-    /** Tokens emitted without a decision; if others decide, they are decoded along. */
+    /** Tokens emitted without asking the agent; if others decide, they are decoded along. */
     readonly #certain: PlacedToken[] = [];
     #waiting: Waiting[] = [];
     #settling: Promise<void> | undefined;
@@ -121,32 +123,40 @@ export class Step {
         state: SequenceState
     ): Promise<number | DetailedSample> {
         const {settings, config} = state;
-        const {candidates: source, counters} = this.#parts;
+        const {candidates: source, counters, cascades} = this.#parts;
+        const found = cascades.of(settings);
+        const cascade = found instanceof Promise ? await found : found;
         const start = performance.now();
         const before = {...counters.total.time};
-        const {candidates, drawn} = await this.#read(row, async () => {
+        const {candidates, drawn, predicted} = await this.#read(row, async () => {
             await this.#guide(row, state);
-            return await source.take(row, sampler, config, settings);
+            const taken = await source.take(row, sampler, config, settings);
+            const isChoice = taken.candidates.length > 1;
+            return {
+                ...taken,
+                predicted: isChoice ? cascade?.predict(row, taken.candidates, settings.temperature) : undefined
+            };
         });
         if (candidates.length === 0) return noToken;
 
         const {sequence, position} = row;
-        const decision = new Decision(candidates, settings, state.draw);
+        const decision = new Decision(candidates, settings, state.draw, predicted);
         const {agent, judge: ownJudge} = settings;
         const judge = agent && nativeJudge(agent._native);
         const undecided = {sequence, position, decision, judge, ownJudge, holder: state.sequence};
-        const isDecided = candidates.length === 1;
-        if (!isDecided) await this.#decide(row, undecided);
+        const isOnly = candidates.length === 1;
+        const isCertain = decision.chosen !== undefined;
+        if (!isCertain) await this.#decide(row, undecided);
         const {token} = decision;
         source.settle(sampler, config, drawn, token);
-        this.#emit(row, state, token, isDecided);
+        this.#emit(row, state, token, isCertain);
         const {decode, kernel} = counters.total.time;
         const rest = performance.now() - start - (decode - before.decode) - (kernel - before.kernel);
         for (const stats of [counters.total, state.stats]) {
-            countToken(stats, candidates.length, isDecided ? undefined : decision);
+            countToken(stats, candidates.length, isOnly ? undefined : decision);
             stats.time.rest += Math.max(0, rest);
         }
-        if (!isDecided) this.#parts.sequences._report(undecided);
+        if (!isOnly) this.#parts.sequences._report(undecided);
         return details.length === 0 ? token : detailed(decision, details);
     }
 

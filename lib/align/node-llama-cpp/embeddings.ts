@@ -47,6 +47,11 @@ export async function readEmbeddings(model: LlamaModel, tokens: ArrayLike<number
     return values;
 }
 
+/** How many tokens have an embedding. @throws MaraError MODEL_UNSUPPORTED, UNSUPPORTED_VERSION */
+export function countEmbeddings(model: LlamaModel): number {
+    return findTable(model).rows;
+}
+
 const ask = <T>(question: (addon: NativeAddon) => T): T => {
     try {
         return question(native());

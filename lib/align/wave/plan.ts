@@ -56,8 +56,9 @@ export function planWave(
             ...(at > 0 && {lane: lane++})
         }));
         // A decision's last wave decodes the fallback along, so that rejecting everything costs no further decode.
-        if (ranks.length === decision.remaining && spare > 0 && !ranks.includes(decision.fallbackRank)) {
-            tokens.push({...placed(decision.fallbackRank), lane: lane++});
+        const {rankAlong} = decision;
+        if (rankAlong !== undefined && ranks.length === decision.remaining && spare > 0 && !ranks.includes(rankAlong)) {
+            tokens.push({...placed(rankAlong), lane: lane++});
             spare--;
         }
         return {undecided, ranks, tokens};

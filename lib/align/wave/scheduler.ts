@@ -61,7 +61,7 @@ export class LearnedWaves implements WaveScheduler {
     }
 
     observeDecision(decision: Decision): void {
-        if (!decision.needsAll) this.#rates.observe(decision.triedUntilAccepted, !decision.fallback);
+        if (!decision.needsAll) this.#rates.observe(decision.triedUntilAccepted, decision.acceptedWhenAsked);
     }
 
     /**

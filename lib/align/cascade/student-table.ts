@@ -1,0 +1,67 @@
+import type {LlamaModel} from "node-llama-cpp";
+import type {AgentStudent} from "../../agent/student.js";
+import {type NativeStudent, native} from "../../native.js";
+import {fileInput} from "../../train/run/inputs.js";
+import {countEmbeddings, readEmbeddings} from "../node-llama-cpp/embeddings.js";
+import {modelInternals} from "../node-llama-cpp/internals.js";
+
+/** Embeddings that are read and projected together. */
+const tokensAtOnce = 512;
+
+const hashes = new WeakMap<LlamaModel, Promise<string>>();
+const tables = new WeakMap<LlamaModel, WeakMap<AgentStudent, Promise<NativeStudent>>>();
+
+/** SHA-256 of the model's file, in hexadecimal; read once per loaded model. @throws MaraError MODEL_NOT_FOUND */
+export function hashOfModel(model: LlamaModel): Promise<string> {
+    const path = modelInternals(model)._modelPath;
+    return kept(hashes, model, async () => (await fileInput(path, "MODEL_NOT_FOUND")).sha256);
+}
+
+/**
+ * The student with the projected embeddings of the model's whole vocabulary, shared by all contexts of the model.
+ * @throws MaraError MODEL_UNSUPPORTED, MODEL_NOT_FOUND, UNSUPPORTED_VERSION
+ */
+export function studentTable(model: LlamaModel, student: AgentStudent): Promise<NativeStudent> {
+    let ofModel = tables.get(model);
+    if (ofModel === undefined) {
+        ofModel = new WeakMap();
+        tables.set(model, ofModel);
+    }
+    return kept(ofModel, student, () => projectVocabulary(model, student));
+}
+
+async function projectVocabulary(model: LlamaModel, {tensors}: AgentStudent): Promise<NativeStudent> {
+    const count = countEmbeddings(model);
+    const {Student} = native();
+    const table = new Student(
+        {
+            width: model.embeddingVectorSize,
+            normWeight: tensors["norm.weight"].data,
+            normBias: tensors["norm.bias"].data,
+            hiddenWeight: tensors["hidden.weight"].data,
+            hiddenBias: tensors["hidden.bias"].data,
+            embeddingWeight: tensors["embedding.weight"].data,
+            embeddingBias: tensors["embedding.bias"].data,
+            fc1Weight: tensors["fc1.weight"].data,
+            fc1Bias: tensors["fc1.bias"].data,
+            fc2Weight: tensors["fc2.weight"].data,
+            fc2Bias: tensors["fc2.bias"].data
+        },
+        count
+    );
+    for (let first = 0; first < count; first += tokensAtOnce) {
+        const tokens = Array.from({length: Math.min(tokensAtOnce, count - first)}, (_, i) => first + i);
+        await table.project(first, await readEmbeddings(model, tokens));
+    }
+    return table;
+}
+
+/** What `make` gave for the key. A failure is not kept, so that a later call tries again. */
+function kept<Key extends WeakKey, T>(made: WeakMap<Key, Promise<T>>, key: Key, make: () => Promise<T>): Promise<T> {
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const promise = make();
+    made.set(key, promise);
+    promise.catch(() => made.delete(key));
+    return promise;
+}
