@@ -76,6 +76,7 @@ public:
                             InstanceMethod("adopt", &LaneContext::adopt),
                             InstanceMethod("release", &LaneContext::release),
                             InstanceMethod("share", &LaneContext::share),
+                            InstanceMethod("restoring", &LaneContext::restoring),
                             InstanceMethod("shift", &LaneContext::shift),
                             InstanceMethod("prepareState", &LaneContext::prepare_state),
                             InstanceMethod("loaded", &LaneContext::loaded),
@@ -102,6 +103,7 @@ public:
         lane_count_ = info[3].As<Napi::Number>().Int32Value();
         sequences_ = field(expected, "sequences");
         swa_full_ = expected.Get("swaFull").ToBoolean();
+        recurrent_ = expected.Get("recurrent").ToBoolean();
 
         std::string problem;
         if (!llama::resolve_api(*static_cast<void**>(addon_context), api_, problem)) unavailable(env, problem);
@@ -116,8 +118,10 @@ public:
     ~LaneContext() override { worker_.reset(); }
 
 private:
-    // The sequences are the caller's, the lanes, and the cache's own for discarded cells.
-    uint32_t all_sequences() const { return sequences_ + static_cast<uint32_t>(lane_count_) + 1; }
+    // The sequences are the caller's, the lanes, the cache's own for discarded cells, and the keepers of states.
+    uint32_t all_sequences() const {
+        return sequences_ + static_cast<uint32_t>(lane_count_) + 1 + (recurrent_ ? sequences_ : 0);
+    }
 
     // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize, window}.
     Napi::Value attach(const Napi::CallbackInfo& info) {
@@ -131,6 +135,8 @@ private:
         state_->pool.reset(pool);
         state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, info[0].ToBoolean(),
                               swa_full_, pool);
+        if (state_->lanes->cache().recurrent() != recurrent_)
+            unavailable(env, "llama.cpp and node-llama-cpp differ in whether the model is recurrent");
         worker_ = std::make_unique<WorkerThread>(env);
         auto result = Napi::Object::New(env);
         result.Set("width", api_.model_n_embd_out(api_.get_model(context)));
@@ -196,6 +202,9 @@ private:
     void share(const Napi::CallbackInfo& info) {
         cache(info)->share(number(info[0]), number(info[1]), number(info[2]), end_of(info[3]));
     }
+
+    // (sequence, start)
+    void restoring(const Napi::CallbackInfo& info) { cache(info)->restoring(number(info[0]), number(info[1])); }
 
     // (sequence, start, end, delta)
     void shift(const Napi::CallbackInfo& info) {
@@ -331,6 +340,7 @@ private:
     uint32_t sequences_ = 0;
     int32_t lane_count_ = 0;
     bool swa_full_ = false;
+    bool recurrent_ = false;
     std::shared_ptr<LaneState> state_;
     std::unique_ptr<WorkerThread> worker_;
 };

@@ -78,6 +78,8 @@ export interface NativeExpectedParams {
     batchSize: number;
     sequences: number;
     swaFull: boolean;
+    /** The model is recurrent or hybrid, so each sequence needs another that keeps its state. */
+    recurrent: boolean;
     noPerf: boolean;
 }
 
@@ -133,6 +135,8 @@ export interface NativeLaneContext {
     release(): void;
     /** Gives the cells of `source` at positions in [start, end) to `target` as well; -1 for an open end. */
     share(source: number, target: number, start: number, end: number): void;
+    /** The caller is about to put an earlier state in the place of the sequence's, and to free its cells from `start` on. */
+    restoring(sequence: number, start: number): void;
     /** The caller is about to shift the sequence's positions in [start, end) by `delta`; -1 for an open end. */
     shift(sequence: number, start: number, end: number, delta: number): void;
     /** The caller is about to read a sequence's state, or to write one of at most `cells` cells. */

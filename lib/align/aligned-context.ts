@@ -3,6 +3,7 @@ import {MaraError} from "../errors.js";
 import {Aligner, requireAgent, requireLanesForGuides} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
 import type {Backend} from "./backend/backend.js";
+import {KeptStates} from "./backend/kept-states.js";
 import {SerialBackend} from "./backend/serial-backend.js";
 import {Cascades} from "./cascade/cascade.js";
 import {CandidateSource} from "./decide/candidates.js";
@@ -13,7 +14,7 @@ import {observeSequence} from "./hook/observe-sequence.js";
 import type {StepParts} from "./hook/step.js";
 import {requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
-import {contextInternals, stockContext} from "./node-llama-cpp/internals.js";
+import {contextInternals, llamaInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {newContext} from "./node-llama-cpp/new-context.js";
 import {Threads} from "./node-llama-cpp/threads.js";
 import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
@@ -87,7 +88,15 @@ export async function createContext(
     }
     // This asks for hidden states by node-llama-cpp's own switch for embedding contexts; no memory is touched.
     const context = await newContext(model, {...options, _embeddings: true} as typeof options);
-    return {context, backend: new SerialBackend(stockContext(context), context.batchSize)};
+    const shape = {batchSize: context.batchSize, sequences: context.totalSequences};
+    return {context, backend: new SerialBackend(stockContext(context), shape, keptStates(context))};
+}
+
+function keptStates(context: LlamaContext): KeptStates | undefined {
+    const {fileInsights, llama} = context.model;
+    if (!fileInsights.isRecurrent && !fileInsights.isHybrid) return undefined;
+    const {AddonContextSequenceCheckpoint} = llamaInternals(llama)._bindings;
+    return new KeptStates(stockContext(context), contextInternals(context)._ctx, AddonContextSequenceCheckpoint);
 }
 
 interface Parts {
@@ -107,8 +116,8 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         ahead: new Ahead(backend),
         cascades
     };
-    const {methods} = new ContextHook(stock, backend, parts);
-    for (const [name, value] of Object.entries(methods))
+    const hook = new ContextHook(stock, backend, parts);
+    for (const [name, value] of Object.entries(hook.methods))
         Object.defineProperty(contextInternals(context)._ctx, name, {value, configurable: true});
 
     const getSequence = context.getSequence;
@@ -122,7 +131,9 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         const sequence = getSequence.call(context, options);
         requireSequenceInternals(sequence);
         aligner._begin(sequence);
-        observeSequence(sequence, aligner);
+        observeSequence(sequence, aligner, async (id) => {
+            if (backend.recurrent) await hook.withoutAhead(id);
+        });
         return sequence;
     };
     context.onDispose.createListener(() => aligner.dispose());

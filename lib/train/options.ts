@@ -60,8 +60,8 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     /** Which accepted candidate is taken where held-out prompts are answered; episodes take the first. Default "first". */
     strategy?: Strategy;
     /**
-     * True if the agent gets a student in the end, which predicts its verdicts: fitted to the finished agent's verdicts on 4000 decisions that
-     * are generated for it. Default true. See `trainStudent`.
+     * True if the agent gets a student in the end, which predicts its verdicts: fitted to the finished agent's verdicts on up to 4000
+     * decisions that are generated for it. Default true. See `trainStudent`.
      */
     student?: boolean;
     /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */

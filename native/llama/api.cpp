@@ -37,6 +37,8 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.get_model, "llama_get_model");
     find(api.model_n_embd_out, "llama_model_n_embd_out");
     find(api.model_n_swa, "llama_model_n_swa");
+    find(api.model_is_recurrent, "llama_model_is_recurrent");
+    find(api.model_is_hybrid, "llama_model_is_hybrid");
     find(api.model_get_vocab, "llama_model_get_vocab");
     find(api.vocab_n_tokens, "llama_vocab_n_tokens");
     find(api.n_ctx, "llama_n_ctx");

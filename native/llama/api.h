@@ -58,6 +58,8 @@ struct Api {
     const llama_model* (*get_model)(const llama_context*);
     int32_t (*model_n_embd_out)(const llama_model*);
     int32_t (*model_n_swa)(const llama_model*);
+    bool (*model_is_recurrent)(const llama_model*);
+    bool (*model_is_hybrid)(const llama_model*);
     const llama_vocab* (*model_get_vocab)(const llama_model*);
     int32_t (*vocab_n_tokens)(const llama_vocab*);
     uint32_t (*n_ctx)(const llama_context*);

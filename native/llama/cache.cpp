@@ -30,7 +30,10 @@ Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, Sequ
       discarded_(discarded),
       capacity_(api.n_ctx(context)),
       window_(api.model_n_swa(api.get_model(context))),
-      window_capacity_(capacity_) {
+      window_capacity_(capacity_),
+      has_cells_(!api.model_is_recurrent(api.get_model(context))),
+      recurrent_(!has_cells_ || api.model_is_hybrid(api.get_model(context))),
+      kept_(static_cast<size_t>(first_lane), -1) {
     // This is the size in llama.cpp (llama_kv_cache_iswa), before its padding.
     if (window_ > 0 && !swa_full)
         window_capacity_ =
@@ -85,6 +88,7 @@ void Cache::keep_window(std::vector<Cell>& text) const {
 }
 
 void Cache::appended(SequenceId sequence, Position position) {
+    if (!has_cells_) return;
     Cell cell{position, {}};
     cell.owners.set(static_cast<size_t>(sequence));
     push(cell);
@@ -111,13 +115,19 @@ void Cache::give_up(size_t index, SequenceId sequence) {
 }
 
 void Cache::remove(SequenceId sequence, Position start, Position end) {
+    // This comes first, since llama.cpp frees no cell while the state has seen its token.
+    if (!take_back_state(sequence, start, end)) return;
+    give_up_range(sequence, start, end);
+    api_.memory_seq_rm(memory_, sequence, start, end == whole ? -1 : end);
+}
+
+void Cache::give_up_range(SequenceId sequence, Position start, Position end) {
     for (size_t i = cells_.size(); i-- > 0;) {
         if (!cells_[i].owners.test(static_cast<size_t>(sequence))) continue;
         const Position position = cells_[i].position;
         if (position < start && !scattered_) break;  // the cells before have smaller positions
         if (position >= start && position < end) give_up(i, sequence);
     }
-    api_.memory_seq_rm(memory_, sequence, start, end == whole ? -1 : end);
 }
 
 void Cache::fork(SequenceId source, SequenceId lane) {
@@ -158,6 +168,8 @@ void Cache::share(SequenceId source, SequenceId target, Position start, Position
 }
 
 void Cache::shift(SequenceId sequence, Position start, Position end, Position delta) {
+    // The keeper's position would have to follow.
+    forget_kept(sequence);
     for (Cell& cell : cells_) {
         if (!cell.owners.test(static_cast<size_t>(sequence)) || cell.position < start || cell.position >= end) continue;
         cell.position += delta;
@@ -168,8 +180,8 @@ void Cache::shift(SequenceId sequence, Position start, Position end, Position de
 
 void Cache::loaded(SequenceId sequence) {
     const Position end = api_.memory_seq_pos_max(memory_, sequence);
-    // With windows llama.cpp's answer is the first position within the window, while the text begins at 0.
-    const Position start = window_ > 0 ? 0 : std::max(0, api_.memory_seq_pos_min(memory_, sequence));
+    // llama.cpp's answer is the first position within the window or the state's, while the text begins at 0.
+    const Position start = writes_apart() ? 0 : std::max(0, api_.memory_seq_pos_min(memory_, sequence));
     for (Position position = start; position <= end; position++) appended(sequence, position);
     // llama.cpp chooses where the window stands, so the next batch lets every text be written anew.
     if (window_ > 0) scattered_ = true;
@@ -186,6 +198,13 @@ bool Cache::write(SequenceId sequence, const std::vector<uint8_t>& data) {
 }
 
 void Cache::compact() {
+    // Cells that texts share are written once for each of them.
+    if (writes_apart()) {
+        size_t owned = 0;
+        for (const Cell& cell : cells_)
+            if (!is_discarded(cell)) owned += cell.owners.count();
+        if (owned > capacity_) return;
+    }
     struct Text {
         SequenceId sequence;
         std::vector<Cell> cells;
@@ -199,8 +218,7 @@ void Cache::compact() {
         for (const Cell& cell : cells_) {
             if (!cell.owners.test(static_cast<size_t>(sequence))) continue;
             any = true;
-            // The windows of two texts may differ, so each is given cells of its own.
-            const auto first = window_ > 0 ? sequence : first_of(cell.owners);
+            const auto first = writes_apart() ? sequence : first_of(cell.owners);
             if (first == sequence)
                 text.cells.push_back(cell);
             else
@@ -223,7 +241,7 @@ void Cache::compact() {
         if (text.cells.empty() || !write(text.sequence, text.data)) continue;
         keep_window(text.cells);
         for (Cell& cell : text.cells) {
-            if (window_ > 0) cell.owners.reset().set(static_cast<size_t>(text.sequence));
+            if (writes_apart()) cell.owners.reset().set(static_cast<size_t>(text.sequence));
             push(cell);
         }
     }

@@ -14,6 +14,10 @@
 // Layers with a sliding window have a cache of their own, with fewer cells, to which the same tokens are appended.
 // Compaction leaves each text its last window there, and is done before llama.cpp would overwrite a cell
 // (docs/design.md).
+//
+// Recurrent layers hold one state per sequence in place of cells, which a token changes for good. A sequence of its
+// own, the keeper, therefore has the state from before the sequence's last batch. Recurrent models have no cells at
+// all.
 #pragma once
 
 #include <bitset>
@@ -31,12 +35,14 @@ constexpr Position whole = std::numeric_limits<Position>::max();
 // Not thread-safe: nothing may be decoding while a method runs.
 class Cache {
 public:
-    // `discarded` is a sequence of its own; sequences from `first_lane` up to it are lanes. `swa_full`: layers with a
-    // sliding window have as many cells as the others.
+    // `discarded` is a sequence of its own; sequences from `first_lane` up to it are lanes. For recurrent models the
+    // keepers stand behind it. `swa_full`: layers with a sliding window have as many cells as the others.
     Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded, bool swa_full);
 
     // Tokens that a layer with a sliding window attends to; 0 where the model has none.
     Position window() const { return window_; }
+    // True where sequences have a recurrent state.
+    bool recurrent() const { return recurrent_; }
 
     // True if llama.cpp has yet to turn the keys of shifted cells, which it does at its next decode. Texts must not be
     // moved until then: a state holds the new positions beside the old keys.
@@ -52,11 +58,16 @@ public:
     // stand in one piece from a multiple of the tile on, as it would if it were alone.
     void lay_out(SequenceId sequence, int32_t count);
 
+    // Before a batch whose first token of the sequence has this position: keeps the state, which `remove` from there on
+    // brings back.
+    void keep(SequenceId sequence, Position position);
+
     // After a batch: its tokens stand behind the earlier cells, in the order of the batch.
     void appended(SequenceId sequence, Position position);
     void decoded();
 
-    // Gives up the sequence's cells at positions in [start, end).
+    // Gives up the sequence's cells at positions in [start, end). Changes nothing where a recurrent state has seen a
+    // token of them and the one from before was not kept.
     void remove(SequenceId sequence, Position start, Position end);
 
     // Lets the lane see the sequence's cells.
@@ -68,6 +79,10 @@ public:
 
     // Gives the cells of `source` in [start, end) to `target` as well.
     void share(SequenceId source, SequenceId target, Position start, Position end);
+
+    // The caller is about to put an earlier state in the place of the sequence's, and to free its cells from `start`
+    // on.
+    void restoring(SequenceId sequence, Position start);
 
     // The caller is about to add `delta` to the positions of the sequence in [start, end).
     void shift(SequenceId sequence, Position start, Position end, Position delta);
@@ -89,6 +104,12 @@ private:
     };
 
     bool is_discarded(const Cell& cell) const;
+    // Texts whose beginnings are the same are written anew with cells of their own: their windows or states may differ.
+    bool writes_apart() const { return window_ > 0 || recurrent_; }
+    void copy_state(SequenceId source, SequenceId target);
+    bool take_back_state(SequenceId sequence, Position start, Position end);
+    void forget_kept(SequenceId sequence);
+    SequenceId keeper_of(SequenceId sequence) const { return discarded_ + 1 + sequence; }
     bool compaction_pays() const;
     bool fits(size_t count) const { return cells_.size() + count <= capacity_; }
     bool windows_fit(size_t count) const { return window_count_ + count <= window_capacity_; }
@@ -99,6 +120,7 @@ private:
     void compact();
     void fill(int32_t count);
     void give_up(size_t index, SequenceId sequence);
+    void give_up_range(SequenceId sequence, Position start, Position end);
     std::vector<uint8_t> read(SequenceId sequence) const;
     bool write(SequenceId sequence, const std::vector<uint8_t>& data);
 
@@ -110,6 +132,10 @@ private:
     size_t capacity_;
     Position window_;
     size_t window_capacity_;
+    bool has_cells_;
+    bool recurrent_;
+    // Per sequence: the position before which its keeper's state stands, or -1.
+    std::vector<Position> kept_;
     // Cells in the order in which they stand, unless `scattered_`.
     std::vector<Cell> cells_;
     size_t discarded_count_ = 0;

@@ -1,6 +1,7 @@
 #include "llama/lanes.h"
 
 #include <algorithm>
+#include <bitset>
 #include <chrono>
 #include <limits>
 
@@ -58,6 +59,12 @@ int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& 
     // A held row is sampled from in the place of a row that this decode gives.
     if (rows_.any() && std::find(outputs_.begin(), outputs_.end(), 1) == outputs_.end()) outputs_.back() = 1;
     rows_.before_decode();
+    std::bitset<sequences_max> begun;
+    for (const Entry& entry : entries) {
+        if (begun.test(static_cast<size_t>(entry.sequence))) continue;
+        begun.set(static_cast<size_t>(entry.sequence));
+        cache_.keep(entry.sequence, entry.position);
+    }
     const Batch batch{static_cast<int32_t>(count), tokens_.data(), nullptr, positions_.data(), sequence_counts_.data(),
                       sequence_pointers_.data(),   outputs_.data()};
     const auto start = std::chrono::steady_clock::now();

@@ -57,6 +57,8 @@ public:
         api.vocab_n_tokens = [](const llama_vocab*) { return vocabulary; };
         api.model_n_embd_out = [](const llama_model*) { return 4; };
         api.model_n_swa = [](const llama_model*) { return 0; };
+        api.model_is_recurrent = [](const llama_model*) { return false; };
+        api.model_is_hybrid = [](const llama_model*) { return false; };
         api.n_ctx = [](const llama_context*) { return static_cast<uint32_t>(current->cells.size()); };
         api.n_batch = api.n_ctx;
         api.decode = [](llama_context*, Batch batch) { return current->decode(batch); };

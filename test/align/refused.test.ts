@@ -34,14 +34,16 @@ async function loadAs(architecture: string, metadata: Record<string, GgufValue> 
 }
 
 describe("Models that cannot be aligned", () => {
-    const recurrent = "its state is recurrent, so a rejected token cannot be taken back. Use a transformer model.";
+    const noLogits = "llama.cpp gives no logits together with hidden states, which agents judge. Use another model.";
+    const abort =
+        "llama.cpp ends the process when it is asked for hidden states, which agents judge. Use another model.";
     const encoder = "it makes embeddings or scores, not text. Use a generative model.";
 
     it.each([
-        ["mamba", recurrent],
-        ["rwkv6", recurrent],
-        ["jamba", recurrent],
-        ["falcon-h1", recurrent],
+        ["lfm2", noLogits],
+        ["lfm2moe", noLogits],
+        ["qwen4exp", abort],
+        ["deepseek4", abort],
         ["bert", encoder],
         ["modern-bert", encoder],
         ["nomic-bert", encoder],

@@ -24,6 +24,8 @@ export type Counts = Record<string, number>;
 
 export interface Trace {
     tokens: number[];
+    /** Accept probabilities of every decision, by rank; null where a candidate was not tried. */
+    verdicts: (number | null)[][];
     /** True if the job came to its end; otherwise its continuation is unknown. */
     finished: boolean;
 }
@@ -47,6 +49,10 @@ class Stopped extends Error {}
 export async function runJob(run: JobRun, trace: Trace): Promise<void> {
     const random = seededRandom(run.seed);
     const own = random.integer(0, 3) === 0 ? run.materials.makeAgent(run.seed) : undefined;
+    const unsubscribe = run.aligner.onDecision(
+        ({candidates}) => trace.verdicts.push(candidates.map(({acceptProbability}) => acceptProbability)),
+        run.sequence
+    );
     try {
         await run.sequence.clearHistory();
         configure(run, random, own);
@@ -56,6 +62,7 @@ export async function runJob(run: JobRun, trace: Trace): Promise<void> {
     } catch (error) {
         if (!(error instanceof Stopped)) throw error;
     } finally {
+        unsubscribe();
         own?.dispose();
     }
 }
@@ -206,6 +213,6 @@ function take(run: JobRun, trace: Trace, token: Token): void {
     if (run.stop(trace)) throw new Stopped();
 }
 
-export function count(counts: Counts, name: string): void {
-    counts[name] = (counts[name] ?? 0) + 1;
+export function count(counts: Counts, name: string, more = 1): void {
+    counts[name] = (counts[name] ?? 0) + more;
 }

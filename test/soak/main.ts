@@ -1,7 +1,11 @@
 /** `npm run soak -- [--minutes N] [--model PATH] [--seed N]`: docs/soak.md. */
 import {parseArgs} from "node:util";
+import {runWithFixedMappingThreshold} from "./memory.js";
 import {roundedDemoModel} from "./rounded-model.js";
 import {soak} from "./soak.js";
+
+const code = runWithFixedMappingThreshold();
+if (code !== undefined) process.exit(code);
 
 const {values} = parseArgs({
     options: {

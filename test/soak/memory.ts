@@ -1,4 +1,22 @@
+import {spawnSync} from "node:child_process";
 import {setTimeout as sleep} from "node:timers/promises";
+
+/** glibc's variable for the size from which an allocation is a mapping of its own, which goes back to the system when it is freed. */
+const mappingThreshold = "MALLOC_MMAP_THRESHOLD_";
+
+/**
+ * Left to itself, glibc raises that size to that of the largest block freed so far. The buffers of a context, which llama.cpp allocates in
+ * whichever thread creates it, then stay in that thread's heap, and resident memory grows until every thread has created a large one
+ * (docs/soak.md). So the process is run anew with glibc's initial size, unless the caller has set one: gives its exit code.
+ */
+export function runWithFixedMappingThreshold(): number | undefined {
+    if (process.platform !== "linux" || process.env[mappingThreshold] !== undefined) return undefined;
+    const env = {...process.env, [mappingThreshold]: String(128 * 1024)};
+    return (
+        spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {stdio: "inherit", env}).status ??
+        1
+    );
+}
 
 /** Resident memory over time, in MB, each time after the garbage was collected. */
 export class Memory {

@@ -18,6 +18,7 @@ import {type Random, seededRandom} from "../support/random.js";
 import {statesOfPrompts} from "../support/states.js";
 import {type Counts, count, type Materials, runJob, type Trace} from "./job.js";
 import {Memory} from "./memory.js";
+import {lastRecording, type Recording, recordLanes, writeFinding} from "./recorder.js";
 import {replyInWorker} from "./worker-pool.js";
 
 export interface SoakOptions {
@@ -60,6 +61,11 @@ interface Sample {
     seed: number;
     id: number;
     trace: Trace;
+    /** How its generation was to end. */
+    ending: string;
+    /** Milliseconds since the process began. */
+    from: number;
+    to: number;
 }
 
 export async function soak({minutes, modelPath, seed}: SoakOptions, say: (line: string) => void): Promise<SoakResult> {
@@ -67,14 +73,15 @@ export async function soak({minutes, modelPath, seed}: SoakOptions, say: (line: 
     const roundMs = Math.min(20_000, Math.max(3000, (minutes * 60_000) / 40));
     const random = seededRandom(seed);
     const folder = mkdtempSync(join(tmpdir(), "mara-soak-"));
+    recordLanes();
     const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
     const model = await llama.loadModel({modelPath});
     const result: SoakResult = {counts: {}, failures: [], memory: new Memory()};
     const materials = await gather(model);
-    const soaked = {model, modelPath, materials, folder, result};
+    const soaked = {model, modelPath, materials, folder, result, roundMs, end};
     for (let round = 0; performance.now() < end; round++) {
         await result.memory.measure();
-        await playRound(soaked, random, Math.min(performance.now() + roundMs, end));
+        await playRound(soaked, random);
         count(result.counts, "rounds");
         say(
             `round ${round + 1}: ${result.counts.tokens} tokens, ${result.memory.last} MB, ${result.failures.length} failures`
@@ -110,15 +117,21 @@ interface Soaked {
     materials: Materials;
     folder: string;
     result: SoakResult;
+    /** How long a context lives, and how long its texts are repeated. */
+    roundMs: number;
+    /** No context lives longer than until then. */
+    end: number;
 }
 
-/** The life of one context: jobs in all sequences until `end`, then the same jobs alone. */
-async function playRound(soaked: Soaked, random: Random, end: number): Promise<void> {
+/** The life of one context: jobs in all sequences, then the same jobs alone. */
+async function playRound(soaked: Soaked, random: Random): Promise<void> {
     const {model, materials, result, modelPath} = soaked;
     const {context, aligner} = await createAlignedContext(model, {
         ...contextOptions,
         agent: materials.agents[0] as never
     });
+    const recording = lastRecording();
+    const end = Math.min(performance.now() + soaked.roundMs, soaked.end);
     const samples: Sample[] = [];
     const round = {context, aligner, samples, end, isClosing: false};
     const seeds = Array.from({length: sequences}, () => random.integer(0, 2 ** 31 - 1));
@@ -142,7 +155,7 @@ async function playRound(soaked: Soaked, random: Random, end: number): Promise<v
         count(result.counts, "worker threads");
         if (problem !== undefined) result.failures.push(problem);
     }
-    await repeatAlone(soaked, samples, random);
+    await repeatAlone(soaked, samples, random, recording);
 }
 
 interface Round {
@@ -163,7 +176,8 @@ async function play(soaked: Soaked, round: Round, random: Random): Promise<void>
         const {_sequenceId: id} = sequence as unknown as {_sequenceId: number};
         const ending = random.integer(0, 5) === 0 ? "abort" : random.integer(0, 5) === 0 ? "dispose" : "end";
         const stopAt = ending === "end" ? Number.POSITIVE_INFINITY : random.integer(1, 60);
-        const trace: Trace = {tokens: [], finished: false};
+        const trace: Trace = {tokens: [], verdicts: [], finished: false};
+        const from = performance.now();
         const seed = random.integer(0, 2 ** 31 - 1);
         let disposal: Promise<void> | undefined;
         const stop = ({tokens}: Trace) => {
@@ -181,7 +195,7 @@ async function play(soaked: Soaked, round: Round, random: Random): Promise<void>
             const isExpected = error instanceof DisposedError && (round.isClosing || disposal !== undefined);
             if (!isExpected) result.failures.push(`Job ${seed}: ${error instanceof Error ? error.stack : error}`);
         }
-        if (trace.tokens.length > 0) round.samples.push({seed, id, trace});
+        if (trace.tokens.length > 0) round.samples.push({seed, id, trace, ending, from, to: performance.now()});
         if (disposal === undefined) continue;
         await disposal;
         count(result.counts, "sequences disposed");
@@ -205,9 +219,14 @@ async function disturb({materials, result}: Soaked, round: Round, random: Random
     }
 }
 
-/** Repeats a share of the jobs, each with the context to itself, and compares token by token. */
-async function repeatAlone(soaked: Soaked, samples: readonly Sample[], random: Random): Promise<void> {
-    const {model, materials, folder, result} = soaked;
+/** Repeats a share of the jobs, each with the context to itself, and compares token by token and verdict by verdict. */
+async function repeatAlone(
+    soaked: Soaked,
+    samples: readonly Sample[],
+    random: Random,
+    recording: Recording
+): Promise<void> {
+    const {model, materials, folder, result, roundMs} = soaked;
     const {context, aligner} = await createAlignedContext(model, {
         ...contextOptions,
         agent: materials.agents[0] as never
@@ -216,19 +235,41 @@ async function repeatAlone(soaked: Soaked, samples: readonly Sample[], random: R
     const all: LlamaContextSequence[] = Array.from({length: sequences}, () => context.getSequence());
     const start = performance.now();
     const shuffled = [...samples].sort(() => random.uniform() - 0.5);
-    for (const {seed, id, trace} of shuffled) {
-        if (performance.now() - start > 4000) break;
+    for (const sample of shuffled) {
+        if (performance.now() - start > roundMs) break;
+        const {seed, id, trace} = sample;
         const sequence = all.find((one) => (one as unknown as {_sequenceId: number})._sequenceId === id);
-        const alone: Trace = {tokens: [], finished: false};
+        const alone: Trace = {tokens: [], verdicts: [], finished: false};
         const stateFile = join(folder, "alone.state");
         // A job that was cut short ends at the same token here.
         const stop = ({tokens}: Trace) => !trace.finished && tokens.length >= trace.tokens.length;
         const run = {seed, sequence: sequence as LlamaContextSequence, aligner, materials, counts: {}, stateFile, stop};
         await runJob(run, alone);
         count(result.counts, "generations repeated alone");
-        const at = alone.tokens.findIndex((token, i) => token !== trace.tokens[i]);
-        if (at < 0 && alone.tokens.length === trace.tokens.length) continue;
-        result.failures.push(`Job ${seed} of sequence ${id}: alone it parts at token ${at} of ${trace.tokens.length}`);
+        count(result.counts, "verdicts repeated alone", alone.verdicts.length);
+        const difference = differenceOf(trace, alone);
+        if (difference === undefined) continue;
+        const beside = samples.filter(({from, to}) => from < sample.to && to > sample.from);
+        const finding = {sample, alone, beside, contextOptions, calls: recording.calls};
+        const file = writeFinding(tmpdir(), `mara-soak-${process.pid}-${seed}`, finding);
+        result.failures.push(`Job ${seed} of sequence ${id}: alone ${difference}. What happened meanwhile: ${file}`);
     }
     await context.dispose();
+}
+
+/** Where the texts part, or a verdict that both have differs; undefined where they are the same. */
+function differenceOf(trace: Trace, alone: Trace): string | undefined {
+    const parted = alone.tokens.findIndex((token, i) => token !== trace.tokens[i]);
+    const decision = alone.verdicts.findIndex((ranks, i) =>
+        ranks.some((verdict, rank) => {
+            const other = trace.verdicts[i]?.[rank] ?? null;
+            // Which candidates are tried at once depends on time.
+            return verdict !== null && other !== null && verdict !== other;
+        })
+    );
+    if (parted < 0 && decision < 0 && alone.tokens.length === trace.tokens.length) return undefined;
+    return (
+        `its decision ${decision} is the first with another verdict, and it parts at token ${parted} ` +
+        `(${alone.tokens.length} tokens, with company ${trace.tokens.length})`
+    );
 }

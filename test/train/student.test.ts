@@ -6,10 +6,10 @@ import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, test} from "vitest";
 import {leastConfidence} from "../../lib/agent/calibration.js";
 import {demoAgentPath, demoModelPath} from "../../lib/demo/files.js";
-import {loadPrompts, MaraAgent, type Prompt, type TrainProgress, trainStudent} from "../../lib/index.js";
+import {loadPrompts, MaraAgent, type Prompt, type TrainProgress, trainAgent, trainStudent} from "../../lib/index.js";
 import {goldenPath} from "../agent/helpers.js";
 import {failure} from "../support/failure.js";
-import {loadDemoModel} from "./helpers.js";
+import {courtesy, loadDemoModel, prompts as runPrompts, smallPreference} from "./helpers.js";
 
 let model: LlamaModel;
 let folder: string;
@@ -133,4 +133,32 @@ test("takes verdicts from the confidence on at which enough of them agree", () =
         confidence: Number.POSITIVE_INFINITY,
         share: 0
     });
+});
+
+test("a run of trainAgent makes one in the end, whatever interrupted it", async () => {
+    const whole = join(folder, "run-whole");
+    const options = {...smallPreference, student: true, model};
+    const finished = await trainAgent({...options, runDirectory: whole});
+    expect(finished.completed).toBe(true);
+    expect(finished.agent?.student?.labels).toBeGreaterThan(50);
+    finished.agent?.dispose();
+    using agent = await MaraAgent.load(finished.paths.agent);
+    expect(agent.student?.model).toMatch(/^[0-9a-f]{64}$/);
+
+    const cut = join(folder, "run-cut");
+    const controller = new AbortController();
+    const begun = await trainAgent({
+        ...options,
+        runDirectory: cut,
+        signal: controller.signal,
+        onProgress: ({phase}) => {
+            if (phase === "decisions") controller.abort();
+        }
+    });
+    expect(begun.completed).toBe(false);
+    begun.agent?.dispose();
+    const resumed = await trainAgent({model, reward: courtesy, prompts: runPrompts, runDirectory: cut, resume: true});
+    expect(resumed.completed).toBe(true);
+    resumed.agent?.dispose();
+    expect(readFileSync(resumed.paths.agent)).toEqual(readFileSync(finished.paths.agent));
 });

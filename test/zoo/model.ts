@@ -6,7 +6,17 @@ import {encodeGguf, type GgufTensor, type GgufType, type GgufValue} from "../sup
 import {testLlama} from "../support/models.js";
 import {type Random, seededRandom} from "../support/random.js";
 import {firstWord, modelFolder, tokenizer, vocabularySize} from "../support/tiny-model.js";
-import {type Architecture, feed, heads, headWidth, kvHeads, layers, type TensorRule, width} from "./architectures.js";
+import {
+    type Architecture,
+    feed,
+    heads,
+    headWidth,
+    kvHeads,
+    type LayerRules,
+    layers,
+    type TensorRule,
+    width
+} from "./parts.js";
 
 /** Spread of the logits. */
 const sharpness = 3;
@@ -67,8 +77,10 @@ function tensorsOf({tied = false, tensors, layer}: Architecture, dtype: GgufType
     };
     if (!tied) all["output.weight"] = words(sharpness);
     for (const [name, rule] of Object.entries(tensors ?? {})) all[name] = fill(random, rule, dtype);
-    for (let i = 0; i < layers; i++)
-        for (const [name, rule] of Object.entries(layer)) all[`blk.${i}.${name}`] = fill(random, rule, dtype);
+    for (let i = 0; i < layers; i++) {
+        const rules = Array.isArray(layer) ? (layer[i] as LayerRules) : (layer as LayerRules);
+        for (const [name, rule] of Object.entries(rules)) all[`blk.${i}.${name}`] = fill(random, rule, dtype);
+    }
     return all;
 }
 

@@ -13,8 +13,9 @@ import {seededRandom} from "../support/random.js";
 import {ReferenceDecoder} from "../support/reference-decoder.js";
 import {writeTinyEncoder} from "../support/tiny-encoder.js";
 import {firstWord, vocabularySize} from "../support/tiny-model.js";
-import {architectures, width} from "./architectures.js";
+import {architectures} from "./architectures.js";
 import {loadZooModel} from "./model.js";
+import {width} from "./parts.js";
 
 /** Three lanes and small batches keep the cells for windows few: 16 tokens for each of 5 sequences, and a batch. */
 const options = {...precise, contextSize: 512, batchSize: 64, lanes: 3} as const;

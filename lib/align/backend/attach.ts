@@ -16,6 +16,8 @@ import {LanesBackend} from "./lanes-backend.js";
 const maxSequences = 256;
 /** llama.cpp pads contexts to this many cells. */
 const cellPadding = 256;
+/** llama.cpp decodes the candidates of recurrent models one after the other, so more lanes would only hold more states. */
+const lanesIfRecurrent = 1;
 
 export interface LanesRequest {
     /** How many lanes were asked for, or undefined for `defaultLanes` cut to what fits. */
@@ -27,6 +29,8 @@ interface Attempt {
     model: object;
     request: LanesRequest;
     ropeLimit: number | undefined;
+    /** The model is recurrent or hybrid: each sequence has another that keeps its state. */
+    recurrent: boolean;
     /** The cells per sequence that the context constructed last asked for. */
     cellsPerSequence?: number;
     /** The context constructed last. node-llama-cpp tries again with a smaller one when memory runs out. */
@@ -47,7 +51,9 @@ export async function createLanesContext(
     options: LlamaContextOptions,
     request: LanesRequest
 ): Promise<{context: LlamaContext; backend: LanesBackend}> {
-    const attempt: Attempt = {model: modelInternals(model)._model, request, ropeLimit: ropeLimit(model)};
+    const {isRecurrent, isHybrid} = model.fileInsights;
+    const recurrent = isRecurrent || isHybrid;
+    const attempt: Attempt = {model: modelInternals(model)._model, request, ropeLimit: ropeLimit(model), recurrent};
     const create = () => withObservedContexts(model, () => newContext(model, options));
     const isWithinTraining = () => (attempt.cellsPerSequence ?? 0) <= model.trainContextSize;
     const context = await withoutOverflowWarning(model.llama, isWithinTraining, () => attempts.run(attempt, create));
@@ -63,7 +69,8 @@ export async function createLanesContext(
                 "LANES_UNAVAILABLE",
                 `the attached model's states have width ${width} where ${model.embeddingVectorSize} was expected`
             );
-        return {context, backend: new LanesBackend(lanes, {sequences, lanes: laneCount, batchSize, tiled, window})};
+        const shape = {sequences, lanes: laneCount, batchSize, tiled, window, recurrent};
+        return {context, backend: new LanesBackend(lanes, shape)};
     } catch (error) {
         await context.dispose();
         throw fromNative(error);
@@ -107,9 +114,11 @@ function observeContexts<T extends {AddonContext: new (...args: never[]) => obje
 function prepare(attempt: Attempt, context: object, params: AddonContextParams): void {
     const {sequences, batchSize, contextSize} = params;
     attempt.cellsPerSequence = contextSize / sequences;
+    const {recurrent} = attempt;
     // llama.cpp keeps one output row per sequence and allows no more rows than the batch size; one sequence is the cache's own.
-    const max = Math.min(maxSequences, batchSize) - sequences - 1;
-    const {lanes = Math.min(attempt.request.defaultLanes, max)} = attempt.request;
+    const max = Math.min(maxSequences, batchSize) - (recurrent ? 2 : 1) * sequences - 1;
+    const wanted = recurrent ? Math.min(attempt.request.defaultLanes, lanesIfRecurrent) : attempt.request.defaultLanes;
+    const {lanes = Math.min(wanted, max)} = attempt.request;
     delete attempt.problem;
     delete attempt.result;
     if (lanes > max || max < 1) {
@@ -126,6 +135,7 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
         batchSize,
         sequences,
         swaFull: params.swaFullCache ?? false,
+        recurrent,
         noPerf: !params.performanceTracking
     };
     const extraCells = Math.ceil(lanes / cellPadding) * cellPadding;

@@ -69,6 +69,8 @@ export interface Backend {
     readonly waveSize: number;
     /** Tokens that a layer with a sliding window attends to; 0 where none has one, or node-llama-cpp's own answers are enough. */
     readonly window: number;
+    /** True for recurrent and hybrid models: a token changes a state for good, so only a sequence's last batch can be taken back. */
+    readonly recurrent: boolean;
     /** True if one wave can judge candidates of several sequences, or several of one. */
     readonly judgesBatches: boolean;
     /** A batch as node-llama-cpp asked for it. */
@@ -81,8 +83,17 @@ export interface Backend {
     keepStates(wanted: boolean): void;
     /** Hidden states of the last wave's first `count` tokens, [count][width]; only that of the judged candidate where waves judge one. To be called before the next decode. */
     states(count: number): Float32Array;
-    /** Gives up the sequence's cells at positions from `start` to before `end`; without an end, to the last. */
+    /**
+     * Gives up the sequence's cells at positions from `start` to before `end`; without an end, to the last. Where sequences have states,
+     * changes nothing unless it takes back the last batch, or everything.
+     */
     remove(sequence: number, start: number, end?: number): void;
+    /** Resolves when all that was given up has left the context. */
+    settled(): Promise<void>;
+    /** The position from which on the sequence's tokens were given up but have not left the context yet. */
+    leavingFrom(sequence: number): number | undefined;
+    /** Tells that an earlier state is about to take the place of the sequence's, whose text then ends before `start`. */
+    restoring(sequence: number, start: number): void;
     /** Makes the lane's cell at `position` the sequence's own, in place of what it held there. */
     adopt(sequence: number, position: number, lane: number): void;
     /** Empties the lanes that the last wave used. */

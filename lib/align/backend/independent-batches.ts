@@ -4,12 +4,12 @@ import type {BatchToken} from "./backend.js";
 export const tiledFrom = 64;
 
 /**
- * Splits a batch so that a token is computed as it would be if its sequence were alone: a sequence with that many tokens gets a
- * batch of its own, and the others share batches of fewer. Gives indexes into `tokens`, each sequence's in their order.
+ * Splits a batch so that a token is computed as it would be if its sequence were alone: a sequence with `alone` or more tokens gets
+ * a batch of its own, and the others share batches of fewer than `limit`. Gives indexes into `tokens`, each sequence's in their order.
  */
-export function independentBatches(tokens: readonly BatchToken[]): number[][] {
+export function independentBatches(tokens: readonly BatchToken[], alone: number, limit: number): number[][] {
     const indexes = [...tokens.keys()];
-    if (tokens.length < tiledFrom) return [indexes];
+    if (tokens.length < alone) return [indexes];
     const bySequence = new Map<number, number[]>();
     for (const index of indexes) {
         const {sequence} = tokens[index] as BatchToken;
@@ -20,11 +20,11 @@ export function independentBatches(tokens: readonly BatchToken[]): number[][] {
     const batches: number[][] = [];
     let together: number[] = [];
     for (const own of bySequence.values()) {
-        if (own.length >= tiledFrom) {
+        if (own.length >= alone) {
             batches.push(own);
             continue;
         }
-        if (together.length + own.length >= tiledFrom) {
+        if (together.length + own.length >= limit) {
             batches.push(together);
             together = [];
         }

@@ -29,6 +29,8 @@ export interface LanesBackendOptions {
     tiled: boolean;
     /** Tokens that a layer with a sliding window attends to, or 0. */
     window: number;
+    /** True for recurrent and hybrid models. */
+    recurrent: boolean;
 }
 
 /** Candidates as batches in lanes, through the attached llama.cpp context. Lane n is sequence `sequences + n`. */
@@ -38,6 +40,7 @@ export class LanesBackend implements Backend {
     readonly lanes: number;
     readonly waveSize: number;
     readonly window: number;
+    readonly recurrent: boolean;
     readonly #native: NativeLaneContext;
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
@@ -48,7 +51,8 @@ export class LanesBackend implements Backend {
     #closed = false;
     #keepsStates = false;
 
-    constructor(native: NativeLaneContext, {sequences, lanes, batchSize, tiled, window}: LanesBackendOptions) {
+    constructor(native: NativeLaneContext, options: LanesBackendOptions) {
+        const {sequences, lanes, batchSize, tiled, window, recurrent} = options;
         this.#native = native;
         this.#reference = new WeakRef(native);
         open.add(this.#reference);
@@ -56,14 +60,14 @@ export class LanesBackend implements Backend {
         this.#tiled = tiled;
         this.lanes = lanes;
         this.window = window;
+        this.recurrent = recurrent;
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;
     }
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
         const rows = new Array<HeldRow | undefined>(tokens.length);
         let decodeMs = 0;
-        const batches = this.#tiled ? independentBatches(tokens) : [[...tokens.keys()]];
-        for (const part of this.#keepsStates ? batches.flatMap((batch) => apartFromPrompts(tokens, batch)) : batches) {
+        for (const part of this.#batchesOf(tokens)) {
             const entries = new Int32Array(part.length * entrySize);
             for (const [i, index] of part.entries()) {
                 const {token, position, sequence, output} = tokens[index] as BatchToken;
@@ -78,6 +82,13 @@ export class LanesBackend implements Backend {
             for (const [i, index] of part.entries()) if (tokens[index]?.output) rows[index] = this.hold(i);
         }
         return {decodeMs, rows};
+    }
+
+    #batchesOf(tokens: readonly BatchToken[]): number[][] {
+        const limit = this.#tiled ? tiledFrom : Number.POSITIVE_INFINITY;
+        // llama.cpp cuts prompts that share a batch into pieces of one length, and some recurrent layers compute pieces in chunks.
+        const batches = independentBatches(tokens, this.recurrent ? 2 : limit, limit);
+        return this.#keepsStates ? batches.flatMap((batch) => apartFromPrompts(tokens, batch)) : batches;
     }
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
@@ -129,6 +140,14 @@ export class LanesBackend implements Backend {
 
     remove(sequence: number, start: number, end = -1): void {
         if (!this.#closed) this.#native.remove(sequence, Math.max(0, start), end);
+    }
+
+    async settled(): Promise<void> {}
+
+    leavingFrom(): undefined {}
+
+    restoring(sequence: number, start: number): void {
+        if (!this.#closed) this.#native.restoring(sequence, start);
     }
 
     adopt(sequence: number, position: number, lane: number): void {

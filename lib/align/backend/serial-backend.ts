@@ -1,6 +1,7 @@
 import type {AddonContext} from "../node-llama-cpp/internals.js";
 import type {Backend, BatchToken, DecodeOutcome, HeldRow, PlacedToken, WaveOutcome, WaveToken} from "./backend.js";
 import {Change} from "./change.js";
+import type {KeptStates} from "./kept-states.js";
 
 /**
  * Stock node-llama-cpp calls only, on a context created with `_embeddings: true`. Only the last output's hidden state can
@@ -12,7 +13,12 @@ export class SerialBackend implements Backend {
     readonly lanes = 0;
     readonly window = 0;
     readonly waveSize: number;
+    readonly recurrent: boolean;
     readonly #context: AddonContext;
+    /** Of recurrent and hybrid models. */
+    readonly #states: KeptStates | undefined;
+    /** True if rows of several sequences may wait for each other. */
+    readonly #shared: boolean;
     /** Tokens in the last batch. */
     #decoded = 0;
     /** Number of the last decode, by which a row knows whether its logits still stand. */
@@ -22,22 +28,32 @@ export class SerialBackend implements Backend {
     #isRedecoding = false;
     readonly #withdrawal = new Change();
 
-    constructor(context: AddonContext, batchSize: number) {
+    constructor(context: AddonContext, shape: {batchSize: number; sequences: number}, states: KeptStates | undefined) {
         this.#context = context;
-        this.waveSize = batchSize;
+        this.waveSize = shape.batchSize;
+        this.#shared = shape.sequences > 1;
+        this.#states = states;
+        this.recurrent = states !== undefined;
     }
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
-        const decodeMs = await this.#run(tokens);
-        // llama.cpp can take back a token only with all that follow it, so a token in the middle would have to be decoded again with them.
-        const followed = (token: BatchToken) =>
-            tokens.filter(({sequence, position}) => sequence === token.sequence && position >= token.position);
-        const rows = tokens.map((token, i) => (token.output ? this.#row(i, followed(token)) : undefined));
+        // With one sequence no decode comes between this one and the reading of its rows.
+        const decodeMs = await this.#run(tokens, this.#shared);
+        // llama.cpp can take back a token only with all that follow it, so a token in the middle would have to be decoded again with
+        // them; a state goes back to before the batch.
+        const again = (token: BatchToken) =>
+            tokens.filter(
+                ({sequence, position}) => sequence === token.sequence && (this.recurrent || position >= token.position)
+            );
+        const rows = tokens.map((token, i) => (token.output ? this.#row(i, token, again(token)) : undefined));
         return {decodeMs, rows};
     }
 
     async wave(tokens: readonly WaveToken[]): Promise<WaveOutcome> {
-        const decodeMs = await this.#run(tokens.map((token) => ({...token, output: true})));
+        const decodeMs = await this.#run(
+            tokens.map((token) => ({...token, output: true})),
+            true
+        );
         const probabilities = new Float32Array(tokens.length).fill(Number.NaN);
         const last = tokens.length - 1;
         // Several agents are combined natively only, in lanes.
@@ -49,10 +65,13 @@ export class SerialBackend implements Backend {
     }
 
     hold(index: number, token: PlacedToken): HeldRow {
-        return this.#row(index, [{...token, output: true}]);
+        const again = {...token, output: true};
+        return this.#row(index, again, [again]);
     }
 
-    async #run(tokens: readonly BatchToken[]): Promise<number> {
+    /** `keep`: the tokens may be taken back. */
+    async #run(tokens: readonly BatchToken[], keep: boolean): Promise<number> {
+        await this.#prepareStates(tokens, keep);
         this.#decoded = tokens.length;
         this.#decodes++;
         this.#context.initBatch(tokens.length);
@@ -63,8 +82,23 @@ export class SerialBackend implements Backend {
         return performance.now() - start;
     }
 
-    /** Stock node-llama-cpp keeps no logits: those that another decode has overwritten are decoded again. */
-    #row(index: number, tokens: readonly BatchToken[]): HeldRow {
+    async #prepareStates(tokens: readonly BatchToken[], keep: boolean): Promise<void> {
+        if (this.#states === undefined) return;
+        await this.#states.settle();
+        const begun = new Set<number>();
+        for (const {sequence, position} of tokens) {
+            if (begun.has(sequence)) continue;
+            begun.add(sequence);
+            if (keep) await this.#states.keep(sequence, position);
+            else this.#states.forget(sequence);
+        }
+    }
+
+    /**
+     * Stock node-llama-cpp keeps no logits: those of `token` that another decode has overwritten are decoded again, together with the
+     * others of `tokens`.
+     */
+    #row(index: number, token: BatchToken, tokens: readonly BatchToken[]): HeldRow {
         let decode = this.#decodes;
         let place = index;
         return {
@@ -78,9 +112,9 @@ export class SerialBackend implements Backend {
                     this.#isRedecoding = true;
                     const {sequence, position} = tokens[0] as BatchToken;
                     this.remove(sequence, position);
-                    const decodeMs = await this.#run(tokens);
+                    const decodeMs = await this.#run(tokens, true);
                     decode = this.#decodes;
-                    place = 0;
+                    place = tokens.indexOf(token);
                     return {index: place, decodeMs};
                 } catch (error) {
                     this.#withdraw();
@@ -103,17 +137,39 @@ export class SerialBackend implements Backend {
     }
 
     remove(sequence: number, start: number, end = -1): void {
+        if (this.#states !== undefined) {
+            if (start > 0 || end >= 0) {
+                if (end < 0) this.#states.takeBack(sequence, start);
+                return;
+            }
+            this.#states.forget(sequence);
+        }
         this.#context.removeTokenCellsFromSequence(sequence, start, end);
+    }
+
+    async settled(): Promise<void> {
+        await this.#states?.settle();
+    }
+
+    leavingFrom(sequence: number): number | undefined {
+        return this.#states?.leavingFrom(sequence);
+    }
+
+    restoring(sequence: number): void {
+        this.#states?.forget(sequence);
     }
 
     adopt(): never {
         throw new Error("The serial mode has no lanes");
     }
 
+    shifting(sequence: number): void {
+        this.#states?.forget(sequence);
+    }
+
     release(): void {}
     keepStates(): void {}
     shared(): void {}
-    shifting(): void {}
     preparingState(): void {}
     loaded(): void {}
 
@@ -122,5 +178,7 @@ export class SerialBackend implements Backend {
         return Float32Array.from(this.#context.getEmbedding(this.#decoded));
     }
 
-    close(): void {}
+    close(): void {
+        this.#states?.forgetAll();
+    }
 }

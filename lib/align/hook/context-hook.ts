@@ -38,6 +38,8 @@ export class ContextHook {
                 this.#step.sample(row, sampler, details),
             removeTokenCellsFromSequence: (sequence: number, start: number, end: number) => {
                 this.#remove(sequence, start, end);
+                // node-llama-cpp then restores a checkpoint or evaluates the text anew.
+                if (backend.recurrent && (start > 0 || end >= 0)) return false;
                 return this.#context.removeTokenCellsFromSequence(sequence, start, end);
             },
             shiftSequenceTokenCells: (sequence: number, start: number, end: number, delta: number) => {
@@ -49,10 +51,10 @@ export class ContextHook {
                 this.#remove(sequence, 0, -1);
                 return this.#context.disposeSequence(sequence);
             },
-            saveSequenceStateToFile: (file: string, sequence: number, ...rest: unknown[]) => {
-                this.#drop(sequence);
+            saveSequenceStateToFile: async (file: string, sequence: number, ...rest: unknown[]) => {
+                await this.withoutAhead(sequence);
                 backend.preparingState(0);
-                return stock.saveSequenceStateToFile?.(file, sequence, ...rest);
+                return await stock.saveSequenceStateToFile?.(file, sequence, ...rest);
             },
             loadSequenceStateFromFile: async (
                 file: string,
@@ -68,10 +70,16 @@ export class ContextHook {
                 backend.loaded(sequence);
                 return result;
             },
-            // A checkpoint may hold a token ahead. Without it node-llama-cpp evaluates the text anew.
-            restoreCheckpoint: async () => false,
+            restoreCheckpoint: async (checkpoint: object, last: number, sequence: number) => {
+                // A checkpoint of windows may hold a token ahead. Without it node-llama-cpp evaluates the text anew.
+                if (!backend.recurrent || backend.window > 0) return false;
+                this.#drop(sequence);
+                backend.restoring(sequence, last + 1);
+                this.#tellTakenBack(sequence, last + 1, -1);
+                return await this.#context.restoreCheckpoint(checkpoint, last, sequence);
+            },
             copySequenceStateFromOtherSequence: async (target: number, source: number) => {
-                this.#drop(source);
+                await this.withoutAhead(source);
                 this.#remove(target, 0, -1);
                 const result = await stock.copySequenceStateFromOtherSequence?.(target, source);
                 backend.shared(source, target);
@@ -83,13 +91,12 @@ export class ContextHook {
             },
             getSequenceKvCacheMinPosition: (sequence: number) => {
                 const position = this.#context.getSequenceKvCacheMinPosition(sequence);
+                if (backend.recurrent) return this.#visible(sequence, position);
                 // node-llama-cpp may go on after any token from this position, so the window of the token after it must be whole.
                 return position > 0 && backend.window > 0 ? position + backend.window - 2 : position;
             },
             getSequenceKvCacheMaxPosition: (sequence: number) => {
-                const position = this.#context.getSequenceKvCacheMaxPosition(sequence);
-                const hidden = this.#parts.ahead.positionIn(sequence);
-                return hidden === undefined ? position : Math.min(position, hidden - 1);
+                return this.#visible(sequence, this.#context.getSequenceKvCacheMaxPosition(sequence));
             },
             dispose: () => {
                 this.#parts.ahead.forget();
@@ -97,6 +104,18 @@ export class ContextHook {
                 return this.#context.dispose();
             }
         };
+    }
+
+    /** Leaves the sequence as node-llama-cpp knows it, also for what reads the native context itself. */
+    async withoutAhead(sequence: number): Promise<void> {
+        this.#drop(sequence);
+        await this.#backend.settled();
+    }
+
+    /** The position, or the last that node-llama-cpp knows of. */
+    #visible(sequence: number, position: number): number {
+        const hidden = this.#parts.ahead.positionIn(sequence) ?? this.#backend.leavingFrom(sequence);
+        return hidden === undefined ? position : Math.min(position, hidden - 1);
     }
 
     /** Drops the token ahead, which leaves the sequence as node-llama-cpp knows it. */

@@ -8,10 +8,14 @@ export interface ObservedSequence {
     failure?: unknown;
 }
 
-/** Learns the sampler configuration of each step, and hands a failed decision to whoever awaits the token. */
+/**
+ * Learns the sampler configuration of each step, and hands a failed decision to whoever awaits the token. `beforeCheckpoint` runs before
+ * node-llama-cpp copies the sequence's state, which it does in native code that no hook sees.
+ */
 export function observeSequence(
     sequence: LlamaContextSequence,
-    sequences: {_stateOf(id: number): ObservedSequence}
+    sequences: {_stateOf(id: number): ObservedSequence},
+    beforeCheckpoint: (id: number) => Promise<void>
 ): void {
     const internals = sequenceInternals(sequence);
     const id = internals._sequenceId;
@@ -23,6 +27,11 @@ export function observeSequence(
     };
     const measure = internals.controlledEvaluate;
     internals.controlledEvaluate = async (...args) => await measuring.run(true, () => measure.apply(sequence, args));
+    const checkpoint = internals._takeCheckpoint;
+    internals._takeCheckpoint = async (...args) => {
+        if (sequence.needsCheckpoints) await beforeCheckpoint(id);
+        return await checkpoint.apply(sequence, args);
+    };
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
         // An earlier evaluation that was broken off may have left a failure; nobody waits for it any more.

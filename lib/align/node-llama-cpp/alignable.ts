@@ -10,16 +10,24 @@ import {loadedModel} from "../../validation/schemas.js";
 export function requireAlignable(model: LlamaModel): void {
     check(loadedModel, model, "model");
     if (model.disposed) throw new MaraError("MODEL_UNSUPPORTED", "The model is disposed. Load it again.");
-    const {fileInsights, fileInfo} = model;
+    const {fileInfo} = model;
     const {architecture} = fileInfo.metadata.general;
     const refuse = (reason: string): never => {
         throw new MaraError("MODEL_UNSUPPORTED", `The model (${architecture}) cannot be aligned: ${reason}`);
     };
-    if (fileInsights.isRecurrent || fileInsights.isHybrid)
-        refuse("its state is recurrent, so a rejected token cannot be taken back. Use a transformer model.");
+    const reason = withoutStates[architecture];
+    if (reason !== undefined) refuse(`llama.cpp ${reason}, which agents judge. Use another model.`);
     const details = fileInfo.architectureMetadata as {pooling_type?: number; attention?: {causal?: boolean}};
     if (details.attention?.causal === false || (details.pooling_type ?? 0) > 0 || encoders.test(architecture))
         refuse("it makes embeddings or scores, not text. Use a generative model.");
 }
+
+/** What llama.cpp does where hidden states are asked for. */
+const withoutStates: Readonly<Record<string, string>> = {
+    lfm2: "gives no logits together with hidden states",
+    lfm2moe: "gives no logits together with hidden states",
+    qwen4exp: "ends the process when it is asked for hidden states",
+    deepseek4: "ends the process when it is asked for hidden states"
+};
 
 const encoders = /bert|t5encoder|^t5$|wavtokenizer/;

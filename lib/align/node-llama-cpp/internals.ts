@@ -65,7 +65,14 @@ export interface AddonContext {
     getSequenceKvCacheMinPosition(sequence: number): number;
     getSequenceKvCacheMaxPosition(sequence: number): number;
     disposeSequence(sequence: number): void;
+    restoreCheckpoint(checkpoint: object, lastPosition: number, sequence: number): Promise<boolean>;
     dispose(): Promise<void>;
+}
+
+/** `AddonContextSequenceCheckpoint`: a copy of a sequence's recurrent state. */
+export interface SequenceCheckpoint {
+    init(context: object, sequence: number): Promise<void>;
+    dispose(): void;
 }
 
 /** The native classes that candidates are drawn with. */
@@ -79,6 +86,7 @@ export interface SamplerBindings {
 
 interface Bindings extends SamplerBindings {
     AddonContext: new (model: object, params: AddonContextParams) => AddonContext;
+    AddonContextSequenceCheckpoint: new () => SequenceCheckpoint;
 }
 
 export interface AddonContextParams {
@@ -113,6 +121,7 @@ interface SequenceInternals {
     readonly _sequenceId: number;
     _resolveSamplerConfig(options: unknown): SamplerConfig;
     _decodeTokens(...args: unknown[]): Promise<unknown>;
+    _takeCheckpoint(...args: unknown[]): Promise<unknown>;
     /** Public, but typed differently in each release. */
     controlledEvaluate(...args: unknown[]): Promise<unknown>;
 }

@@ -141,8 +141,8 @@ export class LanesEngine implements RolloutEngine {
                 last = rows.at(-1);
             }
         this.#backend.release();
-        // A beginning is of use only with its own window, which the cache does not keep.
-        if (this.#backend.window === 0) {
+        // A beginning is of use only with its own window or state, which the cache does not keep.
+        if (this.#backend.window === 0 && !this.#backend.recurrent) {
             this.#backend.emptyLane(this.#donor);
             this.#backend.shareWithLane(sequence, this.#donor, tokens.length);
             this.#donated = tokens;

@@ -7,6 +7,8 @@ import {makeStudent} from "./make.js";
 import {defaultEpochs, defaultThreads} from "./train-student.js";
 
 const decisions = 4000;
+/** The student of a short run is made from as many responses as the run itself, but at least these. */
+const fewestResponses = 64;
 /** Reasons that leave an agent without a student, which is as good an agent. */
 const noStudent = new Set<MaraErrorCode>(["STUDENT_TOO_FEW", "MODEL_UNSUPPORTED"]);
 
@@ -25,6 +27,7 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
             prompts: promptsOf(job),
             threshold: 0.5,
             decisions,
+            responses: Math.max(fewestResponses, responsesOf(job)),
             epochs: defaultEpochs,
             seed: config.seed,
             threads: threads ?? defaultThreads,
@@ -41,6 +44,12 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
         process.emitWarning(`The agent gets no student. ${error.message}`, {type: "MaraWarning", code: error.code});
         return true;
     }
+}
+
+/** Responses that the run learnt from. */
+function responsesOf({config, prompts, pairs}: Job): number {
+    if (config.method === "sac") return config.episodes;
+    return pairs === undefined ? prompts.length * config.pairsFromModel : 2 * pairs.length;
 }
 
 /** The run's prompts; where pairs were given, those of the pairs, each once. */

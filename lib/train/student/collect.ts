@@ -19,6 +19,8 @@ export interface Collecting {
     threshold: number;
     /** Decisions wanted, the held-out ones included. */
     decisions: number;
+    /** Responses after which it ends with fewer. */
+    responses: number;
     seed: number;
     /** Told how many decisions there are. */
     onDecisions: (done: number) => void;
@@ -38,18 +40,22 @@ export interface Collected {
  * so that there are enough of both whenever the signal comes.
  */
 export async function collectLabels(work: Collecting): Promise<Collected> {
-    const {rollouts, prompts, decisions, seed, onDecisions} = work;
+    const {rollouts, prompts, decisions, responses, seed, onDecisions} = work;
     const width = rollouts.model.embeddingVectorSize;
     const order = [...shuffled(prompts.length, derivedSeed(seed, use.student))];
     const size = Math.max(1, Math.round(heldOutShare * order.length));
     const heldOut = new Asked(order.slice(0, size), width);
     const training = new Asked(order.slice(size), width);
     let completed = true;
-    const isDone = (done: number) => done >= decisions && heldOut.store.decisions >= heldOutShare * decisions;
+    let answered = 0;
+    const isDone = (done: number) =>
+        (done >= decisions && heldOut.store.decisions >= heldOutShare * decisions) || answered >= responses;
     for (let done = 0; completed && !isDone(done); ) {
         const next = heldOut.store.decisions < heldOutShare * done ? heldOut : training;
         const before = next.store.decisions;
-        completed = await answerBlock(work, next.block(), next.pass, next.store);
+        const block = next.block();
+        completed = await answerBlock(work, block, next.pass, next.store);
+        answered += block.length;
         done = heldOut.store.decisions + training.store.decisions;
         onDecisions(Math.min(decisions, done));
         if (next.store.decisions > before) next.emptyBlocks = 0;

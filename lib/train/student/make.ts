@@ -21,6 +21,8 @@ export interface MakeStudent {
     prompts: readonly Prompt[];
     threshold: number;
     decisions: number;
+    /** Responses after which it makes do with fewer decisions. */
+    responses: number;
     epochs: number;
     seed: number;
     threads: number;

@@ -137,6 +137,7 @@ export async function trainStudent(given: TrainStudentOptions): Promise<TrainStu
                 prompts,
                 threshold: settings.threshold,
                 decisions,
+                responses: Number.POSITIVE_INFINITY,
                 epochs,
                 seed: given.seed ?? 0,
                 threads: threads ?? defaultThreads,
