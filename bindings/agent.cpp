@@ -98,6 +98,8 @@ public:
                 break;
             case kernel::Status::bad_shape:
                 fail(env, "AGENT_TENSORS", "Expected layers of 1 to 65536 numbers for the agent");
+            case kernel::Status::not_finite:
+                fail(env, "AGENT_TENSORS", "Expected finite weights for the agent");
             case kernel::Status::unsupported_type:
             case kernel::Status::unsupported_variant:
                 fail(env, "INVALID_ARGUMENT",

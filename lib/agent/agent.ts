@@ -20,7 +20,7 @@ import {
     namedTensors
 } from "./options.js";
 import {writeSafetensors} from "./safetensors.js";
-import {readStateDict, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
+import {readStateDict, requireFinite, type StateDict, type TensorName, tensorNames} from "./state-dict.js";
 import {type AgentStudent, checkStudent, partStudent, studentEntries} from "./student.js";
 import {byteSize, convert, countItems, type Tensor, toFloat32} from "./tensor.js";
 import {writeTorch} from "./torch-write.js";
@@ -72,6 +72,7 @@ export class MaraAgent {
                 ...(threads === undefined ? {} : {threads})
             });
         } catch (error) {
+            requireFinite(weights);
             throw fromNative(error);
         }
         this.dict = dict;

@@ -17,6 +17,18 @@ export const tensorNames = [
     "output_linear.bias"
 ] as const;
 
+/** What the addon calls them. */
+const weightNames = {
+    "ln.weight": "lnWeight",
+    "ln.bias": "lnBias",
+    "linear1.weight": "w1",
+    "linear1.bias": "b1",
+    "linear2.weight": "w2",
+    "linear2.bias": "b2",
+    "output_linear.weight": "w3",
+    "output_linear.bias": "b3"
+} as const;
+
 /** The largest size that the kernel takes. */
 const maxSize = 2 ** 16;
 
@@ -53,7 +65,8 @@ export function shapesOf({width, hidden1, hidden2}: NetworkSizes): Record<Tensor
  * Checks named tensors and reads width and hidden sizes off their shapes. A prefix common to all names (`module.`,
  * `actor.`) is dropped.
  * @param mayKeep whether the tensors' bytes may be kept; otherwise they are copied
- * @throws MaraError AGENT_TENSORS naming what is missing, unknown, of a wrong shape or dtype, NaN or infinite
+ * Values are not looked at: the kernel refuses what is NaN or infinite while it packs the weights, which reads them once less (`requireFinite`).
+ * @throws MaraError AGENT_TENSORS naming what is missing, unknown, of a wrong shape or dtype
  */
 export function readStateDict(
     tensors: ReadonlyMap<string, Tensor>,
@@ -67,31 +80,17 @@ export function readStateDict(
     // Shapes are checked before any bytes are asked for, because giving them can take time and memory.
     const dtypes = checkDescriptions(named, shapes);
     const kept = new Map<TensorName, Tensor & {dtype: FloatDtype}>();
-    const values = {} as Record<TensorName, Float32Array>;
+    const weights = {width, hidden1, hidden2} as NativeWeights;
     for (const name of tensorNames) {
         const dtype = dtypes[name];
         const shape = shapes[name];
         const given = named[name].bytes;
         const bytes = mayKeep && given.byteOffset % 8 === 0 ? given : new Uint8Array(given);
         const floats = widen(dtype, bytes);
-        checkFinite(name, floats);
-        values[name] = floats;
+        weights[weightNames[name]] = floats;
         const own = dtype === "F64" ? {dtype: "F32", bytes: new Uint8Array(floats.buffer)} : {dtype, bytes};
         kept.set(name, {...own, shape} as Tensor & {dtype: FloatDtype});
     }
-    const weights = {
-        width,
-        hidden1,
-        hidden2,
-        lnWeight: values["ln.weight"],
-        lnBias: values["ln.bias"],
-        w1: values["linear1.weight"],
-        b1: values["linear1.bias"],
-        w2: values["linear2.weight"],
-        b2: values["linear2.bias"],
-        w3: values["output_linear.weight"],
-        b3: values["output_linear.bias"]
-    };
     return {dict: {tensors: kept, width, hidden1, hidden2}, weights};
 }
 
@@ -165,22 +164,11 @@ function sizeOf(named: Record<TensorName, Tensor>, name: TensorName, rank: numbe
     return size;
 }
 
-function checkFinite(name: string, values: Float32Array): void {
-    if (areFinite(values)) return;
-    const index = values.findIndex((value) => !Number.isFinite(value));
-    throw wrong(`Tensor ${quote(name)} holds ${values[index]} at index ${index}`);
-}
-
-/** An infinity times 0 is NaN, and no sum loses a NaN. Four sums run side by side, since each would wait for itself: a fifth of a callback's time. */
-function areFinite(values: Float32Array): boolean {
-    let [a, b, c, d] = [0, 0, 0, 0];
-    const whole = values.length - (values.length % 4);
-    for (let i = 0; i < whole; i += 4) {
-        a += (values[i] as number) * 0;
-        b += (values[i + 1] as number) * 0;
-        c += (values[i + 2] as number) * 0;
-        d += (values[i + 3] as number) * 0;
+/** @throws MaraError AGENT_TENSORS naming the first weight that is NaN or infinite */
+export function requireFinite(weights: NativeWeights): void {
+    for (const name of tensorNames) {
+        const values = weights[weightNames[name]];
+        const index = values.findIndex((value) => !Number.isFinite(value));
+        if (index >= 0) throw wrong(`Tensor ${quote(name)} holds ${values[index]} at index ${index}`);
     }
-    for (let i = whole; i < values.length; i++) a += (values[i] as number) * 0;
-    return a + b + c + d === 0;
 }

@@ -94,7 +94,10 @@ export function widen(dtype: FloatDtype, bytes: Uint8Array): Float32Array {
             return Float32Array.from(new Float64Array(buffer, offset, count));
         case "F16": {
             const table = halfTable();
-            return Float32Array.from(new Uint16Array(buffer, offset, count), (half) => table[half] as number);
+            const source = new Uint16Array(buffer, offset, count);
+            const floats = new Float32Array(count);
+            for (let i = 0; i < count; i++) floats[i] = table[source[i] as number] as number;
+            return floats;
         }
         case "BF16": {
             const source = new Uint16Array(buffer, offset, count);

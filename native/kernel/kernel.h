@@ -8,7 +8,7 @@
 
 namespace mara::kernel {
 
-enum class Status : int { ok = 0, out_of_memory, unsupported_type, unsupported_variant, bad_shape };
+enum class Status : int { ok = 0, out_of_memory, unsupported_type, unsupported_variant, bad_shape, not_finite };
 
 enum class WeightType : int { f32 = 0, f16 = 1, bf16 = 2, i8 = 3 };
 
@@ -39,7 +39,7 @@ int32_t weight_types(WeightType* types, int32_t capacity);
 struct Network;
 
 // Packs for `variant` (nullptr: the best this machine has, or MARA_KERNEL when set). `weights` is not kept.
-// unsupported_type: there is no such type, or the variant does not have it.
+// unsupported_type: there is no such type, or the variant does not have it. not_finite: a weight is NaN or infinite.
 Status network_create(const NetworkWeights& weights, WeightType type, const char* variant, Network** out);
 void network_free(Network* network);
 

@@ -3,6 +3,7 @@
 #include "kernel/network.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <thread>
@@ -26,6 +27,17 @@ float largest_weight(const Source& source, const float* row, int32_t inputs) {
     return largest;
 }
 
+// True if no exponent has all its bits set. Adding one to it carries into the sign's bit where it does.
+bool all_finite(const float* values, int32_t count) {
+    uint32_t carries = 0;
+    for (int32_t i = 0; i < count; ++i) {
+        uint32_t bits;
+        std::memcpy(&bits, values + i, sizeof(bits));
+        carries |= (bits & 0x7fffffffu) + 0x00800000u;
+    }
+    return (carries & 0x80000000u) == 0;
+}
+
 // Calls body(first, last) for shares of [0, count), on a few threads at once. Shares whose thread the system refuses
 // run here.
 template <class Body>
@@ -47,8 +59,9 @@ void in_shares(int32_t count, const Body& body) {
         if (thread.joinable()) thread.join();
 }
 
-// Lays the layer out in `arena` and, if that has memory, fills it.
-Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t outputs, const Source& source) {
+// Lays the layer out in `arena` and, if that has memory, fills it. Clears `finite` if a weight is not.
+Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t outputs, const Source& source,
+           std::atomic<bool>& finite) {
     Layer layer{};
     layer.inputs = inputs;
     layer.outputs = outputs;
@@ -67,18 +80,29 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
     layer.bias = bias;
     layer.code_sum = code_sum;
     if (arena.base == nullptr) return layer;
+    for (float* const values : {scale, sum, bias}) std::fill_n(values, channels, 0.0f);
+    if (code_sum != nullptr) std::fill_n(code_sum, channels, 0);
+    if (!all_finite(source.bias, outputs)) finite = false;
 
     const auto fill = [&](int32_t index) {
         const int32_t first = index * panel_channels;
         const int32_t count = std::min(panel_channels, outputs - first);
+        // Each panel is looked through and zeroed right before it is packed, while it is in the cache and by as many
+        // threads.
+        std::byte* const to = weights + static_cast<size_t>(index) * layer.panel_bytes;
+        std::memset(to, 0, layer.panel_bytes);
         Channel panel[panel_channels];
         for (int32_t c = 0; c < count; ++c) {
             panel[c].row = source.weights + static_cast<ptrdiff_t>(first + c) * inputs;
+            if (!all_finite(panel[c].row, inputs)) {
+                finite = false;
+                return;
+            }
             panel[c].offset = source.bias[first + c];
             const float largest = format.max_code > 0 ? largest_weight(source, panel[c].row, inputs) : 0;
             if (largest > 0) panel[c].unit = largest / static_cast<float>(format.max_code);
         }
-        format.pack(source, panel, count, inputs, weights + static_cast<size_t>(index) * layer.panel_bytes);
+        format.pack(source, panel, count, inputs, to);
         for (int32_t c = 0; c < count; ++c) {
             scale[first + c] = panel[c].unit;
             sum[first + c] = static_cast<float>(panel[c].total);
@@ -96,14 +120,21 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
     return layer;
 }
 
-// The whole network in one block, in reading order. Returns the bytes it takes.
-size_t lay_out(PackedNetwork& network, const NetworkWeights& from, const WeightFormat& format, std::byte* memory) {
+// The whole network in one block, in reading order. Returns the bytes it takes. Clears `finite` if a weight is not.
+size_t lay_out(PackedNetwork& network, const NetworkWeights& from, const WeightFormat& format, std::byte* memory,
+               std::atomic<bool>& finite) {
     Arena arena{memory};
-    network.layer1 = pack(arena, format, from.width, from.hidden1, {from.w1, from.ln_weight, from.ln_bias, from.b1});
-    network.layer2 = pack(arena, format, from.hidden1, from.hidden2, {from.w2, nullptr, nullptr, from.b2});
+    network.layer1 =
+        pack(arena, format, from.width, from.hidden1, {from.w1, from.ln_weight, from.ln_bias, from.b1}, finite);
+    network.layer2 = pack(arena, format, from.hidden1, from.hidden2, {from.w2, nullptr, nullptr, from.b2}, finite);
     const auto count = static_cast<size_t>(from.hidden2);
     auto* head = arena.take<float>(count);
     for (size_t i = 0; memory != nullptr && i < count; ++i) head[i] = from.w3[count + i] - from.w3[i];
+    if (memory != nullptr) {
+        const bool is_finite = all_finite(from.ln_weight, from.width) && all_finite(from.ln_bias, from.width) &&
+                               all_finite(from.w3, 2 * from.hidden2) && all_finite(from.b3, 2);
+        if (!is_finite) finite = false;
+    }
     network.head = head;
     network.head_bias = static_cast<double>(from.b3[1]) - from.b3[0];
     return arena.used;
@@ -121,7 +152,8 @@ Status pack_network(const NetworkWeights& weights, const WeightFormat& format, c
     out.variant = &variant;
     out.width = weights.width;
     out.hidden2 = weights.hidden2;
-    out.bytes = lay_out(out, weights, format, nullptr);
+    std::atomic<bool> finite = true;
+    out.bytes = lay_out(out, weights, format, nullptr, finite);
     const std::align_val_t alignment{out.bytes >= huge_page ? huge_page : 64};
     auto* const memory = static_cast<std::byte*>(::operator new(out.bytes, alignment, std::nothrow));
     out.memory = {memory, AlignedDelete{alignment}};
@@ -131,9 +163,8 @@ Status pack_network(const NetworkWeights& weights, const WeightFormat& format, c
     // on failure.
     if (out.bytes >= huge_page) madvise(memory, out.bytes, MADV_HUGEPAGE);
 #endif
-    std::memset(memory, 0, out.bytes);
-    lay_out(out, weights, format, memory);
-    return Status::ok;
+    lay_out(out, weights, format, memory, finite);
+    return finite ? Status::ok : Status::not_finite;
 }
 
 Status network_create(const NetworkWeights& weights, WeightType type, const char* variant, Network** out) {

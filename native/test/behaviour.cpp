@@ -4,9 +4,11 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <thread>
 
 #include "check.h"
@@ -73,6 +75,24 @@ void arguments() {
     empty.hidden2 = 0;
     CHECK(kernel::network_create(empty, kernel::WeightType::f32, nullptr, &network) == kernel::Status::bad_shape,
           "shape");
+    Model damaged = model;
+    for (const kernel::WeightType type : {kernel::WeightType::f32, kernel::WeightType::i8}) {
+        for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+            for (float* const weight :
+                 {&damaged.ln_weight[0], &damaged.ln_bias[0], &damaged.w1.back(), &damaged.b1.back(), &damaged.w2[0],
+                  &damaged.b2.back(), &damaged.w3.back(), &damaged.b3[0]}) {
+                const float before = *weight;
+                *weight = bad;
+                CHECK(
+                    kernel::network_create(damaged.weights(), type, nullptr, &network) == kernel::Status::not_finite &&
+                        network == nullptr,
+                    "%g", static_cast<double>(bad));
+                *weight = before;
+            }
+        }
+    }
+    damaged.w2[0] = std::numeric_limits<float>::max();
+    CHECK(make_network(damaged, kernel::WeightType::f32, nullptr) != nullptr, "the largest number");
 
     const NetworkPointer a = make_network(model, kernel::WeightType::f32, nullptr);
     const NetworkPointer b = make_network(Model({21, 16, 4}, 1), kernel::WeightType::f32, nullptr);

@@ -1,6 +1,6 @@
 import {z} from "zod";
 import {type AgentTensor, namedTensors} from "../../agent/options.js";
-import {readStateDict, type TensorName} from "../../agent/state-dict.js";
+import {readStateDict, requireFinite, type TensorName} from "../../agent/state-dict.js";
 import {invalidArgument, MaraError} from "../../errors.js";
 import {fromNative, type NativeLearner, type NativeLearnerOptions, native} from "../../native.js";
 import {check} from "../../validation/check.js";
@@ -68,7 +68,9 @@ export class Learner {
      * @throws MaraError INVALID_ARGUMENT; AGENT_TENSORS if `actor` is no agent; AGENT_WIDTH if it is of another width; NATIVE_ADDON
      */
     constructor(options: LearnerOptions) {
-        const actor = options.actor === undefined ? undefined : readStateDict(namedTensors(options.actor)).dict;
+        const given = options.actor === undefined ? undefined : readStateDict(namedTensors(options.actor));
+        if (given !== undefined) requireFinite(given.weights);
+        const actor = given?.dict;
         const resolved = resolveLearnerOptions(options, actor);
         this.#options = resolved;
         this.width = resolved.width;
