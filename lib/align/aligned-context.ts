@@ -12,7 +12,7 @@ import {Ahead} from "./hook/ahead.js";
 import {ContextHook} from "./hook/context-hook.js";
 import {observeSequence} from "./hook/observe-sequence.js";
 import type {StepParts} from "./hook/step.js";
-import {requireAlignable} from "./node-llama-cpp/alignable.js";
+import {hasRecurrentState, requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
 import {contextInternals, llamaInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {newContext} from "./node-llama-cpp/new-context.js";
@@ -93,9 +93,8 @@ export async function createContext(
 }
 
 function keptStates(context: LlamaContext): KeptStates | undefined {
-    const {fileInsights, llama} = context.model;
-    if (!fileInsights.isRecurrent && !fileInsights.isHybrid) return undefined;
-    const {AddonContextSequenceCheckpoint} = llamaInternals(llama)._bindings;
+    if (!hasRecurrentState(context.model)) return undefined;
+    const {AddonContextSequenceCheckpoint} = llamaInternals(context.model.llama)._bindings;
     return new KeptStates(stockContext(context), contextInternals(context)._ctx, AddonContextSequenceCheckpoint);
 }
 

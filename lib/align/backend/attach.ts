@@ -2,6 +2,7 @@ import {AsyncLocalStorage} from "node:async_hooks";
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../../errors.js";
 import {fromNative, type NativeLaneContext, native} from "../../native.js";
+import {hasRecurrentState} from "../node-llama-cpp/alignable.js";
 import {
     type AddonContextParams,
     contextInternals,
@@ -51,8 +52,7 @@ export async function createLanesContext(
     options: LlamaContextOptions,
     request: LanesRequest
 ): Promise<{context: LlamaContext; backend: LanesBackend}> {
-    const {isRecurrent, isHybrid} = model.fileInsights;
-    const recurrent = isRecurrent || isHybrid;
+    const recurrent = hasRecurrentState(model);
     const attempt: Attempt = {model: modelInternals(model)._model, request, ropeLimit: ropeLimit(model), recurrent};
     const create = () => withObservedContexts(model, () => newContext(model, options));
     const isWithinTraining = () => (attempt.cellsPerSequence ?? 0) <= model.trainContextSize;

@@ -22,6 +22,11 @@ export function requireAlignable(model: LlamaModel): void {
         refuse("it makes embeddings or scores, not text. Use a generative model.");
 }
 
+/** True for recurrent and hybrid models, whose sequences hold a state that a token changes for good. */
+export function hasRecurrentState({fileInsights}: LlamaModel): boolean {
+    return fileInsights.isRecurrent || fileInsights.isHybrid;
+}
+
 /** What llama.cpp does where hidden states are asked for. */
 const withoutStates: Readonly<Record<string, string>> = {
     lfm2: "gives no logits together with hidden states",

@@ -5,7 +5,7 @@ import type {MaraAgent} from "../../agent/agent.js";
 import {requireAgent} from "../../align/aligner.js";
 import {LanesBackend} from "../../align/backend/lanes-backend.js";
 import type {CandidateOptions} from "../../align/candidate-options.js";
-import {requireAlignable} from "../../align/node-llama-cpp/alignable.js";
+import {hasRecurrentState, requireAlignable} from "../../align/node-llama-cpp/alignable.js";
 import {type Mode, modeSchema, type Order, resolveSettings, type Strategy} from "../../align/options.js";
 import {invalidArgument, MaraError} from "../../errors.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
@@ -120,8 +120,12 @@ export class Rollouts {
             fallbackIndex
         });
         // One batch holds every candidate of a decision.
-        const places = Math.max(onCpu ? cpuPlaces : maxSequences - sequences - lanesKept, settings.topK);
-        const lanes = Math.min(places - 1 + lanesKept, maxSequences - sequences);
+        const recurrent = hasRecurrentState(model);
+        const forLanes = maxSequences - (recurrent ? 2 : 1) * sequences;
+        const most = onCpu ? cpuPlaces : forLanes - lanesKept;
+        // Each lane of a recurrent model holds a state, and its candidates are decoded one after the other anyway.
+        const places = Math.max(recurrent ? 2 : most, settings.topK);
+        const lanes = Math.min(places - 1 + lanesKept, forLanes);
         if (lanes - lanesKept < settings.topK - 1)
             throw invalidArgument(
                 "candidates.topK",
