@@ -1,5 +1,6 @@
 /** How a training run is shown while it goes: a bar on a terminal, a line now and then elsewhere. */
 import cliProgress from "cli-progress";
+import {plural} from "../plural.js";
 import type {TrainPhase, TrainProgress} from "../train/run/progress.js";
 
 const titles: Record<TrainPhase, string> = {
@@ -10,7 +11,8 @@ const titles: Record<TrainPhase, string> = {
     decisions: "decisions for the student",
     student: "fitting the student, epochs"
 };
-/** Milliseconds between lines where there is no terminal. */
+/** Milliseconds until the first line about work under way, and between further ones, where there is no terminal. */
+const firstAfter = 15_000;
 const quietFor = 60_000;
 
 /** Everything goes to stderr. */
@@ -21,6 +23,7 @@ export class TrainView {
     #phase: TrainPhase | undefined;
     #begun = false;
     #lastLine = Number.NEGATIVE_INFINITY;
+    #quiet = firstAfter;
 
     constructor(silent: boolean) {
         this.#silent = silent;
@@ -75,8 +78,9 @@ export class TrainView {
     #line(progress: TrainProgress): void {
         const {phase, done, total} = progress;
         const now = performance.now();
-        const due = phase !== this.#phase || done === total || now - this.#lastLine >= quietFor;
-        if (!due) return;
+        const waited = now - this.#lastLine >= this.#quiet;
+        if (phase === this.#phase && done !== total && !waited) return;
+        if (phase === this.#phase && waited) this.#quiet = quietFor;
         this.#phase = phase;
         this.#lastLine = now;
         const parts = [`${titles[phase]} ${done}/${total}`, figures(progress), left(progress.secondsLeft)];
@@ -84,11 +88,12 @@ export class TrainView {
     }
 }
 
-/** "reward 0.412  KL 0.031  accepted 61 %  2 dropped" */
+/** "768 tokens  reward 0.412  KL 0.031  accepted 61 %  2 dropped" */
 export function figures(progress: TrainProgress): string {
-    const {phase, reward, kl, acceptanceRate, greedy, heldOut, dropped} = progress;
+    const {phase, done, total, tokens, reward, kl, acceptanceRate, greedy, heldOut, dropped} = progress;
     const share = acceptanceRate === null ? "" : `${(100 * acceptanceRate).toFixed(0)} %`;
     return [
+        tokens === 0 || done === total ? "" : plural(tokens, "token"),
         reward === null ? "" : `reward ${reward.toFixed(3)}`,
         kl === null ? "" : `KL ${kl.toFixed(3)}`,
         share === "" || phase === "fit" ? "" : `accepted ${share}`,

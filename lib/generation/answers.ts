@@ -117,12 +117,15 @@ export class AnswerPool {
         return this.#slots.length;
     }
 
-    /** `firstIndex`, default 0, is the index of the first prompt: seeds depend on it. No other block leaves a trace in this one. */
+    /**
+     * `firstIndex`, default 0, is the index of the first prompt: seeds depend on it. `onTokens` is called after each round with the number
+     * of tokens that it gave. No other block leaves a trace in this one.
+     */
     async answer(
         prompts: readonly Prompt[],
-        options: Omit<AnswerOptions, "sequences"> & {firstIndex?: number}
+        options: Omit<AnswerOptions, "sequences"> & {firstIndex?: number; onTokens?: (count: number) => void}
     ): Promise<Block> {
-        const {maxTokens, firstIndex = 0, onAnswer, signal, seed = 0, tokensOf, ...sampling} = options;
+        const {maxTokens, firstIndex = 0, onAnswer, onTokens, signal, seed = 0, tokensOf, ...sampling} = options;
         check(integer(1, this.#context.contextSize), maxTokens, "maxTokens");
         const {model} = this.#context;
         const tokens = prompts.map((prompt, i) => {
@@ -167,6 +170,7 @@ export class AnswerPool {
                 for (const step of steps) if (step.status === "rejected") throw decodeFailure(step.reason);
                 block.rounds++;
                 block.generatedTokens += busy.length;
+                onTokens?.(busy.length);
                 for (const slot of busy) await decoding(slot.finishIfEnded());
             }
         } finally {

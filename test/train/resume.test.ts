@@ -53,6 +53,38 @@ describe("a run of sac that was interrupted", () => {
         expect(outcomeOf(runDirectory, logs)).toEqual(whole);
     });
 
+    it("rolls out no response again that was complete, and asks for no reward again", async () => {
+        // Batches of twelve, three responses at a time: the signal fires within the second batch, while the first is learnt from or before.
+        const options = {...smallSac, episodesPerBatch: 12};
+        let asked = 0;
+        let abortAt = Number.POSITIVE_INFINITY;
+        let controller = new AbortController();
+        const reward = (prompt: string, response: string) => {
+            if (++asked === abortAt) controller.abort();
+            return smallSac.reward(prompt, response);
+        };
+        const once = newRun();
+        await trainAgent({...options, reward, model, runDirectory: once});
+        const all = asked;
+
+        const runDirectory = newRun();
+        asked = 0;
+        const own = smallSac.prompts.length;
+        for (const [i, episodes] of [5, 11, 16].entries()) {
+            abortAt = own + episodes;
+            controller = new AbortController();
+            const {signal} = controller;
+            const interrupted = await trainAgent({...options, reward, signal, model, runDirectory, resume: i > 0});
+            expect(interrupted.completed).toBe(false);
+            // Two others at most may have ended in the same step.
+            expect(asked).toBeGreaterThanOrEqual(abortAt);
+            expect(asked).toBeLessThanOrEqual(abortAt + 2);
+        }
+        await trainAgent({...options, reward, model, runDirectory, resume: true});
+        expect(asked).toBe(all);
+        expect(outcomeOf(runDirectory, logs)).toEqual(outcomeOf(once, logs));
+    });
+
     it("differs with another seed, so that the comparison means something", async () => {
         const runDirectory = newRun();
         await trainAgent({...smallSac, seed: 8, model, runDirectory});

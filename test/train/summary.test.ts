@@ -1,5 +1,5 @@
 /** A run's own account of itself. */
-import {readFileSync} from "node:fs";
+import {existsSync, readFileSync} from "node:fs";
 import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
@@ -103,6 +103,45 @@ describe("a run of sac", () => {
         expect(summary.advice).toMatch(
             /^Nothing was learnt: the \d+ transitions collected never reached learnAfter, 10000\./
         );
+    });
+});
+
+describe("the beginning of a run", () => {
+    it.each([smallSac, smallPreference])(
+        "shows a sign of life before the first response, and a checkpoint after the first block: $method",
+        async (small) => {
+            const runDirectory = newRun();
+            const seen: {phase: string; done: number; tokens: number; kept: boolean}[] = [];
+            await trainAgent({
+                ...small,
+                model,
+                runDirectory,
+                onProgress: ({phase, done, tokens}) =>
+                    seen.push({phase, done, tokens, kept: existsSync(join(runDirectory, "checkpoint.json"))})
+            });
+            const {sequences} = small;
+            expect(seen[0]).toEqual({phase: "responses", done: 0, tokens: 0, kept: false});
+            // One token of each response that is under way.
+            expect(seen[1]).toEqual({phase: "responses", done: 0, tokens: sequences, kept: false});
+            expect(seen.find(({done}) => done > sequences)).toMatchObject({phase: "responses", kept: true});
+        }
+    );
+
+    it("has a checkpoint after the first batch of episodes where the model's own responses are not wanted", async () => {
+        const runDirectory = newRun();
+        const seen: {done: number; tokens: number; kept: boolean}[] = [];
+        await trainAgent({
+            ...smallSac,
+            baseline: "none",
+            checkpointEvery: 64,
+            model,
+            runDirectory,
+            onProgress: ({done, tokens}) =>
+                seen.push({done, tokens, kept: existsSync(join(runDirectory, "checkpoint.json"))})
+        });
+        expect(seen[1]).toEqual({done: 0, tokens: expect.any(Number), kept: false});
+        expect(seen[1]?.tokens).toBeGreaterThan(0);
+        expect(seen.find(({done}) => done > smallSac.episodesPerBatch)).toMatchObject({kept: true});
     });
 });
 

@@ -57,7 +57,10 @@ export async function collectStates(job: Job, pairs: readonly AnnotatedPair[], s
         for (let first = state.done; first < pairs.length; ) {
             const parts: Labelled[] = [];
             const block = pairs.slice(first, first + blockSize);
-            const read = await unlessAborted(readPairs(rollouts, block, signal), signal);
+            const begun = first;
+            // The last one of a block is told once it is kept.
+            const onRead = (count: number) => count < block.length && phase.tell(begun + count);
+            const read = await unlessAborted(readPairs(rollouts, block, {onRead, signal}), signal);
             for (const [i, {chosen, rejected}] of read.entries()) {
                 const weights = tokenWeights(chosen.tokens, rejected.tokens, config);
                 const {chosenCut, rejectedCut} = block[i] as AnnotatedPair;
@@ -85,10 +88,11 @@ function pairLength(model: LlamaModel, pair: AnnotatedPair): number {
     return promptTokens(model, pair).length + Math.max(...responses) + 1;
 }
 
+/** `onRead` is told how many pairs have been read. */
 async function readPairs(
     rollouts: Rollouts,
     pairs: readonly AnnotatedPair[],
-    signal: AbortSignal | undefined
+    {onRead, signal}: {onRead: (count: number) => void; signal: AbortSignal | undefined}
 ): Promise<PairStates[]> {
     const responses = pairs.flatMap((pair) => [
         {prompt: pair, response: pair.chosen},
@@ -97,6 +101,7 @@ async function readPairs(
     const read: ResponseStates[] = [];
     const enter = (states: ResponseStates, i: number) => {
         read[i] = states;
+        if (i % 2 === 1) onRead((i + 1) / 2);
     };
     await rollouts.eachResponseStates(responses, enter, signal === undefined ? {} : {signal});
     return pairs.map((_, i) => ({chosen: read[2 * i] as ResponseStates, rejected: read[2 * i + 1] as ResponseStates}));

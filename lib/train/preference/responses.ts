@@ -26,7 +26,7 @@ const graceMs = 2000;
 
 /**
  * Samples `each` responses to every prompt of `wanted` (indexes). They are appended to responses.jsonl, which already holds those of before
- * an interruption. Rewards of a block are computed while the next is generated. `state` is stored in checkpoints meanwhile.
+ * an interruption. Rewards of a block are computed while the next is generated, but those of the first block are waited for, so that there is a checkpoint early. `state` is stored in checkpoints meanwhile.
  * @throws Interruption
  */
 export async function sampleResponses(
@@ -85,6 +85,7 @@ export async function sampleResponses(
                         ...(temperature === 0 ? {} : {topK, topP, minP}),
                         // The last one is told with its reward.
                         onAnswer: () => ++generated < total && phase.tell(generated, latest),
+                        onTokens: (count) => phase.generated(count),
                         ...(signal === undefined ? {} : {signal})
                     }
                 ),
@@ -92,6 +93,7 @@ export async function sampleResponses(
             );
             await settle();
             scoring = Promise.all(answers.map((answer, i) => scoredRow(job, answer, block[i] as never)));
+            if (first === begun) await settle();
         }
         await settle();
     } catch (error) {

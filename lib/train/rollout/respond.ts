@@ -29,12 +29,14 @@ export interface Respond {
     threshold: number | undefined;
     limits: ResponseLimits;
     onTrajectory: (trajectory: Trajectory, index: number) => void;
+    /** Called after each step with the number of tokens that it gave. */
+    onTokens: ((count: number) => void) | undefined;
     /** Called before every decode; throws to end the run. */
     requireOpen: () => void;
 }
 
 export async function respond(engine: RolloutEngine, work: Respond): Promise<void> {
-    const {model, agent, prompts, texts, seeds, threshold, limits, onTrajectory, requireOpen} = work;
+    const {model, agent, prompts, texts, seeds, threshold, limits, onTrajectory, onTokens, requireOpen} = work;
     const stop = stopTriggers(model);
     let next = 0;
     let open: Running[] = [];
@@ -69,6 +71,7 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
             group.map(({step}) => step),
             agent._native
         );
+        onTokens?.(group.length);
         open = open.filter((running) => !group.includes(running));
         for (const [i, running] of group.entries()) {
             const trajectory = running.enter(outcomes[i] as (typeof outcomes)[number]);

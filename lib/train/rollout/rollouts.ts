@@ -55,6 +55,8 @@ export interface RunOptions {
     signal?: AbortSignal;
     /** For `run`: accepts every candidate with an accept probability above this, as at inference, instead of exploring. */
     threshold?: number;
+    /** For `run`: called after each step with the number of tokens that it gave. */
+    onTokens?: (count: number) => void;
 }
 
 /**
@@ -167,7 +169,7 @@ export class Rollouts {
         prompts: readonly Prompt[],
         seeds: readonly number[],
         onTrajectory: (trajectory: Trajectory, index: number) => void,
-        {signal, threshold}: RunOptions = {}
+        {signal, threshold, onTokens}: RunOptions = {}
     ): Promise<void> {
         requireAgent(agent, this.model.embeddingVectorSize);
         if (seeds.length !== prompts.length)
@@ -178,7 +180,18 @@ export class Rollouts {
         const {model} = this;
         const limits = this.#limits;
         await this.#exclusively(() =>
-            respond(this.#engine, {model, agent, prompts, texts, seeds, threshold, limits, onTrajectory, requireOpen})
+            respond(this.#engine, {
+                model,
+                agent,
+                prompts,
+                texts,
+                seeds,
+                threshold,
+                limits,
+                onTrajectory,
+                onTokens,
+                requireOpen
+            })
         );
     }
 

@@ -16,6 +16,8 @@ export interface TrainProgress {
     /** Responses, pairs, epochs, episodes or decisions done, including those of before the run was taken up again. */
     done: number;
     total: number;
+    /** Tokens generated in this phase since it began or was taken up again, those of responses under way included. 0 where none are. */
+    tokens: number;
     /** Seconds since this phase began or was taken up again. */
     seconds: number;
     /** Seconds that are left. Null while they cannot be estimated. */
@@ -57,12 +59,19 @@ interface Told extends Pick<Job, "listener"> {
     config: Pick<TrainProgress, "preset">;
 }
 
+/** Milliseconds between two reports of tokens. */
+const tokensEvery = 1000;
+
 /** Counts one phase and tells a listener. */
 export class Phase {
     readonly #phase: TrainPhase;
     readonly #total: number;
     readonly #from: number;
     readonly #start = performance.now();
+    #done: number;
+    #tokens = 0;
+    #latest: Latest = {};
+    #toldTokensAt = Number.NEGATIVE_INFINITY;
     readonly #job: Told;
 
     /** `from` were done before. */
@@ -71,11 +80,35 @@ export class Phase {
         this.#total = total;
         this.#from = from;
         this.#job = job;
-        this.tell(from);
+        this.#done = from;
+        this.#tell();
     }
 
-    tell(done: number, given: Latest = {}): void {
-        const {reward = null, kl = null, acceptanceRate = null, greedy = null, heldOut = null, dropped = 0} = given;
+    tell(done: number, latest: Latest = {}): void {
+        this.#done = done;
+        this.#latest = latest;
+        this.#tell();
+    }
+
+    /** Counts further tokens. Tells of the first at once, so that a run shows a sign of life before its first response is complete. */
+    generated(tokens: number): void {
+        this.#tokens += tokens;
+        const now = performance.now();
+        if (now - this.#toldTokensAt < tokensEvery) return;
+        this.#toldTokensAt = now;
+        this.#tell();
+    }
+
+    #tell(): void {
+        const {
+            reward = null,
+            kl = null,
+            acceptanceRate = null,
+            greedy = null,
+            heldOut = null,
+            dropped = 0
+        } = this.#latest;
+        const done = this.#done;
         const seconds = this.seconds;
         const worked = done - this.#from;
         const secondsLeft = worked === 0 ? null : (seconds / worked) * (this.#total - done);
@@ -85,6 +118,7 @@ export class Phase {
             preset: this.#job.config.preset,
             done,
             total: this.#total,
+            tokens: this.#tokens,
             seconds,
             secondsLeft,
             ...latest

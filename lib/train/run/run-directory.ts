@@ -166,6 +166,11 @@ export class RunDirectory {
         return await this.#readBlob(blob);
     }
 
+    /** True if the last checkpoint has a file of this name. */
+    hasFile(name: string): boolean {
+        return this.#manifest.files[name] !== undefined;
+    }
+
     /**
      * Makes everything written so far the state to resume from. `files` take the place of those of the same name. The first
      * `oldSegments` segments are removed.

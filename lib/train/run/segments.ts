@@ -1,6 +1,6 @@
 /** Typed arrays as bytes: a JSON line with their names, types and lengths, then the arrays, each at a multiple of 8. */
 const types = {Float32Array, Int32Array, Uint8Array, Uint32Array} as const;
-type Packable = Float32Array | Int32Array | Uint8Array | Uint32Array;
+export type Packable = Float32Array | Int32Array | Uint8Array | Uint32Array;
 
 export function pack(arrays: Readonly<Record<string, Packable>>): Uint8Array {
     const header = Object.entries(arrays).map(([name, array]) => [name, array.constructor.name, array.length]);

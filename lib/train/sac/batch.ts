@@ -55,6 +55,8 @@ export interface Rolled {
     trajectory: Trajectory;
     /** Scored while other episodes are still rolled out. */
     scored: Promise<ScoredResponse | string>;
+    /** The score once it is there. */
+    score: ScoredResponse | undefined;
 }
 
 /** The baseline to take off the reward, by index of the prompt; null where it could not be found. */

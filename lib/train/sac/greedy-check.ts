@@ -25,13 +25,18 @@ export class GreedyChecker {
         this.#raw = raw;
     }
 
-    /** Null where it is not due between these two counts of episodes. @throws Interruption */
-    async after(before: number, episodes: number, learner: Learner): Promise<GreedyCheck | null> {
+    /** Null where it is not due between these two counts of episodes. `onTokens`: as for `Rollouts.run`. @throws Interruption */
+    async after(
+        before: number,
+        episodes: number,
+        learner: Learner,
+        onTokens: (count: number) => void
+    ): Promise<GreedyCheck | null> {
         const {config, heldOut} = this.#job;
         const periods = (count: number) => Math.floor(count / config.checkEvery);
         const due = periods(episodes) > periods(before) || episodes >= config.episodes;
         if (!due || heldOut.length === 0) return null;
-        const scores = await this.#answer(learner);
+        const scores = await this.#answer(learner, onTokens);
         const known = scores.flatMap((score, i) => {
             const raw = this.#raw.get(heldOut[i] as number) ?? null;
             return typeof score === "string" || raw === null ? [] : [{reward: score.score, raw}];
@@ -43,7 +48,7 @@ export class GreedyChecker {
         return this.latest;
     }
 
-    async #answer(learner: Learner): Promise<(ScoredResponse | string)[]> {
+    async #answer(learner: Learner, onTokens: (count: number) => void): Promise<(ScoredResponse | string)[]> {
         const {config, heldOut, prompts, signal} = this.#job;
         const asked = heldOut.map((index) => prompts[index] as Prompt);
         const scored: Promise<ScoredResponse | string>[] = [];
@@ -59,7 +64,7 @@ export class GreedyChecker {
                 ({prompt, text}, i) => {
                     scored[i] = scoreOrReason(this.#job, prompt, text);
                 },
-                {threshold, ...(signal === undefined ? {} : {signal})}
+                {threshold, onTokens, ...(signal === undefined ? {} : {signal})}
             );
             // Every reader of the agent must have ended before it is freed.
             await answers.catch((error) => unlessAborted(Promise.reject(error), signal));

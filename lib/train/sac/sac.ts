@@ -24,6 +24,7 @@ import {forgottenSegments} from "../run/segments.js";
 import {derivedSeed, use} from "../seeds.js";
 import {assess, type Baselines, type BatchMeans, type Rolled, type SampleRow} from "./batch.js";
 import {GreedyChecker} from "./greedy-check.js";
+import {type PendingEpisode, packEpisodes, unpackEpisodes} from "./pending.js";
 
 export interface SacState {
     phase: "sac";
@@ -55,6 +56,8 @@ interface Parts {
     state: SacState;
     /** The actor that rolls out the next batch. */
     actor: ActorTensors;
+    /** Episodes after those of the state that were complete when the run was interrupted. */
+    pending: readonly PendingEpisode[];
 }
 
 export class Sac {
@@ -77,8 +80,16 @@ export class Sac {
     #fresh: Transitions[] = [];
     #committed: number | undefined;
     #rolling: Promise<Rolled[]> = Promise.resolve([]);
+    /** Complete episodes that the learner has not learnt from. */
+    readonly #rolled = new Map<number, Rolled>();
+    readonly #pending: Map<number, PendingEpisode>;
+    #phase: Phase | undefined;
 
-    private constructor(job: SacJob, {learner, rollouts, baselines, raw, state, actor}: Parts, resumed: boolean) {
+    private constructor(
+        job: SacJob,
+        {learner, rollouts, baselines, raw, state, actor, pending}: Parts,
+        resumed: boolean
+    ) {
         this.#job = job;
         this.#learner = learner;
         this.#rollouts = rollouts;
@@ -87,6 +98,7 @@ export class Sac {
         this.#actor = actor;
         this.#learned = learner.save();
         this.#committed = resumed ? state.episodes : undefined;
+        this.#pending = new Map(pending.map((each) => [each.episode, each]));
         this.#promptOf = job.promptOf;
         this.#checker = new GreedyChecker(job, rollouts, raw);
     }
@@ -103,10 +115,15 @@ export class Sac {
         if (state !== undefined)
             for await (const bytes of run.segments())
                 for (const transitions of unpackTransitions(bytes)) learner.addTransitions(transitions);
+        const promptOf = (episode: number) => job.prompts[job.promptOf(episode)] as Prompt;
+        const pending =
+            state !== undefined && run.hasFile("pending")
+                ? unpackEpisodes(await run.readFile("pending"), promptOf)
+                : [];
         const contextSize = longestPrompt(job) + job.config.maxTokens;
         const rollouts = await Rollouts.open(model, rolloutOptions(job, contextSize));
         const begun = state ?? {phase: "sac", episodes: 0, dropped: 0, updates: 0, segments: []};
-        return new Sac(job, {learner, rollouts, baselines, raw, state: begun, actor}, state !== undefined);
+        return new Sac(job, {learner, rollouts, baselines, raw, state: begun, actor, pending}, state !== undefined);
     }
 
     /** Goes on to the end or to the signal, and leaves a checkpoint either way. */
@@ -117,8 +134,9 @@ export class Sac {
         } catch (error) {
             if (!(error instanceof Interruption)) throw error;
             completed = false;
+            await this.#rolling.catch(() => undefined);
         }
-        if (this.#committed !== this.#state.episodes) await this.#commit();
+        if (this.#committed !== this.#state.episodes || this.#rolled.size > 0) await this.#commit(true);
         return {completed, actor: completed ? this.#learner.actor() : this.#actor};
     }
 
@@ -131,6 +149,7 @@ export class Sac {
     async #loop(): Promise<void> {
         const {run, config, signal} = this.#job;
         const phase = new Phase("rollouts", {total: config.episodes, from: this.#state.episodes, job: this.#job});
+        this.#phase = phase;
         let started = phase.seconds;
         this.#rollNext(this.#state.episodes, this.#actor);
         while (this.#state.episodes < config.episodes) {
@@ -148,7 +167,8 @@ export class Sac {
             this.#remember(samples, metrics);
             for (const each of transitions) this.#learner.addTransitions(each);
             const losses = await this.#update(transitions.length);
-            const greedy = await this.#checker.after(this.#state.episodes, episodes, this.#learner);
+            const onTokens = (count: number) => phase.generated(count);
+            const greedy = await this.#checker.after(this.#state.episodes, episodes, this.#learner, onTokens);
 
             const dropped = this.#state.dropped + rolled.length - transitions.length;
             const updates = this.#state.updates + losses.updates;
@@ -159,6 +179,7 @@ export class Sac {
             await run.append("metrics", [
                 {episodes, ...metrics, dropped, replay, updates, losses: losses.means, greedy, seconds}
             ]);
+            for (let episode = this.#state.episodes; episode < episodes; episode++) this.#rolled.delete(episode);
             this.#state = {...this.#state, episodes, dropped, updates};
             this.#actor = actor;
             this.#learned = this.#learner.save();
@@ -171,7 +192,9 @@ export class Sac {
                 dropped
             });
             this.#requireHope(scores);
-            if (episodes - (this.#committed ?? 0) >= config.checkpointEvery) await this.#commit();
+            // The first batch makes a checkpoint in any case, so that one is there early.
+            if (this.#committed === undefined || episodes - this.#committed >= config.checkpointEvery)
+                await this.#commit();
         }
     }
 
@@ -194,24 +217,40 @@ export class Sac {
     async #roll(first: number, actor: ActorTensors): Promise<Rolled[]> {
         const {config, prompts, signal} = this.#job;
         const size = Math.max(0, Math.min(config.episodesPerBatch, config.episodes - first));
-        const rolled: Rolled[] = [];
-        if (size === 0) return rolled;
+        if (size === 0) return [];
         const episodes = Array.from({length: size}, (_, i) => first + i);
-        const asked = episodes.map((episode) => prompts[this.#promptOf(episode)] as Prompt);
-        const seeds = episodes.map((episode) => derivedSeed(config.seed, use.rollout, episode));
+        for (const episode of episodes) {
+            const pending = this.#pending.get(episode);
+            if (pending !== undefined) this.#enter(episode, pending.trajectory, pending.score);
+        }
+        const missing = episodes.filter((episode) => !this.#rolled.has(episode));
+        const asked = missing.map((episode) => prompts[this.#promptOf(episode)] as Prompt);
+        const seeds = missing.map((episode) => derivedSeed(config.seed, use.rollout, episode));
         const agent = MaraAgent.fromTensors(actor, {
             dtype: "f32",
             ...(config.threads === null ? {} : {threads: config.threads})
         });
         try {
-            const enter = (trajectory: Trajectory, i: number) => {
-                rolled[i] = {trajectory, scored: scoreOrReason(this.#job, trajectory.prompt, trajectory.text)};
-            };
-            await this.#rollouts.run(agent, asked, seeds, enter, signal === undefined ? {} : {signal});
+            const enter = (trajectory: Trajectory, i: number) => this.#enter(missing[i] as number, trajectory);
+            const onTokens = (count: number) => this.#phase?.generated(count);
+            await this.#rollouts.run(agent, asked, seeds, enter, {
+                onTokens,
+                ...(signal === undefined ? {} : {signal})
+            });
         } finally {
             agent.dispose();
         }
-        return rolled;
+        return episodes.map((episode) => this.#rolled.get(episode) as Rolled);
+    }
+
+    #enter(episode: number, trajectory: Trajectory, known?: ScoredResponse): void {
+        const scored =
+            known === undefined ? scoreOrReason(this.#job, trajectory.prompt, trajectory.text) : Promise.resolve(known);
+        const rolled: Rolled = {trajectory, scored, score: known};
+        this.#rolled.set(episode, rolled);
+        scored.then((score) => {
+            if (typeof score !== "string") rolled.score = score;
+        });
     }
 
     /** Makes the updates that `episodes` of the replay's episodes have earned. No signal ends them, because what these episodes taught would be lost. */
@@ -228,7 +267,8 @@ export class Sac {
         return {updates, means: Object.fromEntries(sums)};
     }
 
-    async #commit(): Promise<void> {
+    /** `isLast`: nothing is under way any more. */
+    async #commit(isLast = false): Promise<void> {
         const {run, config} = this.#job;
         const segments = [...this.#state.segments];
         if (this.#fresh.length > 0) {
@@ -237,7 +277,12 @@ export class Sac {
         }
         const forgotten = forgottenSegments(segments, config.replayCapacity);
         this.#state = {...this.#state, segments: segments.slice(forgotten)};
-        await run.commit(this.#state, {learner: this.#learned, actor: actorBytes(this.#actor)}, forgotten);
+        // In the midst of a run those of the batch under way are left out: they cost more to write than to make again.
+        const pending = isLast
+            ? [...this.#rolled].map(([episode, {trajectory, score}]) => ({episode, trajectory, score}))
+            : [];
+        const files = {learner: this.#learned, actor: actorBytes(this.#actor), pending: packEpisodes(pending)};
+        await run.commit(this.#state, files, forgotten);
         this.#fresh = [];
         this.#committed = this.#state.episodes;
     }
