@@ -51,7 +51,9 @@ describe("trainAgent", () => {
         // Two updates for each of the four episodes of a batch, once the replay is filled far enough.
         const begun = replay.findIndex((size) => size >= 24);
         expect(updates).toEqual(replay.map((_, i) => 8 * Math.max(0, i - begun + 1)));
-        expect(seen.filter(({phase}) => phase === "rollouts").map(({done}) => done)).toEqual([0, 4, 8, 12, 16, 20, 24]);
+        // Tokens are told in between, with the count of episodes unchanged.
+        const counts = seen.filter(({phase}) => phase === "rollouts").map(({done}) => done);
+        expect([...new Set(counts)]).toEqual([0, 4, 8, 12, 16, 20, 24]);
         expect(readFileSync(paths.report, "utf8")).toContain("<canvas");
         agent?.dispose();
     });
