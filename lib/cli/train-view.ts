@@ -8,6 +8,7 @@ const titles: Record<TrainPhase, string> = {
     states: "reading pairs",
     fit: "fitting, epochs",
     rollouts: "episodes",
+    calibration: "finding the threshold, answers",
     decisions: "decisions for the student",
     student: "fitting the student, epochs"
 };

@@ -32,7 +32,7 @@ type Flags = Partial<Record<ConstantName, number>> &
         model?: string;
         prompts?: string;
         reward?: string;
-        method?: "sac" | "preference";
+        method?: "sac" | "preference" | "advantage";
         preset?: Preset;
         order?: Order;
         strategy?: Strategy;
@@ -143,6 +143,7 @@ export function trainCommand(): Command {
     for (const [title, names] of Object.entries({
         sac: constantsOf.sac,
         preference: constantsOf.preference,
+        advantage: constantsOf.advantage,
         general: constantsOf.general
     }))
         for (const name of Object.keys(names) as ConstantName[]) command.addOption(constantOption(name, title));
@@ -215,11 +216,18 @@ async function train(flags: Flags): Promise<void> {
 }
 
 function report(
-    {completed, config, metrics, paths, summary}: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
+    {
+        completed,
+        config,
+        metrics,
+        paths,
+        summary,
+        calibration
+    }: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
     flags: Flags
 ): void {
     if (flags.json) {
-        printJson({completed, paths, preset: config.preset, last: metrics.at(-1) ?? null, summary});
+        printJson({completed, paths, preset: config.preset, last: metrics.at(-1) ?? null, calibration, summary});
         return;
     }
     const {color, width} = terminal();
@@ -234,7 +242,7 @@ function report(
         ["agent", paint("bold", visible(paths.agent))],
         ["report", visible(paths.report)],
         ...summary.facts,
-        ["used with", `${describeCandidates(config.candidates)}, threshold 0.5`]
+        ["used with", `${describeCandidates(config.candidates)}, threshold ${calibration?.threshold ?? 0.5}`]
     ];
     printLines([...facts(rows, paint, width), "", ...wrap(summary.advice, width)]);
 }

@@ -25,6 +25,13 @@ const general = {
     hidden1: {...count, byDefault: 1024, small: 256, max: 65536, help: "units of the agent's first hidden layer"},
     hidden2: {...count, byDefault: 256, small: 64, max: 65536, help: "units of the agent's second hidden layer"},
     rewardTimeout: {byDefault: 60, min: 0, above: true, max: 86400, help: "seconds that a reward may take"},
+    calibrationPrompts: {
+        byDefault: 24,
+        integer: true,
+        min: 0,
+        max: 1000,
+        help: "held-out prompts, at most, on which the threshold is found; below 8 it is not"
+    },
     rewardRetries: {byDefault: 2, integer: true, min: 0, max: 100, help: "further tries of a reward that failed"}
 } as const;
 
@@ -120,8 +127,19 @@ const preference = {
     }
 } as const;
 
-export const constants: Readonly<Record<ConstantName, Constant>> = {...general, ...sac, ...preference};
-export const constantsOf = {general, sac, preference} as const;
-export type ConstantName = keyof typeof general | keyof typeof sac | keyof typeof preference;
+/** Constants of `method: "advantage"`, which has the fit's from `preference`. */
+const advantage = {
+    samplesPerPrompt: {...count, byDefault: 6, max: 256, help: "responses sampled for each prompt"},
+    creditDecay: {
+        byDefault: 0.8,
+        min: 0,
+        max: 1,
+        help: "credit of a token for what the next one earns, relative to what it earns itself"
+    }
+} as const;
+
+export const constants: Readonly<Record<ConstantName, Constant>> = {...general, ...sac, ...preference, ...advantage};
+export const constantsOf = {general, sac, preference, advantage} as const;
+export type ConstantName = keyof typeof general | keyof typeof sac | keyof typeof preference | keyof typeof advantage;
 export type Constants = Record<ConstantName, number>;
 export const constantNames = Object.keys(constants) as ConstantName[];

@@ -25,7 +25,7 @@ import {
 } from "./presets.js";
 import type {TrainProgress} from "./run/progress.js";
 
-export const methods = ["sac", "preference"] as const;
+export const methods = ["sac", "preference", "advantage"] as const;
 
 export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     /** A GGUF file, which is then loaded and unloaded here, or a loaded model, which stays the caller's. */
@@ -42,7 +42,10 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     runDirectory: string;
     /** Goes on with the run in `runDirectory`; options left out are those it was started with. */
     resume?: boolean;
-    /** `"sac"`: reinforcement learning on rollouts, the paper's. `"preference"`: offline, from pairs. Default "sac". */
+    /**
+     * `"sac"`: reinforcement learning on rollouts, the paper's. `"preference"`: offline, from pairs. `"advantage"`: from the model's own
+     * responses, by what each token earned. Default "sac".
+     */
     method?: (typeof methods)[number];
     /**
      * Where options left out come from: what works best here, what the authors' script runs, or values for some hundred episodes on a CPU.
@@ -187,7 +190,12 @@ export function resolveConfig(options: TrainOptions, fitting: Preset = "default"
     const byDefault = choicesOf(preset);
     const choices = choiceNames.map((name) => [name, options[name] ?? byDefault[name]] as const);
     const {topK, topP, minP, temperature} = resolveSettings({
-        candidates: {...(preset === "small" ? {topK: 10} : {}), ...options.candidates}
+        candidates: {
+            ...(preset === "small" ? {topK: 10} : {}),
+            // A decisive agent goes far down the list for a good word; improbable ones would cost fluency.
+            ...(method === "advantage" ? {minP: 0.1} : {}),
+            ...options.candidates
+        }
     });
     return {
         ...(Object.fromEntries(values) as Constants),

@@ -1,9 +1,20 @@
 /** A whole training run: its phases one after the other, and the files that it leaves behind. */
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
+import type {Prompt} from "../prompts/prompts.js";
+import {labelledByAdvantage} from "./advantage/advantages.js";
+import {collectSampled, readSampled, type SampledState} from "./advantage/sampled.js";
+import {type Calibration, calibrate, writeCalibration} from "./calibrate.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
-import {type AnnotatedPair, pairsFromResponses} from "./preference/pair-labels.js";
-import {collectStates, type FitMetrics, type FitState, fitAgent, type StatesState} from "./preference/preference.js";
+import {type AnnotatedPair, heldOutPairs, pairsFromResponses} from "./preference/pair-labels.js";
+import {
+    collectStates,
+    type FitMetrics,
+    type FitState,
+    fitAgent,
+    fitPairs,
+    type StatesState
+} from "./preference/preference.js";
 import {type ResponseRow, sampleResponses} from "./preference/responses.js";
 import {adviseOn, type TrainSummary} from "./report/advice.js";
 import {writeReport} from "./report/report.js";
@@ -26,6 +37,8 @@ export interface TrainResult {
     config: TrainConfig;
     /** A summary of the run, and what to do next. */
     summary: TrainSummary;
+    /** How the threshold in the agent's file was found; null without a reward, or where too few prompts are held out. */
+    calibration: Calibration | null;
     /** The lines of metrics.jsonl. */
     metrics: (SacMetrics | FitMetrics)[];
     paths: {
@@ -39,7 +52,7 @@ export interface TrainResult {
     };
 }
 
-type RunState = {phase: "responses"} | StatesState | FitState | SacState;
+type RunState = {phase: "responses"} | SampledState | StatesState | FitState | SacState;
 
 /**
  * Trains an agent and writes `agent.safetensors`, metrics, samples, checkpoints and a report into `runDirectory`. A run that was
@@ -64,8 +77,11 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
             samples: run.file(job.config.method === "sac" ? "samples.jsonl" : "responses.jsonl"),
             report: run.file("report.html")
         };
-        const agent = outcome.actor === undefined ? undefined : finishedAgent(job, inputs, outcome.actor);
-        let {completed} = outcome;
+        const calibration = outcome.completed ? await calibrated(job, outcome.actor) : undefined;
+        let completed = outcome.completed && calibration !== null;
+        if (calibration) await writeCalibration(job, calibration);
+        const agent =
+            outcome.actor === undefined ? undefined : finishedAgent(job, inputs, outcome.actor, calibration?.threshold);
         if (completed && agent !== undefined) {
             if (job.config.student) completed = await addStudent(job, inputs, agent);
             await agent.save(paths.agent);
@@ -75,17 +91,19 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
             responses: await run.rows<ResponseRow>("responses"),
             pairs: job.pairs?.length
         });
-        await writeReport(job, summary);
-        return {agent, completed, config: job.config, metrics, summary, paths};
+        await writeReport(job, summary, calibration ?? undefined);
+        return {agent, completed, config: job.config, metrics, summary, calibration: calibration ?? null, paths};
     } finally {
         await run?.close();
         await close();
     }
 }
 
+const runMethod = {sac: runSac, preference: runPreference, advantage: runAdvantage} as const;
+
 async function runPhases(job: Job): Promise<Omit<Outcome, "actor"> & {actor?: ActorTensors}> {
     try {
-        return await (job.config.method === "sac" ? runSac(job) : runPreference(job));
+        return await runMethod[job.config.method](job);
     } catch (error) {
         if (error instanceof Interruption) return {completed: false};
         throw error;
@@ -126,12 +144,23 @@ async function findRewards(
     return {baselines: new Map(prompts.map((_, i) => [i, value])), raw};
 }
 
+async function runAdvantage(job: Job): Promise<Outcome> {
+    const {config, prompts} = job;
+    const state = job.run.state as RunState | undefined;
+    if (state?.phase !== "fit")
+        await collectSampled(job, state?.phase === "sampled" ? state : {phase: "sampled", done: 0});
+    const labelled = labelledByAdvantage(await readSampled(job), config.creditDecay);
+    const isHeldOut = heldOutPairs(prompts, config.heldOut, config.seed);
+    const held = {isHeldOut, what: `${prompts.length} prompts`};
+    return await fitAgent(job, labelled, held, state?.phase === "fit" ? state : undefined);
+}
+
 async function runPreference(job: Job): Promise<Outcome> {
     const state = job.run.state as RunState | undefined;
     const pairs = job.pairs ?? (await samplePairs(job, state));
     if (state?.phase !== "fit")
         await collectStates(job, pairs, state?.phase === "states" ? state : {phase: "states", done: 0});
-    return await fitAgent(job, pairs, state?.phase === "fit" ? state : undefined);
+    return await fitPairs(job, pairs, state?.phase === "fit" ? state : undefined);
 }
 
 /** Best against worst of the model's own responses, kept as pairs.jsonl. */
@@ -147,8 +176,35 @@ async function samplePairs(job: Job, state: RunState | undefined): Promise<reado
     return pairs;
 }
 
+/** Indexes of the prompts that the agent did not learn from. */
+async function heldOutPrompts({config, prompts, run}: Job): Promise<number[]> {
+    if (config.method === "sac") return splitPrompts(prompts.length, config.checkPrompts, config.seed).heldOut;
+    const learnt = config.method === "preference" ? await run.rows<AnnotatedPair>("pairs") : prompts;
+    const isHeldOut = heldOutPairs(learnt, config.heldOut, config.seed);
+    const key = ({prompt, system}: Prompt) => JSON.stringify([prompt, system]);
+    const held = new Set(learnt.filter((_, i) => isHeldOut[i] === 1).map(key));
+    return [...prompts.keys()].filter((i) => held.has(key(prompts[i] as Prompt)));
+}
+
+/** Null where the signal ended it: the run begins it anew when it is taken up. */
+async function calibrated(job: Job, actor: ActorTensors | undefined): Promise<Calibration | undefined | null> {
+    if (actor === undefined || job.prompts.length === 0) return undefined;
+    const held = await heldOutPrompts(job);
+    try {
+        return await calibrate(job, actor, held);
+    } catch (error) {
+        if (error instanceof Interruption) return null;
+        throw error;
+    }
+}
+
 /** Metadata without dates or places: the same run gives the same file. */
-function finishedAgent({config, model}: Job, inputs: InputFiles, actor: ActorTensors): MaraAgent {
+function finishedAgent(
+    {config, model}: Job,
+    inputs: InputFiles,
+    actor: ActorTensors,
+    threshold?: number | null
+): MaraAgent {
     return MaraAgent.fromTensors(actor, {
         metadata: {
             "mara.method": config.method,
@@ -156,6 +212,7 @@ function finishedAgent({config, model}: Job, inputs: InputFiles, actor: ActorTen
             "mara.model.sha256": inputs.model?.sha256 ?? "",
             ...(config.reward === null ? {} : {"mara.reward": config.reward}),
             "mara.seed": String(config.seed),
+            ...(threshold == null ? {} : {"mara.threshold": String(threshold)}),
             "mara.candidates": JSON.stringify(config.candidates)
         }
     });

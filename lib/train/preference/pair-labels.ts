@@ -78,7 +78,7 @@ export function tokenWeights(
 }
 
 /** Which pairs are held out: whole prompts, so that no held-out pair has a sibling that is learnt from. */
-export function heldOutPairs(pairs: readonly PreferencePair[], share: number, seed: number): Uint8Array {
+export function heldOutPairs(pairs: readonly Prompt[], share: number, seed: number): Uint8Array {
     const keys = pairs.map(({prompt, system}) => JSON.stringify([prompt, system]));
     const groups = [...new Set(keys)];
     const count = Math.max(1, Math.min(groups.length - 1, Math.round(groups.length * share)));

@@ -127,16 +127,30 @@ function label(states: Float32Array, value: 0 | 1, weights: Float32Array, pair: 
 }
 
 /** Fits the agent to the labelled states. @throws MaraError PAIRS_TOO_FEW, LEARNER_DIVERGED, RUN_DAMAGED */
-export async function fitAgent(job: Job, pairs: readonly AnnotatedPair[], begun?: FitState): Promise<Outcome> {
+export async function fitPairs(job: Job, pairs: readonly AnnotatedPair[], begun?: FitState): Promise<Outcome> {
+    const parts: Labelled[] = [];
+    for await (const bytes of job.run.segments()) parts.push(unpackLabelled(bytes));
+    const isHeldOut = heldOutPairs(pairs, job.config.heldOut, job.config.seed);
+    return await fitAgent(job, joinLabelled(parts), {isHeldOut, what: `${pairs.length} pairs`}, begun);
+}
+
+/**
+ * Fits the agent to labelled tokens of pairs, or of prompts. `isHeldOut` has a 1 for each that is not learnt from; `what` names them all.
+ * @throws MaraError PAIRS_TOO_FEW, LEARNER_DIVERGED
+ */
+export async function fitAgent(
+    job: Job,
+    labelled: Labelled,
+    {isHeldOut, what}: {isHeldOut: Uint8Array; what: string},
+    begun?: FitState
+): Promise<Outcome> {
     const {run, config, model, signal} = job;
     const width = model.embeddingVectorSize;
-    const parts: Labelled[] = [];
-    for await (const bytes of run.segments()) parts.push(unpackLabelled(bytes));
-    const {training, heldOut} = split(joinLabelled(parts), heldOutPairs(pairs, config.heldOut, config.seed), width);
+    const {training, heldOut} = split(labelled, isHeldOut, width);
     if (Math.min(training.labels.length, heldOut.labels.length) === 0)
         throw new MaraError(
             "PAIRS_TOO_FEW",
-            `${pairs.length} pairs are too few to learn from: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
+            `${what} are too few to learn from: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
         );
     balance(training, config.acceptBias);
     balance(heldOut, config.acceptBias);

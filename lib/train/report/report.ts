@@ -1,6 +1,7 @@
 /** report.html of a run: its options, the curves, and some samples. */
 import {writeWhole} from "../../agent/agent-file.js";
 import {type ChartSpec, chartFigure, escapeHtml, htmlPage} from "../../report/page.js";
+import {type Calibration, calibrationSvg} from "../calibrate.js";
 import type {ResponseRow} from "../preference/responses.js";
 import type {Job} from "../run/job.js";
 import type {SampleRow} from "../sac/batch.js";
@@ -80,7 +81,11 @@ const fitCurves: readonly Curve[] = [
 const shown = 10;
 
 /** @throws MaraError WRITE_FAILED */
-export async function writeReport(job: Job, {facts, advice}: TrainSummary): Promise<void> {
+export async function writeReport(
+    job: Job,
+    {facts, advice}: TrainSummary,
+    calibration: Calibration | undefined
+): Promise<void> {
     const {config, run, prompts} = job;
     const metrics = await run.rows<MetricsLine>("metrics");
     const isSac = config.method === "sac";
@@ -113,6 +118,7 @@ export async function writeReport(job: Job, {facts, advice}: TrainSummary): Prom
                 })
             )
             .join("")}</div>`,
+        calibration === undefined ? "" : `<h2>Threshold</h2>${calibrationSvg(calibration, config.reward ?? "reward")}`,
         rows.length === 0
             ? ""
             : `<h2>Responses</h2><p>${describeChoice(samples.length)}</p>` +

@@ -22,7 +22,7 @@ export interface TextStep {
 export interface StepOutcome {
     /** Accept probability by rank; empty if nothing was judged. */
     readonly probabilities: Float32Array;
-    /** [candidates][width] by rank; empty if nothing was judged. */
+    /** [candidates][width] by rank. */
     readonly states: Float32Array;
     /** Candidates for the token after the emitted one; undefined if the text does not go on. */
     readonly next: Candidate[] | undefined;
@@ -39,8 +39,8 @@ export interface RolloutEngine {
     placesOf(step: TextStep): number;
     /** Begins a new text. There is room for it while fewer than `sequences` are open. */
     begin(tokens: readonly number[]): Promise<{text: RolloutText; candidates: Candidate[]}>;
-    /** Decides the next token of each of `steps`, which take no more than `places` places. */
-    step(steps: readonly TextStep[], agent: NativeAgent): Promise<StepOutcome[]>;
+    /** Decides the next token of each of `steps`, which take no more than `places` places. Without an agent each has one candidate. */
+    step(steps: readonly TextStep[], agent: NativeAgent | undefined): Promise<StepOutcome[]>;
     /** Lengthens texts by given tokens, no more than `places` of them. Gives the hidden states of each, [tokens][width]. */
     run(texts: readonly {text: RolloutText; tokens: readonly number[]}[]): Promise<Float32Array[]>;
     end(text: RolloutText): void;

@@ -52,3 +52,20 @@ export function deciding(
     const rule = {strategy: options.strategy, order: "best-first", threshold, fallbackIndex: fallback} as const;
     return new Decision(inOrder, rule, (below) => Math.min(below - 1, Math.floor(uniform() * below)));
 }
+
+/** The model's own choice: one candidate, drawn by its probability, and nothing to judge. */
+export function sampled(candidates: readonly Candidate[], uniform: Uniform): Decision {
+    const total = candidates.reduce((sum, {probability}) => sum + probability, 0);
+    let left = uniform() * total;
+    const drawn = candidates.find(({probability}) => {
+        left -= probability;
+        return left < 0;
+    });
+    // Rounding may leave a rest.
+    return new Decision([drawn ?? (candidates.at(-1) as Candidate)], {
+        strategy: "first",
+        order: "best-first",
+        threshold: 0,
+        fallbackIndex: 0
+    });
+}

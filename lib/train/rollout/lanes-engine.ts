@@ -47,7 +47,7 @@ export class LanesEngine implements RolloutEngine {
         return {text, candidates: await this.#host.read(row, last)};
     }
 
-    async step(steps: readonly TextStep[], agent: NativeAgent): Promise<StepOutcome[]> {
+    async step(steps: readonly TextStep[], agent: NativeAgent | undefined): Promise<StepOutcome[]> {
         // Tokens in the texts themselves come first, so that the cells given up stand last and are freed.
         const tokens: WaveToken[] = steps.map((step) => this.#candidate(step, 0, agent));
         let lane = 0;
@@ -74,10 +74,11 @@ export class LanesEngine implements RolloutEngine {
         for (const [i, {text, decision}] of steps.entries()) {
             const place = {sequence: text.sequence, position: text.tokens.length, token: decision.token};
             text.tokens.push(decision.token);
-            const rows = decision.candidates.length > 1 ? (rowsOf[i] as number[]) : [];
+            const rows = rowsOf[i] as number[];
+            const judged = decision.candidates.length > 1 ? rows : [];
             const row = held[i];
             outcomes.push({
-                probabilities: Float32Array.from(rows, (index) => probabilities[index] as number),
+                probabilities: Float32Array.from(judged, (index) => probabilities[index] as number),
                 states: gather(states, rows, width),
                 next: row && (await this.#host.read(row, place))
             });
@@ -113,9 +114,9 @@ export class LanesEngine implements RolloutEngine {
         this.#donated = [];
     }
 
-    #candidate({text, decision}: TextStep, rank: number, agent: NativeAgent): WaveToken {
+    #candidate({text, decision}: TextStep, rank: number, agent: NativeAgent | undefined): WaveToken {
         const place = {sequence: text.sequence, position: text.tokens.length, token: decision.tokenAt(rank)};
-        return decision.candidates.length === 1 ? place : {...place, judge: nativeJudge(agent)};
+        return decision.candidates.length === 1 || agent === undefined ? place : {...place, judge: nativeJudge(agent)};
     }
 
     /** Decodes a text into an empty sequence, but for the beginning that it shares with the last one. Gives the last token's row. */

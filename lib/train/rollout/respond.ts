@@ -6,7 +6,7 @@ import {stopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import {uniformStream} from "../../random.js";
 import type {RolloutEngine, RolloutText, TextStep} from "./engine.js";
-import {type DecisionOptions, deciding, exploring} from "./exploration.js";
+import {type DecisionOptions, deciding, exploring, sampled} from "./exploration.js";
 import {Episode, type Trajectory} from "./trajectory.js";
 
 /** Limits of every response of these rollouts. */
@@ -20,7 +20,8 @@ export interface ResponseLimits {
 
 export interface Respond {
     model: LlamaModel;
-    agent: MaraAgent;
+    /** Undefined where the model draws every token by itself. */
+    agent: MaraAgent | undefined;
     prompts: readonly Prompt[];
     /** The tokens of each prompt. */
     texts: readonly (readonly Token[])[];
@@ -49,10 +50,16 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
             const uniform = uniformStream(seeds[index] as number);
             const {decisions} = limits;
             const decide = (candidates: readonly Candidate[]) =>
-                threshold === undefined
-                    ? exploring(candidates, decisions, uniform)
-                    : deciding(candidates, decisions, threshold, uniform);
-            const episode = new Episode(model, prompts[index] as Prompt, stop, {maxTokens, decide});
+                agent === undefined
+                    ? sampled(candidates, uniform)
+                    : threshold === undefined
+                      ? exploring(candidates, decisions, uniform)
+                      : deciding(candidates, decisions, threshold, uniform);
+            const episode = new Episode(model, prompts[index] as Prompt, stop, {
+                maxTokens,
+                decide,
+                keepsAll: agent === undefined
+            });
             const {text, candidates} = await engine.begin(tokens);
             open.push(new Running(index, episode, text, candidates));
         }
@@ -69,7 +76,7 @@ export async function respond(engine: RolloutEngine, work: Respond): Promise<voi
         }
         const outcomes = await engine.step(
             group.map(({step}) => step),
-            agent._native
+            agent?._native
         );
         onTokens?.(group.length);
         open = open.filter((running) => !group.includes(running));

@@ -165,13 +165,13 @@ export class Rollouts {
      * @throws MaraError INVALID_ARGUMENT, also for a prompt that leaves no room for a response; AGENT_WIDTH, AGENT_DISPOSED; the signal's reason
      */
     async run(
-        agent: MaraAgent,
+        agent: MaraAgent | undefined,
         prompts: readonly Prompt[],
         seeds: readonly number[],
         onTrajectory: (trajectory: Trajectory, index: number) => void,
         {signal, threshold, onTokens}: RunOptions = {}
     ): Promise<void> {
-        requireAgent(agent, this.model.embeddingVectorSize);
+        if (agent !== undefined) requireAgent(agent, this.model.embeddingVectorSize);
         if (seeds.length !== prompts.length)
             throw invalidArgument("seeds.length", `${prompts.length}, the number of prompts,`, seeds.length);
         check(z.array(z.int("an integer")), seeds, "seeds");

@@ -41,13 +41,13 @@ export class SerialEngine implements RolloutEngine {
         return {text, candidates};
     }
 
-    async step(steps: readonly TextStep[], agent: NativeAgent): Promise<StepOutcome[]> {
+    async step(steps: readonly TextStep[], agent: NativeAgent | undefined): Promise<StepOutcome[]> {
         const outcomes: StepOutcome[] = [];
         for (const step of steps) outcomes.push(await this.#stepOne(step, agent));
         return outcomes;
     }
 
-    async #stepOne({text, decision, goesOn}: TextStep, agent: NativeAgent): Promise<StepOutcome> {
+    async #stepOne({text, decision, goesOn}: TextStep, agent: NativeAgent | undefined): Promise<StepOutcome> {
         const {candidates} = decision;
         const probabilities: number[] = [];
         const states: Float32Array[] = [];
@@ -58,9 +58,9 @@ export class SerialEngine implements RolloutEngine {
             if (inPlace !== undefined) this.#host.backend.remove(text.sequence, text.tokens.length);
             inPlace = rank;
             const probability = await this.#decode(text, token, judge ? agent : undefined);
+            if (judge || agent === undefined) states.push(this.#host.backend.states(1));
             if (judge) {
                 probabilities.push(probability);
-                states.push(this.#host.backend.states(1));
                 decision.enter([probability]);
             }
             // The logits are this candidate's until the next decode.
@@ -70,6 +70,8 @@ export class SerialEngine implements RolloutEngine {
             }
         };
         if (candidates.length > 1) for (let rank = 0; rank < candidates.length; rank++) await decode(rank, true);
+        // Without an agent the state of every token is wanted, also of the last.
+        else if (agent === undefined) await decode(0, false);
         const chosen = decision.chosen as number;
         const {token} = decision;
         if (inPlace !== chosen && goesOn(token)) await decode(chosen, false);

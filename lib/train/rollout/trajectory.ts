@@ -41,7 +41,7 @@ export interface Trajectory {
     /** "length": stopped by `maxTokens` or by the end of the context. */
     ended: "eog" | "length";
     decisions: TrajectoryDecision[];
-    /** Hidden states of the tried candidates, [rows][width]. */
+    /** Hidden states of the tried candidates, [rows][width]; of every emitted token where the model alone chose. */
     states: Float32Array;
     width: number;
 }
@@ -50,6 +50,8 @@ export interface EpisodeOptions {
     maxTokens: number;
     /** Begins the decision between candidates, most probable first. */
     decide: (candidates: readonly Candidate[]) => Decision;
+    /** True if the state of every emitted token is kept, though nothing was judged. */
+    keepsAll: boolean;
 }
 
 /** A response under way. */
@@ -104,6 +106,7 @@ export class Episode {
             this.#states.push(states.subarray(0, tried * this.#width));
             this.#rows += tried;
         }
+        if (this.#options.keepsAll) this.#states.push(states);
         this.#ended = this.#endingWith(token);
         this.#tokens.push(asToken(token));
     }

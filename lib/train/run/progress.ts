@@ -4,10 +4,10 @@ import type {TrainConfig} from "../options.js";
 import type {Job} from "./job.js";
 
 /**
- * `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. `decisions`: for
- * the student. `student`: epochs of its fit.
+ * `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. `calibration`:
+ * answers at each threshold. `decisions`: for the student. `student`: epochs of its fit.
  */
-export type TrainPhase = "responses" | "states" | "fit" | "rollouts" | "decisions" | "student";
+export type TrainPhase = "responses" | "states" | "fit" | "rollouts" | "calibration" | "decisions" | "student";
 
 export interface TrainProgress {
     phase: TrainPhase;

@@ -172,8 +172,8 @@ function divergence(q: Float64Array, logP: ArrayLike<number>): number {
  * it, or else to the first one. A token without text of its own (the beginning of a character, the end of the response) stands
  * for the character at its place, and so does an empty span. Gives the sum of the scores.
  */
-function creditSpans(
-    {decisions, tokenSpans}: Trajectory,
+export function creditSpans(
+    {decisions, tokenSpans}: {decisions: readonly {tokenIndex: number}[]; tokenSpans: Trajectory["tokenSpans"]},
     spans: readonly RewardSpan[],
     credit: (decision: number, share: number) => void
 ): number {

@@ -1,0 +1,180 @@
+/** Finds the threshold that a trained agent is best used with, on prompts that it did not learn from. */
+
+import {MaraAgent} from "../agent/agent.js";
+import {writeWhole} from "../agent/agent-file.js";
+import type {Prompt} from "../prompts/prompts.js";
+import {svgLines} from "../report/svg.js";
+import type {ScoredResponse} from "../rewards/reward.js";
+import {Rollouts, type Trajectory} from "./rollout/rollouts.js";
+import {unlessAborted} from "./run/interruption.js";
+import {type ActorTensors, type Job, scoreOrReason} from "./run/job.js";
+import {longestPrompt, rolloutOptions} from "./run/parts.js";
+import {Phase} from "./run/progress.js";
+
+export interface CalibrationPoint {
+    threshold: number;
+    /** Mean reward of the greedy answers. */
+    reward: number;
+    /** Standard error of the mean difference to the model's own answers. */
+    standardError: number;
+    /** Share of the decisions that emitted the model's first choice. */
+    firstChoice: number;
+}
+
+export interface Calibration {
+    /** Prompts whose rewards are known at every threshold. */
+    prompts: number;
+    /** By threshold. The first is 0, which is the model's own answers. */
+    points: CalibrationPoint[];
+    /** The threshold to use; null where none gained anything. */
+    threshold: number | null;
+}
+
+/** Fewer prompts than this say nothing about a threshold. */
+export const fewestCalibrationPrompts = 8;
+
+/**
+ * Thresholds at which about these shares of the model's first choices would be rejected in its own answers. So they suit unsure agents as
+ * well as decisive ones.
+ */
+const rejected = [0.1, 0.2, 0.35, 0.5, 0.65, 0.8];
+
+/**
+ * Answers the prompts greedily at each threshold. Chosen is the lowest one whose mean reward is less than one standard error below the best
+ * (Breiman's rule), since a lower threshold leaves more of the model's own text and costs less time.
+ *
+ * @param held indexes of prompts; fewer than 8 give undefined
+ * @throws Interruption
+ */
+export async function calibrate(
+    job: Job,
+    actor: ActorTensors,
+    held: readonly number[]
+): Promise<Calibration | undefined> {
+    const {config, model, prompts, signal} = job;
+    const asked = held.slice(0, config.calibrationPrompts).map((index) => prompts[index] as Prompt);
+    if (job.reward === undefined || asked.length < fewestCalibrationPrompts) return undefined;
+    const total = asked.length * (1 + rejected.length);
+    const phase = new Phase("calibration", {total, from: 0, job});
+    const rollouts = await Rollouts.open(model, rolloutOptions(job, longestPrompt(job) + config.maxTokens + 1));
+    const agent = MaraAgent.fromTensors(actor, {
+        dtype: "f32",
+        ...(config.threads === null ? {} : {threads: config.threads})
+    });
+    let done = 0;
+    const answer = async (threshold: number) => {
+        const answers: Trajectory[] = [];
+        const scored: Promise<ScoredResponse | string>[] = [];
+        const enter = (trajectory: Trajectory, i: number) => {
+            answers[i] = trajectory;
+            scored[i] = scoreOrReason(job, trajectory.prompt, trajectory.text);
+            phase.tell(++done);
+        };
+        const seeds = asked.map(() => 0);
+        const run = rollouts.run(agent, asked, seeds, enter, {threshold, ...(signal === undefined ? {} : {signal})});
+        // Every reader of the agent must have ended before it is freed.
+        await run.catch((error) => unlessAborted(Promise.reject(error), signal));
+        const scores = await unlessAborted(Promise.all(scored), signal);
+        return {
+            threshold,
+            decisions: answers.flatMap(({decisions}) => decisions),
+            scores: scores.map((score) => (typeof score === "string" ? undefined : score.score))
+        };
+    };
+    try {
+        const own = await answer(0);
+        const accepted = Float32Array.from(
+            own.decisions,
+            ({acceptProbabilities}) => acceptProbabilities[0] as number
+        ).sort();
+        const thresholds = rejected.map((share) => round(accepted[Math.floor(share * accepted.length)] ?? 0.5));
+        const sides = [own];
+        for (const threshold of new Set(thresholds)) if (threshold > 0) sides.push(await answer(threshold));
+        return chosenFrom(sides);
+    } finally {
+        agent.dispose();
+        await rollouts.close();
+    }
+}
+
+function round(value: number): number {
+    return Math.round(value * 1000) / 1000;
+}
+
+interface Answered {
+    threshold: number;
+    decisions: readonly {chosenRank: number}[];
+    scores: readonly (number | undefined)[];
+}
+
+/** Undefined where too few rewards are known. */
+function chosenFrom(sides: readonly Answered[]): Calibration | undefined {
+    const known = [...(sides[0] as Answered).scores.keys()].filter((i) =>
+        sides.every(({scores}) => scores[i] !== undefined)
+    );
+    if (known.length < fewestCalibrationPrompts) return undefined;
+    const scoreOf = ({scores}: Answered) => known.map((i) => scores[i] as number);
+    const own = scoreOf(sides[0] as Answered);
+    const points = sides.map((side): CalibrationPoint => {
+        const scores = scoreOf(side);
+        const {length} = side.decisions;
+        return {
+            threshold: side.threshold,
+            reward: mean(scores),
+            standardError: standardError(scores.map((score, i) => score - (own[i] as number))),
+            firstChoice: side.decisions.filter(({chosenRank}) => chosenRank === 0).length / Math.max(1, length)
+        };
+    });
+    const best = points.reduce((most, point) => (point.reward > most.reward ? point : most));
+    const chosen = points.find(({reward}) => reward >= best.reward - best.standardError) as CalibrationPoint;
+    return {prompts: known.length, points, threshold: chosen.threshold === 0 ? null : chosen.threshold};
+}
+
+function mean(values: readonly number[]): number {
+    return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function standardError(values: readonly number[]): number {
+    const center = mean(values);
+    return Math.sqrt(
+        values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1) / values.length
+    );
+}
+
+/** The curve as an SVG file. */
+export function calibrationSvg({prompts, points, threshold}: Calibration, reward: string): string {
+    const format = (value: number) => String(Number(value.toPrecision(3)));
+    const chosen = threshold === null ? "no threshold gained anything" : `threshold ${threshold} is kept`;
+    return svgLines(
+        {
+            title: "Calibration of the threshold",
+            subtitle: `${prompts} prompts that were not learnt from; ${chosen}; bands: ± one standard error`,
+            axis: "threshold"
+        },
+        points.map((point) => String(point.threshold)),
+        [
+            {
+                title: `mean reward (${reward}) of greedy answers`,
+                points: points.map(({reward: value, standardError: error}) => ({
+                    value,
+                    interval: [value - error, value + error]
+                })),
+                color: "#0b62a8",
+                format,
+                reference: {value: (points[0] as CalibrationPoint).reward, name: "model"}
+            },
+            {
+                title: "decisions that emit the model's first choice, %",
+                points: points.map(({firstChoice}) => ({value: 100 * firstChoice})),
+                color: "#b4540a",
+                format
+            }
+        ]
+    );
+}
+
+/** @throws MaraError WRITE_FAILED */
+export async function writeCalibration({run, config}: Job, calibration: Calibration): Promise<void> {
+    await writeWhole(run.file("calibration.json"), Buffer.from(`${JSON.stringify(calibration, null, 2)}\n`));
+    await writeWhole(run.file("calibration.svg"), Buffer.from(calibrationSvg(calibration, config.reward ?? "reward")));
+}

@@ -1,0 +1,149 @@
+/** Training from the model's own responses, by what each token earned; and the threshold that it finds. */
+import {readFileSync} from "node:fs";
+import {join} from "node:path";
+import type {LlamaModel} from "node-llama-cpp";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {trainingPrompts} from "../../lib/demo/world.js";
+import {createAlignedContext, MaraAgent, type TrainOptions, trainAgent} from "../../lib/index.js";
+import {labelledByAdvantage} from "../../lib/train/advantage/advantages.js";
+import {Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
+import {interruptAt, linesOf, loadDemoModel, outcomeOf, runFolder, smallPreference} from "./helpers.js";
+
+const newRun = runFolder();
+const prompts = trainingPrompts(40, 3).map(({text}) => ({prompt: text}));
+let model: LlamaModel;
+beforeAll(async () => {
+    model = await loadDemoModel();
+});
+afterAll(() => model.dispose());
+
+/** Courteous words, each where it stands. */
+function courtesy(_: string, response: string) {
+    const found = [...response.matchAll(/please|thank|course|welcome|pleasure|hello|good/gi)];
+    const spans = found.map(({index, 0: word}) => ({start: index, end: index + word.length, score: 1}));
+    return {score: spans.length, spans};
+}
+
+const options = {
+    ...smallPreference,
+    prompts,
+    reward: courtesy,
+    method: "advantage",
+    samplesPerPrompt: 4,
+    sequences: 4,
+    heldOut: 0.25,
+    fitLearningRate: 0.003,
+    epochs: 8
+} as const satisfies Omit<TrainOptions, "runDirectory">;
+
+describe("Advantages", () => {
+    it("decay towards what comes later, and are relative to the prompt's other tokens", () => {
+        const {labels, weights, pairs} = labelledByAdvantage(
+            {
+                states: new Float32Array(5),
+                credits: Float32Array.of(0, 0, 1, 0, 0),
+                lengths: Int32Array.of(3, 2),
+                prompts: Int32Array.of(7, 7),
+                rests: Float32Array.of(0, 0.5)
+            },
+            0.5
+        );
+        // Values 0.25, 0.5, 1, 0.5, 0.5; their mean is 0.55.
+        expect([...labels]).toEqual([0, 0, 1, 0, 0]);
+        expect([...weights].map((weight) => weight.toFixed(4))).toEqual([
+            "0.3000",
+            "0.0500",
+            "0.4500",
+            "0.0500",
+            "0.0500"
+        ]);
+        expect([...pairs]).toEqual([7, 7, 7, 7, 7]);
+    });
+});
+
+describe("Responses that the model draws by itself", () => {
+    it.each(["lanes", "serial"] as const)("come with the state of every token in %s mode", async (mode) => {
+        const rollouts = await Rollouts.open(model, {
+            mode,
+            maxTokens: 12,
+            contextSize: 128,
+            sequences: 2,
+            threads: 1,
+            candidates: {topK: 10, temperature: 1}
+        });
+        const drawn: Trajectory[] = [];
+        await rollouts.run(undefined, prompts.slice(0, 3), [1, 2, 3], (trajectory, i) => {
+            drawn[i] = trajectory;
+        });
+        for (const {prompt, text, tokens, states, decisions, width, ended} of drawn) {
+            expect(decisions).toEqual([]);
+            expect(states.length).toBe(tokens.length * width);
+            const read = await rollouts.responseStates(prompt, text);
+            // Another tokenisation of the same text would have other states.
+            const count = ended === "eog" ? tokens.length : tokens.length - 1;
+            if (tokens.slice(0, count).join() !== read.tokens.slice(0, count).join()) continue;
+            const error = read.states
+                .subarray(0, count * width)
+                .reduce((most, value, i) => Math.max(most, Math.abs(value - (states[i] as number))), 0);
+            expect(error).toBeLessThan(0.05);
+        }
+        await rollouts.close();
+    });
+});
+
+describe("a run of advantage", () => {
+    const logs = ["metrics", "responses"];
+    let runDirectory: string;
+    let result: Awaited<ReturnType<typeof trainAgent>>;
+    beforeAll(async () => {
+        runDirectory = newRun();
+        result = await trainAgent({...options, model, runDirectory});
+    });
+
+    it("samples every prompt and gains on prompts that it did not learn from", () => {
+        expect(linesOf(runDirectory, "responses")).toHaveLength(160);
+        const {calibration} = result;
+        expect(calibration?.prompts).toBe(10);
+        const [own, ...others] = calibration?.points ?? [];
+        expect(own).toMatchObject({threshold: 0, standardError: 0, firstChoice: 1});
+        expect(Math.max(...others.map(({reward}) => reward))).toBeGreaterThan(own?.reward as number);
+    });
+
+    it("keeps the threshold and the candidates in the file, where they are in force", async () => {
+        const agent = await MaraAgent.load(result.paths.agent, {dtype: "f32", threads: 1});
+        const threshold = result.calibration?.threshold as number;
+        expect(agent.metadata["mara.threshold"]).toBe(String(threshold));
+        expect(JSON.parse(agent.metadata["mara.candidates"] as string)).toMatchObject({minP: 0.1});
+        const {context, aligner} = await createAlignedContext(model, {agent, contextSize: 256, threads: 1});
+        expect(aligner.settings()).toMatchObject({threshold, candidates: {minP: 0.1}});
+        expect(JSON.parse(readFileSync(join(runDirectory, "calibration.json"), "utf8"))).toEqual(result.calibration);
+        await context.dispose();
+        agent.dispose();
+    });
+
+    it("shows the curve in its report", () => {
+        const report = readFileSync(result.paths.report, "utf8");
+        expect(report).toContain("<title>Calibration of the threshold</title>");
+        expect(readFileSync(join(runDirectory, "calibration.svg"), "utf8")).toContain("10 prompts");
+    });
+
+    it("goes on bit for bit where it was interrupted", async () => {
+        const again = newRun();
+        const places = [
+            {phase: "responses", done: 16},
+            {phase: "fit", done: 0},
+            {phase: "fit", done: 2},
+            {phase: "calibration", done: 11}
+        ];
+        for (const [i, {phase, done}] of places.entries()) {
+            const interruption = interruptAt((progress) => progress.phase === phase && progress.done === done);
+            const begun = {...options, ...interruption, model, runDirectory: again, resume: i > 0};
+            expect(await trainAgent(begun)).toMatchObject({completed: false});
+        }
+        expect(await trainAgent({...options, model, runDirectory: again, resume: true})).toMatchObject({
+            completed: true,
+            calibration: result.calibration
+        });
+        expect(outcomeOf(again, logs)).toEqual(outcomeOf(runDirectory, logs));
+    });
+});
