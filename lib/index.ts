@@ -26,6 +26,7 @@ export {loadPairs, loadPrompts, type PreferencePair, type Prompt} from "./prompt
 export {type GuardOptions, scoreGuarded} from "./rewards/guard.js";
 export {openReward, type RewardOptions, type RewardSpec} from "./rewards/open.js";
 export type {Reward, RewardFunction, RewardResult, RewardSpan, ScoredResponse} from "./rewards/reward.js";
+export type {Calibration, CalibrationPoint} from "./train/calibrate.js";
 export type {TrainConfig, TrainOptions} from "./train/options.js";
 export type {FitMetrics} from "./train/preference/preference.js";
 export type {TrainSummary} from "./train/report/advice.js";

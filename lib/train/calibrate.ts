@@ -2,6 +2,7 @@
 
 import {MaraAgent} from "../agent/agent.js";
 import {writeWhole} from "../agent/agent-file.js";
+import {repetition, wordsOf} from "../evaluate/text-metrics.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {svgLines} from "../report/svg.js";
 import type {ScoredResponse} from "../rewards/reward.js";
@@ -17,7 +18,9 @@ export interface CalibrationPoint {
     reward: number;
     /** Standard error of the mean difference to the model's own answers. */
     standardError: number;
-    /** Share of the decisions that emitted the model's first choice. */
+    /** Share of a text's 4-grams that stood in it before, less that of the model's own answer to the same prompt. */
+    repetition: {excess: number; standardError: number};
+    /** Share of the decisions that emitted the candidate tried first. */
     firstChoice: number;
 }
 
@@ -37,11 +40,11 @@ export const fewestCalibrationPrompts = 8;
  * Thresholds at which about these shares of the model's first choices would be rejected in its own answers. So they suit unsure agents as
  * well as decisive ones.
  */
-const rejected = [0.1, 0.2, 0.35, 0.5, 0.65, 0.8];
+const rejected = [0.2, 0.35, 0.5, 0.65, 0.8, 0.9];
 
 /**
- * Answers the prompts greedily at each threshold. Chosen is the lowest one whose mean reward is less than one standard error below the best
- * (Breiman's rule), since a lower threshold leaves more of the model's own text and costs less time.
+ * Answers the prompts greedily at each threshold. Chosen is the one with the highest mean reward among those whose answers do not repeat
+ * themselves more than the model's own do, by more than one standard error.
  *
  * @param held indexes of prompts; fewer than 8 give undefined
  * @throws Interruption
@@ -78,6 +81,7 @@ export async function calibrate(
         return {
             threshold,
             decisions: answers.flatMap(({decisions}) => decisions),
+            repetitions: answers.map(({text}) => repetition(wordsOf(text)) ?? 0),
             scores: scores.map((score) => (typeof score === "string" ? undefined : score.score))
         };
     };
@@ -105,6 +109,8 @@ interface Answered {
     threshold: number;
     decisions: readonly {chosenRank: number}[];
     scores: readonly (number | undefined)[];
+    /** Of each answer; 0 for one under four words. */
+    repetitions: readonly number[];
 }
 
 /** Undefined where too few rewards are known. */
@@ -117,16 +123,22 @@ function chosenFrom(sides: readonly Answered[]): Calibration | undefined {
     const own = scoreOf(sides[0] as Answered);
     const points = sides.map((side): CalibrationPoint => {
         const scores = scoreOf(side);
+        const excess = known.map((i) => (side.repetitions[i] as number) - (sides[0]?.repetitions[i] as number));
         const {length} = side.decisions;
         return {
             threshold: side.threshold,
             reward: mean(scores),
             standardError: standardError(scores.map((score, i) => score - (own[i] as number))),
+            repetition: {
+                excess: mean(excess),
+                standardError: standardError(excess)
+            },
             firstChoice: side.decisions.filter(({chosenRank}) => chosenRank === 0).length / Math.max(1, length)
         };
     });
-    const best = points.reduce((most, point) => (point.reward > most.reward ? point : most));
-    const chosen = points.find(({reward}) => reward >= best.reward - best.standardError) as CalibrationPoint;
+    const chosen = points
+        .filter(({repetition}) => repetition.excess <= repetition.standardError)
+        .reduce((most, point) => (point.reward > most.reward ? point : most));
     return {prompts: known.length, points, threshold: chosen.threshold === 0 ? null : chosen.threshold};
 }
 
@@ -162,6 +174,15 @@ export function calibrationSvg({prompts, points, threshold}: Calibration, reward
                 color: "#0b62a8",
                 format,
                 reference: {value: (points[0] as CalibrationPoint).reward, name: "model"}
+            },
+            {
+                title: "repetition beyond the model's own, % of 4-grams",
+                points: points.map(({repetition: {excess, standardError: error}}) => ({
+                    value: 100 * excess,
+                    interval: [100 * (excess - error), 100 * (excess + error)]
+                })),
+                color: "#8250df",
+                format
             },
             {
                 title: "decisions that emit the model's first choice, %",

@@ -89,7 +89,8 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
         const metrics = await run.rows<SacMetrics | FitMetrics>("metrics");
         const summary = adviseOn(job.config, metrics, {
             responses: await run.rows<ResponseRow>("responses"),
-            pairs: job.pairs?.length
+            pairs: job.pairs?.length,
+            calibration: calibration ?? undefined
         });
         await writeReport(job, summary, calibration ?? undefined);
         return {agent, completed, config: job.config, metrics, summary, calibration: calibration ?? null, paths};

@@ -117,7 +117,7 @@ describe("training options", () => {
         [{gamma: 0}, "Expected a number in (0, 1] for gamma but received 0"],
         [{gamma: Number.NaN}, "Expected a number in (0, 1] for gamma but received NaN"],
         [{klCoefficient: "0.1"}, 'Expected a number in [0, 1000000] for klCoefficient but received "0.1"'],
-        [{method: "ppo"}, 'Expected one of "sac", "preference" for method but received "ppo"'],
+        [{method: "ppo"}, 'Expected one of "sac", "preference", "advantage" for method but received "ppo"'],
         [{penalty: "none"}, 'Expected one of "kl", "abs", "mse", "full", "divergence" for penalty but received "none"'],
         [{baseline: "raw"}, 'Expected one of "none", "constant", "raw-response" for baseline but received "raw"'],
         [{preset: "tiny"}, 'Expected one of "default", "paper", "small" for preset but received "tiny"'],

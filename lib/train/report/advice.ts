@@ -1,4 +1,5 @@
 /** Sums up a run in facts and in one paragraph of advice, for the command line and the report. */
+import type {Calibration} from "../calibrate.js";
 import {constants} from "../constants.js";
 import type {TrainConfig} from "../options.js";
 import {countPairs, type PairCounts} from "../preference/pair-labels.js";
@@ -23,16 +24,39 @@ const measure =
 export function adviseOn(
     config: TrainConfig,
     metrics: readonly (SacMetrics | FitMetrics)[],
-    {responses, pairs}: {responses: readonly ResponseRow[]; pairs: number | undefined}
+    {
+        responses,
+        pairs,
+        calibration
+    }: {responses: readonly ResponseRow[]; pairs: number | undefined; calibration?: Calibration | undefined}
 ): TrainSummary {
     const [first] = metrics;
     const {facts, advice} =
         first === undefined
             ? {facts: [], advice: "Nothing was learnt: the run ended before its first step."}
             : "epoch" in first
-              ? ofPairs(config, metrics as FitMetrics[], pairs ?? countPairs(responses))
+              ? ofPairs(config, metrics as FitMetrics[], pairs ?? countsOf(config, responses))
               : ofEpisodes(config, metrics as SacMetrics[]);
-    return {facts: [["preset", config.preset], ...facts], advice};
+    const found = calibration === undefined ? [] : [describeCalibration(calibration)];
+    const useless = calibration?.threshold === null ? ["No threshold gained anything: do not use it as it is."] : [];
+    return {facts: [["preset", config.preset], ...facts, ...found], advice: [...useless, advice].join(" ")};
+}
+
+/** A prompt's better tokens and its worse ones are a pair, where tokens are labelled by their advantages. */
+function countsOf({method}: TrainConfig, responses: readonly ResponseRow[]): PairCounts {
+    const counts = countPairs(responses);
+    return method === "advantage" ? {...counts, pairs: counts.prompts - counts.failed, alike: 0, empty: 0} : counts;
+}
+
+function describeCalibration({threshold, points, prompts}: Calibration): TrainSummary["facts"][number] {
+    const [own] = points;
+    const chosen = points.find((point) => point.threshold === threshold);
+    if (own === undefined || chosen === undefined)
+        return ["threshold", `0.5; none gained anything on ${prompts} prompts`];
+    return [
+        "threshold",
+        `${chosen.threshold}, the best on ${prompts} held-out prompts: reward ${chosen.reward.toFixed(3)} with the agent, ${own.reward.toFixed(3)} without`
+    ];
 }
 
 function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: PairCounts | number): TrainSummary {

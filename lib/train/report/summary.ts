@@ -17,7 +17,11 @@ export function describeRun({config, model, prompts, pairs, run}: Job): RunDescr
         pairs === undefined
             ? `${plural(prompts.length, "prompt")}${config.reward === null ? "" : `, by the reward ${config.reward}`}`
             : plural(pairs.length, "pair");
-    const how = config.method === "sac" ? "by reinforcement learning (sac)" : "from preference pairs";
+    const how = {
+        sac: "by reinforcement learning (sac)",
+        preference: "from preference pairs",
+        advantage: "from the model's own responses, by what each token earned,"
+    }[config.method];
     const reward = JSON.stringify(config.reward ?? "sentiment");
     return {
         what: `An agent for ${file} was trained ${how} on ${from}.`,
