@@ -1,4 +1,5 @@
 import type {MaraAgent} from "../../agent/agent.js";
+import {resolveSettings} from "../../align/options.js";
 import {MaraError, type MaraErrorCode} from "../../errors.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {InputFiles} from "../run/inputs.js";
@@ -25,7 +26,7 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
             modelHash: inputs.model?.sha256 ?? "",
             agent,
             prompts: promptsOf(job),
-            threshold: 0.5,
+            threshold: resolveSettings({agent}).threshold,
             decisions,
             responses: Math.max(fewestResponses, responsesOf(job)),
             epochs: defaultEpochs,
