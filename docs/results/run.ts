@@ -1,7 +1,7 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-sac, train-preference, eval-sac, eval-preference, dial, write. Each goes on from what an
+ * Steps, all of them by default: train-METHOD and eval-METHOD (sac, preference, advantage), dial, write. Each goes on from what an
  * earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
@@ -36,7 +36,8 @@ const methods = {
         "small",
         ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
     ],
-    preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"]
+    preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
+    advantage: ["--method", "advantage", "--preset", "small"]
 } as const;
 type Method = keyof typeof methods;
 
@@ -76,8 +77,6 @@ async function run(folder: string, method: Method, options: EvaluationOptions): 
         model: modelPath,
         agent: join(work, method, "agent.safetensors"),
         ...options,
-        // As in training (`--preset small`).
-        candidates: {topK: 10},
         maxTokens,
         threads: 1,
         sequences: 4,
@@ -125,8 +124,10 @@ function rounded(value: unknown): unknown {
 const steps: Record<string, () => Promise<unknown>> = {
     "train-sac": async () => train("sac"),
     "train-preference": async () => train("preference"),
+    "train-advantage": async () => train("advantage"),
     "eval-sac": () => evaluation("sac"),
     "eval-preference": () => evaluation("preference"),
+    "eval-advantage": () => evaluation("advantage"),
     dial,
     write
 };

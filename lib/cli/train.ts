@@ -104,7 +104,14 @@ export function trainCommand(): Command {
         )
         .addOption(integerOption("--top-k <n>", "most candidates for a token (default: 40; small: 10)", 1, 256))
         .addOption(numberOption("--top-p <p>", "nucleus of the candidates (default: 0.95)", 0, 1))
-        .addOption(numberOption("--min-p <p>", "least probability relative to the top candidate (default: 0)", 0, 1))
+        .addOption(
+            numberOption(
+                "--min-p <p>",
+                "least probability relative to the top candidate (default: 0; advantage: 0.1)",
+                0,
+                1
+            )
+        )
         .addOption(numberOption("--temperature <t>", "temperature of the candidates (default: 0.8)", 0, 100))
         .addOption(orderOption())
         .addOption(choiceOption("--strategy <name>", "which accepted token is taken on held-out prompts", strategies))
