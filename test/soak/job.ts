@@ -1,6 +1,7 @@
 /** The work that one sequence does in one go, all of it drawn from a seed, so that it can be repeated alone. */
 import {rmSync} from "node:fs";
 import {
+    type ChatWrapper,
     LlamaChatSession,
     type LlamaContextSequence,
     type LlamaGrammar,
@@ -16,6 +17,8 @@ export interface Materials {
     /** An agent that its job disposes. */
     makeAgent(seed: number): MaraAgent;
     grammar: LlamaGrammar;
+    /** Finding the model's wrapper blocks the main thread for longer than most jobs last. */
+    chatWrapper: ChatWrapper;
     prompts: readonly string[];
 }
 
@@ -49,12 +52,14 @@ class Stopped extends Error {}
 export async function runJob(run: JobRun, trace: Trace): Promise<void> {
     const random = seededRandom(run.seed);
     const own = random.integer(0, 3) === 0 ? run.materials.makeAgent(run.seed) : undefined;
-    const unsubscribe = run.aligner.onDecision(
-        ({candidates}) => trace.verdicts.push(candidates.map(({acceptProbability}) => acceptProbability)),
-        run.sequence
-    );
+    let unsubscribe = () => {};
     try {
+        // An aborted job's last token may still be decided until then.
         await run.sequence.clearHistory();
+        unsubscribe = run.aligner.onDecision(
+            ({candidates}) => trace.verdicts.push(candidates.map(({acceptProbability}) => acceptProbability)),
+            run.sequence
+        );
         configure(run, random, own);
         if (random.integer(0, 3) === 0) await chat(run, random, trace);
         else await write(run, random, trace);
@@ -179,7 +184,7 @@ async function generate(run: JobRun, random: Random, trace: Trace, prompt: Token
 /** A chat session's answer, by a grammar now and then. */
 async function chat(run: JobRun, random: Random, trace: Trace): Promise<void> {
     const {sequence, materials, counts} = run;
-    const session = new LlamaChatSession({contextSequence: sequence});
+    const session = new LlamaChatSession({contextSequence: sequence, chatWrapper: materials.chatWrapper});
     const controller = new AbortController();
     try {
         for (let turn = random.integer(1, 2); turn > 0; turn--) {

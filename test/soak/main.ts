@@ -32,6 +32,7 @@ const {counts, failures, memory} = await soak(
     {minutes, seed, modelPath: values.model ?? (await roundedDemoModel())},
     (line) => console.log(line)
 );
+const told = failures.length;
 if (memory.samples.length >= samplesMin && memory.growth > growthMax)
     failures.push(`Memory grew by ${(memory.growth * 100).toFixed(1)} % after the warm-up`);
 // Thread pools and channels close at the end of the turn in which their objects went.
@@ -49,5 +50,5 @@ const rows = [
 const width = Math.max(...rows.map(([name]) => name.length));
 console.log(`\n| ${"What".padEnd(width)} | Number |\n| ${"-".repeat(width)} | -----: |`);
 for (const [name, value] of rows) console.log(`| ${name.padEnd(width)} | ${value} |`);
-for (const failure of failures.slice(0, 20)) console.log(`\n${failure}`);
+for (const failure of failures.slice(told)) console.log(`\n${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;

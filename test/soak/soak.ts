@@ -9,7 +9,8 @@ import {
     type LlamaContext,
     type LlamaContextSequence,
     LlamaLogLevel,
-    type LlamaModel
+    type LlamaModel,
+    resolveChatWrapper
 } from "node-llama-cpp";
 import {type AlignedContextOptions, type Aligner, createAlignedContext} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
@@ -81,7 +82,9 @@ export async function soak({minutes, modelPath, seed}: SoakOptions, say: (line: 
     const soaked = {model, modelPath, materials, folder, result, roundMs, end};
     for (let round = 0; performance.now() < end; round++) {
         await result.memory.measure();
+        const before = result.failures.length;
         await playRound(soaked, random);
+        for (const failure of result.failures.slice(before)) say(failure);
         count(result.counts, "rounds");
         say(
             `round ${round + 1}: ${result.counts.tokens} tokens, ${result.memory.last} MB, ${result.failures.length} failures`
@@ -108,7 +111,7 @@ async function gather(model: LlamaModel): Promise<Materials> {
             ripe: {type: "boolean"}
         }
     });
-    return {agents: [1, 2, 3].map(makeAgent), makeAgent, grammar, prompts};
+    return {agents: [1, 2, 3].map(makeAgent), makeAgent, grammar, chatWrapper: resolveChatWrapper(model), prompts};
 }
 
 interface Soaked {
