@@ -4,10 +4,11 @@
 #include <optional>
 
 #include "arguments.h"
+#include "created_context.h"
 #include "kernel/pool_pointer.h"
 #include "lane_arguments.h"
+#include "lane_results.h"
 #include "llama/lanes.h"
-#include "llama/layout.h"
 #include "student.h"
 #include "worker_thread.h"
 
@@ -15,21 +16,6 @@ namespace mara::bindings {
 namespace {
 
 constexpr int32_t kernel_threads_max = 16;
-
-[[noreturn]] void unavailable(Napi::Env env, const std::string& problem) {
-    throw Napi::Error::New(env, "LANES_UNAVAILABLE: " + problem);
-}
-
-void* unwrap(Napi::Env env, const Napi::Value& value, const char* what) {
-    void* pointer = nullptr;
-    if (!value.IsObject() || napi_unwrap(env, value, &pointer) != napi_ok || pointer == nullptr)
-        unavailable(env, std::string("node-llama-cpp's ") + what + " is no longer a wrapped native object");
-    return pointer;
-}
-
-uint32_t field(const Napi::Object& object, const char* name) {
-    return object.Get(name).As<Napi::Number>().Uint32Value();
-}
 
 // The state that the worker touches. Every queued job keeps it alive, because the JS object may go meanwhile.
 struct LaneState {
@@ -47,21 +33,6 @@ struct Idle {
     Part& part;
     Part* operator->() const { return &part; }
 };
-
-template <class Array, class T>
-Array copy_of(Napi::Env env, const std::vector<T>& values) {
-    auto array = Array::New(env, values.size());
-    std::copy(values.begin(), values.end(), array.Data());
-    return array;
-}
-
-// {status, decodeMs}
-Napi::Object outcome_of(Napi::Env env, const llama::WaveResult& wave) {
-    auto result = Napi::Object::New(env);
-    result.Set("status", wave.status);
-    result.Set("decodeMs", wave.decode_ms);
-    return result;
-}
 
 }  // namespace
 
@@ -93,81 +64,57 @@ public:
                             InstanceMethod("close", &LaneContext::close)});
     }
 
-    // (addonContext, addonModel, expected, lanes, extraCells): verifies the layout and patches the parameters, before
-    // init().
-    explicit LaneContext(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LaneContext>(info) {
-        const Napi::Env env = info.Env();
-        void* const addon_context = unwrap(env, info[0], "context");
-        addon_model_ = unwrap(env, info[1], "model");
-        const auto expected = info[2].As<Napi::Object>();
-        lane_count_ = info[3].As<Napi::Number>().Int32Value();
-        sequences_ = field(expected, "sequences");
-        swa_full_ = expected.Get("swaFull").ToBoolean();
-        recurrent_ = expected.Get("recurrent").ToBoolean();
-
-        std::string problem;
-        if (!llama::resolve_api(*static_cast<void**>(addon_context), api_, problem)) unavailable(env, problem);
-        const llama::ExpectedParams params{field(expected, "contextSize"), field(expected, "batchSize"), sequences_,
-                                           swa_full_, expected.Get("noPerf").ToBoolean()};
-        const llama::Defaults defaults = llama::read_defaults(api_);
-        if (!llama::find_layout(addon_context, addon_model_, defaults, params, layout_, problem))
-            unavailable(env, problem);
-        llama::patch_params(layout_, all_sequences(), info[4].As<Napi::Number>().Uint32Value());
-    }
+    // (addonContext, addonModel, expected, lanes, extraCells): before init().
+    explicit LaneContext(const Napi::CallbackInfo& info)
+        : Napi::ObjectWrap<LaneContext>(info), created_(info.Env(), info[0], info[1], info[2], info[3], info[4]) {}
 
     ~LaneContext() override { worker_.reset(); }
 
 private:
-    // The sequences are the caller's, the lanes, the cache's own for discarded cells, and the keepers of states.
-    uint32_t all_sequences() const {
-        return sequences_ + static_cast<uint32_t>(lane_count_) + 1 + (recurrent_ ? sequences_ : 0);
-    }
-
     // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize, window}.
     Napi::Value attach(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
-        std::string problem;
-        if (!llama::verify_context(api_, layout_, addon_model_, all_sequences(), problem)) unavailable(env, problem);
-        llama_context* const context = *layout_.context;
+        llama_context* const context = created_.verify(env);
+        const llama::Api& api = created_.api();
         kernel::Pool* pool = nullptr;
         if (kernel::pool_create(kernel_threads_max, &pool) != kernel::Status::ok) unavailable(env, "out of memory");
         state_ = std::make_shared<LaneState>();
         state_->pool.reset(pool);
-        state_->lanes.emplace(api_, context, static_cast<int32_t>(sequences_), lane_count_, info[0].ToBoolean(),
-                              swa_full_, pool);
-        if (state_->lanes->cache().recurrent() != recurrent_)
+        state_->lanes.emplace(api, context, created_.sequences(), created_.lanes(), info[0].ToBoolean(),
+                              created_.swa_full(), pool);
+        if (state_->lanes->cache().recurrent() != created_.recurrent())
             unavailable(env, "llama.cpp and node-llama-cpp differ in whether the model is recurrent");
         worker_ = std::make_unique<WorkerThread>(env);
         auto result = Napi::Object::New(env);
-        result.Set("width", api_.model_n_embd_out(api_.get_model(context)));
-        result.Set("batchSize", api_.n_batch(context));
+        result.Set("width", api.model_n_embd_out(api.get_model(context)));
+        result.Set("batchSize", api.n_batch(context));
         result.Set("window", state_->lanes->cache().window());
         return result;
     }
 
     // (entries): a batch without hidden states. Resolves with {status, decodeMs}.
     Napi::Value decode(const Napi::CallbackInfo& info) {
-        struct Work {
+        struct PlainBatch {
             std::vector<llama::Entry> entries;
             llama::WaveResult result;
         };
-        auto work = std::make_shared<Work>(Work{read_entries(info[0]), {}});
+        auto work = std::make_shared<PlainBatch>(PlainBatch{read_entries(info[0]), {}});
         return open(info).run({[work, state = state_] {
                                    const std::lock_guard lock(state->busy);
                                    work->result = state->lanes->decode(work->entries);
                                },
-                               [work](Napi::Env env) -> Napi::Value { return outcome_of(env, work->result); }});
+                               [work](Napi::Env env) -> Napi::Value { return decode_object(env, work->result); }});
     }
 
     // (entries, judges, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
     Napi::Value wave(const Napi::CallbackInfo& info) {
-        struct Work {
+        struct Wave {
             std::vector<llama::Entry> entries;
             std::vector<llama::WaveJudge> judges;
             int32_t threads;
             llama::WaveResult result;
         };
-        auto work = std::make_shared<Work>();
+        auto work = std::make_shared<Wave>();
         work->entries = read_entries(info[0]);
         const auto judges = info[1].As<Napi::Array>();
         for (uint32_t i = 0; i < judges.Length(); i++)
@@ -177,13 +124,7 @@ private:
                                    const std::lock_guard lock(state->busy);
                                    work->result = state->lanes->wave(work->entries, work->judges, work->threads);
                                },
-                               [work](Napi::Env env) -> Napi::Value {
-                                   Napi::Object result = outcome_of(env, work->result);
-                                   result.Set("probabilities",
-                                              copy_of<Napi::Float32Array>(env, work->result.probabilities));
-                                   result.Set("kernelMs", work->result.kernel_ms);
-                                   return result;
-                               }});
+                               [work](Napi::Env env) -> Napi::Value { return wave_object(env, work->result); }});
     }
 
     // (sequence, start, end): -1 for an end that is open.
@@ -234,16 +175,7 @@ private:
         const Napi::Env env = info.Env();
         std::vector<llama::TokenLogit> found;
         rows(info)->top(number(info[0]), number(info[1]), found);
-        auto tokens = Napi::Int32Array::New(env, found.size());
-        auto logits = Napi::Float32Array::New(env, found.size());
-        for (size_t i = 0; i < found.size(); i++) {
-            tokens[i] = found[i].token;
-            logits[i] = found[i].logit;
-        }
-        auto result = Napi::Object::New(env);
-        result.Set("tokens", tokens);
-        result.Set("logits", logits);
-        return result;
+        return top_logits_object(env, found);
     }
 
     // (row): the index at which node-llama-cpp finds it until `withdraw`; -1: no logits, -2: no place is free.
@@ -331,16 +263,7 @@ private:
 
     static int32_t number(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }
 
-    llama::Api api_{};
-    // These point into node-llama-cpp's objects. They are alive whenever a method is called: the hook that calls it
-    // hangs on the context, which holds the model. References from here would keep a forgotten context from ever being
-    // collected.
-    llama::Layout layout_;
-    const void* addon_model_ = nullptr;
-    uint32_t sequences_ = 0;
-    int32_t lane_count_ = 0;
-    bool swa_full_ = false;
-    bool recurrent_ = false;
+    CreatedContext created_;
     std::shared_ptr<LaneState> state_;
     std::unique_ptr<WorkerThread> worker_;
 };
