@@ -1,6 +1,7 @@
 /** Options of the command line that say how an agent is asked, under the names of the aligner's own options. */
 import type {Command} from "commander";
 import type {AlignerSettings, Mode, Order, Strategy} from "../align/options.js";
+import {promptFormats} from "../prompts/prompts.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 
 export interface AlignmentOptions {
@@ -57,6 +58,9 @@ export const strategies = ["first", "random", "max-prob"] as const;
 
 export const orderOption = (byDefault?: Order) =>
     choiceOption("--order <name>", "how candidates are tried", ["best-first", "top-last", "reverse"], byDefault);
+
+export const promptFormatOption = (byDefault: string) =>
+    choiceOption("--prompt-format <name>", `how prompts are put to the model (default: ${byDefault})`, promptFormats);
 
 /** The given ones among the settings that otherwise follow the agent. */
 export function givenSettings({threshold, topK, topP, minP, temperature}: AlignmentOptions): Partial<AlignerSettings> {

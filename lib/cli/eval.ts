@@ -1,9 +1,9 @@
 /** `mara eval`: what an agent does to a model's answers, in numbers and as a page. */
 import {Command, Option} from "commander";
 import {invalidArgument} from "../errors.js";
-import {loadPrompts} from "../prompts/prompts.js";
+import {loadPrompts, type PromptFormat} from "../prompts/prompts.js";
 import {visible} from "../visible.js";
-import {type AlignmentOptions, addAlignmentOptions, givenSettings} from "./alignment-options.js";
+import {type AlignmentOptions, addAlignmentOptions, givenSettings, promptFormatOption} from "./alignment-options.js";
 import {EvalProgress, evaluationLines} from "./eval-view.js";
 import {interrupted} from "./failure.js";
 import {terminal} from "./format.js";
@@ -22,6 +22,7 @@ interface EvalOptions extends PairOptions, AlignmentOptions {
     sequences: number;
     contextSize?: number;
     seed: number;
+    promptFormat?: PromptFormat;
     tieMargin: number;
     fluency: boolean;
     judgeQuestion?: string;
@@ -54,6 +55,7 @@ export function evalCommand(): Command {
         .requiredOption("--reward <spec>", "what scores the answers; may be given several times", collect)
         .option("--against <spec>", "what to compare with; may be given several times (default: raw)", collect)
         .option("--run <folder>", "where answers, result.json and report.html go")
+        .addOption(promptFormatOption("as the agent was trained, else session"))
         .addOption(integerOption("--limit <n>", "use the first n prompts only", 1, 10_000_000))
         .addOption(integerOption("--max-tokens <n>", "longest answer", 1, 1_000_000).default(256))
         .addOption(
@@ -77,7 +79,8 @@ export function evalCommand(): Command {
 }
 
 async function evaluateCommand(options: EvalOptions): Promise<void> {
-    const {run, limit, reward, judgeQuestion, against, thresholds, contextSize, alignerTemplate} = options;
+    const {run, limit, reward, judgeQuestion, against, thresholds, contextSize, alignerTemplate, promptFormat} =
+        options;
     const {maxTokens, sequences, seed, mode, strategy, order, fallbackIndex, tieMargin, fluency} = options;
     const prompts = (await loadPrompts(options.prompts)).slice(0, limit);
     const {llama, model, agent, threads, close} = await openPair(options);
@@ -99,6 +102,7 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
             rewardOptions: {...threads, ...(judgeQuestion === undefined ? {} : {judgeQuestion})},
             ...{maxTokens, sequences, seed, mode, strategy, order, fallbackIndex, tieMargin, fluency},
             ...givenSettings(options),
+            ...(promptFormat === undefined ? {} : {promptFormat}),
             ...(against === undefined ? {} : {against}),
             ...(thresholds === undefined ? {} : {thresholds}),
             ...(contextSize === undefined ? {} : {contextSize}),

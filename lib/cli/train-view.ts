@@ -110,8 +110,12 @@ export function figures(progress: TrainProgress): string {
 
 /** "3 min left" */
 export function left(seconds: number | null): string {
-    if (seconds === null) return "";
-    if (seconds < 90) return `${Math.ceil(seconds)} s left`;
-    if (seconds < 5400) return `${Math.round(seconds / 60)} min left`;
-    return `${(seconds / 3600).toFixed(1)} h left`;
+    return seconds === null ? "" : `${duration(seconds)} left`;
+}
+
+/** "40 s", "12 min", "3.1 h" */
+export function duration(seconds: number): string {
+    if (seconds < 90) return `${Math.ceil(seconds)} s`;
+    if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+    return `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -4,6 +4,7 @@ import {Command, type Option} from "commander";
 import type {Llama} from "node-llama-cpp";
 import {describeCandidates} from "../align/candidate-options.js";
 import type {Order, Strategy} from "../align/options.js";
+import {invalidArgument} from "../errors.js";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
 import {methods, type TrainOptions} from "../train/options.js";
 import {
@@ -17,14 +18,14 @@ import {
 } from "../train/presets.js";
 import type {TrainProgress} from "../train/run/progress.js";
 import {visible} from "../visible.js";
-import {orderOption, strategies} from "./alignment-options.js";
+import {orderOption, promptFormatOption, strategies} from "./alignment-options.js";
 import {interrupted} from "./failure.js";
 import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel, threadsFor} from "./pair.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 import {trainStudentCommand} from "./train-student.js";
-import {TrainView} from "./train-view.js";
+import {duration, TrainView} from "./train-view.js";
 
 type Flags = Partial<Record<ConstantName, number>> &
     Partial<Choices> & {
@@ -40,6 +41,7 @@ type Flags = Partial<Record<ConstantName, number>> &
         warmStart?: string;
         resume?: boolean;
         dryRun?: boolean;
+        minutes?: number;
         json?: boolean;
         gpu: string;
         threads?: number;
@@ -61,7 +63,8 @@ Examples:
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --warm-start runs/pairs --out runs/both
   $ mara train student -m model.gguf -a agent.safetensors --prompts prompts.jsonl      a student for any agent
   $ mara train --out runs/kind --resume                       go on with a run that was interrupted
-  $ mara train -m model.gguf ... --dry-run                    check everything, and print what would run
+  $ mara train -m model.gguf ... --dry-run                    check everything, print what would run, and how long it takes
+  $ mara train -m model.gguf ... --minutes 30                 as many episodes as fit into half an hour
 
 The agent is OUT/agent.safetensors, for mara chat --agent and createAlignedContext; OUT/report.html shows the curves.
 Ctrl-C writes a checkpoint and leaves; a second one leaves at once. The constants are explained in docs/training.md.`;
@@ -145,6 +148,7 @@ export function trainCommand(): Command {
                 probabilitySets
             )
         )
+        .addOption(promptFormatOption("session; paper: template"))
         .option("--last-accepted", "episodes accept the candidate tried last (default: paper only)")
         .option("--no-last-accepted", "episodes fall back on --fallback-index")
         .option("--no-student", "make no student, which predicts the agent's verdicts, in the end");
@@ -156,7 +160,15 @@ export function trainCommand(): Command {
     }))
         for (const name of Object.keys(names) as ConstantName[]) command.addOption(constantOption(name, title));
     return command
-        .option("--dry-run", "check everything and print what would run")
+        .option("--dry-run", "check everything, print what would run, and measure how long it would take")
+        .addOption(
+            numberOption(
+                "--minutes <n>",
+                "episodes, or samples and prompts, that fit into this time as measured",
+                0,
+                1e6
+            )
+        )
         .option("--json", "print one JSON object at the end")
         .addHelpText("after", examples)
         .action((flags: Flags, command: Command) => {
@@ -181,7 +193,6 @@ function constantOption(name: ConstantName, group: string): Option {
 
 async function train(flags: Flags): Promise<void> {
     const {trainAgent} = await import("../train/train.js");
-    const {prepare} = await import("../train/run/setup.js");
     const modelPath = flags.model === undefined ? undefined : await resolveModel(flags.model);
     const llama = await openLlama(flags.gpu);
     const controller = new AbortController();
@@ -200,11 +211,14 @@ async function train(flags: Flags): Promise<void> {
             llama,
             ...(modelPath === undefined ? {} : {modelPath})
         };
-        if (flags.dryRun) {
-            const {config, inputs, prompts, pairs, close} = await prepare(options);
-            await close();
-            printJson({config, inputs, prompts: prompts.length, pairs: pairs?.length ?? null});
-            return;
+        if (flags.dryRun || flags.minutes !== undefined) {
+            const {fitted, ...planned} = await plan(options, flags);
+            if (flags.dryRun) {
+                printJson(planned);
+                return;
+            }
+            Object.assign(options, fitted);
+            if (!flags.json) process.stderr.write(`${planned.estimate.told}\n`);
         }
         process.on("SIGINT", leave).on("SIGTERM", leave);
         const result = await trainAgent({
@@ -220,6 +234,29 @@ async function train(flags: Flags): Promise<void> {
         view.finish();
         process.off("SIGINT", leave).off("SIGTERM", leave);
         await llama.dispose();
+    }
+}
+
+/** What would run, how long it would take, and what fits into `--minutes`. It measures for up to a minute. */
+async function plan(options: TrainOptions, {minutes, resume}: Flags) {
+    if (resume && minutes !== undefined)
+        throw invalidArgument("--minutes", "no budget with --resume, which goes on as the run was begun,", minutes);
+    const {measureCosts} = await import("../train/estimate/measure.js");
+    const {estimateTraining, fitInto} = await import("../train/estimate/estimate.js");
+    const {prepare} = await import("../train/run/setup.js");
+    const {inputs, openRun: _o, close, ...setting} = await prepare(options);
+    try {
+        const {config, prompts, pairs} = setting;
+        const counts = {prompts: prompts.length, pairs: pairs?.length ?? null};
+        const costs = await measureCosts(setting);
+        const fitted = minutes === undefined ? {} : fitInto(minutes * 60, config, costs, counts);
+        const estimate = estimateTraining({...config, ...fitted}, costs, counts);
+        const time = `${costs.lengthsMeasured ? "about" : "at most about"} ${duration(estimate.seconds)}`;
+        const changed = Object.entries(fitted).map(([name, value]) => `${name} ${value}`);
+        const told = [...changed, time].join(", ");
+        return {config: {...config, ...fitted}, inputs, ...counts, estimate: {...estimate, told}, fitted};
+    } finally {
+        await close();
     }
 }
 
@@ -263,7 +300,19 @@ function presetTold({preset: named, resume}: Flags, {preset}: TrainProgress, {gp
 }
 
 function optionsOf(flags: Flags): TrainOptions {
-    const {out, model: _m, topK, topP, minP, temperature, dryRun: _d, json: _j, gpu: _g, ...others} = flags;
+    const {
+        out,
+        model: _m,
+        topK,
+        topP,
+        minP,
+        temperature,
+        dryRun: _d,
+        minutes: _i,
+        json: _j,
+        gpu: _g,
+        ...others
+    } = flags;
     const {postBack, automaticAlpha, student, ...rest} = others;
     const candidates = given({topK, topP, minP, temperature});
     return {

@@ -6,7 +6,7 @@ import {writeWhole} from "../agent/agent-file.js";
 import {requireAgent} from "../align/aligner.js";
 import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
 import {invalidArgument} from "../errors.js";
-import {loadPrompts} from "../prompts/prompts.js";
+import {inFormat, loadPrompts} from "../prompts/prompts.js";
 import {openReward} from "../rewards/open.js";
 import {lockRun} from "../run-lock.js";
 import {notify} from "../validation/notify.js";
@@ -57,9 +57,11 @@ async function open(
     closers: (() => Promise<void> | void)[]
 ): Promise<EvaluationSetup> {
     const {prompts: given, agent: givenAgent, runDirectory, signal, onProgress} = options;
-    const prompts = typeof given === "string" ? await loadPrompts(given) : Array.from(given, asPrompt);
+    const loaded = typeof given === "string" ? await loadPrompts(given) : Array.from(given, asPrompt);
     const agent = typeof givenAgent === "string" ? await MaraAgent.load(givenAgent) : givenAgent;
     if (agent !== givenAgent) closers.push(() => agent.dispose());
+    const trained = agent.metadata["mara.promptFormat"] === "template" ? "template" : "session";
+    const prompts = [...inFormat(loaded, options.promptFormat ?? trained)];
     const llama = await llamaOf(givenModel, options, closers);
     const model = typeof givenModel === "string" ? await loadNamedModel(llama, givenModel) : givenModel;
     if (model !== givenModel) closers.push(() => model.dispose());

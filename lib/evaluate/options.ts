@@ -16,7 +16,7 @@ import {
     wavesSchema
 } from "../align/options.js";
 import {invalidArgument} from "../errors.js";
-import type {Prompt} from "../prompts/prompts.js";
+import {type Prompt, type PromptFormat, promptFormats} from "../prompts/prompts.js";
 import {type RewardOptions, type RewardSpec, rewardOptionsSchema, rewardSchema} from "../rewards/open.js";
 import {check, options} from "../validation/check.js";
 import {
@@ -27,6 +27,7 @@ import {
     integer,
     llama,
     numberIn,
+    oneOf,
     path,
     seed,
     signal
@@ -74,6 +75,8 @@ export interface EvaluateOptions {
     /** Rank of the candidate emitted when none is accepted. Default 0. */
     fallbackIndex?: number;
     mode?: "auto" | Mode;
+    /** How prompts are put to the models, where they name no format themselves. Default: as the agent was trained (`mara.promptFormat`), else "session". */
+    promptFormat?: PromptFormat;
     /** Wave sizes. They are fixed, so that the tokens that share a batch do not depend on time (see `answerAll`). Default [1, 3, 12]. */
     waves?: readonly number[];
     sampling?: EvaluationSampling;
@@ -159,6 +162,7 @@ const schema = options({
     order: orderSchema.default("best-first"),
     fallbackIndex: integer(0).default(0),
     mode: modeSchema.default("auto"),
+    promptFormat: oneOf(promptFormats).optional(),
     waves: wavesSchema.default([1, 3, 12]),
     sampling: options({
         temperature: finiteAboveZero.default(0.8),

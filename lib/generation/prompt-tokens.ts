@@ -4,6 +4,7 @@ import type {Prompt} from "../prompts/prompts.js";
 import {check} from "../validation/check.js";
 import {loadedModel} from "../validation/schemas.js";
 import {checkPrompt} from "../validation/sources.js";
+import {templateTokens} from "./chat-template.js";
 
 const wrappers = new WeakMap<LlamaModel, ChatWrapper>();
 
@@ -29,14 +30,15 @@ function contextState(model: LlamaModel, {prompt, system}: Prompt) {
 }
 
 /**
- * The tokens that a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins. A string is a prompt without a
- * system prompt of its own.
- * @throws MaraError INVALID_ARGUMENT, MODEL_UNSUPPORTED if the model is disposed
+ * The tokens that a new `LlamaChatSession` feeds the model for this prompt, up to where the response begins; those of the model's own chat
+ * template where the prompt's `format` is "template". A string is a prompt without a system prompt of its own.
+ * @throws MaraError INVALID_ARGUMENT, MODEL_UNSUPPORTED if the model is disposed or has no chat template for the format
  */
 export function promptTokens(model: LlamaModel, prompt: Prompt | string): Token[] {
     check(loadedModel, model, "model");
     const asked = checkPrompt(prompt);
     if (model.disposed) throw new MaraError("MODEL_UNSUPPORTED", "The model is disposed. Load it again.");
+    if (asked.format === "template") return templateTokens(model, asked);
     return contextState(model, asked).contextText.tokenize(model.tokenizer);
 }
 

@@ -5,6 +5,13 @@ import {check} from "../validation/check.js";
 import {path as pathSchema} from "../validation/schemas.js";
 import {Flaw, readRecords} from "./records.js";
 
+/**
+ * "session": as a new `LlamaChatSession` would put it. "template": by the model's own chat template, as transformers would, without a
+ * system prompt but the caller's.
+ */
+export const promptFormats = ["session", "template"] as const;
+export type PromptFormat = (typeof promptFormats)[number];
+
 /** A question to a model. */
 export interface Prompt {
     prompt: string;
@@ -12,12 +19,16 @@ export interface Prompt {
     system?: string;
     /** A text that a reward may compare the response with. The model never sees it. */
     reference?: string;
+    /** How it is put to the model. Default "session". */
+    format?: PromptFormat;
 }
 
 /** Two responses to one prompt, of which one is preferred. */
 export interface PreferencePair {
     prompt: string;
     system?: string;
+    /** As for a prompt. */
+    format?: PromptFormat;
     chosen: string;
     rejected: string;
 }
@@ -46,6 +57,11 @@ export function loadPairs(path: string): Promise<PreferencePair[]> {
         if (pair.chosen === pair.rejected) throw new Flaw(`"chosen" and "rejected" are both ${shown(pair.chosen)}`);
         return pair;
     });
+}
+
+/** Prompts or pairs in a format; those that name one keep it. */
+export function inFormat<T extends {format?: PromptFormat}>(records: readonly T[], format: PromptFormat): readonly T[] {
+    return format === "session" ? records : records.map((record) => ({format, ...record}));
 }
 
 type JsonObject = Record<string, unknown>;

@@ -1,11 +1,8 @@
-import {Template} from "@huggingface/jinja";
 import type {LlamaModel, Token} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
+import {chatTemplate, type Message, type Rendering} from "../generation/chat-template.js";
 
-export interface Message {
-    role: "system" | "user" | "assistant";
-    content: string;
-}
+export type {Message} from "../generation/chat-template.js";
 
 /**
  * Turns conversations into tokens by the chat template in the model file, as transformers' `apply_chat_template` does; with a BOS token where
@@ -16,20 +13,17 @@ export function conversationTokens(
     model: LlamaModel,
     file: string
 ): (messages: readonly Message[], addGenerationPrompt: boolean) => Token[] {
-    const source = model.fileInfo.metadata.tokenizer?.chat_template;
-    if (source === undefined) throw new MaraError("REWARD_LOAD", `${file} has no chat template.`);
-    let template: Template;
+    let rendering: Rendering | undefined;
     try {
-        template = new Template(source);
+        rendering = chatTemplate(model);
     } catch (error) {
         const reason = (error as Error).message;
         throw new MaraError("REWARD_LOAD", `The chat template of ${file} cannot be read: ${reason}`, {cause: error});
     }
-    const textOf = (token: Token | null) => (token === null ? "" : model.detokenize([token], true));
-    const special = {bos_token: textOf(model.tokens.bos), eos_token: textOf(model.tokens.eos)};
+    if (rendering === undefined) throw new MaraError("REWARD_LOAD", `${file} has no chat template.`);
+    const render = rendering;
     return (messages, addGenerationPrompt) => {
-        const text = template.render({messages, add_generation_prompt: addGenerationPrompt, ...special});
-        const tokens = model.tokenize(text, true);
+        const tokens = model.tokenize(render(messages, addGenerationPrompt), true);
         const {bos, shouldPrependBosToken} = model.tokens;
         return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
     };

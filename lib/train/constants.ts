@@ -99,6 +99,7 @@ const preference = {
         max: 256,
         help: "responses sampled for each prompt where no pairs are given"
     },
+    samplePrompts: {...count, byDefault: 1_000_000, help: "most prompts for which responses are sampled"},
     sampleTemperature: {byDefault: 1, min: 0, above: true, max: 10, help: "temperature of these samples"},
     epochs: {...count, byDefault: 20, max: 10_000, help: "most passes over the pairs"},
     patience: {

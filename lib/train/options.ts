@@ -5,7 +5,7 @@ import type {MaraAgent} from "../agent/agent.js";
 import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
 import {type Order, orderSchema, resolveSettings, type Strategy, strategySchema} from "../align/options.js";
 import {invalidArgument, MaraError} from "../errors.js";
-import type {PreferencePair, Prompt} from "../prompts/prompts.js";
+import {type PreferencePair, type Prompt, promptFormats} from "../prompts/prompts.js";
 import {rewardSchema} from "../rewards/open.js";
 import type {Reward, RewardFunction} from "../rewards/reward.js";
 import {check, options} from "../validation/check.js";
@@ -86,7 +86,8 @@ const choiceSchemas = {
     alphaLoss: oneOf(alphaLosses),
     replacement: boolean,
     probabilitiesOver: oneOf(probabilitySets),
-    lastAccepted: boolean
+    lastAccepted: boolean,
+    promptFormat: oneOf(promptFormats)
 } satisfies Record<keyof Choices, z.ZodType>;
 
 /** The settings that decide the outcome, and nothing else: plain data for config.json. */

@@ -1,5 +1,7 @@
 /** The presets of a training run, and what each chooses besides the constants. docs/training.md compares them. */
 
+import type {PromptFormat} from "../prompts/prompts.js";
+
 /** "default": what works best here; "paper": what the authors' script runs; "small": the default's for some hundred episodes on a CPU. */
 export const presets = ["default", "paper", "small"] as const;
 export type Preset = (typeof presets)[number];
@@ -20,6 +22,8 @@ export interface Choices {
     replacement: boolean;
     probabilitiesOver: (typeof probabilitySets)[number];
     lastAccepted: boolean;
+    /** How prompts are put to the model, where they name no format themselves. */
+    promptFormat: PromptFormat;
 }
 
 const byDefault: Choices = {
@@ -31,7 +35,8 @@ const byDefault: Choices = {
     alphaLoss: "log-alpha",
     replacement: true,
     probabilitiesOver: "candidates",
-    lastAccepted: false
+    lastAccepted: false,
+    promptFormat: "session"
 };
 
 const paper: Choices = {
@@ -41,7 +46,8 @@ const paper: Choices = {
     alphaLoss: "alpha",
     replacement: false,
     probabilitiesOver: "vocabulary",
-    lastAccepted: true
+    lastAccepted: true,
+    promptFormat: "template"
 };
 
 export function choicesOf(preset: Preset): Readonly<Choices> {

@@ -25,7 +25,7 @@ export function shuffled(count: number, seed: number): Uint32Array {
 }
 
 /** The uses of a derived seed, numbered because two uses of one run's seed must not meet. */
-export const use = {order: 1, rollout: 2, samples: 3, heldOut: 4, fit: 5, learner: 6, student: 7} as const;
+export const use = {order: 1, rollout: 2, samples: 3, heldOut: 4, fit: 5, learner: 6, student: 7, some: 8} as const;
 
 /** Splits prompts, by index, into those that episodes answer and those held out: `wanted` of the latter, but at most a tenth. */
 export function splitPrompts(count: number, wanted: number, seed: number): {training: number[]; heldOut: number[]} {
@@ -33,6 +33,12 @@ export function splitPrompts(count: number, wanted: number, seed: number): {trai
     const size = Math.min(wanted, Math.floor(count / 10));
     const inOrder = (indexes: Uint32Array) => [...indexes].sort((a, b) => a - b);
     return {training: inOrder(order.subarray(size)), heldOut: inOrder(order.subarray(0, size))};
+}
+
+/** At most `wanted` of the numbers below `count`, drawn by the seed, in order. */
+export function someOf(count: number, wanted: number, seed: number): number[] {
+    const drawn = shuffled(count, derivedSeed(seed, use.some)).subarray(0, wanted);
+    return [...drawn].sort((a, b) => a - b);
 }
 
 /** Which prompt each episode answers: every prompt once before any comes again, each time in another order. */

@@ -1,7 +1,7 @@
 /** A whole training run: its phases one after the other, and the files that it leaves behind. */
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
-import type {Prompt} from "../prompts/prompts.js";
+import {inFormat, type Prompt} from "../prompts/prompts.js";
 import {labelledByAdvantage} from "./advantage/advantages.js";
 import {collectSampled, readSampled, type SampledState} from "./advantage/sampled.js";
 import {type Calibration, calibrate, writeCalibration} from "./calibrate.js";
@@ -25,7 +25,7 @@ import {agentFile, type RunDirectory} from "./run/run-directory.js";
 import {prepare} from "./run/setup.js";
 import type {Baselines, SacMetrics} from "./sac/batch.js";
 import {Sac, type SacJob, type SacState} from "./sac/sac.js";
-import {promptOfEpisode, splitPrompts} from "./seeds.js";
+import {promptOfEpisode, someOf, splitPrompts} from "./seeds.js";
 import {addStudent} from "./student/after-run.js";
 
 export interface TrainResult {
@@ -158,7 +158,7 @@ async function runAdvantage(job: Job): Promise<Outcome> {
 
 async function runPreference(job: Job): Promise<Outcome> {
     const state = job.run.state as RunState | undefined;
-    const pairs = job.pairs ?? (await samplePairs(job, state));
+    const pairs = job.pairs ?? inFormat(await samplePairs(job, state), job.config.promptFormat);
     if (state?.phase !== "fit")
         await collectStates(job, pairs, state?.phase === "states" ? state : {phase: "states", done: 0});
     return await fitPairs(job, pairs, state?.phase === "fit" ? state : undefined);
@@ -168,7 +168,7 @@ async function runPreference(job: Job): Promise<Outcome> {
 async function samplePairs(job: Job, state: RunState | undefined): Promise<readonly AnnotatedPair[]> {
     const {config, run, prompts} = job;
     if (state !== undefined && state.phase !== "responses") return await run.rows<AnnotatedPair>("pairs");
-    const wanted = [...prompts.keys()];
+    const wanted = someOf(prompts.length, config.samplePrompts, config.seed);
     const sampling = {wanted, each: config.pairsFromModel, temperature: config.sampleTemperature};
     const rows = await sampleResponses(job, sampling, {phase: "responses"});
     const pairs = pairsFromResponses(rows, prompts);
@@ -214,7 +214,8 @@ function finishedAgent(
             ...(config.reward === null ? {} : {"mara.reward": config.reward}),
             "mara.seed": String(config.seed),
             ...(threshold == null ? {} : {"mara.threshold": String(threshold)}),
-            "mara.candidates": JSON.stringify(config.candidates)
+            "mara.candidates": JSON.stringify(config.candidates),
+            ...(config.promptFormat === "session" ? {} : {"mara.promptFormat": config.promptFormat})
         }
     });
 }

@@ -3,9 +3,9 @@ import type {LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument} from "../errors.js";
-import type {Prompt} from "../prompts/prompts.js";
+import {type Prompt, promptFormats} from "../prompts/prompts.js";
 import {check} from "./check.js";
-import {anyText, loadedModel, path, text} from "./schemas.js";
+import {anyText, loadedModel, oneOf, path, text} from "./schemas.js";
 
 export const agentSource = z.union(
     [path(), z.custom<MaraAgent>((value) => value instanceof MaraAgent)],
@@ -26,10 +26,12 @@ export function modelOf({model, modelPath}: {model?: unknown; modelPath?: unknow
     return check(z.union([path(), loadedModel], "a path or a LlamaModel of node-llama-cpp"), model, "model");
 }
 
+const format = oneOf(promptFormats).optional();
+
 /** Other fields than these are whatever the caller's records hold. */
 const promptOf = (content: z.ZodString) =>
     z.union(
-        [content, z.looseObject({prompt: content, system: anyText.optional(), reference: anyText.optional()})],
+        [content, z.looseObject({prompt: content, system: anyText.optional(), reference: anyText.optional(), format})],
         "a prompt (a text, or {prompt, system, reference})"
     );
 
@@ -38,7 +40,7 @@ const prompt = promptOf(text);
 const scoredPrompt = promptOf(anyText);
 
 const pair = z.looseObject(
-    {prompt: text, system: anyText.optional(), chosen: text, rejected: text},
+    {prompt: text, system: anyText.optional(), format, chosen: text, rejected: text},
     "{prompt, chosen, rejected}"
 );
 

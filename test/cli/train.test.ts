@@ -93,7 +93,34 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             prompts: 4,
             pairs: null
         });
+        const {seconds, parts, costs} = JSON.parse(output).estimate;
+        expect(Object.keys(parts)).toEqual(["responses", "episodes", "updates", "checks"]);
+        expect(seconds).toBeGreaterThan(40 * costs.episode);
+        expect(costs.lengthsMeasured).toBe(true);
         expect(existsSync(run)).toBe(false);
+    });
+
+    it("fits a run into minutes, and says so", async () => {
+        const run = newRun();
+        const budget = [
+            ...small.filter((flag, i) => flag !== "--episodes" && small[i - 1] !== "--episodes"),
+            "--out",
+            run
+        ];
+        const {code, stdout, stderr} = await mara([...budget, "--minutes", "10", "--dry-run"]);
+        expect(code, stderr).toBe(0);
+        const {config, estimate} = JSON.parse(stdout);
+        expect(config.episodes).toBeGreaterThan(1);
+        expect(estimate.seconds).toBeLessThanOrEqual(600);
+        expect(estimate.told).toMatch(/^episodes \d+, learnAfter \d+, about \d+ (s|min)$/);
+        expectFailure(
+            await mara([...budget, "--minutes", "0.0001"]),
+            /^Expected more than the least that this run takes for minutes but received /
+        );
+        expectFailure(
+            await mara(["train", "--out", run, "--resume", "--minutes", "5"]),
+            /Expected no budget with --resume, which goes on as the run was begun, for --minutes but received 5/
+        );
     });
 
     it("writes a checkpoint at Ctrl-C and says how to go on; killed at any moment it goes on all the same", async () => {

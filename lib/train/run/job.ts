@@ -33,7 +33,11 @@ export interface Outcome {
 }
 
 /** The score, or why there is none. */
-export async function scoreOrReason(job: Job, prompt: Prompt, response: string): Promise<ScoredResponse | string> {
+export async function scoreOrReason(
+    job: Pick<Job, "config" | "reward">,
+    prompt: Prompt,
+    response: string
+): Promise<ScoredResponse | string> {
     const {rewardTimeout, rewardRetries} = job.config;
     try {
         return await scoreGuarded(job.reward as Reward, prompt, response, {

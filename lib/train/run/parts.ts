@@ -8,7 +8,10 @@ import {derivedSeed, use} from "../seeds.js";
 import type {Job} from "./job.js";
 import {pack, unpack} from "./segments.js";
 
-export function learnerOptions({config, model, warmStart}: Job, learningRate = config.learningRate): LearnerOptions {
+export function learnerOptions(
+    {config, model, warmStart}: Pick<Job, "config" | "model" | "warmStart">,
+    learningRate = config.learningRate
+): LearnerOptions {
     const {hidden1, hidden2, gamma, tau, initialAlpha, targetEntropy, automaticAlpha} = config;
     const {gradientClip, batchSize, replayCapacity, threads} = config;
     const {sharedCritics, criticLossScale, targetEvery, alphaLoss, replacement} = config;
@@ -38,7 +41,7 @@ export function restoredOptions({actor: _a, hidden1: _1, hidden2: _2, ...options
 }
 
 /** `contextSize`: tokens of the longest prompt and response together. */
-export function rolloutOptions({config}: Job, contextSize: number): RolloutOptions {
+export function rolloutOptions({config}: Pick<Job, "config">, contextSize: number): RolloutOptions {
     const {sequences, maxTokens, candidates, fallbackIndex, order, strategy, lastAccepted, probabilitiesOver, threads} =
         config;
     return {
@@ -48,7 +51,7 @@ export function rolloutOptions({config}: Job, contextSize: number): RolloutOptio
     };
 }
 
-export function longestPrompt({model, prompts}: Job): number {
+export function longestPrompt({model, prompts}: Pick<Job, "model" | "prompts">): number {
     return prompts.reduce((longest, prompt) => Math.max(longest, promptTokens(model, prompt).length), 0);
 }
 

@@ -57,9 +57,9 @@ function responsesOf({config, prompts, pairs}: Job): number {
 function promptsOf({prompts, pairs}: Job): readonly Prompt[] {
     if (pairs === undefined) return prompts;
     const found = new Map(
-        pairs.map(({prompt, system}) => [
+        pairs.map(({prompt, system, format}) => [
             JSON.stringify([system, prompt]),
-            {prompt, ...(system === undefined ? {} : {system})}
+            {prompt, ...(system === undefined ? {} : {system}), ...(format === undefined ? {} : {format})}
         ])
     );
     return [...found.values()];

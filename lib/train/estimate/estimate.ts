@@ -1,0 +1,90 @@
+/** How long a run will take, and what fits into a given time. */
+import {invalidArgument} from "../../errors.js";
+import type {TrainConfig} from "../options.js";
+import {splitPrompts} from "../seeds.js";
+import type {TrainingCosts} from "./measure.js";
+
+export interface TrainingEstimate {
+    seconds: number;
+    /** Seconds of each part: the model's own responses, episodes, updates, answers to held-out prompts; reading pairs, fitting them. */
+    parts: Record<string, number>;
+    costs: TrainingCosts;
+}
+
+/** What a run works on: `pairs` is null where they are sampled. */
+export interface WorkCounts {
+    prompts: number;
+    pairs: number | null;
+}
+
+/** Parts that run at the same time are added up: on a CPU they share its cores. */
+export function estimateTraining(config: TrainConfig, costs: TrainingCosts, counts: WorkCounts): TrainingEstimate {
+    const parts = config.method === "sac" ? ofEpisodes(config, costs, counts) : ofPairs(config, costs, counts);
+    const seconds = Object.values(parts).reduce((sum, part) => sum + part, 0);
+    return {seconds, parts, costs};
+}
+
+function ofEpisodes(config: TrainConfig, costs: TrainingCosts, {prompts}: WorkCounts): Record<string, number> {
+    const {episodes, updatesPerEpisode, learnAfter, checkEvery, baseline} = config;
+    const {training, heldOut} = splitPrompts(prompts, config.checkPrompts, config.seed);
+    const own = heldOut.length + (baseline === "raw-response" ? Math.min(training.length, episodes) : 0);
+    const before = costs.transitions === 0 ? episodes : Math.ceil(learnAfter / costs.transitions);
+    return {
+        responses: own * costs.response,
+        episodes: episodes * costs.episode,
+        updates: Math.max(0, episodes - before) * updatesPerEpisode * costs.update,
+        checks: Math.ceil(episodes / checkEvery) * heldOut.length * costs.episode
+    };
+}
+
+function ofPairs(config: TrainConfig, costs: TrainingCosts, {prompts, pairs}: WorkCounts): Record<string, number> {
+    const sampled = Math.min(prompts, config.samplePrompts);
+    const count = pairs ?? sampled;
+    return {
+        responses: pairs === null ? sampled * config.pairsFromModel * costs.response : 0,
+        states: count * costs.pair,
+        fit: count * config.epochs * costs.epoch
+    };
+}
+
+/** Most episodes, samples and prompts that a budget is filled with. */
+const most = {episodes: 1_000_000, samples: 16};
+
+/**
+ * The options with which a run takes no longer than `seconds`: for `sac` as many episodes as fit; for pairs that are sampled as many
+ * samples for each prompt, or, where two are too many, as many prompts; for given pairs as many epochs.
+ *
+ * @throws MaraError INVALID_ARGUMENT if not even the least fits
+ */
+export function fitInto(
+    seconds: number,
+    config: TrainConfig,
+    costs: TrainingCosts,
+    counts: WorkCounts
+): Partial<TrainConfig> {
+    const fits = (change: Partial<TrainConfig>) =>
+        estimateTraining({...config, ...change}, costs, counts).seconds <= seconds;
+    const largest = (low: number, high: number, change: (value: number) => Partial<TrainConfig>) => {
+        if (!fits(change(low))) return undefined;
+        while (low < high) {
+            const middle = Math.ceil((low + high) / 2);
+            if (fits(change(middle))) low = middle;
+            else high = middle - 1;
+        }
+        return change(low);
+    };
+    const found =
+        config.method === "sac"
+            ? largest(1, most.episodes, (episodes) => ({episodes, learnAfter: startOf(episodes, config, costs)}))
+            : counts.pairs !== null
+              ? largest(1, config.epochs, (epochs) => ({epochs}))
+              : (largest(2, most.samples, (pairsFromModel) => ({pairsFromModel})) ??
+                largest(1, counts.prompts, (samplePrompts) => ({samplePrompts, pairsFromModel: 2})));
+    if (found !== undefined) return found;
+    throw invalidArgument("minutes", "more than the least that this run takes", seconds / 60);
+}
+
+/** A twentieth of the transitions that the run will collect, where it would otherwise learn later or never. */
+function startOf(episodes: number, {learnAfter}: TrainConfig, {transitions}: TrainingCosts): number {
+    return Math.min(learnAfter, Math.max(1, Math.floor((episodes * transitions) / 20)));
+}
