@@ -41,6 +41,8 @@ export const fewestCalibrationPrompts = 8;
  * well as decisive ones.
  */
 const rejected = [0.2, 0.35, 0.5, 0.65, 0.8, 0.9];
+/** With 0, at which the model's own answers are. */
+export const calibrationThresholds = 1 + rejected.length;
 
 /**
  * Answers the prompts greedily at each threshold. Chosen is the one with the highest mean reward among those whose answers do not repeat

@@ -94,7 +94,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             pairs: null
         });
         const {seconds, parts, costs} = JSON.parse(output).estimate;
-        expect(Object.keys(parts)).toEqual(["responses", "episodes", "updates", "checks"]);
+        expect(Object.keys(parts)).toEqual(["responses", "episodes", "updates", "checks", "calibration"]);
         expect(seconds).toBeGreaterThan(40 * costs.episode);
         expect(costs.lengthsMeasured).toBe(true);
         expect(existsSync(run)).toBe(false);

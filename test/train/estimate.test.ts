@@ -22,13 +22,19 @@ const sac = resolveConfig({
     checkEvery: 50,
     checkPrompts: 4
 });
-const preference = resolveConfig({...base, method: "preference", pairsFromModel: 4, epochs: 10});
+const preference = resolveConfig({
+    ...base,
+    method: "preference",
+    pairsFromModel: 4,
+    epochs: 10,
+    calibrationPrompts: 0
+});
 
 it("A run of episodes is estimated by its responses, episodes, updates and checks", () => {
     // 4 of 100 prompts are held out, and 96 answered once for the baseline; updates begin after 20 episodes.
     expect(estimateTraining(sac, costs, {prompts: 100, pairs: null})).toEqual({
         seconds: 100 + 600 + 180 + 48,
-        parts: {responses: 100, episodes: 600, updates: 180 * 10 * 0.1, checks: 4 * 4 * 3},
+        parts: {responses: 100, episodes: 600, updates: 180 * 10 * 0.1, checks: 4 * 4 * 3, calibration: 0},
         costs
     });
     const constant = {...sac, baseline: "constant"} as const;
@@ -37,14 +43,25 @@ it("A run of episodes is estimated by its responses, episodes, updates and check
 
 it("A run of pairs is estimated by its responses, states and epochs", () => {
     const sampled = estimateTraining(preference, costs, {prompts: 100, pairs: null});
-    expect(sampled.parts).toEqual({responses: 400, states: 50, fit: 10});
+    expect(sampled.parts).toEqual({responses: 400, states: 50, fit: 10, calibration: 0});
     expect(estimateTraining({...preference, samplePrompts: 30}, costs, {prompts: 100, pairs: null}).parts).toEqual({
         responses: 120,
         states: 15,
-        fit: 3
+        fit: 3,
+        calibration: 0
     });
     const given = estimateTraining(preference, costs, {prompts: 0, pairs: 60});
-    expect(given.parts).toEqual({responses: 0, states: 30, fit: 6});
+    expect(given.parts).toEqual({responses: 0, states: 30, fit: 6, calibration: 0});
+});
+
+it("Sampled responses and the search for a threshold are counted", () => {
+    const advantage = resolveConfig({...base, method: "advantage", samplesPerPrompt: 5, epochs: 10});
+    const counts = {prompts: 100, pairs: null};
+    // Ten prompts are held out and answered at seven thresholds.
+    expect(estimateTraining(advantage, costs, counts).parts).toEqual({responses: 500, fit: 25, calibration: 210});
+    expect(fitInto(735, advantage, costs, counts)).toEqual({samplesPerPrompt: 5});
+    // Seven prompts are too few to find one on.
+    expect(estimateTraining(advantage, costs, {prompts: 79, pairs: null}).parts.calibration).toBe(0);
 });
 
 it.each([100, 1000, 36_000])("As many episodes as fit into %i seconds are found", (seconds) => {

@@ -1,12 +1,13 @@
 /** How long a run will take, and what fits into a given time. */
 import {invalidArgument} from "../../errors.js";
+import {calibrationThresholds, fewestCalibrationPrompts} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
 import {splitPrompts} from "../seeds.js";
 import type {TrainingCosts} from "./measure.js";
 
 export interface TrainingEstimate {
     seconds: number;
-    /** Seconds of each part: the model's own responses, episodes, updates, answers to held-out prompts; reading pairs, fitting them. */
+    /** Seconds of each part: the model's own responses, episodes, updates, answers to held-out prompts; reading pairs, fitting; finding the threshold. */
     parts: Record<string, number>;
     costs: TrainingCosts;
 }
@@ -19,7 +20,9 @@ export interface WorkCounts {
 
 /** Parts that run at the same time are added up: on a CPU they share its cores. */
 export function estimateTraining(config: TrainConfig, costs: TrainingCosts, counts: WorkCounts): TrainingEstimate {
-    const parts = config.method === "sac" ? ofEpisodes(config, costs, counts) : ofPairs(config, costs, counts);
+    const kinds = {sac: ofEpisodes, preference: ofPairs, advantage: ofSamples};
+    const calibration = calibrationAnswers(config, counts) * costs.episode;
+    const parts = {...kinds[config.method](config, costs, counts), calibration};
     const seconds = Object.values(parts).reduce((sum, part) => sum + part, 0);
     return {seconds, parts, costs};
 }
@@ -47,12 +50,29 @@ function ofPairs(config: TrainConfig, costs: TrainingCosts, {prompts, pairs}: Wo
     };
 }
 
+function ofSamples(config: TrainConfig, costs: TrainingCosts, {prompts}: WorkCounts): Record<string, number> {
+    const responses = prompts * config.samplesPerPrompt;
+    // A pair is two responses.
+    return {responses: responses * costs.response, fit: (responses / 2) * config.epochs * costs.epoch};
+}
+
+/** Answers by which the threshold is found in the end. */
+function calibrationAnswers(config: TrainConfig, {prompts, pairs}: WorkCounts): number {
+    if (pairs !== null) return 0;
+    const heldOut =
+        config.method === "sac"
+            ? splitPrompts(prompts, config.checkPrompts, config.seed).heldOut.length
+            : Math.floor(prompts * config.heldOut);
+    const asked = Math.min(heldOut, config.calibrationPrompts);
+    return asked < fewestCalibrationPrompts ? 0 : asked * calibrationThresholds;
+}
+
 /** Most episodes, samples and prompts that a budget is filled with. */
 const most = {episodes: 1_000_000, samples: 16};
 
 /**
- * The options with which a run takes no longer than `seconds`: for `sac` as many episodes as fit; for pairs that are sampled as many
- * samples for each prompt, or, where two are too many, as many prompts; for given pairs as many epochs.
+ * The options with which a run takes no longer than `seconds`: for `sac` as many episodes as fit; for `advantage` as many samples for each
+ * prompt; for pairs that are sampled likewise, or, where two samples are too many, as many prompts; for given pairs as many epochs.
  *
  * @throws MaraError INVALID_ARGUMENT if not even the least fits
  */
@@ -76,10 +96,12 @@ export function fitInto(
     const found =
         config.method === "sac"
             ? largest(1, most.episodes, (episodes) => ({episodes, learnAfter: startOf(episodes, config, costs)}))
-            : counts.pairs !== null
-              ? largest(1, config.epochs, (epochs) => ({epochs}))
-              : (largest(2, most.samples, (pairsFromModel) => ({pairsFromModel})) ??
-                largest(1, counts.prompts, (samplePrompts) => ({samplePrompts, pairsFromModel: 2})));
+            : config.method === "advantage"
+              ? largest(2, most.samples, (samplesPerPrompt) => ({samplesPerPrompt}))
+              : counts.pairs !== null
+                ? largest(1, config.epochs, (epochs) => ({epochs}))
+                : (largest(2, most.samples, (pairsFromModel) => ({pairsFromModel})) ??
+                  largest(1, counts.prompts, (samplePrompts) => ({samplePrompts, pairsFromModel: 2})));
     if (found !== undefined) return found;
     throw invalidArgument("minutes", "more than the least that this run takes", seconds / 60);
 }

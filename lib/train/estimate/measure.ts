@@ -15,7 +15,7 @@ import {toTransitions} from "../sac/transitions.js";
 export interface TrainingCosts {
     /** One response of the model itself, with its reward. */
     response: number;
-    /** One response by exploring, with its reward. */
+    /** One response with every candidate judged, and its reward. */
     episode: number;
     /** One update of the learner. */
     update: number;
@@ -51,12 +51,13 @@ export async function measureCosts(setting: Setting): Promise<TrainingCosts> {
         costs.lengthsMeasured = own.whole;
         texts = own.texts;
     }
-    if (config.method === "sac") {
+    if (asked.length > 0) {
         const explored = await measureEpisodes(setting, asked);
         costs.episode = explored.seconds;
         costs.lengthsMeasured &&= explored.whole;
-        Object.assign(costs, await measureUpdates(setting, explored));
-    } else Object.assign(costs, await measurePairs(setting, texts));
+        if (config.method === "sac") Object.assign(costs, await measureUpdates(setting, explored));
+    }
+    if (config.method !== "sac") Object.assign(costs, await measurePairs(setting, texts));
     return costs;
 }
 
