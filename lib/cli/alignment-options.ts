@@ -1,6 +1,8 @@
 /** Options of the command line that say how an agent is asked, under the names of the aligner's own options. */
-import type {Command} from "commander";
-import type {AlignerSettings, Mode, Order, Strategy} from "../align/options.js";
+
+import {type Command, Option} from "commander";
+import type {AlignerSettings, CascadeOption, Mode, Order, Strategy} from "../align/options.js";
+import {invalidArgument} from "../errors.js";
 import {promptFormats} from "../prompts/prompts.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 
@@ -10,6 +12,7 @@ export interface AlignmentOptions {
     strategy: Strategy;
     order: Order;
     fallbackIndex: number;
+    cascade?: CascadeOption;
     topK?: number;
     topP?: number;
     minP?: number;
@@ -31,6 +34,7 @@ export function addAlignmentOptions(command: Command): Command {
                     255
                 ).default(0)
             )
+            .addOption(cascadeOption())
     );
 }
 
@@ -63,13 +67,25 @@ export const promptFormatOption = (byDefault: string) =>
     choiceOption("--prompt-format <name>", `how prompts are put to the model (default: ${byDefault})`, promptFormats);
 
 /** The given ones among the settings that otherwise follow the agent. */
-export function givenSettings({threshold, topK, topP, minP, temperature}: AlignmentOptions): Partial<AlignerSettings> {
+export function givenSettings(options: AlignmentOptions): Partial<AlignerSettings> {
+    const {threshold, cascade, topK, topP, minP, temperature} = options;
     const candidates = given({topK, topP, minP, temperature});
-    return {...given({threshold}), ...(Object.keys(candidates).length === 0 ? {} : {candidates})};
+    return {...given({threshold, cascade}), ...(Object.keys(candidates).length === 0 ? {} : {candidates})};
 }
 
 export const thresholdOption = (more = "") =>
     numberOption("--threshold <p>", `accept probability that a token must exceed${more}`, 0, 1);
+
+const cascadeOption = () =>
+    new Option(
+        "--cascade <share>",
+        "whether the agent's student decides in its place: off, auto, or the share of such verdicts that must agree with the agent's (default: auto in chat, off in eval)"
+    ).argParser((text): CascadeOption => {
+        if (text === "off" || text === "auto") return text;
+        const agreement = Number(text);
+        if (text.trim() !== "" && agreement >= 0 && agreement <= 1) return {agreement};
+        throw invalidArgument("--cascade", '"off", "auto" or a number from 0 to 1', text);
+    });
 
 export const modeOption = () =>
     choiceOption("--mode <mode>", "how candidates are evaluated", ["auto", "lanes", "serial"], "auto");

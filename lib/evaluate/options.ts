@@ -5,6 +5,8 @@ import {type CandidateOptions, candidateSchema} from "../align/candidate-options
 import {
     type AlignedContextOptions,
     type AlignerSettings,
+    type CascadeOption,
+    cascadeSchema,
     type Mode,
     modeSchema,
     type Order,
@@ -77,6 +79,8 @@ export interface EvaluateOptions {
     mode?: "auto" | Mode;
     /** How prompts are put to the models, where they name no format themselves. Default: as the agent was trained (`mara.promptFormat`), else "session". */
     promptFormat?: PromptFormat;
+    /** Whether agents' students decide in their place, as in `createAlignedContext`. Default "off": what is measured is the agent. */
+    cascade?: CascadeOption;
     /** Wave sizes. They are fixed, so that the tokens that share a batch do not depend on time (see `answerAll`). Default [1, 3, 12]. */
     waves?: readonly number[];
     sampling?: EvaluationSampling;
@@ -129,7 +133,9 @@ export interface EvaluationSettings {
     maxTokens: number;
     threshold: number;
     thresholds: number[];
-    aligned: Required<Pick<AlignedContextOptions, "strategy" | "order" | "fallbackIndex" | "mode" | "waves">> & {
+    aligned: Required<
+        Pick<AlignedContextOptions, "strategy" | "order" | "fallbackIndex" | "mode" | "waves" | "cascade">
+    > & {
         candidates: Required<CandidateOptions>;
     };
     sampling: Required<EvaluationSampling>;
@@ -163,6 +169,7 @@ const schema = options({
     fallbackIndex: integer(0).default(0),
     mode: modeSchema.default("auto"),
     promptFormat: oneOf(promptFormats).optional(),
+    cascade: cascadeSchema.default("off"),
     waves: wavesSchema.default([1, 3, 12]),
     sampling: options({
         temperature: finiteAboveZero.default(0.8),
@@ -190,7 +197,7 @@ export function resolveOptions(given: EvaluateOptions): {
 } {
     const checked = check(schema, given, "options", "");
     const model = modelOf(checked);
-    const {strategy, order, fallbackIndex, mode, waves} = checked;
+    const {strategy, order, fallbackIndex, mode, waves, cascade} = checked;
     const givenSettings = {
         candidates: checked.candidates ?? {},
         threshold: checked.threshold
@@ -211,7 +218,7 @@ export function resolveOptions(given: EvaluateOptions): {
     };
     const settingsFor = (agent: MaraAgent): EvaluationSettings => {
         const {threshold, candidates} = settingsInForce(resolveSettings({...givenSettings, agent}));
-        return {...settings, threshold, aligned: {candidates, strategy, order, fallbackIndex, mode, waves}};
+        return {...settings, threshold, aligned: {candidates, strategy, order, fallbackIndex, mode, waves, cascade}};
     };
     return {model, settingsFor, options: {...checked, prompts: given.prompts} as EvaluateOptions};
 }

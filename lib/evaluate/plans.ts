@@ -3,7 +3,7 @@ import {createHash} from "node:crypto";
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaContext, LlamaModel, Token} from "node-llama-cpp";
-import {MaraAgent} from "../agent/agent.js";
+import {type AgentTensor, MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Aligner} from "../align/aligner.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
@@ -109,9 +109,12 @@ function steered(
 ): Plan {
     const {threshold, agent, model, openModel} = options;
     const {aligned} = options.settings;
+    const {cascade, ...withoutCascade} = aligned;
+    // Without a cascade the student changes nothing, and answers that earlier releases saved are still the same.
+    const decider = cascade === "off" ? {} : {cascade, student: hashOfStudent(agent)};
     return {
         name,
-        identity: {model, agent: hashOfAgent(agent), threshold, ...aligned},
+        identity: {model, agent: hashOfAgent(agent), threshold, ...withoutCascade, ...decider},
         samples: 1,
         sampling: {},
         ownTokens: true,
@@ -197,8 +200,16 @@ function describeFile(path: string): object {
 }
 
 export function hashOfAgent(agent: MaraAgent): string {
+    return hashOfTensors(agent.tensors());
+}
+
+function hashOfStudent({student}: MaraAgent): string | null {
+    return student === undefined ? null : hashOfTensors(student.tensors);
+}
+
+function hashOfTensors(tensors: Readonly<Record<string, AgentTensor>>): string {
     const hash = createHash("sha256");
-    for (const [name, {data}] of Object.entries(agent.tensors()).sort(([a], [b]) => (a < b ? -1 : 1)))
+    for (const [name, {data}] of Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1)))
         hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     return hash.digest("hex");
 }

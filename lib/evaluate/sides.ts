@@ -266,15 +266,18 @@ function sumCounts(all: readonly Counts[]): Counts | undefined {
     const [first, ...others] = structuredClone(all);
     if (first === undefined) return undefined;
     for (const counts of others) {
+        // Answers that an earlier release saved have no counts of a student's.
         for (const key of [
             "generatedTokens",
             "decisions",
             "fallbacks",
             "decodes",
             "waves",
-            "evaluatedCandidates"
+            "evaluatedCandidates",
+            "studentVerdicts",
+            "studentDecisions"
         ] as const)
-            first[key] += counts[key];
+            first[key] = (first[key] ?? 0) + (counts[key] ?? 0);
         for (const key of ["candidateCounts", "acceptedRanks"] as const)
             for (const [i, count] of counts[key].entries()) first[key][i] = (first[key][i] ?? 0) + count;
     }
