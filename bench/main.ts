@@ -8,12 +8,14 @@ import {renderChart} from "./harness/chart.js";
 import {describeMachine, machineLine} from "./harness/machine.js";
 import type {Suite, SuiteResult, Target} from "./harness/suite.js";
 import {renderTable} from "./harness/table.js";
+import {studentSuite} from "./kernel/student.js";
 import {kernelSuite} from "./kernel/suite.js";
 import {referenceSuite} from "./reference/suite.js";
 import {trainSuite} from "./train/suite.js";
 
 const suites: Record<string, Suite> = {
     kernel: kernelSuite,
+    student: studentSuite,
     generate: generateSuite,
     reference: referenceSuite,
     train: trainSuite
