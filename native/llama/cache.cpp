@@ -11,15 +11,6 @@ namespace {
 constexpr size_t discarded_min = 256;
 constexpr size_t texts_per_discarded = 4;
 
-// Cells that llama.cpp's tiled attention on CPUs takes at a time (ggml-cpu: GGML_FA_TILE_KV).
-constexpr size_t tile = 64;
-
-SequenceId first_of(const std::bitset<sequences_max>& owners) {
-    SequenceId sequence = 0;
-    while (!owners.test(static_cast<size_t>(sequence))) sequence++;
-    return sequence;
-}
-
 }  // namespace
 
 Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, SequenceId discarded, bool swa_full)
@@ -38,6 +29,12 @@ Cache::Cache(const Api& api, llama_context* context, SequenceId first_lane, Sequ
     if (window_ > 0 && !swa_full)
         window_capacity_ =
             std::min<size_t>(capacity_, static_cast<size_t>(window_) * api.n_seq_max(context) + api.n_ubatch(context));
+}
+
+SequenceId Cache::first_of(const std::bitset<sequences_max>& owners) {
+    SequenceId sequence = 0;
+    while (!owners.test(static_cast<size_t>(sequence))) sequence++;
+    return sequence;
 }
 
 bool Cache::is_discarded(const Cell& cell) const { return cell.owners.test(static_cast<size_t>(discarded_)); }
@@ -247,58 +244,6 @@ void Cache::compact() {
     }
     for (const Shared& cell : shared)
         api_.memory_seq_cp(memory_, cell.source, cell.target, cell.position, cell.position + 1);
-}
-
-void Cache::lay_out(SequenceId sequence, int32_t count) {
-    const auto is_own = [&](const Cell& cell) { return cell.owners.test(static_cast<size_t>(sequence)); };
-    const auto first = std::find_if(cells_.begin(), cells_.end(), is_own);
-    if (static_cast<size_t>(first - cells_.begin()) % tile == 0 && std::all_of(first, cells_.end(), is_own)) return;
-    const auto own = static_cast<size_t>(std::count_if(first, cells_.end(), is_own));
-    const auto more = tile + static_cast<size_t>(count);
-    const auto windows = window_ > 0 ? std::min(own, static_cast<size_t>(window_)) : own;
-    const auto has_room = [&] { return fits(more + own) && windows_fit(more + windows); };
-    std::vector<Cell> text;
-    std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(text), is_own);
-    const std::vector<uint8_t> data = own > 0 ? read(sequence) : std::vector<uint8_t>();
-    if (own > 0) remove(sequence, 0, whole);
-    if (!has_room()) compact();
-    // There is room, because the sequences' texts leave 256 cells for lanes. Where texts of lanes take it, this one
-    // stands where it can.
-    if (has_room()) fill(static_cast<int32_t>((tile - cells_.size() % tile) % tile));
-    if (own == 0 || !write(sequence, data)) return;
-    keep_window(text);
-    for (Cell& cell : text) {
-        cell.owners.reset().set(static_cast<size_t>(sequence));
-        push(cell);
-    }
-}
-
-// Appends `count` discarded cells, as copies of other sequences' cells.
-void Cache::fill(int32_t count) {
-    const SequenceId lane = first_lane_;
-    while (count > 0) {
-        const auto source =
-            std::find_if(cells_.begin(), cells_.end(), [this](const Cell& cell) { return !is_discarded(cell); });
-        if (source == cells_.end()) {
-            compact();
-            return;
-        }
-        const auto owner = first_of(source->owners);
-        const Position start = source->position;
-        std::vector<Position> positions;
-        for (const Cell& cell : cells_)
-            if (cell.owners.test(static_cast<size_t>(owner)) && cell.position < start + count)
-                positions.push_back(cell.position);
-        api_.memory_seq_cp(memory_, owner, lane, start, start + count);
-        const std::vector<uint8_t> data = read(lane);
-        api_.memory_seq_rm(memory_, lane, -1, -1);
-        if (!write(lane, data)) return;
-        api_.memory_seq_cp(memory_, lane, discarded_, -1, -1);
-        api_.memory_seq_rm(memory_, lane, -1, -1);
-        for (const Position position : positions) appended(discarded_, position);
-        discarded_count_ += positions.size();
-        count -= static_cast<int32_t>(positions.size());
-    }
 }
 
 }  // namespace mara::llama

@@ -104,6 +104,7 @@ private:
     };
 
     bool is_discarded(const Cell& cell) const;
+    static SequenceId first_of(const std::bitset<sequences_max>& owners);
     // Texts whose beginnings are the same are written anew with cells of their own: their windows or states may differ.
     bool writes_apart() const { return window_ > 0 || recurrent_; }
     void copy_state(SequenceId source, SequenceId target);

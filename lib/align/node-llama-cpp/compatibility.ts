@@ -1,5 +1,6 @@
 import type {LlamaContext, LlamaContextSequence} from "node-llama-cpp";
 import {MaraError} from "../../errors.js";
+import {hasRecurrentState} from "./alignable.js";
 import {contextInternals, llamaInternals, modelInternals, sequenceInternals} from "./internals.js";
 
 const contextMethods = [
@@ -30,12 +31,17 @@ export function requireContextInternals(context: LlamaContext): void {
     requireMethods("bindings", bindings, ["AddonContext", "AddonSampler", "AddonGrammarEvaluationState"]);
     requireMethods("AddonSampler", bindings.AddonSampler.prototype, ["applyConfig", "dispose"]);
     requireMethods("AddonSampler", bindings.AddonSampler, ["acceptGrammarEvaluationStateToken"]);
+    if (hasRecurrentState(model)) {
+        requireMethods("AddonContext", contextInternals(context)._ctx, ["restoreCheckpoint"]);
+        requireMethods("bindings", bindings, ["AddonContextSequenceCheckpoint"]);
+    }
     if (typeof modelInternals(model)._model !== "object") throw unsupported("LlamaModel._model");
 }
 
 /** @throws MaraError UNSUPPORTED_VERSION */
 export function requireSequenceInternals(sequence: LlamaContextSequence): void {
-    requireMethods("LlamaContextSequence", sequenceInternals(sequence), sequenceMethods);
+    const ofState = hasRecurrentState(sequence.model) ? ["_takeCheckpoint"] : [];
+    requireMethods("LlamaContextSequence", sequenceInternals(sequence), [...sequenceMethods, ...ofState]);
     if (typeof sequenceInternals(sequence)._sequenceId !== "number")
         throw unsupported("LlamaContextSequence._sequenceId");
 }
