@@ -10,6 +10,7 @@ import {tmpdir} from "node:os";
 import path from "node:path";
 import {fileURLToPath, pathToFileURL} from "node:url";
 import {parseArgs} from "node:util";
+import {writeMarkedTable} from "../support/marked-table.js";
 import type {ModeOutcome, Outcome} from "./check.js";
 
 /** The newest two, and what the registry has of the previous minors back to 3.18. */
@@ -152,11 +153,7 @@ function writeTable(rows: readonly Row[]): void {
         row.auto,
         ...(hasTests ? [row.tests] : [])
     ]);
-    const lines = [head, head.map(() => "---"), ...cells].map((line) => `| ${line.join(" | ")} |`);
-    const text = readFileSync(page, "utf8");
-    const [before, after] = [text.split("<!-- table -->")[0], text.split("<!-- /table -->")[1]];
-    const where = `Found on ${process.platform}-${process.arch} with Node ${process.versions.node}, on the CPU:`;
-    writeFileSync(page, `${before}<!-- table -->\n${where}\n\n${lines.join("\n")}\n<!-- /table -->${after}`);
+    writeMarkedTable(page, "table", [head, ...cells]);
 }
 
 function run(

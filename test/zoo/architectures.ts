@@ -26,6 +26,13 @@ import {
 } from "./parts.js";
 import {recurrentArchitectures} from "./recurrent.js";
 
+const plainFeed = {
+    "ffn_up.weight": matrix(width, feed),
+    "ffn_up.bias": bias(feed),
+    "ffn_down.weight": matrix(feed, width),
+    "ffn_down.bias": bias(width)
+};
+
 export const architectures: Readonly<Record<string, Architecture>> = {
     gemma2: {
         id: "gemma2",
@@ -158,6 +165,85 @@ export const architectures: Readonly<Record<string, Architecture>> = {
             "attn_v_b.weight": {shape: [32, headWidth, heads], gain: 1.5},
             "attn_output.weight": matrix(heads * headWidth, width),
             ...gated
+        }
+    },
+    llama: {id: "llama", layer: {...norms, ...attention, ...gated}},
+    gemma: {id: "gemma", tied: true, layer: {...norms, ...attention, ...gated}},
+    granite: {
+        id: "granite",
+        metadata: {logit_scale: {f32: 1}, residual_scale: {f32: 0.8}},
+        layer: {...norms, ...attention, ...gated}
+    },
+    smollm3: {id: "smollm3", tied: true, layer: {...norms, ...attention, ...gated}},
+    "phi3 with two sets of RoPE factors": {
+        id: "phi3",
+        metadata: {"rope.scaling.original_context_length": {u32: 4096}},
+        tensors: {
+            "rope_factors_long.weight": {shape: [headWidth / 2], mean: 4, spread: 1},
+            "rope_factors_short.weight": {shape: [headWidth / 2], mean: 1, spread: 0.1}
+        },
+        layer: {
+            ...norms,
+            ...fusedAttention(kvWidth),
+            "ffn_up.weight": matrix(width, 2 * feed),
+            "ffn_down.weight": matrix(feed, width)
+        }
+    },
+    "command-r": {
+        id: "command-r",
+        tied: true,
+        metadata: {...layerNormEpsilon, logit_scale: {f32: 1}},
+        layer: {"attn_norm.weight": norm(width), ...attention, ...gated}
+    },
+    stablelm: {
+        id: "stablelm",
+        metadata: layerNormEpsilon,
+        tensors: {"output_norm.bias": bias(width)},
+        layer: {...layerNorm("attn_norm"), ...layerNorm("ffn_norm"), ...attention, ...gated}
+    },
+    starcoder2: {
+        id: "starcoder2",
+        metadata: layerNormEpsilon,
+        tensors: {"output_norm.bias": bias(width)},
+        layer: {
+            ...layerNorm("attn_norm"),
+            ...layerNorm("ffn_norm"),
+            ...attention,
+            "attn_output.bias": bias(width),
+            ...plainFeed
+        }
+    },
+    gptneox: {
+        id: "gptneox",
+        metadata: {
+            ...layerNormEpsilon,
+            use_parallel_residual: {bool: true},
+            "attention.head_count_kv": {u32: heads}
+        },
+        tensors: {"output_norm.bias": bias(width)},
+        layer: {
+            ...layerNorm("attn_norm"),
+            ...layerNorm("ffn_norm"),
+            ...fusedAttention(width),
+            "attn_qkv.bias": bias(3 * width),
+            "attn_output.bias": bias(width),
+            ...plainFeed
+        }
+    },
+    "gpt2 (positions learnt)": {
+        id: "gpt2",
+        metadata: {...layerNormEpsilon, "attention.head_count_kv": {u32: heads}},
+        tensors: {
+            "output_norm.bias": bias(width),
+            "position_embd.weight": {shape: [width, 2048], mean: 0, spread: 0.3}
+        },
+        layer: {
+            ...layerNorm("attn_norm"),
+            ...layerNorm("ffn_norm"),
+            ...fusedAttention(width),
+            "attn_qkv.bias": bias(3 * width),
+            "attn_output.bias": bias(width),
+            ...plainFeed
         }
     },
     ...recurrentArchitectures

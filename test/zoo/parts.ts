@@ -74,3 +74,5 @@ export const windowed = (window: number): Record<string, GgufValue> => ({
 });
 export const layerNormEpsilon: Record<string, GgufValue> = {"attention.layer_norm_epsilon": {f32: 1e-5}};
 export const window = 16;
+/** Values of single precision, whatever the model's type. */
+export const values = (mean: number, spread: number, ...shape: number[]): TensorRule => ({shape, mean, spread});

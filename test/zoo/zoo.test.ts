@@ -3,7 +3,7 @@
  * a decoder that shares nothing with them, and sequences at once write what each writes alone. Texts are several windows long, and long
  * enough that the cells of windows are used up again and again.
  */
-import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import {type LlamaContext, LlamaGrammarEvaluationState, type LlamaModel, type Token} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {type AlignedContextOptions, createAlignedContext, MaraAgent} from "../../lib/index.js";
 import {acceptAll, randomAgent, randomTensors} from "../support/agents.js";
@@ -99,6 +99,34 @@ describe.each(Object.entries(architectures))("%s", (_, architecture) => {
             expect(run.tokens, `from ${start}`).toEqual(written.slice(start, start + run.tokens.length));
         }
         await reference.dispose();
+    });
+
+    const isShifting = architecture.window === undefined && architecture.recurrent !== true;
+    it.runIf(isShifting)("gives the same in lanes and one by one when the context is full", async () => {
+        const own = {agent: strict, contextSize: 96};
+        const lanes = await write(model, {...own, mode: "lanes"}, [prompt], 120);
+        expect((await write(model, {...own, mode: "serial"}, [prompt], 120)).tokens).toEqual(lanes.tokens);
+    });
+
+    it("keeps to a grammar, as a plain context does", async () => {
+        const grammar = await (await testLlama()).createGrammar({grammar: 'root ::= ([a-m] [n-z] " "?)+'});
+        const own = () => ({grammarEvaluationState: new LlamaGrammarEvaluationState({model, grammar})});
+        const {lanes: _lanes, ...stock} = options;
+        const plain = await model.createContext(stock);
+        const expected = await generate(plain.getSequence(), prompt, 40, own());
+        await plain.dispose();
+        expect(model.detokenize(expected as Token[])).toMatch(/^ ?([a-m][n-z] ?)+[a-m]?$/);
+        const rejecting: number[][] = [];
+        for (const mode of ["lanes", "serial"] as const)
+            for (const agent of [acceptAll(width), strict]) {
+                const {context} = await createAlignedContext(model, {...options, agent, mode});
+                const tokens = await generate(context.getSequence(), prompt, 40, own());
+                if (agent === strict) rejecting.push(tokens);
+                else expect(tokens, mode).toEqual(expected);
+                await context.dispose();
+            }
+        expect(model.detokenize(rejecting[0] as Token[])).toMatch(/^ ?([a-m][n-z] ?)+[a-m]?$/);
+        expect(rejecting[0]).toEqual(rejecting[1]);
     });
 
     it("gives each of four sequences at once what it gives alone", async () => {
