@@ -48,7 +48,7 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
      */
     method?: (typeof methods)[number];
     /**
-     * Where options left out come from: what works best here, what the authors' script runs, or values for some hundred episodes on a CPU.
+     * Where options left out come from: values of this package, what the authors' script runs, or values for some hundred episodes on a CPU.
      * Default: what fits the hardware, "small" where the model runs on a CPU, else "default". Progress and summary say which it is.
      */
     preset?: Preset;

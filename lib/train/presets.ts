@@ -2,7 +2,7 @@
 
 import type {PromptFormat} from "../prompts/prompts.js";
 
-/** "default": what works best here; "paper": what the authors' script runs; "small": the default's for some hundred episodes on a CPU. */
+/** "default": values of this package; "paper": what the authors' script runs; "small": the default's for some hundred episodes on a CPU. */
 export const presets = ["default", "paper", "small"] as const;
 export type Preset = (typeof presets)[number];
 
