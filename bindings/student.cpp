@@ -36,16 +36,17 @@ private:
     Napi::Promise::Deferred deferred_;
 };
 
-class Student : public Napi::ObjectWrap<Student> {
+class StudentObject : public Napi::ObjectWrap<StudentObject> {
 public:
     static Napi::Function define(Napi::Env env) {
-        return DefineClass(env, "Student",
-                           {InstanceMethod<&Student::project>("project"), InstanceMethod<&Student::judge>("judge"),
-                            InstanceAccessor<&Student::kernel>("kernel"), InstanceAccessor<&Student::bytes>("bytes")});
+        return DefineClass(
+            env, "Student",
+            {InstanceMethod<&StudentObject::project>("project"), InstanceMethod<&StudentObject::judge>("judge"),
+             InstanceAccessor<&StudentObject::kernel>("kernel"), InstanceAccessor<&StudentObject::bytes>("bytes")});
     }
 
     // (weights, vocabulary, {kernel})
-    explicit Student(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    explicit StudentObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const auto object = info[0].As<Napi::Object>();
         kernel::StudentWeights weights{};
         weights.width = positive_integer(object, "width");
@@ -71,7 +72,7 @@ public:
         info.This().As<Napi::Object>().TypeTag(&student_tag);
     }
 
-    ~Student() override { Napi::MemoryManagement::AdjustExternalMemory(Env(), -bytes_); }
+    ~StudentObject() override { Napi::MemoryManagement::AdjustExternalMemory(Env(), -bytes_); }
 
     const std::shared_ptr<kernel::Student>& student() const { return student_; }
 
@@ -115,12 +116,12 @@ private:
 
 }  // namespace
 
-void init_student(Napi::Env env, Napi::Object exports) { exports.Set("Student", Student::define(env)); }
+void init_student(Napi::Env env, Napi::Object exports) { exports.Set("Student", StudentObject::define(env)); }
 
 std::shared_ptr<const kernel::Student> student_of(const Napi::Value& value) {
     if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&student_tag))
         invalid_argument(value.Env(), "student", "a Student", value);
-    return Student::Unwrap(value.As<Napi::Object>())->student();
+    return StudentObject::Unwrap(value.As<Napi::Object>())->student();
 }
 
 std::vector<kernel::StudentCandidate> read_candidates(const kernel::Student& student, const Napi::Value& tokens,

@@ -19,12 +19,12 @@ using train::TrainStatus;
 
 // A native student as the Node thread and the learner's own thread share it.
 struct StudentCore {
-    explicit StudentCore(train::Student* created) : student(created) {}
+    explicit StudentCore(train::StudentTrainer* created) : student(created) {}
     ~StudentCore() { train::student_free(student); }
     StudentCore(const StudentCore&) = delete;
     StudentCore& operator=(const StudentCore&) = delete;
 
-    train::Student* const student;
+    train::StudentTrainer* const student;
     std::atomic<bool> stop{false};  // asks the running epoch to end, and later ones not to begin
 };
 
@@ -50,12 +50,12 @@ public:
         const auto number = [&](const char* name) { return given.Get(name).ToNumber().DoubleValue(); };
         options.seed = static_cast<uint64_t>(given.Get("seed").ToNumber().Int64Value());
         options.weight_decay = number("weightDecay");
-        options.log_sigma_least = number("logSigmaLeast");
-        options.log_sigma_most = number("logSigmaMost");
+        options.log_sigma_min = number("logSigmaMin");
+        options.log_sigma_max = number("logSigmaMax");
         options.batch_size = count_of(env, "batchSize", given.Get("batchSize"));
         options.threads = std::min(positive_integer(given, "threads"), 256);
         offsets_ = std::make_unique<train::StudentOffsets>(options.shape);
-        train::Student* created = nullptr;
+        train::StudentTrainer* created = nullptr;
         if (create(labels, options, &created) != TrainStatus::ok)
             throw Napi::Error::New(env, "Out of memory while creating a student's learner");
         core_ = std::make_shared<StudentCore>(created);
@@ -70,7 +70,8 @@ private:
     static void stop(void* core) { static_cast<StudentCore*>(core)->stop.store(true); }
 
     // Copies of everything are checked and kept, since JavaScript may change its arrays meanwhile.
-    TrainStatus create(const Napi::Object& labels, const train::StudentOptions& options, train::Student** created) {
+    TrainStatus create(const Napi::Object& labels, const train::StudentOptions& options,
+                       train::StudentTrainer** created) {
         const Napi::Env env = labels.Env();
         const Napi::Value members[] = {labels.Get("states"),    labels.Get("embeddings"), labels.Get("state"),
                                        labels.Get("embedding"), labels.Get("given"),      labels.Get("wanted")};

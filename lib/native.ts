@@ -248,8 +248,8 @@ export interface NativeStudentOptions {
     seed: number;
     weightDecay: number;
     /** Bounds of log σ, in the units of `wanted`. */
-    logSigmaLeast: number;
-    logSigmaMost: number;
+    logSigmaMin: number;
+    logSigmaMax: number;
     batchSize: number;
     threads: number;
 }

@@ -4,7 +4,7 @@
  */
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
 import {MaraAgent} from "../../lib/agent/agent.js";
-import {leastConfidence} from "../../lib/agent/calibration.js";
+import {minConfidence} from "../../lib/agent/calibration.js";
 import {type AgentStudent, logSigmaBounds, studentSizes} from "../../lib/agent/student.js";
 import {readEmbeddings} from "../../lib/align/node-llama-cpp/embeddings.js";
 import {resolveSettings} from "../../lib/align/options.js";
@@ -83,7 +83,7 @@ function predict(
             linear("fc1", features).map((value) => Math.max(0, value))
         );
         mean[i] = out[0] as number;
-        sigma[i] = Math.exp(Math.min(logSigmaBounds.most, Math.max(logSigmaBounds.least, out[1] as number)));
+        sigma[i] = Math.exp(Math.min(logSigmaBounds.max, Math.max(logSigmaBounds.min, out[1] as number)));
     }
     return {mean, sigma};
 }
@@ -107,12 +107,12 @@ function print(own: AgentStudent, {state, logit: logits}: Labels, {mean, sigma}:
     const r2 = 1 - squares((i) => mean[i] as number) / squares(() => average);
     console.log(`${groups.size} decisions, ${logits.length} verdicts, R² ${r2.toFixed(3)}`);
     for (const agreement of ["exact", ...agreements] as const) {
-        const least = agreement === "exact" ? Number.POSITIVE_INFINITY : leastConfidence(own, at, agreement).confidence;
+        const min = agreement === "exact" ? Number.POSITIVE_INFINITY : minConfidence(own, at, agreement).confidence;
         let [decodes, same, taken, agreed, verdicts] = [0, 0, 0, 0, 0];
         for (const labels of groups.values()) {
             let [chosen, decoded] = [0, false];
             for (const [rank, i] of labels.entries()) {
-                const byStudent = Math.abs((mean[i] as number) - at) / (sigma[i] as number) >= least;
+                const byStudent = Math.abs((mean[i] as number) - at) / (sigma[i] as number) >= min;
                 const wouldAccept = (logits[i] as number) > at;
                 const accepts = byStudent ? (mean[i] as number) > at : wouldAccept;
                 verdicts++;

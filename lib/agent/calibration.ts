@@ -9,7 +9,7 @@ import type {AgentStudent} from "./student.js";
  * @returns `confidence`, the least for which the held-out verdicts with this confidence or more agree that often; Infinity if there is none.
  * `share`: of the held-out verdicts, those with this confidence
  */
-export function leastConfidence(
+export function minConfidence(
     {tensors: {calibration}}: Pick<AgentStudent, "tensors">,
     thresholdLogit: number,
     agreement: number
@@ -23,12 +23,12 @@ export function leastConfidence(
         };
     }).sort((a, b) => b.confidence - a.confidence);
     if (agreement === 0) return {confidence: 0, share: 1};
-    let [agreed, least, share] = [0, Number.POSITIVE_INFINITY, 0];
+    let [agreed, min, share] = [0, Number.POSITIVE_INFINITY, 0];
     for (const [i, {confidence, agrees}] of rows.entries()) {
         if (agrees) agreed++;
         // Verdicts of one confidence are taken together or not at all.
         if (rows[i + 1]?.confidence === confidence || agreed / (i + 1) < agreement) continue;
-        [least, share] = [confidence, (i + 1) / rows.length];
+        [min, share] = [confidence, (i + 1) / rows.length];
     }
-    return {confidence: least, share};
+    return {confidence: min, share};
 }

@@ -12,7 +12,7 @@ import {type FloatDtype, isFloatDtype, quote, quoteAll, type Tensor, tensorOf, t
 export const studentSizes = {projected: 64, hidden: 128, features: 3 * 64 + 2} as const;
 
 /** Bounds of the logarithm of a student's standard deviation. */
-export const logSigmaBounds = {least: -5, most: 3} as const;
+export const logSigmaBounds = {min: -5, max: 3} as const;
 
 /** The most rows of a calibration. */
 export const maxCalibration = 4096;

@@ -1,6 +1,6 @@
 /** What the command line says about an agent's student. */
 import type {MaraAgent} from "../agent/agent.js";
-import {leastConfidence} from "../agent/calibration.js";
+import {minConfidence} from "../agent/calibration.js";
 import type {AgentStudent} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {formatInteger} from "../plural.js";
@@ -20,7 +20,7 @@ export function studentFacts(agent: MaraAgent, threshold = thresholdOf(agent)): 
     if (student === undefined) return undefined;
     const {tensors: _, ...facts} = student;
     const decided = agreements.map(
-        (agreement) => [agreement, leastConfidence(student, logit(threshold), agreement).share] as const
+        (agreement) => [agreement, minConfidence(student, logit(threshold), agreement).share] as const
     );
     return {...facts, decided: Object.fromEntries(decided)};
 }

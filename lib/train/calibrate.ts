@@ -34,7 +34,7 @@ export interface Calibration {
 }
 
 /** Fewer prompts than this say nothing about a threshold. */
-export const fewestCalibrationPrompts = 8;
+export const minCalibrationPrompts = 8;
 
 /**
  * Thresholds at which about these shares of the model's first choices would be rejected in its own answers. So they suit unsure agents as
@@ -58,7 +58,7 @@ export async function calibrate(
 ): Promise<Calibration | undefined> {
     const {config, model, prompts, signal} = job;
     const asked = held.slice(0, config.calibrationPrompts).map((index) => prompts[index] as Prompt);
-    if (job.reward === undefined || asked.length < fewestCalibrationPrompts) return undefined;
+    if (job.reward === undefined || asked.length < minCalibrationPrompts) return undefined;
     const total = asked.length * (1 + rejected.length);
     const phase = new Phase("calibration", {total, from: 0, job});
     const rollouts = await Rollouts.open(model, rolloutOptions(job, longestPrompt(job) + config.maxTokens + 1));
@@ -120,7 +120,7 @@ function chosenFrom(sides: readonly Answered[]): Calibration | undefined {
     const known = [...(sides[0] as Answered).scores.keys()].filter((i) =>
         sides.every(({scores}) => scores[i] !== undefined)
     );
-    if (known.length < fewestCalibrationPrompts) return undefined;
+    if (known.length < minCalibrationPrompts) return undefined;
     const scoreOf = ({scores}: Answered) => known.map((i) => scores[i] as number);
     const own = scoreOf(sides[0] as Answered);
     const points = sides.map((side): CalibrationPoint => {
@@ -140,7 +140,7 @@ function chosenFrom(sides: readonly Answered[]): Calibration | undefined {
     });
     const chosen = points
         .filter(({repetition}) => repetition.excess <= repetition.standardError)
-        .reduce((most, point) => (point.reward > most.reward ? point : most));
+        .reduce((max, point) => (point.reward > max.reward ? point : max));
     return {prompts: known.length, points, threshold: chosen.threshold === 0 ? null : chosen.threshold};
 }
 

@@ -72,7 +72,7 @@ void check_plan(const Device& device, const Shape& shape, WeightType type, int32
         const size_t second = (block_warps * 128 + row_tile * tile_channels) * sizeof(float);
         CHECK(plan.shared_bytes >= shared_head_bytes + std::max({stages, reduction, second}),
               "%zu bytes do not hold the stages", plan.shared_bytes);
-        const Scratch scratch = scratch_for(device.limits, shape, type);
+        const DeviceScratch scratch = scratch_for(device.limits, shape, type);
         const auto rows = static_cast<size_t>(plan.rows * row_tile);
         CHECK(scratch.states >= rows * shape.units1() * depth_unit * 2, "states");
         CHECK(scratch.partials >= static_cast<size_t>(plan.slices) * shape.groups1() * group_channels * rows * 4,

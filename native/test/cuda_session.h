@@ -26,7 +26,7 @@ struct HostSession {
 
     HostSession(const kernel::cuda::Limits& l, const Model& model, kernel::WeightType type)
         : limits(l), packed(kernel::cuda::pack(model.weights(), *kernel::cuda::find_device_format(type))) {
-        const kernel::cuda::Scratch scratch = scratch_for(limits, packed.shape, type);
+        const kernel::cuda::DeviceScratch scratch = scratch_for(limits, packed.shape, type);
         states.resize(scratch.states / 4);
         partials.resize(scratch.partials / 4);
         hidden.resize(scratch.hidden / 4);

@@ -22,9 +22,9 @@ constexpr StudentShape shape{23, 5, 9};
 constexpr int32_t state_rows = 7, embedding_rows = 11, count = 61;
 
 struct StudentDeleter {
-    void operator()(Student* student) const { student_free(student); }
+    void operator()(StudentTrainer* student) const { student_free(student); }
 };
-using Pointer = std::unique_ptr<Student, StudentDeleter>;
+using Pointer = std::unique_ptr<StudentTrainer, StudentDeleter>;
 
 struct Labels {
     Floats states, embeddings, given, wanted;
@@ -57,7 +57,7 @@ StudentOptions options_for(const char* operations, int32_t threads = 1) {
 }
 
 Pointer make(const StudentOptions& options, const Labels& labels) {
-    Student* created = nullptr;
+    StudentTrainer* created = nullptr;
     CHECK(student_create(options, labels.data(), &created) == TrainStatus::ok, "created");
     return Pointer(created);
 }
@@ -109,7 +109,7 @@ std::pair<double, double> evaluate(const Doubles& p, const Labels& labels, size_
     return {out[0], out[1]};
 }
 
-Doubles parameters_of(const Student& student) {
+Doubles parameters_of(const StudentTrainer& student) {
     const float* const values = student.parameters.data();
     return {values, values + student.offsets.count};
 }
@@ -269,7 +269,7 @@ void learns() {
 
 void refusals() {
     const Labels labels(9);
-    Student* created = nullptr;
+    StudentTrainer* created = nullptr;
     StudentOptions options = options_for("abacus");
     CHECK(student_create(options, labels.data(), &created) == TrainStatus::unknown_operations, "unknown operations");
     options = options_for(nullptr);

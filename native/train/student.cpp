@@ -47,7 +47,7 @@ void gather(Workspace& work, const std::vector<float>& table, const std::vector<
     });
 }
 
-void project(Student& student, Gathered& of, size_t weight, size_t bias) {
+void project(StudentTrainer& student, Gathered& of, size_t weight, size_t bias) {
     const int32_t width = student.options.shape.width, projected = student.options.shape.projected;
     const auto rows = static_cast<int32_t>(of.rows.size());
     const float* const parameters = student.parameters.data();
@@ -58,7 +58,7 @@ void project(Student& student, Gathered& of, size_t weight, size_t bias) {
             out[area(r, projected) + static_cast<size_t>(c)] += parameters[bias + static_cast<size_t>(c)];
 }
 
-void project_back(Student& student, Gathered& of, size_t weight, size_t bias) {
+void project_back(StudentTrainer& student, Gathered& of, size_t weight, size_t bias) {
     const int32_t width = student.options.shape.width, projected = student.options.shape.projected;
     const auto rows = static_cast<int32_t>(of.rows.size());
     float* const gradient = student.gradient.data();
@@ -66,7 +66,7 @@ void project_back(Student& student, Gathered& of, size_t weight, size_t bias) {
              columns(of.values.data(), width, rows), gradient + weight);
 }
 
-bool step(Student& student, double learning_rate) {
+bool step(StudentTrainer& student, double learning_rate) {
     const size_t count = student.offsets.count;
     float* const parameters = student.parameters.data();
     const float* const gradient = student.gradient.data();
@@ -113,7 +113,7 @@ StudentOffsets::StudentOffsets(const StudentShape& shape) {
     count = at;
 }
 
-Student::Student(const StudentOptions& given_options, const StudentData& data)
+StudentTrainer::StudentTrainer(const StudentOptions& given_options, const StudentData& data)
     : options(given_options),
       offsets(options.shape),
       states(area(data.state_rows, options.shape.width)),
@@ -149,7 +149,7 @@ Student::Student(const StudentOptions& given_options, const StudentData& data)
     layer(offsets.fc2_weight, offsets.count, options.shape.hidden);
 }
 
-void student_forward(Student& student, const int32_t* labels, int32_t count) {
+void student_forward(StudentTrainer& student, const int32_t* labels, int32_t count) {
     const StudentShape& shape = student.options.shape;
     const int32_t projected = shape.projected, hidden = shape.hidden, features = shape.features();
     const StudentOffsets& at = student.offsets;
@@ -184,24 +184,24 @@ void student_forward(Student& student, const int32_t* labels, int32_t count) {
                 work.operations->dot(z + area(i, hidden), parameters + at.fc2_weight + area(o, hidden), hidden);
 }
 
-void student_gradient(Student& student, const int32_t* labels, int32_t count, StudentMetrics& sum) {
+void student_gradient(StudentTrainer& student, const int32_t* labels, int32_t count, StudentMetrics& sum) {
     const StudentShape& shape = student.options.shape;
     const int32_t projected = shape.projected, hidden = shape.hidden, features = shape.features();
     const StudentOffsets& at = student.offsets;
     Workspace& work = student.work;
     const float* const parameters = student.parameters.data();
     float* const gradient = student.gradient.data();
-    const double least = student.options.log_sigma_least, most = student.options.log_sigma_most;
+    const double min = student.options.log_sigma_min, max = student.options.log_sigma_max;
     student.out_gradient.resize(area(count, outputs));
     for (int32_t i = 0; i < count; ++i) {
         const size_t at_mean = area(i, outputs);
         const double error = static_cast<double>(student.out[at_mean]) - student.wanted[static_cast<size_t>(labels[i])];
         const double raw = student.out[at_mean + 1];
-        const double log_sigma = std::clamp(raw, least, most);
+        const double log_sigma = std::clamp(raw, min, max);
         const double scaled = error * error * std::exp(-2 * log_sigma);
         // Beyond its bounds log σ may only come back.
         const double slope = 1 - scaled;
-        const bool moves = (raw >= least || slope < 0) && (raw <= most || slope > 0);
+        const bool moves = (raw >= min || slope < 0) && (raw <= max || slope > 0);
         student.out_gradient[at_mean] = static_cast<float>(error / count);
         student.out_gradient[at_mean + 1] = static_cast<float>(moves ? slope / count : 0);
         sum.squared_error += error * error;
@@ -242,21 +242,21 @@ void student_gradient(Student& student, const int32_t* labels, int32_t count, St
     project_back(student, student.of_embeddings, at.embedding_weight, at.embedding_bias);
 }
 
-TrainStatus student_create(const StudentOptions& options, const StudentData& data, Student** out) {
+TrainStatus student_create(const StudentOptions& options, const StudentData& data, StudentTrainer** out) {
     *out = nullptr;
     const StudentShape& shape = options.shape;
     if (!fits(shape.width) || !fits(shape.projected) || !fits(shape.hidden) || options.batch_size < 1 || data.count < 1)
         return TrainStatus::bad_shape;
     if (find_operations(options.operations) == nullptr) return TrainStatus::unknown_operations;
     return guarded([&] {
-        *out = new Student(options, data);
+        *out = new StudentTrainer(options, data);
         return TrainStatus::ok;
     });
 }
 
-void student_free(Student* student) { delete student; }
+void student_free(StudentTrainer* student) { delete student; }
 
-TrainStatus student_epoch(Student* student, const int32_t* labels, int32_t count, double learning_rate,
+TrainStatus student_epoch(StudentTrainer* student, const int32_t* labels, int32_t count, double learning_rate,
                           const std::atomic<bool>& stop, StudentMetrics* metrics) {
     return guarded([&] {
         StudentMetrics sum{};
@@ -272,23 +272,23 @@ TrainStatus student_epoch(Student* student, const int32_t* labels, int32_t count
     });
 }
 
-TrainStatus student_predict(Student* student, const int32_t* labels, int32_t count, float* out) {
+TrainStatus student_predict(StudentTrainer* student, const int32_t* labels, int32_t count, float* out) {
     return guarded([&] {
-        const auto least = static_cast<float>(student->options.log_sigma_least);
-        const auto most = static_cast<float>(student->options.log_sigma_most);
+        const auto min = static_cast<float>(student->options.log_sigma_min);
+        const auto max = static_cast<float>(student->options.log_sigma_max);
         for (int32_t first = 0; first < count; first += predicted_at_once) {
             const int32_t size = std::min(predicted_at_once, count - first);
             student_forward(*student, labels + first, size);
             for (int32_t i = 0; i < size; ++i) {
                 const size_t at = area(i, outputs);
                 out[area(first, outputs) + at] = student->out[at];
-                out[area(first, outputs) + at + 1] = std::clamp(student->out[at + 1], least, most);
+                out[area(first, outputs) + at + 1] = std::clamp(student->out[at + 1], min, max);
             }
         }
         return TrainStatus::ok;
     });
 }
 
-float* student_parameters(Student* student) { return student->parameters.data(); }
+float* student_parameters(StudentTrainer* student) { return student->parameters.data(); }
 
 }  // namespace mara::train

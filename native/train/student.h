@@ -50,7 +50,7 @@ struct StudentOptions {
     StudentShape shape;
     uint64_t seed;
     double weight_decay;  // AdamW's, of the weights, not of the biases
-    double log_sigma_least, log_sigma_most;
+    double log_sigma_min, log_sigma_max;
     int32_t batch_size;
     int32_t threads;
     const char* operations;  // nullptr: the best of this machine
@@ -62,18 +62,18 @@ struct StudentMetrics {
     double loss;  // ½·squared error + the negative log-likelihood that σ is fitted by
 };
 
-struct Student;
+struct StudentTrainer;
 
 // Copies the data.
-TrainStatus student_create(const StudentOptions& options, const StudentData& data, Student** out);
-void student_free(Student* student);
+TrainStatus student_create(const StudentOptions& options, const StudentData& data, StudentTrainer** out);
+void student_free(StudentTrainer* student);
 
 // One AdamW step for each batch of the labels in this order. Looks at `stop` before each.
-TrainStatus student_epoch(Student* student, const int32_t* labels, int32_t count, double learning_rate,
+TrainStatus student_epoch(StudentTrainer* student, const int32_t* labels, int32_t count, double learning_rate,
                           const std::atomic<bool>& stop, StudentMetrics* metrics);
 // out[count][2]: mean and log σ, which is within its bounds.
-TrainStatus student_predict(Student* student, const int32_t* labels, int32_t count, float* out);
+TrainStatus student_predict(StudentTrainer* student, const int32_t* labels, int32_t count, float* out);
 
-float* student_parameters(Student* student);  // [StudentOffsets::count]
+float* student_parameters(StudentTrainer* student);  // [StudentOffsets::count]
 
 }  // namespace mara::train

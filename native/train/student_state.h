@@ -20,8 +20,8 @@ struct Gathered {
     Buffer gradient;             // of `projected`
 };
 
-struct Student {
-    Student(const StudentOptions& options, const StudentData& data);
+struct StudentTrainer {
+    StudentTrainer(const StudentOptions& options, const StudentData& data);
 
     StudentOptions options;
     StudentOffsets offsets;
@@ -40,9 +40,9 @@ struct Student {
 };
 
 // Leaves mean and log σ, the latter as the network gives it, in `out`.
-void student_forward(Student& student, const int32_t* labels, int32_t count);
+void student_forward(StudentTrainer& student, const int32_t* labels, int32_t count);
 // After a forward pass: leaves the gradient of the mean loss in `gradient`. Adds the labels' losses to the metrics.
 // The mean is fitted by squared error alone: σ's likelihood takes it as given.
-void student_gradient(Student& student, const int32_t* labels, int32_t count, StudentMetrics& sum);
+void student_gradient(StudentTrainer& student, const int32_t* labels, int32_t count, StudentMetrics& sum);
 
 }  // namespace mara::train

@@ -84,7 +84,7 @@ describe("Responses that the model draws by itself", () => {
             if (tokens.slice(0, count).join() !== read.tokens.slice(0, count).join()) continue;
             const error = read.states
                 .subarray(0, count * width)
-                .reduce((most, value, i) => Math.max(most, Math.abs(value - (states[i] as number))), 0);
+                .reduce((max, value, i) => Math.max(max, Math.abs(value - (states[i] as number))), 0);
             expect(error).toBeLessThan(0.05);
         }
         await rollouts.close();

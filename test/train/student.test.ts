@@ -4,7 +4,7 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, test} from "vitest";
-import {leastConfidence} from "../../lib/agent/calibration.js";
+import {minConfidence} from "../../lib/agent/calibration.js";
 import {demoAgentPath, demoModelPath} from "../../lib/demo/files.js";
 import {loadPrompts, MaraAgent, type Prompt, type TrainProgress, trainAgent, trainStudent} from "../../lib/index.js";
 import {goldenPath} from "../agent/helpers.js";
@@ -54,7 +54,7 @@ test("learns the demo agent's verdicts on held-out prompts, and is written besid
         (_, i) => (data[3 * i] ?? 0) > 0 === (data[3 * i + 2] ?? 0) > 0
     );
     expect(agreed.filter(Boolean).length / agreed.length).toBeCloseTo(student.heldOutAgreement, 6);
-    const sure = leastConfidence(student, 0, 0.995);
+    const sure = minConfidence(student, 0, 0.995);
     expect(sure.share).toBeGreaterThan(0.1);
     for (const phase of ["decisions", "student"] as const) {
         const last = told.findLast((progress) => progress.phase === phase);
@@ -123,13 +123,13 @@ test("takes verdicts from the confidence on at which enough of them agree", () =
         tensors: {calibration: {shape: [rows.length, 3], data: Float32Array.from(rows.flat())}}
     });
     const rows = student([4, 1, 2], [-3, 1, -1], [4, 2, -1], [1, 1, 5], [-0.5, 1, 3]);
-    const at = (agreement: number, threshold = 0) => leastConfidence(rows as never, threshold, agreement);
+    const at = (agreement: number, threshold = 0) => minConfidence(rows as never, threshold, agreement);
     expect(at(1)).toEqual({confidence: 3, share: 2 / 5});
     expect(at(0.75)).toEqual({confidence: 1, share: 4 / 5});
     expect(at(0.6)).toEqual({confidence: 0.5, share: 1});
     expect(at(0)).toEqual({confidence: 0, share: 1});
     expect(at(1, 10)).toEqual({confidence: 3, share: 1});
-    expect(leastConfidence(student([1, 1, -1]) as never, 0, 0.5)).toEqual({
+    expect(minConfidence(student([1, 1, -1]) as never, 0, 0.5)).toEqual({
         confidence: Number.POSITIVE_INFINITY,
         share: 0
     });

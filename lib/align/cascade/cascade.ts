@@ -1,6 +1,6 @@
 import type {LlamaModel} from "node-llama-cpp";
 import type {MaraAgent} from "../../agent/agent.js";
-import {leastConfidence} from "../../agent/calibration.js";
+import {minConfidence} from "../../agent/calibration.js";
 import type {AgentStudent} from "../../agent/student.js";
 import {reasonOf} from "../../errors.js";
 import type {NativeStudent} from "../../native.js";
@@ -84,7 +84,7 @@ export class Cascades {
         const agreement = cascade === "auto" ? automaticAgreement(student) : cascade.agreement;
         if (agreement === undefined) return undefined;
         const thresholdLogit = Math.log(threshold / (1 - threshold));
-        const {confidence} = leastConfidence(student, thresholdLogit, agreement);
+        const {confidence} = minConfidence(student, thresholdLogit, agreement);
         if (confidence === Number.POSITIVE_INFINITY && Number.isFinite(thresholdLogit)) return undefined;
         return this.#ready(student).then((table) => {
             if (table === undefined) return undefined;

@@ -1,6 +1,6 @@
 /** How long a run will take, and what fits into a given time. */
 import {invalidArgument} from "../../errors.js";
-import {calibrationThresholds, fewestCalibrationPrompts} from "../calibrate.js";
+import {calibrationThresholds, minCalibrationPrompts} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
 import {splitPrompts} from "../seeds.js";
 import type {TrainingCosts} from "./measure.js";
@@ -64,7 +64,7 @@ function calibrationAnswers(config: TrainConfig, {prompts, pairs}: WorkCounts): 
             ? splitPrompts(prompts, config.checkPrompts, config.seed).heldOut.length
             : Math.floor(prompts * config.heldOut);
     const asked = Math.min(heldOut, config.calibrationPrompts);
-    return asked < fewestCalibrationPrompts ? 0 : asked * calibrationThresholds;
+    return asked < minCalibrationPrompts ? 0 : asked * calibrationThresholds;
 }
 
 /** Most episodes, samples and prompts that a budget is filled with. */

@@ -124,9 +124,9 @@ export class Rollouts {
         // One batch holds every candidate of a decision.
         const recurrent = hasRecurrentState(model);
         const forLanes = maxSequences - (recurrent ? 2 : 1) * sequences;
-        const most = onCpu ? cpuPlaces : forLanes - lanesKept;
+        const max = onCpu ? cpuPlaces : forLanes - lanesKept;
         // Each lane of a recurrent model holds a state, and its candidates are decoded one after the other anyway.
-        const places = Math.max(recurrent ? 2 : most, settings.topK);
+        const places = Math.max(recurrent ? 2 : max, settings.topK);
         const lanes = Math.min(places - 1 + lanesKept, forLanes);
         if (lanes - lanesKept < settings.topK - 1)
             throw invalidArgument(

@@ -47,7 +47,7 @@ export interface SacJob extends Job {
     heldOut: readonly number[];
 }
 
-interface Parts {
+interface SacParts {
     learner: Learner;
     rollouts: Rollouts;
     baselines: Baselines;
@@ -87,7 +87,7 @@ export class Sac {
 
     private constructor(
         job: SacJob,
-        {learner, rollouts, baselines, raw, state, actor, pending}: Parts,
+        {learner, rollouts, baselines, raw, state, actor, pending}: SacParts,
         resumed: boolean
     ) {
         this.#job = job;
@@ -104,7 +104,11 @@ export class Sac {
     }
 
     /** @throws MaraError RUN_DAMAGED, and those of `Rollouts.open` */
-    static async open(job: SacJob, {baselines, raw}: Pick<Parts, "baselines" | "raw">, state?: SacState): Promise<Sac> {
+    static async open(
+        job: SacJob,
+        {baselines, raw}: Pick<SacParts, "baselines" | "raw">,
+        state?: SacState
+    ): Promise<Sac> {
         const {run, model} = job;
         const options = learnerOptions(job);
         const learner =

@@ -9,7 +9,7 @@ import {defaultEpochs, defaultThreads} from "./train-student.js";
 
 const decisions = 4000;
 /** The student of a short run is made from as many responses as the run itself, but at least these. */
-const fewestResponses = 64;
+const minResponses = 64;
 /** Reasons that leave an agent without a student, which is as good an agent. */
 const noStudent = new Set<MaraErrorCode>(["STUDENT_TOO_FEW", "MODEL_UNSUPPORTED"]);
 
@@ -28,7 +28,7 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
             prompts: promptsOf(job),
             threshold: resolveSettings({agent}).threshold,
             decisions,
-            responses: Math.max(fewestResponses, responsesOf(job)),
+            responses: Math.max(minResponses, responsesOf(job)),
             epochs: defaultEpochs,
             seed: config.seed,
             threads: threads ?? defaultThreads,

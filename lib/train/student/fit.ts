@@ -47,8 +47,8 @@ export async function fitStudent(
             hidden: studentSizes.hidden,
             seed: derivedSeed(options.seed, use.student, 1),
             weightDecay,
-            logSigmaLeast: logSigmaBounds.least - Math.log(scaling.logit.deviation),
-            logSigmaMost: logSigmaBounds.most - Math.log(scaling.logit.deviation),
+            logSigmaMin: logSigmaBounds.min - Math.log(scaling.logit.deviation),
+            logSigmaMax: logSigmaBounds.max - Math.log(scaling.logit.deviation),
             batchSize,
             threads: options.threads
         },

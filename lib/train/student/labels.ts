@@ -6,7 +6,7 @@ import {concatenate, gather} from "../rollout/rows.js";
 /** Verdicts beyond these logits are as good as certain; fitted by squared error, they would outweigh all others. */
 const largestLogit = 8;
 /** As the cascade cuts them. */
-const leastLogProbability = Math.log(1e-6);
+const minLogProbability = Math.log(1e-6);
 
 /** The decisions of one response, one item of `tokens` and so on for each candidate. */
 interface ResponseLabels {
@@ -64,7 +64,7 @@ export class LabelStore {
             sizes: known.map(({candidates}) => candidates.length),
             tokens: candidates,
             logProbabilities: known.flatMap(({logProbabilities}) =>
-                Array.from(logProbabilities, (value) => Math.max(value, leastLogProbability))
+                Array.from(logProbabilities, (value) => Math.max(value, minLogProbability))
             ),
             ranks: known.flatMap(({candidates}) => candidates.map((_, rank) => Math.log1p(rank))),
             logits: known.flatMap(({acceptProbabilities}) => Array.from(acceptProbabilities, logit))

@@ -49,7 +49,7 @@ export async function makeStudent(work: MakeStudent): Promise<MadeStudent> {
     // A model whose embeddings cannot be read is refused before anything is generated.
     await readEmbeddings(model, [0]);
     const collecting = new Phase("decisions", {total: work.decisions, from: 0, job});
-    const longest = prompts.reduce((most, prompt) => Math.max(most, promptTokens(model, prompt).length), 0);
+    const longest = prompts.reduce((max, prompt) => Math.max(max, promptTokens(model, prompt).length), 0);
     const rollouts = await Rollouts.open(model, {
         ...work.rollouts,
         order: "best-first",

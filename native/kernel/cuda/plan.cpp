@@ -103,7 +103,7 @@ Plan make_plan(const Limits& limits, const LayerSizes& shape, WeightType type, i
     return plan;
 }
 
-Scratch scratch_for(const Limits& limits, const LayerSizes& shape, WeightType type) {
+DeviceScratch scratch_for(const Limits& limits, const LayerSizes& shape, WeightType type) {
     const auto rows = static_cast<size_t>(max_rows);
     const size_t partials = has_mma(limits, type) ? static_cast<size_t>(slice(limits, shape).count) * shape.groups1() *
                                                         group_channels * rows

@@ -43,7 +43,7 @@ struct Plan {
 };
 
 // Bytes of each scratch array, enough for every plan of a network on a device.
-struct Scratch {
+struct DeviceScratch {
     size_t states;
     size_t partials;
     size_t hidden;
@@ -76,6 +76,6 @@ WeightType preferred_type(const Limits& limits);
 // `count`.
 Plan make_plan(const Limits& limits, const LayerSizes& shape, WeightType type, int32_t count);
 
-Scratch scratch_for(const Limits& limits, const LayerSizes& shape, WeightType type);
+DeviceScratch scratch_for(const Limits& limits, const LayerSizes& shape, WeightType type);
 
 }  // namespace mara::kernel::cuda

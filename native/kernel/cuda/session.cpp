@@ -74,7 +74,7 @@ bool Session::open(const NetworkWeights& weights, WeightType type, int32_t index
 }
 
 bool Session::upload() {
-    const Scratch sizes = scratch_for(limits_, packed_.shape, packed_.type);
+    const DeviceScratch sizes = scratch_for(limits_, packed_.shape, packed_.type);
     const auto lay_out = [&](std::byte* base) {
         Arena arena{base};
         arguments_.states = arena.take<std::byte>(sizes.states);
