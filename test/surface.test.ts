@@ -38,9 +38,9 @@ describe("A bundle by esbuild", () => {
         });
     });
 
-    it("works where NODE_LLAMA_MARA_PREBUILD names the package's folder", async () => {
-        const env = {...process.env, NODE_LLAMA_MARA_PREBUILD: root};
-        const {stdout} = await run(process.execPath, [program], {env});
+    it.each([root, "."])("works where NODE_LLAMA_MARA_PREBUILD names the package's folder: %s", async (named) => {
+        const env = {...process.env, NODE_LLAMA_MARA_PREBUILD: named};
+        const {stdout} = await run(process.execPath, [program], {env, cwd: root});
         const agent = await MaraAgent.load(golden);
         expect(JSON.parse(stdout)).toEqual([...agent.score(new Float32Array(64))]);
         agent.dispose();

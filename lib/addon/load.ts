@@ -1,6 +1,7 @@
 /** Loads the first addon file that works, and keeps why the others did not. */
 import {closeSync, existsSync, fstatSync, openSync, readSync} from "node:fs";
 import {createRequire} from "node:module";
+import {resolve} from "node:path";
 import {explain} from "./advice.js";
 import {type AddonFailure, type AddonFile, addonFiles, missing, type Platform, thisPlatform} from "./files.js";
 
@@ -34,7 +35,8 @@ export function loadAddon<Addon extends {cudaDevices?(): readonly unknown[]}>(
         }
         try {
             if (isCutShort(file.path)) throw new Error("file too short: it is cut off");
-            const addon = require(file.path) as Addon;
+            // The override may be relative to the current directory.
+            const addon = require(resolve(file.path)) as Addon;
             if (!file.cuda || (addon.cudaDevices?.().length ?? 0) > 0) {
                 return {...file, addon, failures: failures.filter(({reason}) => reason !== missing)};
             }
