@@ -1,4 +1,4 @@
-// The Learner class (lib/native.ts: NativeLearner).
+// The Learner class (lib/native-learners.ts: NativeLearner).
 #pragma once
 
 #include <napi.h>

@@ -1,4 +1,4 @@
-// The StudentLearner class (lib/native.ts: NativeStudentLearner).
+// The StudentLearner class (lib/native-learners.ts: NativeStudentLearner).
 #pragma once
 
 #include <napi.h>

@@ -2,7 +2,7 @@
 import {availableParallelism} from "node:os";
 import {z} from "zod";
 import type {AgentTensor} from "../../agent/agent.js";
-import type {NativeLearnerOptions} from "../../native.js";
+import type {NativeLearnerOptions} from "../../native-learners.js";
 import {check} from "../../validation/check.js";
 import {boolean, finiteAboveZero, oneOf} from "../../validation/schemas.js";
 import {constants} from "../constants.js";

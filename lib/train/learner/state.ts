@@ -6,7 +6,7 @@ import {readSafetensors, writeSafetensors} from "../../agent/safetensors.js";
 import {type NetworkSizes, shapesOf, type TensorName, tensorNames} from "../../agent/state-dict.js";
 import {countItems, type Tensor, tensorOf} from "../../agent/tensor.js";
 import {MaraError} from "../../errors.js";
-import type {NativeLearner} from "../../native.js";
+import type {NativeLearner} from "../../native-learners.js";
 
 /** By the index of the native array. */
 const arrayNames = [

@@ -1,6 +1,7 @@
 /** Fits a student to labels and calibrates it on held-out ones. */
 import {type AgentStudent, logSigmaBounds, maxCalibration, studentSizes} from "../../agent/student.js";
-import {fromNative, type NativeStudentLearner, native} from "../../native.js";
+import {fromNative, native} from "../../native.js";
+import type {NativeStudentLearner} from "../../native-learners.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {Labels} from "./labels.js";
 
