@@ -52,7 +52,7 @@ export const gated = {
     "ffn_up.weight": matrix(width, feed),
     "ffn_down.weight": matrix(feed, width)
 };
-export const expert = (inputs: number, outputs: number): TensorRule => ({shape: [inputs, outputs, experts], gain: 1.5});
+const expert = (inputs: number, outputs: number): TensorRule => ({shape: [inputs, outputs, experts], gain: 1.5});
 export const routed = {
     "ffn_gate_inp.weight": matrix(width, experts, 2),
     "ffn_gate_exps.weight": expert(width, feed),
