@@ -1,5 +1,5 @@
 /**
- * The whole native surface, typed in one place. Nothing else in lib/ touches the addon's shape.
+ * The whole native surface, typed here and, for the learners, in native-learners.ts. Nothing else in lib/ touches the addon's shape.
  * Native errors arrive as plain errors, most of which begin with a `MaraErrorCode` and a colon; whoever calls the addon passes them
  * through `fromNative`.
  */
