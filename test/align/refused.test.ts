@@ -39,6 +39,10 @@ describe("Models that cannot be aligned", () => {
         "llama.cpp ends the process when it is asked for hidden states, which agents judge. Use another model.";
     const encoder = "it makes embeddings or scores, not text. Use a generative model.";
 
+    const diffusion =
+        "it writes by diffusion, where every token depends on those after it, so none can be accepted or rejected alone. " +
+        "Use a model that generates from left to right.";
+
     it.each([
         ["lfm2", noLogits],
         ["lfm2moe", noLogits],
@@ -47,8 +51,14 @@ describe("Models that cannot be aligned", () => {
         ["bert", encoder],
         ["modern-bert", encoder],
         ["nomic-bert", encoder],
-        ["t5", encoder],
+        ["t5", "its encoder reads the prompt, and node-llama-cpp runs decoders only. Use a model without an encoder."],
         ["t5encoder", encoder],
+        ["gemma-embedding", encoder],
+        ["llama-embed", encoder],
+        ["dream", diffusion],
+        ["llada", diffusion],
+        ["llada-moe", diffusion],
+        ["rnd1", diffusion],
         ["wavtokenizer-dec", encoder]
     ])("%s", async (architecture, reason) => {
         const other = await loadAs(architecture);
@@ -57,6 +67,15 @@ describe("Models that cannot be aligned", () => {
                 code: "MODEL_UNSUPPORTED",
                 message: `The model (${architecture}) cannot be aligned: ${reason}`
             });
+        await other.dispose();
+    });
+
+    it("a diffusion model whose file says that it is not causal, with the same words", async () => {
+        const other = await loadAs("dream", {"dream.attention.causal": {bool: false}});
+        expect(await refusal(() => createAlignedContext(other, {...small, agent}))).toEqual({
+            code: "MODEL_UNSUPPORTED",
+            message: `The model (dream) cannot be aligned: ${diffusion}`
+        });
         await other.dispose();
     });
 

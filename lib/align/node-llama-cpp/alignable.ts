@@ -18,6 +18,13 @@ export function requireAlignable(model: LlamaModel): void {
     const reason = withoutStates[architecture];
     if (reason !== undefined) refuse(`llama.cpp ${reason}, which agents judge. Use another model.`);
     const details = fileInfo.architectureMetadata as {pooling_type?: number; attention?: {causal?: boolean}};
+    if (diffusion.test(architecture))
+        refuse(
+            "it writes by diffusion, where every token depends on those after it, so none can be accepted or rejected alone. " +
+                "Use a model that generates from left to right."
+        );
+    if (architecture === "t5")
+        refuse("its encoder reads the prompt, and node-llama-cpp runs decoders only. Use a model without an encoder.");
     if (details.attention?.causal === false || (details.pooling_type ?? 0) > 0 || encoders.test(architecture))
         refuse("it makes embeddings or scores, not text. Use a generative model.");
 }
@@ -35,4 +42,6 @@ const withoutStates: Readonly<Record<string, string>> = {
     deepseek4: "ends the process when it is asked for hidden states"
 };
 
-const encoders = /bert|t5encoder|^t5$|wavtokenizer/;
+/** llama.cpp lets these attend to later tokens whatever `attention.causal` says, which their files often leave out. */
+const diffusion = /^(dream|llada|llada-moe|rnd1)$|diffusion/;
+const encoders = /bert|t5encoder|wavtokenizer|-embed(ding)?$/;
