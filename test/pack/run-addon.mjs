@@ -69,7 +69,8 @@ const order = ["lnWeight", "lnBias", "w1", "b1", "w2", "b2", "w3", "b3"];
 const learner = new addon.Learner({
     ...{width: 64, hidden1: 128, hidden2: 32, seed: 1, threads: 2, batchSize: 16, replayCapacity: 64},
     ...{gamma: 0.9, tau: 0.005, actorLearningRate: 1e-3, criticLearningRate: 1e-3, alphaLearningRate: 1e-3},
-    ...{initialAlpha: 0.1, targetEntropy: 0.5, automaticAlpha: true, gradientClip: 1}
+    ...{initialAlpha: 0.1, targetEntropy: 0.5, automaticAlpha: true, gradientClip: 1},
+    ...{sharedCritics: false, criticLossScale: 1, targetEvery: 1, linearAlphaLoss: false, replacement: true}
 });
 learner.setArray(0, Float32Array.from(order.flatMap((name) => [...weights[name]])));
 const step = () =>
