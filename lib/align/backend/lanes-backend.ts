@@ -66,22 +66,32 @@ export class LanesBackend implements Backend {
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
         const rows = new Array<HeldRow | undefined>(tokens.length);
+        // Where each sequence's decoded tokens begin.
+        const begins = new Map<number, number>();
         let decodeMs = 0;
-        for (const part of this.#batchesOf(tokens)) {
-            const entries = new Int32Array(part.length * entrySize);
-            for (const [i, index] of part.entries()) {
-                const {token, position, sequence, output} = tokens[index] as BatchToken;
-                entries.set([token, position, sequence, noFork, -1, Number(output)], i * entrySize);
+        try {
+            for (const part of this.#batchesOf(tokens)) {
+                const own = part.map((index) => tokens[index] as BatchToken);
+                decodeMs += await this.#decodePart(own);
+                for (const {sequence, position} of own) if (!begins.has(sequence)) begins.set(sequence, position);
+                for (const [i, index] of part.entries()) if (tokens[index]?.output) rows[index] = this.hold(i);
             }
-            const outcome = await this.#native.decode(entries);
-            if (outcome.status !== 0) {
-                for (const row of rows) row?.free();
-                throw decodeError(outcome.status);
-            }
-            decodeMs += outcome.decodeMs;
-            for (const [i, index] of part.entries()) if (tokens[index]?.output) rows[index] = this.hold(i);
+        } catch (error) {
+            for (const row of rows) row?.free();
+            // node-llama-cpp takes the whole batch for not decoded.
+            for (const [sequence, position] of [...begins].reverse()) this.remove(sequence, position);
+            throw error;
         }
         return {decodeMs, rows};
+    }
+
+    async #decodePart(tokens: readonly BatchToken[]): Promise<number> {
+        const entries = new Int32Array(tokens.length * entrySize);
+        for (const [i, {token, position, sequence, output}] of tokens.entries())
+            entries.set([token, position, sequence, noFork, -1, Number(output)], i * entrySize);
+        const {status, decodeMs} = await this.#native.decode(entries);
+        if (status !== 0) throw decodeError(status);
+        return decodeMs;
     }
 
     #batchesOf(tokens: readonly BatchToken[]): number[][] {
