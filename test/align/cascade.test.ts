@@ -147,6 +147,29 @@ describe("the agent asked where the student is not sure (agreement 1)", () => {
         expect(together.stats.studentDecisions).toBeGreaterThan(0);
         expect(together.stats.studentDecisions).toBeLessThan(together.stats.decisions - prompts.length);
     });
+
+    it("gives the decision after a prompt to the agent, however the prompt is cut into batches", async () => {
+        const agent = agentWithStudent();
+        const prompt = model.tokenize(prompts.join(" ")).slice(0, 17);
+        // With a batch of 16, the last token of 17 stands alone where the other sequence leaves the prompt a whole batch.
+        for (const count of [0, 1, 12, 17]) {
+            const {context, aligner} = await align(model, {
+                ...optionsOf(settings),
+                agent,
+                cascade: {agreement: 0},
+                batchSize: 16,
+                lanes: 3,
+                sequences: 2
+            });
+            const [one, two] = [context.getSequence(), context.getSequence()];
+            const givers: string[] = [];
+            aligner.onDecision(({by}) => givers.push(by), one);
+            const run = generate(one, prompt, 4);
+            if (count > 0) await generate(two, prompt.slice(0, count), 1);
+            await run;
+            expect(givers).toEqual(["agent", "student", "student", "student"]);
+        }
+    });
 });
 
 describe("off", () => {

@@ -69,6 +69,11 @@ export interface CountedSequence {
     emitted?: {position: number; token: number};
 }
 
+/** True for the token that the sequence has emitted last, rather than one of a prompt. */
+export function isGenerated({position, token}: Omit<PlacedToken, "sequence">, {emitted}: CountedSequence): boolean {
+    return emitted?.position === position && emitted.token === token;
+}
+
 /** Counts for a whole context and for each of its sequences. */
 export class Counters {
     readonly total: AlignerStats;
@@ -81,10 +86,7 @@ export class Counters {
 
     /** A decode of tokens that node-llama-cpp asked for; it counts for the sequences whose generated token is among them. */
     countBatch(tokens: readonly PlacedToken[], times: {decodeMs: number}): void {
-        const generated = tokens.filter(({sequence, position, token}) => {
-            const {emitted} = this.#owner._stateOf(sequence);
-            return emitted?.position === position && emitted.token === token;
-        });
+        const generated = tokens.filter((token) => isGenerated(token, this.#owner._stateOf(token.sequence)));
         this.#count(generated, times, false);
     }
 

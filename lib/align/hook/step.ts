@@ -7,7 +7,7 @@ import type {Cascades} from "../cascade/cascade.js";
 import type {CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
 import type {Row} from "../decide/row.js";
-import {type CountedSequence, type Counters, countToken} from "../decide/stats.js";
+import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
 import {askGuides, tellGuides} from "../steer/guide.js";
@@ -131,10 +131,13 @@ export class Step {
         const {candidates, drawn, predicted} = await this.#read(row, async () => {
             await this.#guide(row, state);
             const taken = await source.take(row, sampler, config, settings);
-            const isChoice = taken.candidates.length > 1;
+            // The end of a prompt has a state only if node-llama-cpp cut the prompt before its last token, which depends on the room
+            // that other sequences leave in a batch.
+            const isAsked =
+                taken.candidates.length > 1 && isGenerated({token: row.token, position: row.position - 1}, state);
             return {
                 ...taken,
-                predicted: isChoice ? cascade?.predict(row, taken.candidates, settings.temperature) : undefined
+                predicted: isAsked ? cascade?.predict(row, taken.candidates, settings.temperature) : undefined
             };
         });
         if (candidates.length === 0) return noToken;
