@@ -194,24 +194,64 @@ describe("off", () => {
     });
 
     it("is what serial mode means", async () => {
-        const {stats} = await run({agent: agentWithStudent(), mode: "serial", cascade: {agreement: 0}});
+        const {stats} = await run({agent: agentWithStudent(), mode: "serial"});
         expect(stats.studentVerdicts).toBe(0);
     });
 
     it("is told once where the student is another model's", async () => {
-        const warnings: string[] = [];
-        const listen = ({message}: Error) => void warnings.push(message);
-        process.on("warning", listen);
-        onTestFinished(() => void process.off("warning", listen));
-        for (let time = 0; time < 2; time++) {
-            const {stats} = await run({agent: agentWithStudent({of: other}), cascade: {agreement: 0}});
-            expect(stats.studentVerdicts).toBe(0);
-        }
-        await new Promise(setImmediate);
+        const warnings = await warningsOf(async () => {
+            for (let time = 0; time < 2; time++) {
+                const {stats} = await run({agent: agentWithStudent({of: other}), cascade: {agreement: 0}});
+                expect(stats.studentVerdicts).toBe(0);
+            }
+        });
         expect(warnings).toHaveLength(1);
         expect(warnings[0]).toMatch(/^The agent's student was made for another model \(SHA-256 [0-9a-f]{12}…\)/);
     });
+
+    const refusals: [string, AlignedContextOptions["mode"] & string, () => MaraAgent][] = [
+        ["it needs lanes, and this context is in serial mode", "serial", () => agentWithStudent()],
+        ["the agent has no student", "lanes", () => MaraAgent.fromTensors(tensors(), {dtype: "f32", threads: 1})],
+        ["by its calibration, the agent's student is never sure enough for 0.75 of", "lanes", contradicted]
+    ];
+
+    it.each(refusals)("is told once where a cascade was asked for: %s", async (reason, mode, make) => {
+        const agent = make();
+        const ofAuto = await warningsOf(async () => void (await run({agent, mode})));
+        expect(ofAuto).toEqual([]);
+        const warnings = await warningsOf(async () => {
+            for (let time = 0; time < 2; time++) {
+                const {stats} = await run({agent, mode, cascade: {agreement: 0.75}});
+                expect(stats.studentVerdicts).toBe(0);
+            }
+        });
+        expect(warnings).toHaveLength(1);
+        expect(warnings[0]).toContain(`The cascade that was asked for is off: ${reason}`);
+        agent.dispose();
+    });
 });
+
+/** An agent whose student's held-out verdicts were all wrong. */
+function contradicted(): MaraAgent {
+    const agent = agentWithStudent();
+    const student = randomStudent(model, 9);
+    const calibration = {shape: [2, 3], data: Float32Array.of(1, 1, -1, -1, 1, 1)};
+    agent.student = {...student, tensors: {...student.tensors, calibration}};
+    return agent;
+}
+
+async function warningsOf(act: () => Promise<void>): Promise<string[]> {
+    const warnings: string[] = [];
+    const listen = ({message}: Error) => void warnings.push(message);
+    process.on("warning", listen);
+    try {
+        await act();
+        await new Promise(setImmediate);
+    } finally {
+        process.off("warning", listen);
+    }
+    return warnings;
+}
 
 it("can be changed while the context lives, for one sequence", async () => {
     const {context, aligner} = await align(model, {

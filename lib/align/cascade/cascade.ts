@@ -1,5 +1,4 @@
 import type {LlamaModel} from "node-llama-cpp";
-import type {MaraAgent} from "../../agent/agent.js";
 import {minConfidence} from "../../agent/calibration.js";
 import type {AgentStudent} from "../../agent/student.js";
 import {reasonOf} from "../../errors.js";
@@ -18,6 +17,12 @@ const automatic = {agreement: 0.99, bar: 0.8};
 
 /** The logarithm of a probability as a student takes it is at least this. */
 const logProbabilityMin = Math.log(1e-6);
+
+const needsLanes =
+    "it needs lanes, and this context is in serial mode, in which llama.cpp gives no states to a student.";
+const needsStudent = "the agent has no student. Make one with `mara train student`.";
+const neverAgrees = (agreement: number) =>
+    `by its calibration, the agent's student is never sure enough for ${agreement} of its verdicts to agree with the agent's. Ask for less.`;
 
 /** A student at one threshold: which of its verdicts need no asking. */
 export class Cascade {
@@ -81,14 +86,21 @@ export class Cascades {
 
     #make(settings: ResolvedSettings): undefined | Promise<Cascade | undefined> {
         const {agent, cascade, enabled, threshold} = settings;
-        if (!enabled || agent === undefined || cascade === "off" || this.#backend.mode === "serial") return undefined;
-        const student = studentOf(agent);
-        if (student === undefined) return undefined;
+        if (!enabled || agent === undefined || agent.disposed || cascade === "off") return undefined;
+        const {student} = agent;
+        if (student === undefined || this.#backend.mode === "serial") {
+            if (cascade !== "auto")
+                warnOnce(`The cascade that was asked for is off: ${student ? needsLanes : needsStudent}`);
+            return undefined;
+        }
         const agreement = cascade === "auto" ? automaticAgreement(student) : cascade.agreement;
         if (agreement === undefined) return undefined;
         const thresholdLogit = Math.log(threshold / (1 - threshold));
         const {confidence} = minConfidence(student, thresholdLogit, agreement);
-        if (confidence === Number.POSITIVE_INFINITY && Number.isFinite(thresholdLogit)) return undefined;
+        if (confidence === Number.POSITIVE_INFINITY && Number.isFinite(thresholdLogit)) {
+            if (cascade !== "auto") warnOnce(`The cascade that was asked for is off: ${neverAgrees(agreement)}`);
+            return undefined;
+        }
         return this.#ready(student).then((table) => {
             if (table === undefined) return undefined;
             this.#backend.keepStates(true);
@@ -108,10 +120,6 @@ export class Cascades {
         }
         return undefined;
     }
-}
-
-function studentOf(agent: MaraAgent): AgentStudent | undefined {
-    return agent.disposed ? undefined : agent.student;
 }
 
 function automaticAgreement({heldOutAgreement}: AgentStudent): number | undefined {
