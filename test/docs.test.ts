@@ -2,6 +2,7 @@ import {execFile} from "node:child_process";
 import {cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import path from "node:path";
 import {promisify} from "node:util";
+import {LlamaContext, LlamaContextSequence} from "node-llama-cpp";
 import {afterAll, describe, expect, it} from "vitest";
 import {maraErrorCodes} from "../lib/index.js";
 
@@ -75,6 +76,38 @@ describe("docs/errors.md", () => {
             ...readFileSync(path.join(root, "docs", "errors.md"), "utf8").matchAll(/^\| `(\w+)` *\| (.*?) *\|$/gm)
         ];
         expect(Object.fromEntries(rows.map(([, code, meaning]) => [code, meaning]))).toEqual(maraErrorCodes);
+    });
+});
+
+describe("docs/compatibility.md, features of node-llama-cpp", () => {
+    const page = readFileSync(path.join(root, "docs", "compatibility.md"), "utf8");
+    const part = page.slice(page.indexOf("<!-- features"), page.indexOf("<!-- /features"));
+    const rows = part.split("\n").filter((line) => /^\| (?!-)(?!.*\| Aligned \|)/.test(line));
+
+    it.each(rows)("names a test that is there: %s", (row) => {
+        const [, , verdict, file, title] = row.match(/^\| (.+) \| (.+) \| `([\w/-]+)`: (.+) \|$/) ?? [];
+        expect(verdict).toMatch(/^(same|refused|different: \w)/);
+        const test = path.join(root, "test", `${file}.test.ts`);
+        expect(existsSync(test), test).toBe(true);
+        expect(readFileSync(test, "utf8")).toContain(`"${title}"`);
+    });
+
+    it("has every option and member of contexts and sequences", () => {
+        const types = path.join(root, "node_modules/node-llama-cpp/dist/evaluator/LlamaContext/types.d.ts");
+        const text = readFileSync(types, "utf8");
+        const optionsOf = (type: string) => {
+            const [, body] = text.match(new RegExp(`export type ${type} = \\{\n([\\s\\S]*?)\n\\};`)) ?? [];
+            return [...(body ?? "").matchAll(/^ {4}(?:readonly )?(\w+)\??:/gm)].map(([, name]) => name as string);
+        };
+        const options = ["LlamaContextOptions", "SequenceEvaluateOptions", "SequenceEvaluateMetadataOptions"].map(
+            optionsOf
+        );
+        const members = [LlamaContext, LlamaContextSequence].map(({prototype}) =>
+            Object.getOwnPropertyNames(prototype).filter((name) => !/^_|^constructor$/.test(name))
+        );
+        for (const names of [...options, ...members]) expect(names.length).toBeGreaterThan(1);
+        const missing = [...options, ...members].flat().filter((name) => !new RegExp(`\`${name}\\b`).test(part));
+        expect(missing).toEqual([]);
     });
 });
 

@@ -30,7 +30,8 @@ const cpuLanes = 15;
  * `LlamaContextSequence` works with it: sessions, completions, grammars, function calling, raw evaluation.
  *
  * The session's `temperature`, `topK`, `topP`, `minP`, `seed` and `xtc` are not used while the aligner is enabled: candidates
- * are drawn with `options.candidates` instead. Grammar, token bias, repeat and DRY penalties apply.
+ * are drawn with `options.candidates` instead. Grammar, token bias, repeat and DRY penalties apply. `probabilities` and `confidence` of
+ * `evaluateWithMetadata` are of the candidates.
  *
  * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, AGENT_FORMAT, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, CONTEXT_FAILED,
  *   NATIVE_ADDON, UNSUPPORTED_VERSION; the reason of `createSignal`

@@ -35,7 +35,7 @@ interface Attempt {
     /** The cells per sequence that the context constructed last asked for. */
     cellsPerSequence?: number;
     /** The context constructed last. node-llama-cpp tries again with a smaller one when memory runs out. */
-    result?: {context: object; lanes: NativeLaneContext; laneCount: number; sequences: number};
+    result?: {context: object; lanes: NativeLaneContext; laneCount: number; extraCells: number; sequences: number};
     problem?: MaraError;
 }
 
@@ -61,7 +61,7 @@ export async function createLanesContext(
         if (attempt.problem !== undefined) throw attempt.problem;
         if (attempt.result === undefined || attempt.result.context !== contextInternals(context)._ctx)
             throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
-        const {lanes, laneCount, sequences} = attempt.result;
+        const {lanes, laneCount, extraCells, sequences} = attempt.result;
         const tiled = model.llama.gpu === false;
         const {width, batchSize, window} = lanes.attach(tiled);
         if (width !== model.embeddingVectorSize)
@@ -69,7 +69,7 @@ export async function createLanesContext(
                 "LANES_UNAVAILABLE",
                 `the attached model's states have width ${width} where ${model.embeddingVectorSize} was expected`
             );
-        const shape = {sequences, lanes: laneCount, batchSize, tiled, window, recurrent};
+        const shape = {sequences, lanes: laneCount, extraCells, batchSize, tiled, window, recurrent};
         return {context, backend: new LanesBackend(lanes, shape)};
     } catch (error) {
         await context.dispose();
@@ -152,7 +152,7 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
     try {
         const Lanes = native().LaneContext;
         const laneContext = new Lanes(context, attempt.model, expected, lanes, extraCells);
-        attempt.result = {context, lanes: laneContext, laneCount: lanes, sequences};
+        attempt.result = {context, lanes: laneContext, laneCount: lanes, extraCells, sequences};
     } catch (error) {
         attempt.problem = fromNative(error) as MaraError;
     }

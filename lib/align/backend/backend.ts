@@ -65,6 +65,8 @@ export interface Backend {
     readonly mode: Mode;
     /** Lanes for candidates beside the main sequences. */
     readonly lanes: number;
+    /** Cells that the context has beside those that node-llama-cpp asked for. */
+    readonly extraCells: number;
     /** Most tokens in one wave. */
     readonly waveSize: number;
     /** Tokens that a layer with a sliding window attends to; 0 where none has one, or node-llama-cpp's own answers are enough. */

@@ -24,6 +24,8 @@ process.on("exit", () => {
 export interface LanesBackendOptions {
     sequences: number;
     lanes: number;
+    /** Cells that lanes add to the context. */
+    extraCells: number;
     batchSize: number;
     /** True if attention computes long batches in tiles, as it does on CPUs (`independentBatches`). */
     tiled: boolean;
@@ -38,6 +40,7 @@ export class LanesBackend implements Backend {
     readonly mode = "lanes";
     readonly judgesBatches = true;
     readonly lanes: number;
+    readonly extraCells: number;
     readonly waveSize: number;
     readonly window: number;
     readonly recurrent: boolean;
@@ -52,13 +55,14 @@ export class LanesBackend implements Backend {
     #keepsStates = false;
 
     constructor(native: NativeLaneContext, options: LanesBackendOptions) {
-        const {sequences, lanes, batchSize, tiled, window, recurrent} = options;
+        const {sequences, lanes, extraCells, batchSize, tiled, window, recurrent} = options;
         this.#native = native;
         this.#reference = new WeakRef(native);
         open.add(this.#reference);
         this.#sequences = sequences;
         this.#tiled = tiled;
         this.lanes = lanes;
+        this.extraCells = extraCells;
         this.window = window;
         this.recurrent = recurrent;
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;

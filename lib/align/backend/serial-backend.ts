@@ -11,6 +11,7 @@ export class SerialBackend implements Backend {
     readonly mode = "serial";
     readonly judgesBatches = false;
     readonly lanes = 0;
+    readonly extraCells = 0;
     readonly window = 0;
     readonly waveSize: number;
     readonly recurrent: boolean;

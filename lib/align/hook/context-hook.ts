@@ -47,6 +47,7 @@ export class ContextHook {
                 backend.shifting(sequence, start, end, delta);
                 return stock.shiftSequenceTokenCells?.(sequence, start, end, delta);
             },
+            getContextSize: () => this.#context.getContextSize() - backend.extraCells,
             disposeSequence: (sequence: number) => {
                 this.#remove(sequence, 0, -1);
                 return this.#context.disposeSequence(sequence);
