@@ -15,7 +15,7 @@ export const maraErrorCodes = {
     AGENT_WIDTH: "The agent's width differs from the model's embedding size, or from the states it is given.",
     MODEL_NOT_FOUND: "The model file does not exist.",
     MODEL_UNSUPPORTED:
-        "The model cannot be aligned: it does not generate, or llama.cpp does not give its hidden states.",
+        "The model cannot be loaded, or cannot be aligned: it does not generate, or llama.cpp does not give its hidden states.",
     UNSUPPORTED_VERSION: "The installed node-llama-cpp lacks an internal part that alignment stands on.",
     TOKEN_PREDICTOR: "A token predictor was set on an aligned sequence.",
     LANES_UNAVAILABLE: "Lanes were asked for, and node-llama-cpp's memory layout or version could not be verified.",
@@ -43,7 +43,8 @@ export const maraErrorCodes = {
     RUN_BUSY: "Another process, or another call of this one, is at work in the run's directory.",
     RUN_CHANGED: "A run cannot go on: an option, the model or another input differs from what it was started with.",
     RUN_DAMAGED: "A file of a run is missing or is not as it was written.",
-    PAIRS_TOO_FEW: "There are too few prompts or pairs to learn from some and hold out others.",
+    PAIRS_TOO_FEW:
+        "There are too few prompts or pairs to learn from some and hold out others, or their responses are all worth the same.",
     STUDENT_TOO_FEW: "There are too few prompts or decisions to train a student from some and hold out others.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;

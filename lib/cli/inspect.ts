@@ -6,6 +6,7 @@ import type {TensorName} from "../agent/state-dict.js";
 import {isStudentTensor} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
+import {MaraError} from "../errors.js";
 import {formatInteger} from "../plural.js";
 import {fileInput} from "../train/run/inputs.js";
 import {visible} from "../visible.js";
@@ -116,12 +117,19 @@ async function studentFits({model}: StudentFacts, path: string | undefined): Pro
     return {fits: sha256 === model};
 }
 
-/** Reads the file's header only. */
+/** Reads the file's header only. @throws MaraError MODEL_NOT_FOUND, MODEL_UNSUPPORTED */
 async function readWidth(path: string): Promise<{path: string; width: number}> {
     const modelPath = await resolveModel(path);
     const {readGgufFileInfo} = await import("node-llama-cpp");
-    const {architectureMetadata} = await readGgufFileInfo(modelPath, {sourceType: "filesystem", logWarnings: false});
-    return {path, width: architectureMetadata.embedding_length ?? 0};
+    try {
+        const options = {sourceType: "filesystem", logWarnings: false} as const;
+        const {architectureMetadata} = await readGgufFileInfo(modelPath, options);
+        return {path, width: architectureMetadata.embedding_length ?? 0};
+    } catch (error) {
+        throw new MaraError("MODEL_UNSUPPORTED", `Could not read the model ${path}: ${(error as Error).message}`, {
+            cause: error
+        });
+    }
 }
 
 function tensorFacts(agent: MaraAgent, file: AgentFile): TensorFacts[] {

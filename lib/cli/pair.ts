@@ -102,7 +102,9 @@ export async function loadModel(llama: Llama, modelPath: string): Promise<LlamaM
     try {
         return await llama.loadModel({modelPath});
     } catch (error) {
-        throw new Error(`Could not load the model ${modelPath}: ${(error as Error).message}`, {cause: error});
+        throw new MaraError("MODEL_UNSUPPORTED", `Could not load the model ${modelPath}: ${(error as Error).message}`, {
+            cause: error
+        });
     }
 }
 

@@ -2,12 +2,16 @@
 import {Option} from "commander";
 import {invalidArgument} from "../errors.js";
 
-/** @throws MaraError INVALID_ARGUMENT */
-export function parseNumberIn(option: string, min: number, max: number): (text: string) => number {
+/** `above`: `min` itself is left out. @throws MaraError INVALID_ARGUMENT */
+export function parseNumberIn(option: string, min: number, max: number, above = false): (text: string) => number {
     return (text) => {
         const value = Number(text);
-        if (text.trim() !== "" && value >= min && value <= max) return value;
-        throw invalidArgument(option, `a number from ${min} to ${max}`, text);
+        if (text.trim() !== "" && (above ? value > min : value >= min) && value <= max) return value;
+        throw invalidArgument(
+            option,
+            `a number ${above ? "above" : "from"} ${min}${above ? ", at most" : " to"} ${max}`,
+            text
+        );
     };
 }
 
@@ -21,8 +25,8 @@ export function parseIntegerIn(option: string, min: number, max: number): (text:
 }
 
 /** An option that takes a number. */
-export function numberOption(flags: string, description: string, min: number, max: number): Option {
-    return new Option(flags, description).argParser(parseNumberIn(nameOf(flags), min, max));
+export function numberOption(flags: string, description: string, min: number, max: number, above = false): Option {
+    return new Option(flags, description).argParser(parseNumberIn(nameOf(flags), min, max, above));
 }
 
 /** An option that takes an integer. */

@@ -3,6 +3,7 @@ import {Command} from "commander";
 import {demoName} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {formatInteger} from "../plural.js";
+import {studentDefaults as defaults} from "../train/student/defaults.js";
 import {visible} from "../visible.js";
 import {type AlignmentOptions, addDrawOptions, thresholdOption} from "./alignment-options.js";
 import {interrupted} from "./failure.js";
@@ -43,11 +44,15 @@ export function trainStudentCommand(): Command {
         .description("Make a student for any agent, so that most verdicts need no decode")
         .requiredOption("--prompts <file>", "prompts: JSON lines or a JSON array; some are held out")
         .option("-o, --out <file>", "the .safetensors file to write (default: the agent's)")
-        .addOption(integerOption("--decisions <n>", "decisions to generate (default: 6000)", 2, 1_000_000))
-        .addOption(integerOption("--max-tokens <n>", "longest response (default: 128)", 1, 1_000_000))
-        .addOption(integerOption("--epochs <n>", "most passes over them (default: 20)", 1, 10_000))
-        .addOption(integerOption("--sequences <n>", "prompts answered at a time (default: 8)", 1, 64))
-        .addOption(integerOption("--seed <n>", "of everything drawn (default: 0)", 0, largestSeed))
+        .addOption(
+            integerOption("--decisions <n>", `decisions to generate (default: ${defaults.decisions})`, 2, 1_000_000)
+        )
+        .addOption(integerOption("--max-tokens <n>", `longest response (default: ${defaults.maxTokens})`, 1, 1_000_000))
+        .addOption(integerOption("--epochs <n>", `most passes over them (default: ${defaults.epochs})`, 1, 10_000))
+        .addOption(
+            integerOption("--sequences <n>", `prompts answered at a time (default: ${defaults.sequences})`, 1, 64)
+        )
+        .addOption(integerOption("--seed <n>", `of everything drawn (default: ${defaults.seed})`, 0, largestSeed))
         .addOption(thresholdOption(" (default: as the agent was trained, else 0.5)"));
     return addDrawOptions(addPairOptions(command, "auto"))
         .option("--json", "print one JSON object at the end")

@@ -145,10 +145,10 @@ export function checkOptions(given: TrainOptions): void {
 /** Bounds that concern several options, or files, of a run that is begun. @throws MaraError INVALID_ARGUMENT */
 export function checkTogether(options: TrainOptions, config: TrainConfig): void {
     const {prompts, reward, pairs} = options;
-    if (config.method === "sac" && pairs !== undefined)
+    if (config.method !== "preference" && pairs !== undefined)
         throw invalidArgument(
             "pairs",
-            'no pairs with method "sac" (train with "preference", then give that run as warmStart)',
+            `no pairs with method "${config.method}" (train with "preference", then give that run as warmStart)`,
             pairs
         );
     if (pairs === undefined) {

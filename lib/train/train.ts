@@ -1,12 +1,13 @@
 /** A whole training run: its phases one after the other, and the files that it leaves behind. */
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
+import {plural} from "../plural.js";
 import {inFormat, type Prompt} from "../prompts/prompts.js";
 import {labelledByAdvantage} from "./advantage/advantages.js";
 import {collectSampled, readSampled, type SampledState} from "./advantage/sampled.js";
 import {type Calibration, calibrate, writeCalibration} from "./calibrate.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
-import {type AnnotatedPair, heldOutPairs, pairsFromResponses} from "./preference/pair-labels.js";
+import {type AnnotatedPair, heldOutPairs, pairsFromResponses, refuseToLearn} from "./preference/pair-labels.js";
 import {
     collectStates,
     type FitMetrics,
@@ -151,8 +152,9 @@ async function runAdvantage(job: Job): Promise<Outcome> {
     if (state?.phase !== "fit")
         await collectSampled(job, state?.phase === "sampled" ? state : {phase: "sampled", done: 0});
     const labelled = labelledByAdvantage(await readSampled(job), config.creditDecay);
+    if (labelled.weights.every((weight) => weight === 0)) refuseToLearn(await job.run.rows<ResponseRow>("responses"));
     const isHeldOut = heldOutPairs(prompts, config.heldOut, config.seed);
-    const held = {isHeldOut, what: `${prompts.length} prompts`};
+    const held = {isHeldOut, what: plural(prompts.length, "prompt")};
     return await fitAgent(job, labelled, held, state?.phase === "fit" ? state : undefined);
 }
 
@@ -172,6 +174,7 @@ async function samplePairs(job: Job, state: RunState | undefined): Promise<reado
     const sampling = {wanted, each: config.pairsFromModel, temperature: config.sampleTemperature};
     const rows = await sampleResponses(job, sampling, {phase: "responses"});
     const pairs = pairsFromResponses(rows, prompts);
+    if (pairs.length === 0) refuseToLearn(rows);
     await run.append("pairs", pairs);
     await run.commit({phase: "states", done: 0} satisfies StatesState);
     return pairs;

@@ -54,6 +54,10 @@ describe("mara inspect", () => {
             await mara(["inspect", "nowhere.pth"]),
             /^Could not load nowhere\.pth: ENOENT.* \(AGENT_NOT_FOUND\)$/
         );
+        expectFailure(
+            await mara(["inspect", golden, "--model", "package.json"]),
+            /^Could not read the model package\.json: .* \(MODEL_UNSUPPORTED\)$/
+        );
         expectFailure(await mara(["inspect", "package.json"]), /^Could not load package\.json: .* \(AGENT_FORMAT\)$/);
     });
 });

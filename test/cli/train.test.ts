@@ -118,6 +118,10 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             /^Expected more than the least that this run takes for minutes but received /
         );
         expectFailure(
+            await mara([...budget, "--minutes", "0"]),
+            /^Expected a number above 0, at most 1000000 for --minutes but received "0" \(INVALID_ARGUMENT\)$/
+        );
+        expectFailure(
             await mara(["train", "--out", run, "--resume", "--minutes", "5"]),
             /Expected no budget with --resume, which goes on as the run was begun, for --minutes but received 5/
         );

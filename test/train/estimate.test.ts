@@ -61,7 +61,11 @@ it("Sampled responses and the search for a threshold are counted", () => {
     expect(estimateTraining(advantage, costs, counts).parts).toEqual({responses: 500, fit: 25, calibration: 210});
     expect(fitInto(735, advantage, costs, counts)).toEqual({samplesPerPrompt: 5});
     // Seven prompts are too few to find one on.
-    expect(estimateTraining(advantage, costs, {prompts: 79, pairs: null}).parts.calibration).toBe(0);
+    expect(estimateTraining(advantage, costs, {prompts: 74, pairs: null}).parts.calibration).toBe(0);
+    // A tenth of 79 is rounded, as by the run itself; of pairs it is that of the prompts that are sampled.
+    expect(estimateTraining(advantage, costs, {prompts: 79, pairs: null}).parts.calibration).toBe(8 * 7 * 3);
+    const sampled = {...preference, samplePrompts: 80, calibrationPrompts: 24};
+    expect(estimateTraining(sampled, costs, {prompts: 1000, pairs: null}).parts.calibration).toBe(8 * 7 * 3);
 });
 
 it.each([100, 1000, 36_000])("As many episodes as fit into %i seconds are found", (seconds) => {
@@ -85,6 +89,9 @@ it("Samples, and else prompts, that fit are found; for given pairs epochs", () =
 
 it("A budget below the least is refused", async () => {
     expect(await failure(() => fitInto(1, preference, costs, {prompts: 100, pairs: null}))).toMatchObject({
-        code: "INVALID_ARGUMENT"
+        code: "INVALID_ARGUMENT",
+        // Two samples of one prompt, and reading and fitting them.
+        message: expect.stringMatching(/^Expected more than the least .* The least, as measured, is 0\.05\.$/)
     });
+    expect(fitInto(0.05 * 60, preference, costs, {prompts: 100, pairs: null})).toMatchObject({samplePrompts: 1});
 });

@@ -108,6 +108,9 @@ test("says what is wrong before it generates, and leaves the files alone", async
     expect(await refused({candidates: {topK: 1}, decisions: 10})).toMatch(/^STUDENT_TOO_FEW: The responses hold no/);
     expect(await refused({signal: AbortSignal.abort()})).toMatch(/^STUDENT_TOO_FEW: It was interrupted/);
     expect(await refused({out: "agent.pth"})).toMatch(/^INVALID_ARGUMENT: Expected a path that ends in \.safetensors/);
+    expect(await refused({out: join(folder, "none", "a.safetensors")})).toMatch(
+        /^WRITE_FAILED: .*none is no directory/
+    );
     expect(await refused({agent: "demo"})).toMatch(/^INVALID_ARGUMENT: .* the demo's agent is part of the package/);
     expect(await refused({agent: goldenPath("half.pth"), out: join(folder, "x.safetensors")})).toMatch(/^AGENT_WIDTH/);
     expect(await refused({decision: 5})).toMatch(/^INVALID_ARGUMENT: .*Did you mean "decisions"/);

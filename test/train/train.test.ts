@@ -230,6 +230,33 @@ describe("what a run reads", () => {
         expect(await trainAgent({...again, episodes: 4})).toMatchObject({completed: true});
     });
 
+    it.each(["preference", "advantage"] as const)("of %s must differ in something to learn from", async (method) => {
+        const constant = trainAgent({...smallPreference, method, reward: () => 0.1, model, runDirectory: newRun()});
+        await expect(constant).rejects.toMatchObject({
+            code: "PAIRS_TOO_FEW",
+            message: expect.stringMatching(
+                /^Nothing can be learnt from .* prompts: \d+ whose responses are all worth the same/
+            )
+        });
+        const reward = () => {
+            throw new Error("no such service");
+        };
+        const failing = {...smallPreference, method, reward, rewardRetries: 0, maxTokens: 2, model};
+        await expect(trainAgent({...failing, runDirectory: newRun()})).rejects.toMatchObject({
+            code: "REWARD_FAILED",
+            message: expect.stringContaining("no such service")
+        });
+    });
+
+    it.each(["sac", "advantage"] as const)("are no pairs for %s", async (method) => {
+        const pairs = [{prompt: "Hello?", chosen: "Hello.", rejected: "What?"}];
+        const run = trainAgent({...smallPreference, method, pairs, model, runDirectory: newRun()});
+        await expect(run).rejects.toMatchObject({
+            code: "INVALID_ARGUMENT",
+            message: expect.stringContaining(`no pairs with method "${method}"`)
+        });
+    });
+
     it("must hold enough pairs", async () => {
         const pairs = [{prompt: "Hello?", chosen: "Hello.", rejected: "What?"}];
         const {prompts: _, reward: __, ...options} = smallPreference;

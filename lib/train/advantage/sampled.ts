@@ -4,6 +4,7 @@ import type {ResponseRow} from "../preference/responses.js";
 import {Rollouts} from "../rollout/rollouts.js";
 import {concatenate as joined} from "../rollout/rows.js";
 import type {Trajectory} from "../rollout/trajectory.js";
+import {requireHope} from "../run/hope.js";
 import {unlessAborted} from "../run/interruption.js";
 import {type Job, scoreOrReason} from "../run/job.js";
 import {longestPrompt, rolloutOptions} from "../run/parts.js";
@@ -35,7 +36,7 @@ export interface Sampled {
 /** Responses of a block, per sequence: enough that a sequence seldom stands idle at the block's end. */
 const blocksPerSequence = 4;
 
-/** Goes on until there are `samplesPerPrompt` responses to every prompt. @throws Interruption */
+/** Goes on until there are `samplesPerPrompt` responses to every prompt. @throws Interruption, MaraError REWARD_FAILED */
 export async function collectSampled(job: Job, state: SampledState): Promise<void> {
     const {run, config, prompts, model, signal} = job;
     const each = config.samplesPerPrompt;
@@ -76,6 +77,7 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
             dropped += rows.length - known.length;
             const reward = known.length === 0 ? null : known.reduce((sum, score) => sum + score, 0) / known.length;
             phase.tell(first, {reward, dropped});
+            requireHope({done: first, failed: dropped, failure: rows.at(-1)?.failure});
         }
     } finally {
         await rollouts.close();

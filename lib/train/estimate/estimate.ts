@@ -1,7 +1,8 @@
 /** How long a run will take, and what fits into a given time. */
-import {invalidArgument} from "../../errors.js";
+import {invalidArgument, MaraError} from "../../errors.js";
 import {calibrationThresholds, minCalibrationPrompts} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
+import {heldOutCount} from "../preference/pair-labels.js";
 import {splitPrompts} from "../seeds.js";
 import type {TrainingCosts} from "./measure.js";
 
@@ -59,10 +60,11 @@ function ofSamples(config: TrainConfig, costs: TrainingCosts, {prompts}: WorkCou
 /** Answers by which the threshold is found in the end. */
 function calibrationAnswers(config: TrainConfig, {prompts, pairs}: WorkCounts): number {
     if (pairs !== null) return 0;
+    const learnt = config.method === "preference" ? Math.min(prompts, config.samplePrompts) : prompts;
     const heldOut =
         config.method === "sac"
             ? splitPrompts(prompts, config.checkPrompts, config.seed).heldOut.length
-            : Math.floor(prompts * config.heldOut);
+            : heldOutCount(learnt, config.heldOut);
     const asked = Math.min(heldOut, config.calibrationPrompts);
     return asked < minCalibrationPrompts ? 0 : asked * calibrationThresholds;
 }
@@ -93,17 +95,27 @@ export function fitInto(
         }
         return change(low);
     };
-    const found =
+    const ways: [low: number, high: number, change: (value: number) => Partial<TrainConfig>][] =
         config.method === "sac"
-            ? largest(1, most.episodes, (episodes) => ({episodes, learnAfter: startOf(episodes, config, costs)}))
+            ? [[1, most.episodes, (episodes) => ({episodes, learnAfter: startOf(episodes, config, costs)})]]
             : config.method === "advantage"
-              ? largest(2, most.samples, (samplesPerPrompt) => ({samplesPerPrompt}))
+              ? [[2, most.samples, (samplesPerPrompt) => ({samplesPerPrompt})]]
               : counts.pairs !== null
-                ? largest(1, config.epochs, (epochs) => ({epochs}))
-                : (largest(2, most.samples, (pairsFromModel) => ({pairsFromModel})) ??
-                  largest(1, counts.prompts, (samplePrompts) => ({samplePrompts, pairsFromModel: 2})));
-    if (found !== undefined) return found;
-    throw invalidArgument("minutes", "more than the least that this run takes", seconds / 60);
+                ? [[1, config.epochs, (epochs) => ({epochs})]]
+                : [
+                      [2, most.samples, (pairsFromModel) => ({pairsFromModel})],
+                      [1, counts.prompts, (samplePrompts) => ({samplePrompts, pairsFromModel: 2})]
+                  ];
+    for (const way of ways) {
+        const found = largest(...way);
+        if (found !== undefined) return found;
+    }
+    const [low, , change] = ways.at(-1) as (typeof ways)[number];
+    const least = estimateTraining({...config, ...change(low)}, costs, counts).seconds / 60;
+    // Rounded up, so that what is asked for suffices.
+    const shown = Math.ceil(least * 100) / 100;
+    const refusal = invalidArgument("minutes", "more than the least that this run takes", seconds / 60);
+    throw new MaraError(refusal.code, `${refusal.message}. The least, as measured, is ${shown}.`);
 }
 
 /** A twentieth of the transitions that the run will collect, where it would otherwise learn later or never. */

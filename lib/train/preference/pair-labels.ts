@@ -1,6 +1,9 @@
 /** From responses to pairs, and from pairs to labelled tokens. */
+import {MaraError} from "../../errors.js";
+import {plural} from "../../plural.js";
 import type {PreferencePair, Prompt} from "../../prompts/prompts.js";
 import type {TrainConfig} from "../options.js";
+import {requireHope} from "../run/hope.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {ResponseRow} from "./responses.js";
 
@@ -38,6 +41,29 @@ export function countPairs(rows: readonly ResponseRow[]): PairCounts {
     const counts = {prompts: ranked.length, pairs: 0, alike: 0, empty: 0, failed: 0};
     for (const {kind} of ranked) counts[kind]++;
     return counts;
+}
+
+/** Why prompts gave no pair, with their counts; an empty text if all did. */
+export function whyNone({alike, empty, failed}: PairCounts): string {
+    return [
+        alike > 0 ? `${alike} whose responses are all worth the same` : "",
+        empty > 0 ? `${empty} with an empty response` : "",
+        failed > 0 ? `${failed} for which the reward failed` : ""
+    ]
+        .filter((part) => part !== "")
+        .join(", ");
+}
+
+/** Refuses responses that nothing can be learnt from. @throws MaraError REWARD_FAILED if none has a score, else PAIRS_TOO_FEW */
+export function refuseToLearn(rows: readonly ResponseRow[]): never {
+    const failed = rows.filter(({score}) => score === null);
+    requireHope({done: rows.length, failed: failed.length, failure: failed.at(-1)?.failure}, 1);
+    const counts = countPairs(rows);
+    throw new MaraError(
+        "PAIRS_TOO_FEW",
+        `Nothing can be learnt from ${plural(counts.prompts, "prompt")}: ${whyNone(counts)}. ` +
+            "Take a finer reward, a higher sampleTemperature, or other prompts."
+    );
 }
 
 function rank(rows: readonly ResponseRow[]) {
@@ -81,8 +107,13 @@ export function tokenWeights(
 export function heldOutPairs(pairs: readonly Prompt[], share: number, seed: number): Uint8Array {
     const keys = pairs.map(({prompt, system}) => JSON.stringify([prompt, system]));
     const groups = [...new Set(keys)];
-    const count = Math.max(1, Math.min(groups.length - 1, Math.round(groups.length * share)));
+    const count = heldOutCount(groups.length, share);
     const order = shuffled(groups.length, derivedSeed(seed, use.heldOut));
     const heldOut = new Set([...order.subarray(0, count)].map((i) => groups[i]));
     return Uint8Array.from(keys, (key) => Number(heldOut.has(key)));
+}
+
+/** How many of these prompts are held out to fit an agent. */
+export function heldOutCount(prompts: number, share: number): number {
+    return Math.min(prompts - 1, Math.max(1, Math.round(prompts * share)));
 }

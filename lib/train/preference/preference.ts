@@ -6,6 +6,7 @@ import type {LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../../agent/agent.js";
 import {MaraError} from "../../errors.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
+import {plural} from "../../plural.js";
 import {Learner} from "../learner/learner.js";
 import {type ResponseStates, Rollouts} from "../rollout/rollouts.js";
 import {unlessAborted} from "../run/interruption.js";
@@ -131,7 +132,7 @@ export async function fitPairs(job: Job, pairs: readonly AnnotatedPair[], begun?
     const parts: Labelled[] = [];
     for await (const bytes of job.run.segments()) parts.push(unpackLabelled(bytes));
     const isHeldOut = heldOutPairs(pairs, job.config.heldOut, job.config.seed);
-    return await fitAgent(job, joinLabelled(parts), {isHeldOut, what: `${pairs.length} pairs`}, begun);
+    return await fitAgent(job, joinLabelled(parts), {isHeldOut, what: plural(pairs.length, "pair")}, begun);
 }
 
 /**
@@ -150,7 +151,7 @@ export async function fitAgent(
     if (Math.min(training.labels.length, heldOut.labels.length) === 0)
         throw new MaraError(
             "PAIRS_TOO_FEW",
-            `${what} are too few to learn from: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
+            `Too little to learn from ${what}: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
         );
     balance(training, config.acceptBias);
     balance(heldOut, config.acceptBias);
@@ -197,7 +198,8 @@ export async function fitAgent(
 }
 
 function split(all: Labelled, heldOut: Uint8Array, width: number): {training: Labelled; heldOut: Labelled} {
-    const rows = [...all.pairs.keys()];
+    // What weighs nothing cannot be balanced.
+    const rows = [...all.pairs.keys()].filter((i) => all.weights[i] !== 0);
     const part = (wanted: number) =>
         pick(all, Uint32Array.from(rows.filter((i) => heldOut[all.pairs[i] as number] === wanted)), width);
     return {training: part(0), heldOut: part(1)};

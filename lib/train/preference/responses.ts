@@ -3,6 +3,7 @@ import {newContext} from "../../align/node-llama-cpp/new-context.js";
 import {type Answer, AnswerPool} from "../../generation/answers.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import {withinTime} from "../../rewards/time-limit.js";
+import {requireHope} from "../run/hope.js";
 import {Interruption, unlessAborted} from "../run/interruption.js";
 import {type Job, scoreOrReason} from "../run/job.js";
 import {Phase} from "../run/progress.js";
@@ -28,6 +29,7 @@ const graceMs = 2000;
  * Samples `each` responses to every prompt of `wanted` (indexes). They are appended to responses.jsonl, which already holds those of before
  * an interruption. Rewards of a block are computed while the next is generated, but those of the first block are waited for, so that there is a checkpoint early. `state` is stored in checkpoints meanwhile.
  * @throws Interruption
+ * @throws MaraError REWARD_FAILED
  */
 export async function sampleResponses(
     job: Job,
@@ -67,6 +69,7 @@ export async function sampleResponses(
         if (scores.length > 0) latest.reward = scores.reduce((sum, score) => sum + score, 0) / scores.length;
         // The end is told once, when all rewards are there.
         if (generated < total || rows.length === total) phase.tell(generated, latest);
+        requireHope({done: rows.length, failed: latest.dropped, failure: scored.at(-1)?.failure});
     };
     const settle = async () => {
         if (scoring !== undefined) await keep(await unlessAborted(scoring, signal));

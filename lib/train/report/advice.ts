@@ -1,8 +1,7 @@
 /** Sums up a run in facts and in one paragraph of advice, for the command line and the report. */
 import type {Calibration} from "../calibrate.js";
-import {constants} from "../constants.js";
 import type {TrainConfig} from "../options.js";
-import {countPairs, type PairCounts} from "../preference/pair-labels.js";
+import {countPairs, type PairCounts, whyNone} from "../preference/pair-labels.js";
 import type {FitMetrics} from "../preference/preference.js";
 import type {ResponseRow} from "../preference/responses.js";
 import type {SacMetrics} from "../sac/batch.js";
@@ -98,13 +97,9 @@ function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: Pa
     return {facts, advice: advice.join(" ")};
 }
 
-function describeCounts({prompts, pairs, alike, empty, failed}: PairCounts): string {
-    const why = [
-        alike > 0 ? `${alike} whose responses are all worth the same` : "",
-        empty > 0 ? `${empty} with an empty response` : "",
-        failed > 0 ? `${failed} for which the reward failed` : ""
-    ].filter((part) => part !== "");
-    return `from ${pairs} of ${prompts} prompts${why.length === 0 ? "" : `; none from ${why.join(", ")}`}`;
+function describeCounts(counts: PairCounts): string {
+    const why = whyNone(counts);
+    return `from ${counts.pairs} of ${counts.prompts} prompts${why === "" ? "" : `; none from ${why}`}`;
 }
 
 function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainSummary {
@@ -113,7 +108,7 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
     const [first, latest] = [checks[0], checks.at(-1)];
     const held =
         latest === undefined
-            ? `not measured: ${constants.checkPrompts.byDefault} prompts are held out where there are ten times as many`
+            ? `not measured: ${config.checkPrompts} prompts are held out, but no more than a tenth of all`
             : `${latest.reward.toFixed(3)} with the agent, ${latest.raw.toFixed(3)} without (greedy, ${latest.prompts} prompts)`;
     const facts: TrainSummary["facts"] = [
         [

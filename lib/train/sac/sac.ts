@@ -4,11 +4,11 @@
  * batch is rolled out with, and the moments when the learner updates, depend on counts alone and never on time.
  */
 import {MaraAgent} from "../../agent/agent.js";
-import {MaraError} from "../../errors.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {ScoredResponse} from "../../rewards/reward.js";
 import {Learner, type Transitions} from "../learner/learner.js";
 import {Rollouts, type Trajectory} from "../rollout/rollouts.js";
+import {requireHope} from "../run/hope.js";
 import {Interruption, unlessAborted} from "../run/interruption.js";
 import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome, scoreOrReason} from "../run/job.js";
 import {
@@ -36,8 +36,6 @@ export interface SacState {
     segments: number[];
 }
 
-/** A reward that failed for this many episodes, all of them from the beginning, does not work. */
-const hopeless = 64;
 /** Episodes that the shown means look back on. */
 const recent = 64;
 
@@ -195,7 +193,8 @@ export class Sac {
                 greedy: this.#checker.latest,
                 dropped
             });
-            this.#requireHope(scores);
+            const failure = scores.find((score) => typeof score === "string");
+            requireHope({done: episodes, failed: dropped, failure});
             // The first batch makes a checkpoint in any case, so that one is there early.
             if (this.#committed === undefined || episodes - this.#committed >= config.checkpointEvery)
                 await this.#commit();
@@ -289,15 +288,5 @@ export class Sac {
         await run.commit(this.#state, files, forgotten);
         this.#fresh = [];
         this.#committed = this.#state.episodes;
-    }
-
-    #requireHope(scores: readonly (ScoredResponse | string)[]): void {
-        const {episodes, dropped} = this.#state;
-        const failure = scores.find((score) => typeof score === "string");
-        if (dropped < episodes || episodes < hopeless || failure === undefined) return;
-        throw new MaraError(
-            "REWARD_FAILED",
-            `The reward failed for each of the first ${episodes} responses. ${failure}`
-        );
     }
 }

@@ -4,8 +4,9 @@ import {MaraError, type MaraErrorCode} from "../../errors.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {InputFiles} from "../run/inputs.js";
 import type {Job} from "../run/job.js";
+import {studentDefaults} from "./defaults.js";
 import {makeStudent} from "./make.js";
-import {defaultEpochs, defaultThreads} from "./train-student.js";
+import {defaultThreads} from "./train-student.js";
 
 const decisions = 4000;
 /** The student of a short run is made from as many responses as the run itself, but at least these. */
@@ -29,7 +30,7 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
             threshold: resolveSettings({agent}).threshold,
             decisions,
             responses: Math.max(minResponses, responsesOf(job)),
-            epochs: defaultEpochs,
+            epochs: studentDefaults.epochs,
             seed: config.seed,
             threads: threads ?? defaultThreads,
             maxTokens: config.maxTokens,
@@ -50,7 +51,9 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
 /** Responses that the run learnt from. */
 function responsesOf({config, prompts, pairs}: Job): number {
     if (config.method === "sac") return config.episodes;
-    return pairs === undefined ? prompts.length * config.pairsFromModel : 2 * pairs.length;
+    if (config.method === "advantage") return prompts.length * config.samplesPerPrompt;
+    if (pairs !== undefined) return 2 * pairs.length;
+    return Math.min(prompts.length, config.samplePrompts) * config.pairsFromModel;
 }
 
 /** The run's prompts; where pairs were given, those of the pairs, each once. */

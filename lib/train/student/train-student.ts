@@ -1,6 +1,6 @@
 import {stat} from "node:fs/promises";
 import {availableParallelism} from "node:os";
-import {resolve} from "node:path";
+import {dirname, resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import type {z} from "zod";
 import {MaraAgent} from "../../agent/agent.js";
@@ -14,12 +14,13 @@ import {orDemo} from "../../demo/files.js";
 import {invalidArgument, MaraError} from "../../errors.js";
 import {loadPrompts, type Prompt} from "../../prompts/prompts.js";
 import {check, options} from "../../validation/check.js";
-import {func, integer, llama, numberIn, path, seed, signal} from "../../validation/schemas.js";
+import {func, integer, llama, numberIn, path, seed as seedSchema, signal} from "../../validation/schemas.js";
 import {agentSource, asPrompt, modelFields, modelOf, promptsSource} from "../../validation/sources.js";
 import {fileInput} from "../run/inputs.js";
 import {openModelFile} from "../run/model.js";
 import type {TrainProgress} from "../run/progress.js";
 import {agentPath} from "../run/setup.js";
+import {studentDefaults} from "./defaults.js";
 import {makeStudent} from "./make.js";
 
 export interface TrainStudentOptions {
@@ -72,7 +73,6 @@ export interface TrainStudentResult {
     path: string | undefined;
 }
 
-export const defaultEpochs = 20;
 export const defaultThreads = Math.min(8, availableParallelism());
 
 const schema = options({
@@ -87,7 +87,7 @@ const schema = options({
     maxTokens: integer(1, 1_000_000).optional(),
     epochs: integer(1, 10_000).optional(),
     sequences: integer(1, 64).optional(),
-    seed: seed.optional(),
+    seed: seedSchema.optional(),
     threads: integer(1, 256).optional(),
     onProgress: func().optional(),
     signal: signal.optional()
@@ -105,7 +105,9 @@ const schema = options({
  */
 export async function trainStudent(given: TrainStudentOptions): Promise<TrainStudentResult> {
     check(schema, given, "options", "");
-    const {threshold, threads, epochs = defaultEpochs, maxTokens = 128, decisions = 6000, sequences} = given;
+    const {threshold, threads} = given;
+    const {epochs = studentDefaults.epochs, maxTokens = studentDefaults.maxTokens, seed = studentDefaults.seed} = given;
+    const {decisions = studentDefaults.decisions, sequences = studentDefaults.sequences} = given;
     const source = modelOf(given);
     const out = await outputOf(given);
     const prompts =
@@ -139,12 +141,12 @@ export async function trainStudent(given: TrainStudentOptions): Promise<TrainStu
                 decisions,
                 responses: Number.POSITIVE_INFINITY,
                 epochs,
-                seed: given.seed ?? 0,
+                seed,
                 threads: threads ?? defaultThreads,
                 maxTokens,
                 rollouts: {
                     candidates: {topK, topP, minP, temperature},
-                    ...(sequences === undefined ? {} : {sequences}),
+                    sequences,
                     ...(threads === undefined ? {} : {threads})
                 },
                 listener: given.onProgress,
@@ -170,7 +172,14 @@ async function agentFileOf(agent: string): Promise<string> {
 async function outputOf({agent, out}: TrainStudentOptions): Promise<string | undefined> {
     if (out !== undefined) {
         if (!out.endsWith(".safetensors")) throw invalidArgument("out", "a path that ends in .safetensors", out);
-        return resolve(out);
+        const file = resolve(out);
+        // What cannot be written is told before the work and not after it.
+        if (!(await stat(dirname(file)).catch(() => undefined))?.isDirectory())
+            throw new MaraError(
+                "WRITE_FAILED",
+                `${dirname(file)} is no directory. Make it, or name another file with out.`
+            );
+        return file;
     }
     if (typeof agent !== "string") return undefined;
     const file = await agentFileOf(agent);
