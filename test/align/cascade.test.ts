@@ -105,6 +105,27 @@ describe("everything left to the student (agreement 0)", () => {
         expect(stats.evaluatedCandidates).toBeLessThanOrEqual(settings.topK);
     });
 
+    it.each([1e-3, 1e3])(
+        "judges as at any other temperature at %d, where probabilities are 0 or all alike",
+        async (temperature) => {
+            const candidates = {topK: 6, topP: 1, minP: 0};
+            const agent = agentWithStudent();
+            const verdicts = async (at: number) => {
+                const {events} = await run({
+                    agent,
+                    cascade: {agreement: 0},
+                    candidates: {...candidates, temperature: at}
+                });
+                return events.flatMap(({candidates}) =>
+                    candidates.map(({acceptProbability}) => acceptProbability ?? 0)
+                );
+            };
+            const wanted = await verdicts(1);
+            for (const [i, verdict] of (await verdicts(temperature)).entries())
+                expect(verdict).toBeCloseTo(wanted[i] as number, 3);
+        }
+    );
+
     it("emits the fallback where the student rejects everything, without a wave", async () => {
         const agent = agentWithStudent({bias: -50});
         const {events, stats} = await run({agent, fallbackIndex: 2, cascade: {agreement: 0}});

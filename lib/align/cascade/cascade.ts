@@ -4,7 +4,7 @@ import type {AgentStudent} from "../../agent/student.js";
 import {reasonOf} from "../../errors.js";
 import type {NativeStudent} from "../../native.js";
 import type {Backend, HeldRow} from "../backend/backend.js";
-import type {Candidate} from "../decide/candidates.js";
+import type {DrawnCandidate} from "../decide/candidates.js";
 import type {ResolvedSettings} from "../options.js";
 import {warnOnce} from "../warn-once.js";
 import {hashOfModel, studentTable} from "./student-table.js";
@@ -38,15 +38,10 @@ export class Cascade {
 
     /**
      * Accept probabilities of the candidates that the student is sure enough of, null for the others; undefined if the row has no hidden state.
-     * `temperature`: that of the candidates' probabilities.
      */
-    predict(
-        row: Pick<HeldRow, "predict">,
-        candidates: readonly Candidate[],
-        temperature: number
-    ): (number | null)[] | undefined {
+    predict(row: Pick<HeldRow, "predict">, candidates: readonly DrawnCandidate[]): (number | null)[] | undefined {
         const tokens = Int32Array.from(candidates, ({token}) => token);
-        const verdicts = row.predict(this.#student, tokens, logProbabilities(candidates, temperature));
+        const verdicts = row.predict(this.#student, tokens, logProbabilities(candidates));
         if (verdicts === undefined) return undefined;
         return candidates.map((_, rank) => {
             const [mean, deviation] = verdicts.subarray(2 * rank, 2 * rank + 2) as unknown as [number, number];
@@ -57,11 +52,10 @@ export class Cascade {
 }
 
 /** Logarithms of the candidates' probabilities among each other at temperature 1. */
-function logProbabilities(candidates: readonly Candidate[], temperature: number): Float32Array {
-    const scaled = candidates.map(({probability}) => temperature * Math.log(probability));
-    const [largest = 0] = scaled;
-    const total = largest + Math.log(scaled.reduce((sum, value) => sum + Math.exp(value - largest), 0));
-    return Float32Array.from(scaled, (value) => Math.max(logProbabilityMin, value - total));
+function logProbabilities(candidates: readonly DrawnCandidate[]): Float32Array {
+    const largest = candidates[0]?.logit ?? 0;
+    const total = largest + Math.log(candidates.reduce((sum, {logit}) => sum + Math.exp(logit - largest), 0));
+    return Float32Array.from(candidates, ({logit}) => Math.max(logProbabilityMin, logit - total));
 }
 
 /** The cascades of a context, one for each of its settings that wants one. */

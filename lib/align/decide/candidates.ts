@@ -26,6 +26,12 @@ export interface Candidate {
     readonly vocabularyLog?: number;
 }
 
+/** A candidate as it is drawn. */
+export interface DrawnCandidate extends Candidate {
+    /** What its probability was computed from, before the temperature, up to a constant. */
+    readonly logit: number;
+}
+
 /**
  * With this temperature the chain's final draw takes the top candidate, while truncation (which comes before the
  * temperature in llama.cpp's chain) is untouched. A power of two: dividing by it and multiplying back loses nothing.
@@ -67,7 +73,7 @@ export class CandidateSource {
         sampler: AddonSampler,
         config: SamplerConfig,
         settings: DrawSettings
-    ): Promise<{candidates: Candidate[]; drawn: number | undefined}> {
+    ): Promise<{candidates: DrawnCandidate[]; drawn: number | undefined}> {
         const top = row.top(topWanted(config, settings));
         const scored = top && truncate(top, config, settings);
         if (scored !== undefined) return {candidates: toCandidates(scored, settings.temperature), drawn: undefined};
@@ -89,7 +95,7 @@ export class CandidateSource {
         sampler: AddonSampler,
         config: SamplerConfig,
         settings: DrawSettings
-    ): Promise<{candidates: Candidate[]; drawn: number | undefined}> {
+    ): Promise<{candidates: DrawnCandidate[]; drawn: number | undefined}> {
         await this.#restoreDry(row, sampler, config);
         const {xtcProbability: _p, xtcThreshold: _t, grammarEvaluationState: grammar, ...kept} = config;
         const grammarClone = grammar && {
@@ -179,10 +185,10 @@ function fromProbabilities(pairs: readonly number[], {topK, topP, minP}: DrawSet
 }
 
 /** Softmax at the given temperature; ties by token id. */
-function toCandidates(scored: Scored, temperature: number): Candidate[] {
+function toCandidates(scored: Scored, temperature: number): DrawnCandidate[] {
     const sorted = scored.sort((a, b) => b.logit - a.logit || a.token - b.token);
     const top = sorted[0]?.logit ?? 0;
     const weights = sorted.map(({logit}) => Math.exp((logit - top) / temperature));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return sorted.map(({token}, rank) => ({token, probability: (weights[rank] as number) / total}));
+    return sorted.map(({token, logit}, rank) => ({token, probability: (weights[rank] as number) / total, logit}));
 }

@@ -137,7 +137,7 @@ export class Step {
                 taken.candidates.length > 1 && isGenerated({token: row.token, position: row.position - 1}, state);
             return {
                 ...taken,
-                predicted: isAsked ? cascade?.predict(row, taken.candidates, settings.temperature) : undefined
+                predicted: isAsked ? cascade?.predict(row, taken.candidates) : undefined
             };
         });
         if (candidates.length === 0) return noToken;
