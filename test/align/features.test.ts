@@ -57,7 +57,9 @@ function failOnce(of: LlamaModel): () => void {
 describe.each(modes)("A context aligned by an agent that accepts everything (%s)", (mode) => {
     it.each([
         ["contextSize and sequences", {contextSize: 512, sequences: 2}],
+        ["contextSize chosen by node-llama-cpp", {contextSize: "auto"}],
         ["a range of contextSize", {contextSize: {min: 128, max: 256}}],
+        ["contextSize no multiple of 256", {contextSize: 100, sequences: 3}],
         ["batchSize", {batchSize: 64}],
         ["flashAttention", {flashAttention: true}],
         ["threads", {threads: {ideal: 2, min: 1}}],
@@ -249,6 +251,18 @@ describe.each(modes)("An aligned context differs (%s)", (mode) => {
         expect(context.stateSize).toBeGreaterThan(plain.stateSize);
         if (mode === "serial") expect(context.memoryUsage).toEqual(plain.memoryUsage);
         else expect(context.memoryUsage.ram).toBeGreaterThan(plain.memoryUsage.ram);
+    });
+
+    it("sequences longer than the model was trained for share one cache, which is rounded up once", async () => {
+        // node-llama-cpp itself rounds shorter ones up to a multiple of 256.
+        const long = {threads: 1, contextSize: 1100, sequences: 2};
+        expect(long.contextSize).toBeGreaterThan(model.trainContextSize);
+        const plain = await model.createContext(long);
+        onTestFinished(() => plain.dispose());
+        const {context} = await align(model, {...long, agent, mode});
+        expect(plain.getAllocatedContextSize()).toBe(2 * 1280);
+        expect(context.getAllocatedContextSize()).toBe(mode === "lanes" ? 2304 : 2 * 1280);
+        expect(context.contextSize).toBe(plain.contextSize);
     });
 
     it("a checkpoint of a model with windows is not restored, and its text is evaluated anew", async () => {

@@ -1,5 +1,12 @@
 /** What node-llama-cpp's sessions and completions do when aligned, as the table in docs/compatibility.md says. */
-import {LlamaChatSession, LlamaCompletion, type LlamaContext, type LlamaModel, type Token} from "node-llama-cpp";
+import {
+    LlamaChatSession,
+    LlamaCompletion,
+    type LlamaContext,
+    type LlamaModel,
+    resolveChatWrapper,
+    type Token
+} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {demoModelPath} from "../../lib/demo/files.js";
 import {testLlama} from "../support/models.js";
@@ -17,22 +24,34 @@ const text = "Tell me about the sea.";
 describe.each(modes)("With an agent that accepts everything (%s)", (mode) => {
     const say = async (context: LlamaContext, options: Parameters<LlamaChatSession["promptWithMeta"]>[1] = {}) => {
         const session = new LlamaChatSession({contextSequence: context.getSequence()});
-        const {responseText, stopReason} = await session.promptWithMeta(text, {maxTokens: 24, ...options} as object);
-        return {responseText, stopReason};
+        const tokens: Token[] = [];
+        const chunks: unknown[] = [];
+        const {responseText, stopReason} = await session.promptWithMeta(text, {
+            maxTokens: 24,
+            onToken: (some: Token[]) => void tokens.push(...some),
+            onResponseChunk: (chunk: unknown) => void chunks.push(chunk),
+            ...options
+        } as object);
+        return {responseText, stopReason, tokens, chunks};
     };
 
     it.each([
         ["maxTokens", {maxTokens: 7}],
-        ["responsePrefix", {responsePrefix: "The"}],
-        ["trimWhitespaceSuffix", {maxTokens: 9, trimWhitespaceSuffix: true}],
+        ["responsePrefix and trimWhitespaceSuffix", {responsePrefix: "The", trimWhitespaceSuffix: true}],
         ["customStopTriggers", {customStopTriggers: [" the"]}],
-        ["budgets", {budgets: {thoughtTokens: 0}}],
-        ["evaluationPriority", {evaluationPriority: 2}],
-        ["repeatPenalty", {repeatPenalty: {penalty: 1.4, lastTokens: 8}}],
-        ["dryRepeatPenalty", {dryRepeatPenalty: {strength: 2, allowedLength: 1}}]
+        [
+            "penalties and evaluationPriority",
+            {
+                repeatPenalty: {penalty: 1.4, lastTokens: 8},
+                dryRepeatPenalty: {strength: 2, allowedLength: 1},
+                evaluationPriority: 2
+            }
+        ]
     ] as const)("a session answers alike with %s", async (_, options) => {
         const {wanted, aligner} = await likePlain(model, mode, (context) => say(context, options as object));
         expect(wanted.responseText.length).toBeGreaterThan(2);
+        expect(wanted.tokens.length).toBeGreaterThan(1);
+        expect(wanted.chunks.length).toBeGreaterThan(1);
         expect(aligner.stats().decisions).toBeGreaterThan(0);
     });
 
@@ -83,20 +102,19 @@ describe.each(modes)("With an agent that accepts everything (%s)", (mode) => {
     });
 
     it("the end of a text is given out only if asked for", async () => {
+        const turn = resolveChatWrapper(model).generateContextState({
+            chatHistory: [
+                {type: "user", text},
+                {type: "model", response: []}
+            ]
+        }).contextText;
         const until = async (context: LlamaContext, yieldEogToken: boolean) => {
             const tokens: Token[] = [];
             const sequence = context.getSequence();
-            const session = new LlamaChatSession({contextSequence: sequence});
-            await session.prompt(text);
-            const turn = session.chatWrapper.generateContextState({
-                chatHistory: [...session.getChatHistory(), {type: "user", text}, {type: "model", response: []}]
-            }).contextText;
-            await sequence.clearHistory();
             for await (const token of sequence.evaluate(turn.tokenize(model.tokenizer), {yieldEogToken})) {
                 tokens.push(token);
                 if (tokens.length === 120 || model.isEogToken(token)) break;
             }
-            await sequence.dispose();
             return tokens;
         };
         const {wanted: whole} = await likePlain(model, mode, (context) => until(context, true));
