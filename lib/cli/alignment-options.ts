@@ -1,9 +1,8 @@
 /** Options of the command line that say how an agent is asked, under the names of the aligner's own options. */
 
 import {type Command, Option} from "commander";
-import type {MaraAgent} from "../agent/agent.js";
 import type {AlignerSettings, CascadeOption, Mode, Order, Strategy} from "../align/options.js";
-import {invalidArgument, MaraError} from "../errors.js";
+import {invalidArgument} from "../errors.js";
 import {promptFormats} from "../prompts/prompts.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
 
@@ -72,15 +71,6 @@ export const orderOption = (byDefault?: Order) =>
 
 export const promptFormatOption = (byDefault: string) =>
     choiceOption("--prompt-format <name>", `how prompts are put to the model (default: ${byDefault})`, promptFormats);
-
-/** @throws MaraError INVALID_ARGUMENT where an agreement is asked of a student that the agent does not have */
-export function requireStudent({cascade}: AlignmentOptions, {student}: MaraAgent): void {
-    if (student !== undefined || typeof cascade !== "object") return;
-    throw new MaraError(
-        "INVALID_ARGUMENT",
-        `--cascade ${cascade.agreement} needs an agent with a student, and this one has none. Make it with mara train student.`
-    );
-}
 
 /** The given ones among the settings that otherwise follow the agent. */
 export function givenSettings(options: AlignmentOptions): Partial<AlignerSettings> {

@@ -2,7 +2,7 @@
 import {Command} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
-import {addAlignmentOptions, givenSettings, requireStudent} from "./alignment-options.js";
+import {addAlignmentOptions, givenSettings} from "./alignment-options.js";
 import type {ChatOptions, ChatSides} from "./chat-options.js";
 import {ChatTrace, describePair} from "./chat-trace.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
@@ -48,7 +48,6 @@ async function chat(options: ChatOptions): Promise<void> {
         throw invalidArgument("--json", "--prompt, or questions on stdin", "a terminal");
     const pair = await openPair(options);
     try {
-        requireStudent(options, pair.agent);
         const sides = await openSides(pair, options);
         const view: ChatView = options.json ? new ChatJson(sides, options) : new ChatText(sides, options);
         await converse(sides, view, options);

@@ -3,13 +3,7 @@ import {Command, Option} from "commander";
 import {invalidArgument} from "../errors.js";
 import {loadPrompts, type PromptFormat} from "../prompts/prompts.js";
 import {visible} from "../visible.js";
-import {
-    type AlignmentOptions,
-    addAlignmentOptions,
-    givenSettings,
-    promptFormatOption,
-    requireStudent
-} from "./alignment-options.js";
+import {type AlignmentOptions, addAlignmentOptions, givenSettings, promptFormatOption} from "./alignment-options.js";
 import {EvalProgress, evaluationLines} from "./eval-view.js";
 import {interrupted} from "./failure.js";
 import {terminal} from "./format.js";
@@ -98,7 +92,6 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
     };
     process.on("SIGINT", stop);
     try {
-        requireStudent(options, agent);
         const {evaluate} = await import("../evaluate/evaluate.js");
         const {result} = await evaluate({
             model,

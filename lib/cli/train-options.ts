@@ -124,6 +124,7 @@ export function addTrainOptions(command: Command): Command {
     for (const [title, names] of Object.entries({
         sac: constantsOf.sac,
         preference: constantsOf.preference,
+        "preference, advantage": constantsOf.fit,
         advantage: constantsOf.advantage,
         general: constantsOf.general
     }))

@@ -90,7 +90,7 @@ const sac = {
     checkEvery: {...count, byDefault: 128, help: "episodes between these answers"}
 } as const;
 
-/** Constants of `method: "preference"`. */
+/** Constants of `method: "preference"` alone. */
 const preference = {
     pairsFromModel: {
         byDefault: 8,
@@ -100,17 +100,6 @@ const preference = {
         help: "responses sampled for each prompt where no pairs are given"
     },
     samplePrompts: {...count, byDefault: 1_000_000, help: "most prompts for which responses are sampled"},
-    sampleTemperature: {byDefault: 1, min: 0, above: true, max: 10, help: "temperature of these samples"},
-    epochs: {...count, byDefault: 20, max: 10_000, help: "most passes over the pairs"},
-    patience: {
-        ...count,
-        byDefault: 3,
-        max: 10_000,
-        help: "epochs without improvement on the held-out pairs before it stops"
-    },
-    heldOut: {byDefault: 0.1, min: 0, above: true, max: 0.9, help: "share of the pairs held out"},
-    fitBatchSize: {...count, byDefault: 256, max: 65536, help: "tokens of a minibatch"},
-    fitLearningRate: {...rate, byDefault: 3e-4, help: "Adam's"},
     weightDecay: {
         byDefault: 0.97,
         min: 0,
@@ -118,7 +107,22 @@ const preference = {
         max: 1,
         help: "a token's weight relative to the one before it, from where the two responses part"
     },
-    weightFloor: {byDefault: 0.2, min: 0, max: 1, help: "least weight of a token behind that place"},
+    weightFloor: {byDefault: 0.2, min: 0, max: 1, help: "least weight of a token behind that place"}
+} as const;
+
+/** Constants of `method: "preference"` and `"advantage"`: of their samples and of the fit. */
+const fit = {
+    sampleTemperature: {byDefault: 1, min: 0, above: true, max: 10, help: "temperature of the sampled responses"},
+    epochs: {...count, byDefault: 20, max: 10_000, help: "most passes over what is learnt from"},
+    patience: {
+        ...count,
+        byDefault: 3,
+        max: 10_000,
+        help: "epochs without improvement on what is held out before it stops"
+    },
+    heldOut: {byDefault: 0.1, min: 0, above: true, max: 0.9, help: "share of the prompts held out"},
+    fitBatchSize: {...count, byDefault: 256, max: 65536, help: "tokens of a minibatch"},
+    fitLearningRate: {...rate, byDefault: 3e-4, help: "Adam's"},
     acceptBias: {
         byDefault: 1,
         min: 0,
@@ -128,7 +132,7 @@ const preference = {
     }
 } as const;
 
-/** Constants of `method: "advantage"`, which has the fit's from `preference`. */
+/** Constants of `method: "advantage"` alone. */
 const advantage = {
     samplesPerPrompt: {...count, byDefault: 6, max: 256, help: "responses sampled for each prompt"},
     creditDecay: {
@@ -139,8 +143,19 @@ const advantage = {
     }
 } as const;
 
-export const constants: Readonly<Record<ConstantName, Constant>> = {...general, ...sac, ...preference, ...advantage};
-export const constantsOf = {general, sac, preference, advantage} as const;
-export type ConstantName = keyof typeof general | keyof typeof sac | keyof typeof preference | keyof typeof advantage;
+export const constants: Readonly<Record<ConstantName, Constant>> = {
+    ...general,
+    ...sac,
+    ...preference,
+    ...fit,
+    ...advantage
+};
+export const constantsOf = {general, sac, preference, fit, advantage} as const;
+export type ConstantName =
+    | keyof typeof general
+    | keyof typeof sac
+    | keyof typeof preference
+    | keyof typeof fit
+    | keyof typeof advantage;
 export type Constants = Record<ConstantName, number>;
 export const constantNames = Object.keys(constants) as ConstantName[];

@@ -48,10 +48,6 @@ describe.skipIf(!hasDemo)(`mara eval with the demo's pair${needsDemo}`, () => {
             await mara(["eval", "--reward", "length", "--prompts", join(folder, "none.jsonl")]),
             /\(PROMPTS_NOT_FOUND\)$/
         );
-        expectFailure(
-            await mara([...given, "--reward", "length", "--cascade", "0.9"]),
-            /--cascade 0\.9 needs an agent with a student, .* \(INVALID_ARGUMENT\)$/
-        );
     });
 });
 

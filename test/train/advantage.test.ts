@@ -7,6 +7,7 @@ import {trainingPrompts} from "../../lib/demo/world.js";
 import {createAlignedContext, MaraAgent, type TrainOptions, trainAgent} from "../../lib/index.js";
 import {labelledByAdvantage} from "../../lib/train/advantage/advantages.js";
 import {Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
+import type {TrainProgress} from "../../lib/train/run/progress.js";
 import {interruptAt, linesOf, loadDemoModel, outcomeOf, runFolder, smallPreference} from "./helpers.js";
 
 const newRun = runFolder();
@@ -94,10 +95,19 @@ describe("Responses that the model draws by itself", () => {
 describe("a run of advantage", () => {
     const logs = ["metrics", "responses"];
     let runDirectory: string;
+    const seen: Pick<TrainProgress, "phase" | "done" | "tokens">[] = [];
     let result: Awaited<ReturnType<typeof trainAgent>>;
     beforeAll(async () => {
         runDirectory = newRun();
-        result = await trainAgent({...options, model, runDirectory});
+        const onProgress = ({phase, done, tokens}: TrainProgress) => seen.push({phase, done, tokens});
+        result = await trainAgent({...options, model, runDirectory, onProgress});
+    });
+
+    it("shows tokens before the first response is complete, and each response", () => {
+        // One token of each response that is under way.
+        expect(seen.slice(0, 2)).toEqual([0, 4].map((tokens) => ({phase: "responses", done: 0, tokens})));
+        const told = new Set(seen.filter(({phase}) => phase === "responses").map(({done}) => done));
+        expect([...told]).toEqual(Array.from({length: 161}, (_, i) => i));
     });
 
     it("samples every prompt and gains on prompts that it did not learn from", () => {

@@ -49,6 +49,7 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
     const rollouts = await Rollouts.open(model, {...options, candidates});
     const size = Math.max(1, Math.floor((blocksPerSequence * config.sequences) / each)) * each;
     let dropped = (await run.rows<ResponseRow>("responses")).filter(({score}) => score === null).length;
+    let reward: number | null = null;
     try {
         for (let first = state.done; first < total; ) {
             const count = Math.min(size, total - first);
@@ -56,6 +57,7 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
                 prompt: Math.floor((first + i) / each),
                 sample: (first + i) % each
             }));
+            let complete = 0;
             const got: {trajectory: Trajectory; scored: Promise<ScoredResponse | string>}[] = [];
             const answers = rollouts.run(
                 undefined,
@@ -63,8 +65,10 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
                 places.map((_, i) => derivedSeed(config.seed, use.samples, first + i)),
                 (trajectory, i) => {
                     got[i] = {trajectory, scored: scoreOrReason(job, trajectory.prompt, trajectory.text)};
+                    // The last one of a block is told once it is kept.
+                    if (++complete < count) phase.tell(first + complete, {reward, dropped});
                 },
-                signal === undefined ? {} : {signal}
+                {onTokens: (tokens) => phase.generated(tokens), ...(signal === undefined ? {} : {signal})}
             );
             await unlessAborted(answers, signal);
             const scores = await unlessAborted(Promise.all(got.map(({scored}) => scored)), signal);
@@ -75,7 +79,7 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
             await run.commit({phase: "sampled", done: first} satisfies SampledState);
             const known = rows.flatMap(({score}) => (score === null ? [] : [score]));
             dropped += rows.length - known.length;
-            const reward = known.length === 0 ? null : known.reduce((sum, score) => sum + score, 0) / known.length;
+            reward = known.length === 0 ? null : known.reduce((sum, score) => sum + score, 0) / known.length;
             phase.tell(first, {reward, dropped});
             requireHope({done: first, failed: dropped, failure: rows.at(-1)?.failure});
         }
