@@ -1,11 +1,16 @@
 import type {LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import type {Backend} from "../../lib/align/backend/backend.js";
 import {Decision} from "../../lib/align/decide/decision.js";
+import type {Counters} from "../../lib/align/decide/stats.js";
+import type {Threads} from "../../lib/align/node-llama-cpp/threads.js";
 import {resolveSettings} from "../../lib/align/options.js";
 import {AcceptanceRates} from "../../lib/align/wave/acceptance-rates.js";
 import {DecodeCosts} from "../../lib/align/wave/decode-costs.js";
-import {LearnedWaves} from "../../lib/align/wave/scheduler.js";
+import {FixedWaves, LearnedWaves} from "../../lib/align/wave/scheduler.js";
+import {Waves} from "../../lib/align/wave/waves.js";
 import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
+import type {NativeJudge} from "../../lib/native.js";
 import {acceptAll, randomAgent, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel, precise, small} from "../support/models.js";
 
@@ -66,6 +71,46 @@ describe("waves", () => {
                 expect.objectContaining({code: "INVALID_ARGUMENT", message: expect.stringContaining(expected)})
             );
     });
+});
+
+it("A wave keeps to its size, however many tokens need no decision", async () => {
+    const sizes: number[] = [];
+    const backend = {
+        judgesBatches: true,
+        lanes: 3,
+        waveSize: 8,
+        wave: async ({length}: {length: number}) => {
+            sizes.push(length);
+            const probabilities = new Float32Array(length).fill(1);
+            return {fits: true, probabilities, decodeMs: 1, kernelMs: 0};
+        },
+        hold: () => ({}),
+        release: () => {}
+    } as unknown as Backend;
+    const settings = resolveSettings({agent: acceptAll(width)});
+    const waves = new Waves({
+        backend,
+        scheduler: new FixedWaves([4]),
+        counters: {countWave: () => {}} as unknown as Counters,
+        threads: {run: (decode: (threads: number) => unknown) => decode(1)} as Threads
+    });
+    const judge = {agents: []} as unknown as NativeJudge;
+    const undecided = [20, 21].map((sequence) => ({
+        sequence,
+        position: 5,
+        decision: new Decision(
+            [1, 2, 3].map((token) => ({token, probability: 1 / 3})),
+            settings
+        ),
+        judge,
+        ownJudge: undefined,
+        holder: undefined
+    }));
+    const certain = Array.from({length: 20}, (_, sequence) => ({sequence, position: 5, token: 1}));
+    const {ahead} = await waves.settle(undecided, certain);
+    expect(sizes).toEqual([8, 3]);
+    // What is left out is decoded in its turn, as node-llama-cpp asks for it.
+    expect(ahead.map(({sequence}) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6, 20, 21]);
 });
 
 describe("the learned waves", () => {

@@ -52,7 +52,7 @@ export class Waves {
     }
 
     /**
-     * `certain` are tokens that need no decision; the first wave decodes them along. If a decode fails, the cache is as if no
+     * `certain` are tokens that need no decision; the first wave decodes as many of them along as leave room for a candidate. If a decode fails, the cache is as if no
      * decision had begun, and the error is thrown.
      */
     async settle(undecided: readonly Undecided[], certain: readonly PlacedToken[]): Promise<Settled> {
@@ -60,7 +60,7 @@ export class Waves {
         const open = new Set(undecided);
         const failures = new Map<Undecided, unknown>();
         const ahead: AheadToken[] = [];
-        let along = certain;
+        let along = certain.slice(0, backend.waveSize - 1);
         let narrow = false;
         try {
             while (open.size > 0) {
