@@ -18,7 +18,9 @@ const unknown = [2 ** 31 - 1] as unknown as Token[];
 const evaluate = (sequence: LlamaContextSequence, tokens: Token[]) =>
     sequence.evaluateWithoutGeneratingNewTokens(tokens);
 
-it.each(modes.flatMap((mode) => names.map((name) => ({name, mode}))))("$name, $mode", async ({name, mode}) => {
+const cases = modes.flatMap((mode) => names.map((name) => ({name, mode})));
+
+async function open(name: string, mode: (typeof modes)[number]) {
     const model = await loadZooModel(zoo[name] as (typeof zoo)[string]);
     const agent = randomAgent(model.embeddingVectorSize, 5);
     onTestFinished(async () => {
@@ -26,7 +28,11 @@ it.each(modes.flatMap((mode) => names.map((name) => ({name, mode}))))("$name, $m
         await model.dispose();
     });
     const options = {...small, lanes: 3, agent, mode, sequences: 2};
-    const {context, aligner} = await align(model, options);
+    return {...(await align(model, options)), again: async () => (await align(model, options)).context.getSequence()};
+}
+
+it.each(cases)("$name, $mode: a prompt decoded in part", async ({name, mode}) => {
+    const {context, aligner, again} = await open(name, mode);
     const [one, two] = [context.getSequence(), context.getSequence()];
     await evaluate(one, text(0, 10));
     const outcomes = await Promise.allSettled([
@@ -36,8 +42,26 @@ it.each(modes.flatMap((mode) => names.map((name) => ({name, mode}))))("$name, $m
     expect(outcomes.map(({status}) => status)).toEqual(["rejected", "rejected"]);
     expect(one.nextTokenIndex).toBe(10);
     expectCacheInStep(one, aligner);
-    const {context: fresh} = await align(model, options);
-    const reference = fresh.getSequence();
+    const reference = await again();
     await evaluate(reference, text(0, 10));
     expect(await generate(one, text(20, 5), 5)).toEqual(await generate(reference, text(20, 5), 5));
 });
+
+it.each(cases)("$name, $mode: a token decoded while it was decided", async ({name, mode}) => {
+    const {context, aligner, again} = await open(name, mode);
+    const [one, two] = [context.getSequence(), context.getSequence()];
+    const disturb = () => refusedBy(() => evaluate(two, unknown));
+    const others: Promise<unknown>[] = [];
+    await refusedBy(async () => {
+        for await (const _ of one.evaluate(text(0, 10), {yieldEogToken: true})) others.push(disturb());
+    });
+    await Promise.all(others);
+    expectCacheInStep(one, aligner);
+    const reference = await again();
+    await evaluate(reference, [...one.contextTokens]);
+    expect(await generate(one, text(20, 5), 5)).toEqual(await generate(reference, text(20, 5), 5));
+});
+
+async function refusedBy(act: () => Promise<unknown>): Promise<void> {
+    await expect(act()).rejects.toThrow("Eval has failed");
+}

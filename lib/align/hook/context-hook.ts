@@ -1,4 +1,4 @@
-import type {Backend, BatchToken} from "../backend/backend.js";
+import type {Backend, BatchToken, DecodeOutcome, PlacedToken} from "../backend/backend.js";
 import {Row} from "../decide/row.js";
 import type {AddonContext, AddonSampler} from "../node-llama-cpp/internals.js";
 import {tellGuides} from "../steer/guide.js";
@@ -16,6 +16,8 @@ export class ContextHook {
     #batch: BatchToken[] = [];
     /** Rows of the batch under construction, with their index in it. */
     #rows: {row: Row; index: number}[] = [];
+    /** Tokens that it asks for and that were decoded ahead. */
+    #found: PlacedToken[] = [];
     #step: Step;
 
     /** `context` gives the stock methods (`stockContext`). */
@@ -146,6 +148,7 @@ export class ContextHook {
         this.#step.end();
         this.#batch = [];
         this.#rows = [];
+        this.#found = [];
         this.#step = new Step(this.#parts);
     }
 
@@ -153,7 +156,10 @@ export class ContextHook {
         const {rows} = this.#step;
         const {counters} = this.#parts;
         const ahead = this.#parts.ahead.take(sequence, first, tokens, outputs);
-        if (ahead !== undefined) return Uint32Array.of(rows.push(new Row(ahead, ahead.row, counters)) - 1);
+        if (ahead !== undefined) {
+            this.#found.push(ahead);
+            return Uint32Array.of(rows.push(new Row(ahead, ahead.row, counters)) - 1);
+        }
         this.#drop(sequence);
         // node-llama-cpp still decodes tokens that were queued when a sequence was disposed. The number's next holder must not find them.
         if (first === 0) this.#backend.remove(sequence, 0);
@@ -172,8 +178,18 @@ export class ContextHook {
 
     async #decodeBatch(): Promise<void> {
         if (this.#batch.length === 0) return;
-        const {decodeMs, rows} = await this.#backend.decode(this.#batch);
+        const {decodeMs, rows} = await this.#decode();
         for (const {row, index} of this.#rows) row.hold(rows[index]);
         this.#parts.counters.countBatch(this.#batch, {decodeMs});
+    }
+    async #decode(): Promise<DecodeOutcome> {
+        try {
+            return await this.#backend.decode(this.#batch);
+        } catch (error) {
+            // node-llama-cpp takes the whole batch for not decoded.
+            this.#step.end();
+            for (const {sequence, position} of this.#found) this.#remove(sequence, position, -1);
+            throw error;
+        }
     }
 }
