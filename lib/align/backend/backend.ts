@@ -81,7 +81,7 @@ export interface Backend {
     wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
     /** Holds the row of the last wave's token at `index`. To be called before the next decode. */
     hold(index: number, token: PlacedToken): HeldRow;
-    /** Whether rows have their hidden states from the next decode on; those of prompts never have. Does nothing where the backend cannot. */
+    /** Whether rows have their hidden states from the next decode on; those of prompts may have none. Does nothing where the backend cannot. */
     keepStates(wanted: boolean): void;
     /** Hidden states of the last wave's first `count` tokens, [count][width]; only that of the judged candidate where waves judge one. To be called before the next decode. */
     states(count: number): Float32Array;
