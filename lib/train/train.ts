@@ -1,4 +1,5 @@
 /** A whole training run: its phases one after the other, and the files that it leaves behind. */
+import {existsSync} from "node:fs";
 import {basename} from "node:path";
 import {MaraAgent} from "../agent/agent.js";
 import {plural} from "../plural.js";
@@ -85,7 +86,8 @@ export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
             outcome.actor === undefined ? undefined : finishedAgent(job, inputs, outcome.actor, calibration?.threshold);
         if (completed && agent !== undefined) {
             if (job.config.student) completed = await addStudent(job, inputs, agent);
-            await agent.save(paths.agent);
+            // A run that was complete before keeps its agent with the whole student.
+            if (completed || !existsSync(paths.agent)) await agent.save(paths.agent);
         }
         const metrics = await run.rows<SacMetrics | FitMetrics>("metrics");
         const summary = adviseOn(job.config, metrics, {

@@ -164,4 +164,21 @@ test("a run of trainAgent makes one in the end, whatever interrupted it", async 
     expect(resumed.completed).toBe(true);
     resumed.agent?.dispose();
     expect(readFileSync(resumed.paths.agent)).toEqual(readFileSync(finished.paths.agent));
+
+    // Taken up once more and interrupted again, it keeps what it has.
+    const interruption = new AbortController();
+    const again = await trainAgent({
+        model,
+        reward: courtesy,
+        prompts: runPrompts,
+        runDirectory: cut,
+        resume: true,
+        signal: interruption.signal,
+        onProgress: ({phase}) => {
+            if (phase === "decisions") interruption.abort();
+        }
+    });
+    expect(again.completed).toBe(false);
+    again.agent?.dispose();
+    expect(readFileSync(again.paths.agent)).toEqual(readFileSync(finished.paths.agent));
 });
