@@ -102,11 +102,12 @@ describe.each(Object.entries(architectures))("%s", (_, architecture) => {
     });
 
     const isShifting = architecture.window === undefined && architecture.recurrent !== true;
-    it.runIf(isShifting)("gives the same in lanes and one by one when the context is full", async () => {
-        const own = {agent: strict, contextSize: 96};
-        const lanes = await write(model, {...own, mode: "lanes"}, [prompt], 120);
-        expect((await write(model, {...own, mode: "serial"}, [prompt], 120)).tokens).toEqual(lanes.tokens);
-    });
+    if (isShifting)
+        it("gives the same in lanes and one by one when the context is full", async () => {
+            const own = {agent: strict, contextSize: 96};
+            const lanes = await write(model, {...own, mode: "lanes"}, [prompt], 120);
+            expect((await write(model, {...own, mode: "serial"}, [prompt], 120)).tokens).toEqual(lanes.tokens);
+        });
 
     it("keeps to a grammar, as a plain context does", async () => {
         const grammar = await (await testLlama()).createGrammar({grammar: 'root ::= ([a-m] [n-z] " "?)+'});
