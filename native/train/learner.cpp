@@ -5,24 +5,11 @@
 #include <new>
 #include <unordered_set>
 
+#include "train/guarded.h"
 #include "train/state.h"
 
 namespace mara::train {
 namespace {
-
-constexpr int32_t largest_size = 1 << 16;
-
-bool fits(int32_t size) { return size >= 1 && size <= largest_size; }
-
-// Nothing that allocates may throw across the boundary.
-template <class F>
-TrainStatus guarded(F&& body) {
-    try {
-        return body();
-    } catch (...) {
-        return TrainStatus::out_of_memory;
-    }
-}
 
 TrainStatus update_batch(Learner& learner, Metrics& sum) {
     const LearnerOptions& options = learner.options;

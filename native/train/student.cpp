@@ -4,6 +4,7 @@
 #include <cmath>
 #include <new>
 
+#include "train/guarded.h"
 #include "train/matrices.h"
 #include "train/student_state.h"
 
@@ -11,19 +12,7 @@ namespace mara::train {
 namespace {
 
 constexpr double beta1 = 0.9, beta2 = 0.999;
-constexpr int32_t largest_size = 1 << 16;
 constexpr int32_t predicted_at_once = 1024;
-
-bool fits(int32_t size) { return size >= 1 && size <= largest_size; }
-
-template <class F>
-TrainStatus guarded(F&& body) {
-    try {
-        return body();
-    } catch (...) {
-        return TrainStatus::out_of_memory;
-    }
-}
 
 void gather(Workspace& work, const std::vector<float>& table, const std::vector<int32_t>& row_of, const int32_t* labels,
             int32_t count, int32_t width, Gathered& to) {
