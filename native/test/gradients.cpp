@@ -4,7 +4,9 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <string>
 
+#include "differences.h"
 #include "learners.h"
 
 namespace {
@@ -56,35 +58,14 @@ double wanted(const Learner& learner, const Transition& t) {
     return t.reward + learner.options.gamma * value;
 }
 
-// Every parameter of every tensor, unless the step crosses a ReLU's kink, which shows as one-sided differences that
-// disagree.
 void check_gradient(const char* operations, const char* what, const Learner& learner, Doubles parameters,
                     const std::function<double(const Doubles&)>& loss) {
     const TensorOffsets& at = learner.offsets;
     const size_t starts[] = {at.gain, at.shift, at.w1, at.b1, at.w2, at.b2, at.w3, at.b3, at.count};
-    const double here = loss(parameters);
-    for (size_t tensor = 0; tensor < 8; ++tensor) {
-        double largest = 0, worst = 0;
-        size_t kinks = 0;
-        for (size_t i = starts[tensor]; i < starts[tensor + 1]; ++i) {
-            const double kept = parameters[i], step = 1e-5;
-            parameters[i] = kept + step;
-            const double above = (loss(parameters) - here) / step;
-            parameters[i] = kept - step;
-            const double below = (here - loss(parameters)) / step;
-            parameters[i] = kept;
-            const double expected = (above + below) / 2;
-            largest = std::max(largest, std::abs(expected));
-            if (std::abs(above - below) > 1e-2 * std::abs(expected) + 1e-3)
-                ++kinks;
-            else
-                worst = std::max(worst, std::abs(learner.gradient.data()[i] - expected));
-        }
-        CHECK(largest > 1e-4 && kinks * 10 <= starts[tensor + 1] - starts[tensor],
-              "%s, %s, tensor %zu: largest %g, %zu kinks", operations, what, tensor, largest, kinks);
-        CHECK(worst < 2e-4 * largest + 1e-7, "%s, %s, tensor %zu: off by %g of %g", operations, what, tensor, worst,
-              largest);
-    }
+    const std::string name = std::string(operations) + ", " + what;
+    check_differences(
+        name.c_str(), parameters, starts, [&] { return loss(parameters); },
+        [&](size_t i) { return learner.gradient.data()[i]; });
 }
 
 void gradients() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.h"
+#include "differences.h"
 #include "train/student_state.h"
 
 namespace {
@@ -146,27 +147,7 @@ void gradients() {
         const size_t starts[] = {at.hidden_weight,  at.hidden_bias, at.embedding_weight,
                                  at.embedding_bias, at.fc1_weight,  at.fc1_bias,
                                  at.fc2_weight,     at.fc2_bias,    at.count};
-        for (size_t tensor = 0; tensor < 8; ++tensor) {
-            double largest = 0, worst = 0;
-            size_t kinks = 0;
-            for (size_t i = starts[tensor]; i < starts[tensor + 1]; ++i) {
-                const double kept = p[i], step = 1e-5;
-                p[i] = kept + step;
-                const double above = (loss() - here) / step;
-                p[i] = kept - step;
-                const double below = (here - loss()) / step;
-                p[i] = kept;
-                const double expected = (above + below) / 2;
-                largest = std::max(largest, std::abs(expected));
-                if (std::abs(above - below) > 1e-2 * std::abs(expected) + 1e-3)
-                    ++kinks;
-                else
-                    worst = std::max(worst, std::abs(student->gradient.data()[i] - expected));
-            }
-            CHECK(largest > 1e-4 && kinks * 10 <= starts[tensor + 1] - starts[tensor],
-                  "%s, tensor %zu: largest %g, %zu kinks", name, tensor, largest, kinks);
-            CHECK(worst < 2e-4 * largest + 1e-7, "%s, tensor %zu: off by %g of %g", name, tensor, worst, largest);
-        }
+        mara::test::check_differences(name, p, starts, loss, [&](size_t i) { return student->gradient.data()[i]; });
     }
 }
 
