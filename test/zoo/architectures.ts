@@ -33,6 +33,16 @@ const plainFeed = {
     "ffn_down.bias": bias(width)
 };
 
+/** The layer of GPT-2 and GPT-NeoX: fused attention and a plain feed-forward network, all with biases. */
+const gptLayer = {
+    ...layerNorm("attn_norm"),
+    ...layerNorm("ffn_norm"),
+    ...fusedAttention(width),
+    "attn_qkv.bias": bias(3 * width),
+    "attn_output.bias": bias(width),
+    ...plainFeed
+};
+
 export const architectures: Readonly<Record<string, Architecture>> = {
     gemma2: {
         id: "gemma2",
@@ -221,14 +231,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
             "attention.head_count_kv": {u32: heads}
         },
         tensors: {"output_norm.bias": bias(width)},
-        layer: {
-            ...layerNorm("attn_norm"),
-            ...layerNorm("ffn_norm"),
-            ...fusedAttention(width),
-            "attn_qkv.bias": bias(3 * width),
-            "attn_output.bias": bias(width),
-            ...plainFeed
-        }
+        layer: gptLayer
     },
     "gpt2 (positions learnt)": {
         id: "gpt2",
@@ -237,14 +240,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
             "output_norm.bias": bias(width),
             "position_embd.weight": {shape: [width, 2048], mean: 0, spread: 0.3}
         },
-        layer: {
-            ...layerNorm("attn_norm"),
-            ...layerNorm("ffn_norm"),
-            ...fusedAttention(width),
-            "attn_qkv.bias": bias(3 * width),
-            "attn_output.bias": bias(width),
-            ...plainFeed
-        }
+        layer: gptLayer
     },
     ...recurrentArchitectures
 };
