@@ -39,7 +39,7 @@ function thresholdOf(agent: MaraAgent): number {
     try {
         return trainedWith(agent).threshold ?? 0.5;
     } catch {
-        // What is wrong with the file's settings is told where they are shown.
+        // The command tells of settings that are wrong in the file where it shows them.
         return 0.5;
     }
 }

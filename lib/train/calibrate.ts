@@ -111,7 +111,7 @@ interface Answered {
     threshold: number;
     decisions: readonly {chosenRank: number}[];
     scores: readonly (number | undefined)[];
-    /** Of each answer; 0 for one under four words. */
+    /** Each answer has one, between 0 and 1; an answer of fewer than four words has 0. */
     repetitions: readonly number[];
 }
 

@@ -25,7 +25,7 @@ export class KeptStates {
     async keep(sequence: number, position: number): Promise<void> {
         if (this.#fresh.delete(sequence)) return;
         this.forget(sequence);
-        // What is taken back to the beginning is removed as a whole.
+        // A text that is taken back to its beginning is removed as a whole, so it needs no state.
         if (position === 0) return;
         const state = new this.#Checkpoint();
         await state.init(this.#native, sequence);

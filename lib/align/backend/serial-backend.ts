@@ -16,7 +16,7 @@ export class SerialBackend implements Backend {
     readonly waveSize: number;
     readonly recurrent: boolean;
     readonly #context: AddonContext;
-    /** Of recurrent and hybrid models. */
+    /** Recurrent and hybrid models have it; others take tokens back by their cells. */
     readonly #states: KeptStates | undefined;
     /** True if rows of several sequences may wait for each other. */
     readonly #shared: boolean;

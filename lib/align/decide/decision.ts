@@ -37,7 +37,7 @@ export class Decision {
     readonly #rule: DecisionRule;
     /** All ranks in evaluation order. */
     readonly #order: readonly number[];
-    /** Of these, the ranks that the agent may have to be asked about. */
+    /** The ranks that the agent may have to be asked about, in evaluation order. */
     readonly #asked: readonly number[];
     readonly #draw: Draw | undefined;
     #next = 0;

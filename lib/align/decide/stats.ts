@@ -62,7 +62,7 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     if (decision.by === "student") stats.studentDecisions++;
 }
 
-/** What is counted of a sequence, and by what its generated tokens are told from its prompts. */
+/** A sequence's counters, and the last token that it emitted: a token that node-llama-cpp evaluates there is generated, any other is prompt. */
 export interface CountedSequence {
     readonly stats: AlignerStats;
     /** The last token emitted and its position. */
