@@ -8,6 +8,7 @@
 #include "kernel/kernel.h"
 #include "lane_context.h"
 #include "learner.h"
+#include "stay_loaded.h"
 #include "student.h"
 #include "student_learner.h"
 
@@ -23,6 +24,7 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+    mara::bindings::stay_loaded();
     mara::bindings::init_agent(env, exports);
     mara::bindings::init_cuda(env, exports);
     mara::bindings::init_embeddings(env, exports);

@@ -3,7 +3,8 @@
 namespace mara::bindings {
 
 struct WorkerThread::Settling {
-    Napi::ThreadSafeFunction function;
+    // The typed kind also hands over what is left when the environment ends (with no environment); the other loses it.
+    Napi::TypedThreadSafeFunction<std::nullptr_t, Pending, settle> function;
     size_t open = 0;  // Node thread only: promises that keep the event loop alive
 };
 
@@ -16,7 +17,7 @@ struct WorkerThread::Pending {
 
 WorkerThread::WorkerThread(Napi::Env env, std::string failure)
     : env_(env), failure_(std::move(failure)), settling_(std::make_shared<Settling>()) {
-    settling_->function = Napi::ThreadSafeFunction::New(env, Napi::Function(), "node-llama-mara worker", 0, 1);
+    settling_->function = decltype(settling_->function)::New(env, "node-llama-mara worker", 0, 1);
     settling_->function.Unref(env);
     napi_add_env_cleanup_hook(env, on_environment_exit, this);
     thread_ = std::thread([this] { loop(); });
@@ -56,11 +57,11 @@ void WorkerThread::loop() {
             pending->failure = failure_ + "unknown error";
         }
         // A failed call means that the environment is going away, so nobody awaits the result.
-        if (settling_->function.BlockingCall(pending, settle) != napi_ok) delete pending;
+        if (settling_->function.BlockingCall(pending) != napi_ok) delete pending;
     }
 }
 
-void WorkerThread::settle(Napi::Env env, Napi::Function, Pending* done) {
+void WorkerThread::settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending* done) {
     const std::unique_ptr<Pending> owned(done);
     if (static_cast<napi_env>(env) == nullptr) return;
     const Napi::HandleScope scope(env);

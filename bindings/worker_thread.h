@@ -6,6 +6,7 @@
 
 #include <napi.h>
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -38,7 +39,7 @@ private:
     struct Pending;
     void loop();
     static void on_environment_exit(void* self);
-    static void settle(Napi::Env env, Napi::Function, Pending* done);
+    static void settle(Napi::Env env, Napi::Function, std::nullptr_t*, Pending* done);
 
     Napi::Env env_;
     const std::string failure_;
