@@ -3,6 +3,7 @@ import {mkdirSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {parseArgs} from "node:util";
+import {cascadeSuite} from "./cascade/suite.js";
 import {generateSuite} from "./generate/suite.js";
 import {renderChart} from "./harness/chart.js";
 import {describeMachine, machineLine} from "./harness/machine.js";
@@ -17,6 +18,7 @@ const suites: Record<string, Suite> = {
     kernel: kernelSuite,
     student: studentSuite,
     generate: generateSuite,
+    cascade: cascadeSuite,
     reference: referenceSuite,
     train: trainSuite
 };

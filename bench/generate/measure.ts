@@ -72,7 +72,7 @@ async function createContext(
 }
 
 /** Sizes of the batches that the backends decode to generate, prompts left out. */
-function recordBatches(): number[] {
+export function recordBatches(): number[] {
     const sizes: number[] = [];
     const {wave} = LanesBackend.prototype;
     LanesBackend.prototype.wave = function (tokens, threads) {
@@ -90,7 +90,7 @@ function recordBatches(): number[] {
 }
 
 /** Sizes of the batches that a plain context decodes to generate. */
-function recordPlain(context: LlamaContext, sizes: number[]): void {
+export function recordPlain(context: LlamaContext, sizes: number[]): void {
     const native = contextInternals(context)._ctx;
     const {addToBatch, decodeBatch} = native;
     let [size, outputs] = [0, 0];

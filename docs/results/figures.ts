@@ -96,13 +96,13 @@ function number({value, interval95}: Estimate): string {
     return low === undefined ? value.toPrecision(3) : `${value.toPrecision(3)} (${low} to ${high})`;
 }
 
-function share({value, interval95}: Estimate): string {
+export function share({value, interval95}: Estimate): string {
     if (value === null) return "–";
     const [low, high] = (interval95 ?? []).map((bound) => (100 * bound).toFixed(1));
     return low === undefined ? `${(100 * value).toFixed(1)} %` : `${(100 * value).toFixed(1)} % (${low} to ${high})`;
 }
 
-function points({value, interval95}: Estimate): string {
+export function points({value, interval95}: Estimate): string {
     if (value === null) return "–";
     const signed = (part: number) => `${part < 0 ? "−" : "+"}${Math.abs(100 * part).toFixed(1)}`;
     const [low, high] = (interval95 ?? []).map(signed);

@@ -1,11 +1,11 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-METHOD and eval-METHOD (sac, preference, advantage), dial, write. Each goes on from what an
+ * Steps, all of them by default: train-METHOD and eval-METHOD (sac, preference, advantage), off-domain, cascade, dial, write. Each goes on from what an
  * earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
-import {existsSync, mkdirSync, readFileSync, writeFileSync} from "node:fs";
+import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {describeMachine} from "../../bench/harness/machine.js";
@@ -13,11 +13,13 @@ import {dialSvg} from "../../lib/evaluate/dial-chart.js";
 import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
 import type {EvaluateOptions} from "../../lib/evaluate/options.js";
 import {loadPrompts} from "../../lib/prompts/prompts.js";
+import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.js";
 import {dialFigures, figures} from "./figures.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const work = join(here, "work");
 const heldOut = join(here, "prompts", "held-out.jsonl");
+const offDomainPrompts = join(here, "prompts", "off-domain.jsonl");
 const modelPath = process.env.MARA_TEST_MODEL ?? "";
 const reward = "sentiment";
 const secondReward = "readability";
@@ -25,6 +27,7 @@ const maxTokens = 48;
 /** The dial is nine evaluations more, so it is made for one agent and some of the prompts. */
 const dialMethod: Method = "preference";
 const dialPrompts = 64;
+const cascadePrompts = 216;
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /** What is given to `mara train` besides model, prompts, reward and folder. */
@@ -53,7 +56,10 @@ function train(method: Method): void {
     if (status !== 0) throw new Error(`mara train ended with ${status}`);
 }
 
-type EvaluationOptions = Pick<EvaluateOptions, "prompts" | "rewards" | "against" | "thresholds">;
+type EvaluationOptions = Pick<
+    EvaluateOptions,
+    "prompts" | "rewards" | "against" | "thresholds" | "cascade" | "sequences" | "waves"
+>;
 
 const evaluation = (method: Method) =>
     run(`eval-${method}`, method, {
@@ -69,6 +75,31 @@ const dial = async () =>
         against: ["raw"],
         thresholds
     });
+
+/** Prompts of other kinds, on which the agent should change little. */
+const offDomain = () =>
+    run("off-domain", "advantage", {prompts: offDomainPrompts, rewards: [reward, secondReward], against: ["raw"]});
+
+/** One candidate a wave, so that every decode has one token and their number tells the time. */
+async function cascade(): Promise<CascadeRun[]> {
+    const runs: CascadeRun[] = [];
+    let last: string | undefined;
+    for (const [name, option] of Object.entries(cascades)) {
+        const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
+        const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
+        const folder = join("cascade", name.replaceAll(" ", "-"));
+        // The model's own answers are the same each time.
+        const raw = join(work, folder, "sides", "raw.jsonl");
+        if (last !== undefined && !existsSync(raw)) {
+            mkdirSync(join(work, folder, "sides"), {recursive: true});
+            copyFileSync(last, raw);
+        }
+        last = raw;
+        const {result} = await run(folder, "advantage", options);
+        runs.push({name, result});
+    }
+    return runs;
+}
 
 /** Takes minutes at first, and a moment once everything is in the work folder. */
 async function run(folder: string, method: Method, options: EvaluationOptions): Promise<Evaluation> {
@@ -99,6 +130,17 @@ async function write(): Promise<void> {
         writeFileSync(join(here, `${method}.json`), `${JSON.stringify(rounded(result), null, 1)}\n`);
         parts.push(figures(method, result, sides, prompts));
     }
+    if (existsSync(join(work, "off-domain", "result.json"))) {
+        const {result, sides} = await offDomain();
+        writeFileSync(join(here, "off-domain.json"), `${JSON.stringify(rounded(result), null, 1)}\n`);
+        parts.push(figures("advantage, off its domain", result, sides, await loadPrompts(offDomainPrompts)));
+    }
+    if (existsSync(join(work, "cascade", "0", "result.json"))) {
+        const runs = await cascade();
+        writeFileSync(join(here, "cascade.json"), `${JSON.stringify(rounded(runs), null, 1)}\n`);
+        writeFileSync(join(here, "cascade.svg"), cascadeSvg(runs));
+        parts.push(cascadeFigures(runs));
+    }
     if (existsSync(join(work, "dial", "result.json"))) {
         const {result} = await dial();
         writeFileSync(join(here, "dial.json"), `${JSON.stringify(rounded(result.dial), null, 1)}\n`);
@@ -128,6 +170,8 @@ const steps: Record<string, () => Promise<unknown>> = {
     "eval-sac": () => evaluation("sac"),
     "eval-preference": () => evaluation("preference"),
     "eval-advantage": () => evaluation("advantage"),
+    "off-domain": offDomain,
+    cascade,
     dial,
     write
 };

@@ -21,6 +21,8 @@ export interface Prompt {
     reference?: string;
     /** How it is put to the model. Default "session". */
     format?: PromptFormat;
+    /** True in training by `method: "advantage"` for a prompt to which the agent should leave the model's own answers as they are. */
+    leaveAlone?: boolean;
 }
 
 /** Two responses to one prompt, of which one is preferred. */
@@ -43,7 +45,14 @@ export interface PreferencePair {
 export function loadPrompts(path: string): Promise<Prompt[]> {
     return load(orDemo(path, "prompts"), (record) => {
         const reference = optionalText(record, "reference");
-        return {...readPrompt(record), ...(reference === undefined ? {} : {reference})};
+        const {leaveAlone = null} = record;
+        if (leaveAlone !== null && typeof leaveAlone !== "boolean")
+            throw new Flaw(`expected true or false for "leaveAlone" but received ${shown(leaveAlone)}`);
+        return {
+            ...readPrompt(record),
+            ...(reference === undefined ? {} : {reference}),
+            ...(leaveAlone === true ? {leaveAlone} : {})
+        };
     });
 }
 

@@ -153,10 +153,12 @@ async function runAdvantage(job: Job): Promise<Outcome> {
     const state = job.run.state as RunState | undefined;
     if (state?.phase !== "fit")
         await collectSampled(job, state?.phase === "sampled" ? state : {phase: "sampled", done: 0});
-    const labelled = labelledByAdvantage(await readSampled(job), config.creditDecay);
-    if (labelled.weights.every((weight) => weight === 0)) refuseToLearn(await job.run.rows<ResponseRow>("responses"));
+    const leftAlone = (prompt: number) => prompts[prompt]?.leaveAlone === true;
+    const labelled = labelledByAdvantage(await readSampled(job), config.creditDecay, leftAlone);
+    if (labelled.weights.every((weight, i) => weight === 0 || leftAlone(labelled.pairs[i] as number)))
+        refuseToLearn(await job.run.rows<ResponseRow>("responses"));
     const isHeldOut = heldOutPairs(prompts, config.heldOut, config.seed);
-    const held = {isHeldOut, what: plural(prompts.length, "prompt")};
+    const held = {isHeldOut, what: plural(prompts.length, "prompt"), leftAlone};
     return await fitAgent(job, labelled, held, state?.phase === "fit" ? state : undefined);
 }
 
@@ -189,7 +191,9 @@ async function heldOutPrompts({config, prompts, run}: Job): Promise<number[]> {
     const isHeldOut = heldOutPairs(learnt, config.heldOut, config.seed);
     const key = ({prompt, system}: Prompt) => JSON.stringify([prompt, system]);
     const held = new Set(learnt.filter((_, i) => isHeldOut[i] === 1).map(key));
-    return [...prompts.keys()].filter((i) => held.has(key(prompts[i] as Prompt)));
+    return [...prompts.entries()].flatMap(([i, prompt]) =>
+        held.has(key(prompt)) && prompt.leaveAlone !== true ? [i] : []
+    );
 }
 
 /** Null where the signal ended it: the run begins it anew when it is taken up. */

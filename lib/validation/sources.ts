@@ -5,7 +5,7 @@ import {MaraAgent} from "../agent/agent.js";
 import {invalidArgument} from "../errors.js";
 import {type Prompt, promptFormats} from "../prompts/prompts.js";
 import {check} from "./check.js";
-import {anyText, loadedModel, oneOf, path, text} from "./schemas.js";
+import {anyText, boolean, loadedModel, oneOf, path, text} from "./schemas.js";
 
 export const agentSource = z.union(
     [path(), z.custom<MaraAgent>((value) => value instanceof MaraAgent)],
@@ -31,7 +31,16 @@ const format = oneOf(promptFormats).optional();
 /** Other fields than these are whatever the caller's records hold. */
 const promptOf = (content: z.ZodString) =>
     z.union(
-        [content, z.looseObject({prompt: content, system: anyText.optional(), reference: anyText.optional(), format})],
+        [
+            content,
+            z.looseObject({
+                prompt: content,
+                system: anyText.optional(),
+                reference: anyText.optional(),
+                format,
+                leaveAlone: boolean.optional()
+            })
+        ],
         "a prompt (a text, or {prompt, system, reference})"
     );
 

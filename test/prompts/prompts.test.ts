@@ -22,11 +22,15 @@ describe("loadPrompts", () => {
             '{"prompt": "Hello?", "id": 7}',
             "",
             '{"prompt": "Wie geht’s?", "system": "Be kind.", "reference": "Gut"}',
+            '{"prompt": "Write SQL.", "leaveAlone": true}',
+            '{"prompt": "Hi", "leaveAlone": false}',
             "  "
         ];
         expect(await loadPrompts(file(`\ufeff${lines.join("\r\n")}`))).toEqual([
             {prompt: "Hello?"},
-            {prompt: "Wie geht’s?", system: "Be kind.", reference: "Gut"}
+            {prompt: "Wie geht’s?", system: "Be kind.", reference: "Gut"},
+            {prompt: "Write SQL.", leaveAlone: true},
+            {prompt: "Hi"}
         ]);
     });
 
@@ -56,6 +60,7 @@ describe("loadPrompts", () => {
         ['{"prompt": " "}', 'expected a text that is not empty for "prompt" but received " "'],
         ['{"instruction": null}', 'expected a text that is not empty for "instruction" but received null'],
         ['{"prompt": "a", "system": ["b"]}', 'expected a text for "system" but received ["b"]'],
+        ['{"prompt": "a", "leaveAlone": "yes"}', 'expected true or false for "leaveAlone" but received "yes"'],
         ['{"prompt": "a", "reference": {"b": 1}}', 'expected a text for "reference" but received {"b":1}']
     ])("names the line of %s", async (line, reason) => {
         const path = file(`{"prompt": "fine"}\n\n${line}\n{"prompt": "fine"}`);

@@ -60,6 +60,19 @@ describe("Advantages", () => {
         ]);
         expect([...pairs]).toEqual([7, 7, 7, 7, 7]);
     });
+
+    it("do not count where the model is to be left alone: every token is accepted", () => {
+        const sampled = {
+            states: new Float32Array(4),
+            credits: Float32Array.of(0, 1, 0, 5),
+            lengths: Int32Array.of(2, 2),
+            prompts: Int32Array.of(0, 1),
+            rests: Float32Array.of(0, 0)
+        };
+        const {labels, weights} = labelledByAdvantage(sampled, 0, (prompt) => prompt === 1);
+        expect([...labels]).toEqual([0, 1, 1, 1]);
+        expect([...weights]).toEqual([0.5, 0.5, 1, 1]);
+    });
 });
 
 describe("Responses that the model draws by itself", () => {
@@ -155,5 +168,25 @@ describe("a run of advantage", () => {
             calibration: result.calibration
         });
         expect(outcomeOf(again, logs)).toEqual(outcomeOf(runDirectory, logs));
+    });
+});
+
+describe("prompts that are left alone", () => {
+    const mixed = prompts.map((prompt, i) => ({...prompt, leaveAlone: i % 2 === 1}));
+
+    it("are no pairs, and say nothing about the threshold", async () => {
+        const runDirectory = newRun();
+        const few = {...options, epochs: 2, samplesPerPrompt: 2};
+        const {calibration, metrics} = await trainAgent({...few, model, prompts: mixed, runDirectory});
+        expect(linesOf(runDirectory, "responses")).toHaveLength(80);
+        const held = metrics[0] as {heldOutPairs: number};
+        // Ten prompts are held out.
+        expect(held.heldOutPairs).toBeLessThan(10);
+        expect(calibration?.prompts ?? held.heldOutPairs).toBe(held.heldOutPairs);
+    });
+
+    it.each(["sac", "preference"] as const)("are refused by %s", async (method) => {
+        const refused = trainAgent({...options, method, model, prompts: mixed, runDirectory: newRun()});
+        await expect(refused).rejects.toMatchObject({code: "INVALID_ARGUMENT", message: /leaveAlone/});
     });
 });

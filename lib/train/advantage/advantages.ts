@@ -1,13 +1,18 @@
 /** From credits to labels: whether a token did better than the model's tokens do after the same prompt, and by how much. */
-import type {Labelled} from "../preference/labelled.js";
+import type {Labelled, LeftAlone} from "../preference/labelled.js";
 import type {Sampled} from "./sampled.js";
 
 /**
  * The advantage of a token: the credits from it on, each `creditDecay` times the one before, and the rest of the response's score; less
  * the mean of the same over all tokens that the prompt's responses have. A token is labelled accept where it is positive, and weighs
- * as much as its size. An agent fitted to that accepts above one half where the expected advantage is above 0.
+ * as much as its size. An agent fitted to that accepts above one half where the expected advantage is above 0. Every token that is to
+ * be left alone is labelled accept, with weight 1.
  */
-export function labelledByAdvantage(sampled: Sampled, creditDecay: number): Labelled {
+export function labelledByAdvantage(
+    sampled: Sampled,
+    creditDecay: number,
+    leftAlone: LeftAlone = () => false
+): Labelled {
     const {states, credits, lengths, prompts, rests} = sampled;
     const values = new Float64Array(credits.length);
     const promptOf = new Int32Array(credits.length);
@@ -33,8 +38,12 @@ export function labelledByAdvantage(sampled: Sampled, creditDecay: number): Labe
     });
     return {
         states,
-        labels: Uint8Array.from(advantages, (advantage) => Number(advantage > 0)),
-        weights: Float32Array.from(advantages, Math.abs),
+        labels: Uint8Array.from(advantages, (advantage, i) =>
+            Number(advantage > 0 || leftAlone(promptOf[i] as number))
+        ),
+        weights: Float32Array.from(advantages, (advantage, i) =>
+            leftAlone(promptOf[i] as number) ? 1 : Math.abs(advantage)
+        ),
         pairs: promptOf
     };
 }

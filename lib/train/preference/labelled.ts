@@ -51,14 +51,29 @@ export function pick({states, labels, weights, pairs}: Labelled, rows: Uint32Arr
     };
 }
 
-/** Scales weights in place: those of accept labels sum to `acceptBias` times those of reject labels, and their mean is 1. */
-export function balance({labels, weights}: Labelled, acceptBias: number): void {
+/** Tells which pairs or prompts, by their index, are to be left as they are. */
+export type LeftAlone = (pair: number) => boolean;
+
+const none: LeftAlone = () => false;
+
+/**
+ * Scales weights in place: those of accept labels sum to `acceptBias` times those of reject labels, and their mean is 1. Tokens that are
+ * left alone have no part in that; each weighs 1.
+ */
+export function balance({labels, weights, pairs}: Labelled, acceptBias: number, leftAlone = none): void {
     const sums = [0, 0];
-    for (const [i, label] of labels.entries()) sums[label] = (sums[label] as number) + (weights[i] as number);
+    let count = 0;
+    for (const [i, label] of labels.entries()) {
+        if (leftAlone(pairs[i] as number)) continue;
+        sums[label] = (sums[label] as number) + (weights[i] as number);
+        count++;
+    }
     const [reject, accept] = sums as [number, number];
-    const unit = weights.length / (1 + acceptBias);
+    const unit = count / (1 + acceptBias);
     for (const [i, label] of labels.entries())
-        weights[i] = (weights[i] as number) * (label === 1 ? (unit * acceptBias) / accept : unit / reject);
+        weights[i] = leftAlone(pairs[i] as number)
+            ? 1
+            : (weights[i] as number) * (label === 1 ? (unit * acceptBias) / accept : unit / reject);
 }
 
 export interface Judgement {
@@ -71,7 +86,11 @@ export interface Judgement {
     toldApart: number;
 }
 
-export async function judge(agent: MaraAgent, {states, labels, weights, pairs}: Labelled): Promise<Judgement> {
+export async function judge(
+    agent: MaraAgent,
+    {states, labels, weights, pairs}: Labelled,
+    leftAlone = none
+): Promise<Judgement> {
     const accepted = await agent.scoreAsync(states);
     let [loss, right, total] = [0, 0, 0];
     const odds = new Map<number, [rejected: number, rejectedWeight: number, chosen: number, chosenWeight: number]>();
@@ -83,6 +102,7 @@ export async function judge(agent: MaraAgent, {states, labels, weights, pairs}: 
         loss -= weight * Math.log(label === 1 ? p : 1 - p);
         right += weight * Number(probability > 0.5 === (label === 1));
         total += weight;
+        if (leftAlone(pairs[i] as number)) continue;
         const sums = odds.get(pairs[i] as number) ?? [0, 0, 0, 0];
         odds.set(pairs[i] as number, sums);
         sums[2 * label] = (sums[2 * label] as number) + weight * Math.log(p / (1 - p));

@@ -14,7 +14,16 @@ import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome} from "..
 import {learnerOptions, restoredOptions, rolloutOptions} from "../run/parts.js";
 import {Phase} from "../run/progress.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
-import {balance, joinLabelled, judge, type Labelled, packLabelled, pick, unpackLabelled} from "./labelled.js";
+import {
+    balance,
+    joinLabelled,
+    judge,
+    type Labelled,
+    type LeftAlone,
+    packLabelled,
+    pick,
+    unpackLabelled
+} from "./labelled.js";
 import {type AnnotatedPair, heldOutPairs, tokenWeights} from "./pair-labels.js";
 
 export interface StatesState {
@@ -136,13 +145,14 @@ export async function fitPairs(job: Job, pairs: readonly AnnotatedPair[], begun?
 }
 
 /**
- * Fits the agent to labelled tokens of pairs, or of prompts. `isHeldOut` has a 1 for each that is not learnt from; `what` names them all.
+ * Fits the agent to labelled tokens of pairs, or of prompts. `isHeldOut` has a 1 for each that is not learnt from; `what` names them all; tokens that are
+ * `leftAlone` are told apart from nothing.
  * @throws MaraError PAIRS_TOO_FEW, LEARNER_DIVERGED
  */
 export async function fitAgent(
     job: Job,
     labelled: Labelled,
-    {isHeldOut, what}: {isHeldOut: Uint8Array; what: string},
+    {isHeldOut, what, leftAlone}: {isHeldOut: Uint8Array; what: string; leftAlone?: LeftAlone},
     begun?: FitState
 ): Promise<Outcome> {
     const {run, config, model, signal} = job;
@@ -153,8 +163,8 @@ export async function fitAgent(
             "PAIRS_TOO_FEW",
             `Too little to learn from ${what}: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
         );
-    balance(training, config.acceptBias);
-    balance(heldOut, config.acceptBias);
+    balance(training, config.acceptBias, leftAlone);
+    balance(heldOut, config.acceptBias, leftAlone);
 
     const options = learnerOptions(job, config.fitLearningRate);
     const learner =
@@ -171,7 +181,10 @@ export async function fitAgent(
             const mean = await fitEpoch(learner, training, {job, epoch, width});
             if (signal?.aborted || mean === undefined) return {completed: false, actor: best};
             const actor = learner.actor();
-            const {loss, accuracy, pairs, toldApart} = await judged(actor, heldOut, config.threads);
+            const {loss, accuracy, pairs, toldApart} = await judged(actor, heldOut, {
+                threads: config.threads,
+                leftAlone
+            });
             const improved = loss < state.best.loss;
             if (improved) best = actor;
             state = {phase: "fit", epochs: epoch, best: improved ? {epoch, loss} : state.best};
@@ -224,10 +237,14 @@ async function fitEpoch(
     return sums;
 }
 
-async function judged(actor: ActorTensors, heldOut: Labelled, threads: number | null) {
+async function judged(
+    actor: ActorTensors,
+    heldOut: Labelled,
+    {threads, leftAlone}: {threads: number | null; leftAlone: LeftAlone | undefined}
+) {
     const agent = MaraAgent.fromTensors(actor, {dtype: "f32", ...(threads === null ? {} : {threads})});
     try {
-        return await judge(agent, heldOut);
+        return await judge(agent, heldOut, leftAlone);
     } finally {
         agent.dispose();
     }

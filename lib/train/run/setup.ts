@@ -69,6 +69,9 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
         const inputs: InputFiles = {};
         const texts = await opened.readTexts(given, inputs);
         const prompts = inFormat(texts.prompts ?? [], config.promptFormat);
+        const alone = prompts.find(({leaveAlone}) => leaveAlone);
+        if (alone !== undefined && config.method !== "advantage")
+            throw invalidArgument("prompts", 'no leaveAlone but with method "advantage"', alone);
         const pairs = texts.pairs && inFormat(texts.pairs, config.promptFormat);
         const warmStart = await opened.readWarmStart(given, inputs);
         const model = await opened.openModel(given, llama, inputs);
