@@ -27,6 +27,7 @@ export const maraErrorCodes = {
     CONTEXT_FAILED: "node-llama-cpp could not create a context: no memory, or options that do not go together.",
     JUDGE_FAILED: "A judge of the caller's own threw, or did not give one probability for each candidate.",
     GUIDE_FAILED: "A guide threw, or left a logit that is no number.",
+    GUIDE_VOCABULARY: "The model of a guide has a vocabulary that does not fit that of the guided model.",
     DECODE_FAILED: "llama.cpp refused a decode.",
     ALIGNER_DISPOSED: "The aligner was disposed and is used again.",
     PROMPTS_NOT_FOUND: "The file of prompts or pairs does not exist, is no regular file, or cannot be read.",

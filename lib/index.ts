@@ -4,6 +4,14 @@ export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/aligner.js";
 export type {CandidateOptions} from "./align/candidate-options.js";
 export type {AlignerStats} from "./align/decide/stats.js";
+export {
+    type ContrastOptions,
+    contrast,
+    type GuidanceOptions,
+    guidance,
+    type ValueModelOptions,
+    valueModel
+} from "./align/guides/guides.js";
 export type {
     AlignedContextOptions,
     AlignerSettings,
@@ -13,7 +21,7 @@ export type {
     SettingsInForce,
     Strategy
 } from "./align/options.js";
-export type {Guide, GuidedRow} from "./align/steer/guide.js";
+export type {Guide, GuidedRow, GuidedText} from "./align/steer/guide.js";
 export type {Judge, JudgeBatch} from "./align/steer/judge.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 export {type Evaluation, evaluate} from "./evaluate/evaluate.js";

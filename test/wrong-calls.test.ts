@@ -146,6 +146,8 @@ const settings = (at: string): Record<string, Takes> => ({
 });
 
 const waves = (value: unknown) => Array.isArray(value) && value.length > 0 && [...value].every(whole(1, 256));
+const finite = within(-Number.MAX_VALUE, Number.MAX_VALUE);
+const tokens = (value: unknown) => Array.isArray(value) && value.length > 0 && [...value].every(whole(0));
 const texts = (value: unknown) => Array.isArray(value) && [...value].every(text);
 const cacheType = oneOf(isString, whole(Number.MIN_SAFE_INTEGER));
 
@@ -181,6 +183,33 @@ const targets: Record<string, () => Target> = {
             "1.performanceTracking": maybe(boolean)
         },
         strict: ["1", "1.candidates", "1.batching", "1.failedCreationRemedy", "1.contextSize", "1.threads"]
+    }),
+    guidance: () => ({
+        call: mara.guidance,
+        args: [{negativePrompt: "no", scale: 1}],
+        takes: {
+            0: nothing,
+            "0.negativePrompt": (value) => (isString(value) && value !== "") || tokens(value),
+            "0.scale": finite
+        },
+        strict: ["0"]
+    }),
+    contrast: () => ({
+        call: mara.contrast,
+        args: [{amateur: model, weight: 1}],
+        takes: {
+            0: nothing,
+            "0.amateur": text,
+            "0.weight": finite,
+            "0.plausibility": maybe(within(Number.MIN_VALUE, 1))
+        },
+        strict: ["0"]
+    }),
+    valueModel: () => ({
+        call: mara.valueModel,
+        args: [{tuned: model}],
+        takes: {0: nothing, "0.tuned": text, "0.base": maybe(text), "0.weight": maybe(finite)},
+        strict: ["0"]
     }),
     "aligner.configure": () => ({
         call: bound(aligned.aligner, "configure"),

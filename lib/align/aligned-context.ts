@@ -8,10 +8,12 @@ import {SerialBackend} from "./backend/serial-backend.js";
 import {Cascades} from "./cascade/cascade.js";
 import {CandidateSource} from "./decide/candidates.js";
 import {Counters} from "./decide/stats.js";
+import {type GuideHost, hostGuides} from "./guides/host.js";
 import {Ahead} from "./hook/ahead.js";
 import {ContextHook} from "./hook/context-hook.js";
 import {observeSequence} from "./hook/observe-sequence.js";
 import type {StepParts} from "./hook/step.js";
+import {Texts} from "./hook/texts.js";
 import {hasRecurrentState, requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
 import {contextInternals, llamaInternals, stockContext} from "./node-llama-cpp/internals.js";
@@ -44,23 +46,27 @@ export async function createAlignedContext(
     const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
     const scheduler = waves === "auto" ? new LearnedWaves() : new FixedWaves(waves);
     requireAlignable(model);
-    if (given.judge === undefined) requireAgent(given.agent, model.embeddingVectorSize);
+    const judges = "agent" in given || !given.guides?.length;
+    if (given.judge === undefined && judges) requireAgent(given.agent, model.embeddingVectorSize);
     if (model.llama.gpu === "cuda") given.agent?._preferCuda();
     const settings = resolveSettings(given);
     const wanted = Math.max(1, settings.topK - 1);
     const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
     const {context, backend} = await createContext(model, contextOptions, mode, request);
+    const guideHost = hostGuides(context, contextOptions);
     try {
         requireContextInternals(context);
         requireLanesForGuides(settings.guides, backend.mode);
+        for (const guide of settings.guides) await guide.open?.(context);
     } catch (error) {
+        await closeGuides(guideHost);
         await context.dispose();
         throw error;
     }
     const aligner = new Aligner(context, backend.mode, given);
     const cascades = new Cascades(model, backend);
     await cascades.of(aligner._settings);
-    install(context, backend, {scheduler, aligner, cascades});
+    install(context, backend, {scheduler, aligner, cascades, guideHost});
     aligners.set(context, aligner);
     return {context, aligner};
 }
@@ -99,13 +105,19 @@ function keptStates(context: LlamaContext): KeptStates | undefined {
     return new KeptStates(stockContext(context), contextInternals(context)._ctx, AddonContextSequenceCheckpoint);
 }
 
+async function closeGuides({opened}: GuideHost): Promise<void> {
+    for (const close of opened) await close();
+    opened.clear();
+}
+
 interface Parts {
     scheduler: WaveScheduler;
     aligner: Aligner;
     cascades: Cascades;
+    guideHost: GuideHost;
 }
 
-function install(context: LlamaContext, backend: Backend, {scheduler, aligner, cascades}: Parts): void {
+function install(context: LlamaContext, backend: Backend, {scheduler, aligner, cascades, guideHost}: Parts): void {
     const stock = stockContext(context);
     const counters = new Counters(aligner._stats, aligner);
     const parts: StepParts = {
@@ -114,10 +126,16 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         candidates: new CandidateSource(context, stock),
         waves: new Waves({backend, scheduler, counters, threads: new Threads(context, stock)}),
         ahead: new Ahead(backend),
-        cascades
+        cascades,
+        texts: new Texts()
     };
     const hook = new ContextHook(stock, backend, parts);
-    for (const [name, value] of Object.entries(hook.methods))
+    const {dispose} = hook.methods;
+    const disposeAfterGuides = async () => {
+        await closeGuides(guideHost);
+        return await (dispose as () => Promise<void>)();
+    };
+    for (const [name, value] of Object.entries({...hook.methods, dispose: disposeAfterGuides}))
         Object.defineProperty(contextInternals(context)._ctx, name, {value, configurable: true});
 
     const getSequence = context.getSequence;

@@ -177,7 +177,8 @@ export class Aligner {
     [inspect.custom](): string {
         const {enabled, agent, threshold, strategy} = this.#settings;
         const state = this.#disposed ? "disposed" : enabled ? "enabled" : "off";
-        const judge = agent === undefined ? "a judge" : `agent of width ${agent.width}`;
+        const own = this.#settings.judge === undefined ? "no judge" : "a judge";
+        const judge = agent === undefined ? own : `agent of width ${agent.width}`;
         return `Aligner {${state}, ${this.mode} mode, ${judge}, threshold ${threshold}, strategy "${strategy}"}`;
     }
 

@@ -20,7 +20,10 @@ export interface AlignerSettings {
     agent?: MaraAgent;
     /** A judge of your own, in place of an agent. */
     judge?: Judge;
-    /** Change the logits of each step before candidates are drawn, in this order. Need lanes. Default none. */
+    /**
+     * Change the logits of each step before candidates are drawn, in this order. Need lanes. Default none. Where there are guides and neither an agent
+     * nor a judge, node-llama-cpp draws the token by the session's own options.
+     */
     guides?: readonly Guide[];
     /** Draw of the candidates. Fields left out keep their value. */
     candidates?: CandidateOptions;
@@ -49,7 +52,7 @@ export type CascadeOption = "off" | "auto" | {readonly agreement: number};
 
 /** Settings with nothing left out. */
 export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates" | "agent" | "judge">> {
-    /** The agent in force. Either this or `judge` is set. */
+    /** The agent in force. At most one of this and `judge` is set. */
     agent: MaraAgent | undefined;
     judge: Judge | undefined;
     candidates: Required<CandidateOptions>;

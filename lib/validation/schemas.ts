@@ -42,6 +42,7 @@ export function withMethod<Type>(name: keyof Type & string, expected = `an objec
     return z.custom<Type>((value) => typeof (value as Type | null | undefined)?.[name] === "function", expected);
 }
 
+export const finite = z.number("a finite number");
 export const finiteAboveZero = z.number("a finite number above 0").gt(0, "a finite number above 0");
 export const boolean = z.boolean("a boolean");
 export const anyText = z.string("a text");

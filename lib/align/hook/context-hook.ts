@@ -1,8 +1,10 @@
 import type {Backend, BatchToken, DecodeOutcome, PlacedToken} from "../backend/backend.js";
 import {Row} from "../decide/row.js";
+import {isGenerated} from "../decide/stats.js";
 import type {AddonContext, AddonSampler} from "../node-llama-cpp/internals.js";
-import {tellGuides} from "../steer/guide.js";
+import {guidedText, tellGuides} from "../steer/guide.js";
 import {Step, type StepParts} from "./step.js";
+import type {Texts} from "./texts.js";
 
 /**
  * Takes the place of the methods of one `AddonContext`, node-llama-cpp's native boundary. Batches run on the backend. The step that
@@ -19,12 +21,14 @@ export class ContextHook {
     /** Tokens that it asks for and that were decoded ahead. */
     #found: PlacedToken[] = [];
     #step: Step;
+    readonly #texts: Texts;
 
     /** `context` gives the stock methods (`stockContext`). */
     constructor(context: AddonContext, backend: Backend, parts: StepParts) {
         this.#context = context;
         this.#backend = backend;
         this.#parts = parts;
+        this.#texts = parts.texts;
         this.#step = new Step(parts);
     }
 
@@ -47,6 +51,7 @@ export class ContextHook {
             shiftSequenceTokenCells: (sequence: number, start: number, end: number, delta: number) => {
                 this.#drop(sequence);
                 backend.shifting(sequence, start, end, delta);
+                this.#texts.shift(sequence, start, end, delta);
                 return stock.shiftSequenceTokenCells?.(sequence, start, end, delta);
             },
             getContextSize: () => this.#context.getContextSize() - backend.extraCells,
@@ -71,6 +76,7 @@ export class ContextHook {
                 backend.preparingState(maxTokens);
                 const result = await stock.loadSequenceStateFromFile?.(file, sequence, maxTokens, ...rest);
                 backend.loaded(sequence);
+                this.#texts.load(sequence, (result ?? []) as ArrayLike<number>);
                 return result;
             },
             restoreCheckpoint: async (checkpoint: object, last: number, sequence: number) => {
@@ -78,7 +84,7 @@ export class ContextHook {
                 if (!backend.recurrent || backend.window > 0) return false;
                 this.#drop(sequence);
                 backend.restoring(sequence, last + 1);
-                this.#tellTakenBack(sequence, last + 1, -1);
+                this.#takenBack(sequence, last + 1, -1);
                 return await this.#context.restoreCheckpoint(checkpoint, last, sequence);
             },
             copySequenceStateFromOtherSequence: async (target: number, source: number) => {
@@ -86,6 +92,7 @@ export class ContextHook {
                 this.#remove(target, 0, -1);
                 const result = await stock.copySequenceStateFromOtherSequence?.(target, source);
                 backend.shared(source, target);
+                this.#texts.copy(source, target);
                 return result;
             },
             setLoras: (...args: unknown[]) => {
@@ -134,7 +141,12 @@ export class ContextHook {
     #remove(sequence: number, start: number, end: number): void {
         this.#drop(sequence);
         this.#backend.remove(sequence, Math.max(0, start), end);
-        this.#tellTakenBack(sequence, Math.max(0, start), end);
+        this.#takenBack(sequence, Math.max(0, start), end);
+    }
+
+    #takenBack(sequence: number, start: number, end: number): void {
+        this.#texts.remove(sequence, start, end);
+        this.#tellTakenBack(sequence, start, end);
     }
 
     #tellTakenBack(sequence: number, start: number, end: number): void {
@@ -158,11 +170,13 @@ export class ContextHook {
         const ahead = this.#parts.ahead.take(sequence, first, tokens, outputs);
         if (ahead !== undefined) {
             this.#found.push(ahead);
+            this.#note(sequence, first, tokens);
             return Uint32Array.of(rows.push(new Row(ahead, ahead.row, counters)) - 1);
         }
         this.#drop(sequence);
         // node-llama-cpp still decodes tokens that were queued when a sequence was disposed. The number's next holder must not find them.
         if (first === 0) this.#backend.remove(sequence, 0);
+        this.#note(sequence, first, tokens);
         const wanted = new Set(outputs);
         const ids: number[] = [];
         for (const [i, token] of tokens.entries()) {
@@ -174,6 +188,16 @@ export class ContextHook {
             ids.push(rows.push(row) - 1);
         }
         return Uint32Array.from(ids);
+    }
+
+    /** Keeps the text, and lets guides decode beside the batch. */
+    #note(sequence: number, first: number, tokens: Uint32Array): void {
+        const state = this.#parts.sequences._stateOf(sequence);
+        const isOwn = (i: number) => isGenerated({position: first + i, token: tokens[i] as number}, state);
+        this.#texts.append(sequence, first, tokens, isOwn);
+        const {sequence: holder, settings} = state;
+        if (holder === undefined || !settings.enabled) return;
+        tellGuides(settings.guides, (guide) => guide.decoding?.(guidedText(holder, this.#texts.of(sequence))));
     }
 
     async #decodeBatch(): Promise<void> {

@@ -10,11 +10,12 @@ import type {Row} from "../decide/row.js";
 import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
-import {askGuides, tellGuides} from "../steer/guide.js";
+import {askGuides, guidedText, tellGuides} from "../steer/guide.js";
 import {nativeJudge} from "../steer/native-judge.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
+import type {Texts} from "./texts.js";
 
 /** A sequence's settings and state. */
 export interface SequenceState extends CountedSequence {
@@ -43,6 +44,7 @@ export interface StepParts {
     readonly waves: Waves;
     readonly ahead: Ahead;
     readonly cascades: Cascades;
+    readonly texts: Texts;
 }
 
 /** True within `controlledEvaluate`, which measures the model and is left alone. */
@@ -84,7 +86,8 @@ export class Step {
         // A release whose `_decodeTokens` is not known leaves `controlledEvaluate` unmarked. A wish for logits then tells, since nothing else asks for them.
         const isEvaluation = measuring.getStore() !== true && details.length < 3;
         try {
-            if (!isEvaluation || !state.settings.enabled)
+            const {enabled, agent, judge} = state.settings;
+            if (!isEvaluation || !enabled || (agent === undefined && judge === undefined))
                 return await this.#samplePlain(row, sampler, details, state, isEvaluation);
             return await this.#sampleAligned(row, sampler, details, state);
         } catch (error) {
@@ -107,9 +110,14 @@ export class Step {
         state: SequenceState,
         isEvaluation: boolean
     ): Promise<number | DetailedSample> {
-        const sample = await this.#read(row, () => this.#parts.candidates.plain(row, sampler, details));
+        const isAligned = isEvaluation && state.settings.enabled;
+        const sample = await this.#read(row, async () => {
+            if (isAligned) await this.#guide(row, state);
+            return await this.#parts.candidates.plain(row, sampler, details);
+        });
         const token = typeof sample === "number" ? sample : sample[0];
         if (isEvaluation && token !== noToken) {
+            if (isAligned) for (const stats of [this.#parts.counters.total, state.stats]) stats.generatedTokens++;
             this.#parts.candidates.note(sampler, state.config, token);
             this.#emit(row, state, token, true);
         }
@@ -163,9 +171,15 @@ export class Step {
         return details.length === 0 ? token : detailed(decision, details);
     }
 
-    async #guide(row: Row, {settings: {guides}, sequence}: SequenceState): Promise<void> {
+    async #guide(row: Row, {settings: {guides}, sequence, config}: SequenceState): Promise<void> {
         if (guides.length === 0) return;
-        const at = {sequence: sequence as LlamaContextSequence, position: row.position, previous: asToken(row.token)};
+        const text = guidedText(sequence as LlamaContextSequence, this.#parts.texts.of(row.sequence));
+        const at = {
+            ...text,
+            position: row.position,
+            previous: asToken(row.token),
+            hasGrammar: config.grammarEvaluationState !== undefined
+        };
         const logits = row.logits();
         if (logits === undefined)
             throw new MaraError("GUIDE_FAILED", "Guides need lanes: node-llama-cpp's stock calls do not change logits");

@@ -1,14 +1,24 @@
-import type {LlamaContextSequence, Token} from "node-llama-cpp";
+import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraError, reasonOf} from "../../errors.js";
 import {quietly} from "../../validation/notify.js";
 
-/** Where a row of logits stands. */
-export interface GuidedRow {
+/** A sequence and its text. */
+export interface GuidedText {
     readonly sequence: LlamaContextSequence;
+    /** Every token of the context, the prompt's included. Valid during the call only. */
+    readonly tokens: readonly Token[];
+    /** Index in `tokens` of the first one generated since the sequence was last given tokens of a prompt. */
+    readonly responseStart: number;
+}
+
+/** Where a row of logits stands. */
+export interface GuidedRow extends GuidedText {
     /** Index in the context of the token that the logits lead to. */
     readonly position: number;
     /** The token before it. */
     readonly previous: Token;
+    /** A grammar will leave out tokens afterwards, so a guide that leaves out others might leave none. */
+    readonly hasGrammar: boolean;
 }
 
 /**
@@ -30,10 +40,21 @@ export interface Guide {
      * NaN among the logits, that generation ends with GUIDE_FAILED; the context goes on.
      */
     guide(logits: Float32Array, row: GuidedRow): void | Promise<void>;
+    /** Called before the first step in a context, which waits for it; `createAlignedContext` throws what it throws. */
+    open?(context: LlamaContext): Promise<void>;
+    /** The context is about to decode the last tokens of this text. What the guide decodes meanwhile runs beside it. */
+    decoding?(text: GuidedText): void;
     /** A token was chosen for this position. */
     emitted?(token: Token, at: {sequence: LlamaContextSequence; position: number}): void;
     /** The sequence's tokens at positions from `start` to before `end` (undefined: to the last) have left the context. */
     takenBack?(range: {sequence: LlamaContextSequence; start: number; end: number | undefined}): void;
+}
+
+export function guidedText(
+    sequence: LlamaContextSequence,
+    {tokens, responseStart}: {tokens: readonly number[]; responseStart: number}
+): GuidedText {
+    return {sequence, tokens: tokens as readonly Token[], responseStart};
 }
 
 /** Lets every guide change the logits. @throws MaraError GUIDE_FAILED */

@@ -1,0 +1,109 @@
+/** The guides that come with the package. Each adds another model's logits, or the model's own for another prompt, to those of a step. */
+import type {LlamaModel, Token} from "node-llama-cpp";
+import {z} from "zod";
+import {promptTokens} from "../../generation/prompt-tokens.js";
+import {check, options} from "../../validation/check.js";
+import {finite, integer, loadedModel, numberAboveZero, path, text} from "../../validation/schemas.js";
+import type {Guide} from "../steer/guide.js";
+import {modelGuide} from "./model-guide.js";
+
+const modelSchema = z.union([path(), loadedModel], "a path of a .gguf file or a LlamaModel");
+
+export interface GuidanceOptions {
+    /** What the text should not follow: a prompt, put to the model as by a chat session, or its tokens. Takes the place of everything before the response. */
+    negativePrompt: string | readonly Token[];
+    /** 1 leaves the logits as they are; the larger, the farther from the negative prompt. 0 follows it alone. */
+    scale: number;
+}
+
+const guidanceSchema = options({
+    negativePrompt: z.union(
+        [text, z.array(integer(0)).min(1, {error: "a text or tokens", abort: true})],
+        "a text or tokens"
+    ),
+    scale: finite
+});
+
+/**
+ * Classifier-free guidance: logits = negative + scale · (logits − negative), where `negative` are those of the same model for the
+ * negative prompt and the response so far.
+ *
+ * @throws MaraError INVALID_ARGUMENT
+ */
+export function guidance(given: GuidanceOptions): Guide {
+    const {negativePrompt, scale} = check(guidanceSchema, given, "the options of guidance", "");
+    const promptOf = (model: LlamaModel) =>
+        typeof negativePrompt === "string" ? promptTokens(model, negativePrompt) : negativePrompt;
+    return modelGuide([{name: "negativePrompt", model: undefined, promptOf}], (logits, [negative]) => {
+        const other = negative as Float32Array;
+        for (let i = 0; i < logits.length; i++)
+            logits[i] = (other[i] as number) + scale * ((logits[i] as number) - (other[i] as number));
+    });
+}
+
+export interface ContrastOptions {
+    /** A weaker model: a .gguf file or a loaded model. */
+    amateur: string | LlamaModel;
+    /** How much of the difference is added. 0 adds nothing. */
+    weight: number;
+    /** Tokens less probable than this times the most probable one are left out, by the probabilities before the guide. In (0, 1]. Default 0.1. */
+    plausibility?: number;
+}
+
+const contrastSchema = options({
+    amateur: modelSchema,
+    weight: finite,
+    plausibility: numberAboveZero(1).default(0.1)
+});
+
+/** Taken from implausible tokens where a grammar may leave no others: enough that e to its negative is 0, little enough that they keep their order. */
+const farBelow = 1000;
+
+/**
+ * Contrastive decoding: logits += weight · (logits − amateur), among the plausible tokens only. A grammar that allows none of them gets
+ * the others.
+ *
+ * @throws MaraError INVALID_ARGUMENT
+ */
+export function contrast(given: ContrastOptions): Guide {
+    const {amateur, weight, plausibility} = check(contrastSchema, given, "the options of contrast", "");
+    return modelGuide([{name: "amateur", model: amateur}], (logits, [other], {hasGrammar}) => {
+        const penalty = hasGrammar ? farBelow : Number.POSITIVE_INFINITY;
+        const least = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY) + Math.log(plausibility);
+        const weak = other as Float32Array;
+        for (let i = 0; i < logits.length; i++) {
+            const logit = logits[i] as number;
+            logits[i] = logit < least ? logit - penalty : logit + weight * (logit - (weak[i] as number));
+        }
+    });
+}
+
+export interface ValueModelOptions {
+    /** The model after post-training, or, without a `base`, a value network: a .gguf file or a loaded model. */
+    tuned: string | LlamaModel;
+    /** The same model before. Left out, `tuned` gives the change of each logit itself. */
+    base?: string | LlamaModel;
+    /** How much of the change is added. Default 1. */
+    weight?: number;
+}
+
+const valueModelSchema = options({
+    tuned: modelSchema,
+    base: modelSchema.optional(),
+    weight: finite.default(1)
+});
+
+/**
+ * Adds what post-training changed in another model: logits += weight · (tuned − base).
+ *
+ * @throws MaraError INVALID_ARGUMENT
+ */
+export function valueModel(given: ValueModelOptions): Guide {
+    const {tuned, base, weight} = check(valueModelSchema, given, "the options of valueModel", "");
+    const models = [{name: "tuned", model: tuned}, ...(base === undefined ? [] : [{name: "base", model: base}])];
+    return modelGuide(models, (logits, [after, before]) => {
+        const change = after as Float32Array;
+        for (let i = 0; i < logits.length; i++)
+            logits[i] = (logits[i] as number) + weight * ((change[i] as number) - (before?.[i] ?? 0));
+    });
+}

@@ -1,0 +1,166 @@
+/** Guides follow whatever is done to a sequence. Each text is compared with that of a guide that computes the whole text anew each time. */
+import {
+    GeneralChatWrapper,
+    LlamaChatSession,
+    type LlamaContextSequence,
+    type LlamaModel,
+    type SequenceEvaluateOptions,
+    type Token,
+    TokenBias
+} from "node-llama-cpp";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import type {AlignedContextOptions, Guide, GuidedRow, MaraAgent} from "../../lib/index.js";
+import {agentFor, align, rejections} from "../align/harness.js";
+import {generate, loadTinyModel} from "../support/models.js";
+import {type Case, contrastCase, guidanceCase, valueCase} from "./reference.js";
+
+let model: LlamaModel;
+let other: LlamaModel;
+let agent: MaraAgent;
+beforeAll(async () => {
+    model = await loadTinyModel({seed: 3, sharpness: 2});
+    other = await loadTinyModel({seed: 5, sharpness: 2});
+    agent = await agentFor(model, 8);
+});
+afterAll(() => Promise.all([model?.dispose(), other?.dispose()]));
+
+const cases = async (): Promise<Case[]> => [
+    await guidanceCase(model, {negativePrompt: model.tokenize("never and ever"), scale: 1.7}),
+    await contrastCase({amateur: other, weight: 0.6}),
+    await valueCase({tuned: other, base: model, weight: 0.7})
+];
+
+/** The reference as a guide; it notes the text of every row. */
+function slowly({change}: Case): Guide & {rows: GuidedRow[]} {
+    const rows: GuidedRow[] = [];
+    // One plain context serves all sequences, one after the other.
+    let last: Promise<unknown> = Promise.resolve();
+    return {
+        rows,
+        async guide(logits, row) {
+            const tokens = [...row.tokens];
+            rows.push({...row, tokens});
+            const before = last;
+            const changing = before.then(() =>
+                change(
+                    Float64Array.from(logits),
+                    tokens.slice(0, row.responseStart),
+                    tokens.slice(row.responseStart),
+                    row.hasGrammar
+                )
+            );
+            last = changing;
+            logits.set(await changing);
+        }
+    };
+}
+
+/** Does the same in a context with the guide and in one with the reference. Both must give the same. */
+async function alike<T>(
+    run: (sequences: LlamaContextSequence[]) => Promise<T>,
+    options: AlignedContextOptions = {}
+): Promise<void> {
+    for (const one of await cases()) {
+        const results: T[] = [];
+        for (const guide of [one.guide, slowly(one)]) {
+            const {context, aligner} = await align(model, {...options, guides: [guide]});
+            const sequences = Array.from({length: options.sequences ?? 1}, () => context.getSequence());
+            results.push(await run(sequences));
+            if (options.agent !== undefined) expect(rejections(aligner.stats())).toBeGreaterThan(0);
+        }
+        expect(results[0], one.name).toEqual(results[1]);
+    }
+}
+
+const first = ([sequence]: LlamaContextSequence[]) => sequence as LlamaContextSequence;
+
+describe("A guide follows", () => {
+    it("several sequences at once, drawn by temperature, with penalties, with an agent and without", async () => {
+        const texts = ["once there was", "the hen and the", "he said"];
+        const drawn: SequenceEvaluateOptions = {temperature: 0.7, seed: 11, topK: 20};
+        for (const own of [{}, {agent}])
+            await alike(
+                (sequences) =>
+                    Promise.all(
+                        sequences.map((sequence, i) =>
+                            generate(sequence, model.tokenize(texts[i] as string), 12, {
+                                ...drawn,
+                                repeatPenalty: {punishTokens: () => sequence.contextTokens.slice(-8), penalty: 1.3},
+                                tokenBias: TokenBias.for(model).set(model.tokenize("e")[0] as Token, {logit: -2})
+                            })
+                        )
+                    ),
+                {...own, sequences: 3}
+            );
+    });
+
+    it("what is taken back, erased in the middle, shifted and cleared", async () => {
+        for (const own of [{}, {agent}])
+            await alike(async (sequences) => {
+                const sequence = first(sequences);
+                const prompt = model.tokenize("the hen and the");
+                const found = [await generate(sequence, prompt, 10)];
+                await sequence.eraseContextTokenRanges([{start: prompt.length + 3, end: sequence.nextTokenIndex}]);
+                found.push(await generate(sequence, model.tokenize("and"), 6));
+                await sequence.eraseContextTokenRanges([
+                    {start: 2, end: 4},
+                    {start: 6, end: 8}
+                ]);
+                found.push(await generate(sequence, model.tokenize("so"), 6));
+                await sequence.clearHistory();
+                found.push(await generate(sequence, model.tokenize("once"), 6));
+                sequence.dispose();
+                found.push(await generate(sequence.context.getSequence(), model.tokenize("a"), 6));
+                return found;
+            }, own);
+    });
+
+    it("a text that outgrows the context", async () => {
+        await alike((sequences) => generate(first(sequences), model.tokenize("once there was"), 70), {contextSize: 48});
+    });
+
+    it("a generation that is broken off, and the next", async () => {
+        await alike(
+            async (sequences) => {
+                const session = new LlamaChatSession({
+                    contextSequence: first(sequences),
+                    chatWrapper: new GeneralChatWrapper()
+                });
+                const stop = new AbortController();
+                const left = await session.prompt("Hello", {
+                    signal: stop.signal,
+                    stopOnAbortSignal: true,
+                    maxTokens: 20,
+                    onToken: () => stop.abort()
+                });
+                const grammar = await model.llama.createGrammar({grammar: 'root ::= [a-e]+ "." [f-j]+ "!"'});
+                return [left, await session.prompt("And now?", {maxTokens: 16, grammar})];
+            },
+            {agent, contextSize: 512}
+        );
+    });
+});
+
+it("Rows tell the whole text and where the response begins", async () => {
+    const [one] = (await cases()) as [Case];
+    const guide = slowly(one);
+    const {context} = await align(model, {guides: [guide]});
+    const sequence = context.getSequence();
+    const texts: [number[], number][] = [];
+    const note = (prompt: readonly Token[], start: number) => texts.push([[...prompt], start]);
+    const prompt = model.tokenize("the hen");
+    const tokens = await generate(sequence, prompt, 3);
+    note(prompt, 2);
+    note([...prompt, ...tokens.slice(0, 1)] as Token[], 2);
+    note([...prompt, ...tokens.slice(0, 2)] as Token[], 2);
+    expect(guide.rows.map(({tokens, responseStart}) => [tokens, responseStart])).toEqual(
+        texts.map(([text]) => [text, prompt.length])
+    );
+    await sequence.eraseContextTokenRanges([{start: 1, end: 2}]);
+    const before = [...sequence.contextTokens];
+    guide.rows.length = 0;
+    await generate(sequence, model.tokenize("and"), 1);
+    expect(guide.rows.map(({tokens, responseStart}) => [tokens, responseStart])).toEqual([
+        [[...before, ...model.tokenize("and")], before.length + model.tokenize("and").length]
+    ]);
+});

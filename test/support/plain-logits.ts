@@ -1,0 +1,53 @@
+import type {LlamaContext, LlamaModel} from "node-llama-cpp";
+import {onTestFinished} from "vitest";
+import {precise} from "./models.js";
+
+/** The methods that `AddonContext` of a plain context offers; written down here so that nothing of lib/align is used. */
+interface PlainContext {
+    initBatch(size: number): void;
+    addToBatch(sequence: number, position: number, tokens: Uint32Array, outputs: Uint32Array): ArrayLike<number>;
+    decodeBatch(): Promise<void>;
+    removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
+    sampleToken(row: number, sampler: object, ...details: unknown[]): Promise<[number, unknown, unknown, number[]]>;
+}
+
+/** A plain model's logits in the slowest way: for each text an empty cache, and the whole text from its beginning. */
+export class PlainLogits {
+    readonly #context: LlamaContext;
+    readonly #sampler: object;
+    readonly #size: number;
+
+    private constructor(context: LlamaContext, sampler: object, size: number) {
+        this.#context = context;
+        this.#sampler = sampler;
+        this.#size = size;
+    }
+
+    /** Ends with the test. */
+    static async of(model: LlamaModel): Promise<PlainLogits> {
+        const context = await model.createContext({...precise, contextSize: 512});
+        onTestFinished(() => context.dispose());
+        const {_bindings} = model.llama as unknown as {
+            _bindings: {AddonSampler: new (model: object) => {applyConfig(config: object): void}};
+        };
+        const sampler = new _bindings.AddonSampler((model as unknown as {_model: object})._model);
+        sampler.applyConfig({});
+        const {tokens} = model.fileInfo.metadata.tokenizer.ggml as unknown as {tokens: string[]};
+        return new PlainLogits(context, sampler, tokens.length);
+    }
+
+    /** One logit per token of the vocabulary. */
+    async after(text: readonly number[]): Promise<Float64Array> {
+        const context = (this.#context as unknown as {_ctx: PlainContext})._ctx;
+        context.removeTokenCellsFromSequence(0, 0, -1);
+        context.initBatch(text.length);
+        const rows = context.addToBatch(0, 0, Uint32Array.from(text), Uint32Array.of(text.length - 1));
+        await context.decodeBatch();
+        const everything = [[], false, false, false, 2 ** 20];
+        const row = rows[0] as number;
+        const [, , , pairs] = await context.sampleToken(row, this.#sampler, false, false, everything, false);
+        const logits = new Float64Array(this.#size).fill(Number.NEGATIVE_INFINITY);
+        for (let i = 0; i < pairs.length; i += 2) logits[pairs[i] as number] = pairs[i + 1] as number;
+        return logits;
+    }
+}
