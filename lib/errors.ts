@@ -47,6 +47,7 @@ export const maraErrorCodes = {
     PAIRS_TOO_FEW:
         "There are too few prompts or pairs to learn from some and hold out others, or their responses are all worth the same.",
     STUDENT_TOO_FEW: "There are too few prompts or decisions to train a student from some and hold out others.",
+    SERVER_LISTEN: "The server cannot listen on its address: the port is in use, or the host is not this machine's.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;
 

@@ -8,12 +8,14 @@ import {evalCommand} from "./eval.js";
 import {reportWarningsBriefly, runToEnd} from "./failure.js";
 import {inspectCommand} from "./inspect.js";
 import {packageVersion} from "./package.js";
+import {serveCommand} from "./serve.js";
 import {trainCommand} from "./train.js";
 
 const examples = `
 Examples:
   $ mara demo                       see a model aligned token by token, and the score
   $ mara chat --compare             talk to it, raw beside aligned
+  $ mara serve                      make it available to every program that speaks to an OpenAI server
   $ mara train --help               make an agent of your own, from a reward
   $ mara eval --help                measure an agent, with a report
   $ mara doctor                     what works on this machine, and what to do if something does not
@@ -28,7 +30,16 @@ const program = new Command("mara")
     // An option belongs to the command that it follows: `train` and `train student` have some of the same name.
     .enablePositionalOptions()
     .addHelpText("after", examples);
-const commands = [demoCommand, chatCommand, trainCommand, evalCommand, inspectCommand, convertCommand, doctorCommand];
+const commands = [
+    demoCommand,
+    chatCommand,
+    serveCommand,
+    trainCommand,
+    evalCommand,
+    inspectCommand,
+    convertCommand,
+    doctorCommand
+];
 for (const create of commands) program.addCommand(create());
 const withInner = (command: Command): Command[] => [command, ...command.commands.flatMap(withInner)];
 for (const command of withInner(program))

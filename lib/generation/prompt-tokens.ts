@@ -9,7 +9,7 @@ import {templateTokens} from "./chat-template.js";
 const wrappers = new WeakMap<LlamaModel, ChatWrapper>();
 
 /** The model's chat wrapper: finding it means reading its template, so once is enough. */
-function wrapperOf(model: LlamaModel): ChatWrapper {
+export function wrapperOf(model: LlamaModel): ChatWrapper {
     let wrapper = wrappers.get(model);
     if (wrapper === undefined) {
         wrapper = resolveChatWrapper(model);

@@ -20,6 +20,7 @@ const options: Record<string, string[]> = {
     inspect: ["--model", "--json"],
     convert: ["--dtype", "--force", "--json"],
     train: ["--out", "--prompts", "--reward", "--method", "--pairs", "--warm-start", "--resume", "--dry-run"],
+    serve: ["--model", "--agent", "--port", "--api-key", "--parallel", "--open-to-everyone"],
     doctor: ["--json", "--model"]
 };
 

@@ -1,0 +1,74 @@
+/** Which agent decides about a request, and with which settings. */
+import type {LlamaContextSequence} from "node-llama-cpp";
+import {type CandidateOptions, maxTopK} from "../align/candidate-options.js";
+import {type AlignerSettings, resolveSettings, settingsInForce} from "../align/options.js";
+import {ApiError, refused} from "./api-error.js";
+import type {Engine} from "./engine.js";
+import type {Sampling} from "./sampling.js";
+import type {MaraExtension} from "./schemas/mara.js";
+
+/** The settings of a request's sequence, whole, so that nothing of the request before it is left. */
+export type Alignment = Partial<AlignerSettings>;
+
+/** @throws ApiError 404 for a model or an agent that is not served; 400 for settings that it cannot have */
+export function alignmentOf(
+    engine: Engine,
+    {model, mara}: {model: string; mara?: MaraExtension | undefined},
+    sampling: Sampling
+): Alignment | undefined {
+    const named = agentNameIn(engine, model);
+    if (named !== undefined && mara?.agent !== undefined && mara.agent !== named)
+        throw new ApiError(400, `mara.agent: the model's name asks for ${JSON.stringify(named)} already`, {
+            param: "mara.agent"
+        });
+    const name = mara?.agent ?? named;
+    if (name === undefined) {
+        if (mara?.threshold !== undefined || mara?.cascade !== undefined || mara?.enabled === true)
+            throw new ApiError(400, "mara: no agent is named, by mara.agent or as in NAME:agent", {param: "mara"});
+        return undefined;
+    }
+    const agent = engine.agents.get(name);
+    if (agent === undefined)
+        throw new ApiError(404, `mara.agent: there is no agent ${JSON.stringify(name)}`, {
+            param: "mara.agent",
+            code: "agent_not_found"
+        });
+    const {threshold, cascade, enabled = true} = mara ?? {};
+    if (!enabled) return undefined;
+    const given = {agent, threshold, cascade, seed: sampling.seed, candidates: candidatesOf(sampling)};
+    const set = Object.entries(given).filter(([, value]) => value !== undefined);
+    return settingsInForce(resolveSettings(Object.fromEntries(set))) as Alignment;
+}
+
+/** Prepares a sequence for a request. */
+export function align(engine: Engine, sequence: LlamaContextSequence, alignment: Alignment | undefined): void {
+    engine.aligner?.configure(alignment ?? {enabled: false}, sequence);
+}
+
+/** @throws ApiError 404 */
+function agentNameIn(engine: Engine, model: string): string | undefined {
+    if (model === engine.name) return undefined;
+    const [base, agent] = [model.slice(0, engine.name.length), model.slice(engine.name.length + 1)];
+    if (base === engine.name && model[engine.name.length] === ":" && engine.agents.has(agent)) return agent;
+    throw new ApiError(
+        404,
+        `There is no model ${JSON.stringify(model.slice(0, 200))}. This server has: ${engine.modelNames.join(", ")}`,
+        {
+            param: "model",
+            code: "model_not_found"
+        }
+    );
+}
+
+function candidatesOf({temperature, topK, topP, minP}: Sampling): CandidateOptions {
+    if (topK !== undefined && !(topK >= 1 && topK <= maxTopK))
+        throw refused("top_k", `beside an agent an integer from 1 to ${maxTopK}`);
+    const given = {
+        // Greedy is what an aligned sequence is anyway: its temperature changes the probabilities that are told, and no order.
+        temperature: temperature === 0 ? undefined : temperature,
+        topK,
+        topP,
+        minP
+    };
+    return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,119 @@
+/** Generates one answer in a sequence: what chats and completions have in common. */
+import type {Token} from "node-llama-cpp";
+import {type Alignment, align} from "./alignment.js";
+import type {Engine} from "./engine.js";
+import type {Slot} from "./scheduler.js";
+import type {Tap} from "./tap.js";
+import {endOf, type Piece, Tracer} from "./trace.js";
+
+export type FinishReason = "stop" | "length" | "tool_calls";
+
+/** Counts of one answer. */
+export interface AnswerStats {
+    /** Tokens generated, the end of the answer included. */
+    tokens: number;
+    /** Batches of the model for them. */
+    decodes: number;
+    /** Tokens that had several candidates and an agent. */
+    decisions: number;
+    /** Decisions that emitted another than the most probable candidate. */
+    changed: number;
+    /** Decisions in which nothing was accepted. */
+    fallbacks: number;
+    /** From the first token to the last. */
+    seconds: number;
+}
+
+export interface Answered {
+    reason: FinishReason;
+    promptTokens: number;
+    /** Of these, the ones that a sequence had already. */
+    cachedTokens: number;
+    /** Without the end of the answer. */
+    completionTokens: number;
+    stats: AnswerStats;
+    /** The decision about the end, where there was one. */
+    end: Piece | undefined;
+    tracer: Tracer;
+}
+
+export interface AnswerTask {
+    tokens: readonly Token[];
+    alignment: Alignment | undefined;
+    wantsProbabilities: boolean;
+    signal: AbortSignal;
+    /** The sequences of a request while it runs; their settings can be changed. */
+    running: Set<Slot>;
+    /** Takes the tokens of an answer that has failed or was given up. */
+    onAbandoned(tokens: number): void;
+}
+
+/** `generate` runs once the prompt is read. */
+export async function answer(
+    engine: Engine,
+    slot: Slot,
+    task: AnswerTask,
+    generate: (tap: Tap, tracer: Tracer) => Promise<FinishReason>
+): Promise<Answered> {
+    const {sequence} = slot;
+    const {tokens, alignment, signal, running} = task;
+    const tap = engine.tapOf(sequence);
+    tap.begin(task.wantsProbabilities);
+    align(engine, sequence, alignment);
+    const tracer = new Tracer(engine.model, () => {
+        const {order, threshold} = engine.aligner?.settings(sequence) ?? {};
+        return order === undefined || threshold === undefined ? {} : {order, threshold};
+    });
+    const before = engine.aligner?.stats(sequence);
+    running.add(slot);
+    try {
+        const cachedTokens = await readPrompt(engine, slot, tokens, signal);
+        const start = performance.now();
+        const reason = await generate(tap, tracer);
+        const end = endOf(tap.drawn, engine.model);
+        const after = engine.aligner?.stats(sequence);
+        const count = (key: "decodes" | "fallbacks" | "decisions") => (after?.[key] ?? 0) - (before?.[key] ?? 0);
+        return {
+            reason,
+            promptTokens: tokens.length,
+            cachedTokens,
+            completionTokens: tap.drawn.length - (end === undefined ? 0 : 1),
+            stats: {
+                tokens: tap.drawn.length,
+                decodes: engine.aligner === undefined ? tap.drawn.length : count("decodes"),
+                decisions: count("decisions"),
+                changed: tap.drawn.filter(({decision}) => (decision?.chosenRank ?? 0) > 0).length,
+                fallbacks: count("fallbacks"),
+                seconds: (performance.now() - start) / 1000
+            },
+            end: end && {text: "", drawn: [end]},
+            tracer
+        };
+    } catch (error) {
+        task.onAbandoned(tap.drawn.length);
+        // Whatever failed, the next request of this sequence finds nothing half done.
+        if (!signal.aborted && !sequence.disposed) await sequence.clearHistory().catch(() => {});
+        throw error;
+    } finally {
+        running.delete(slot);
+    }
+}
+
+/** Reads all but the last token, batch by batch, so that a request that is given up meanwhile frees its sequence. */
+async function readPrompt(
+    {context}: Engine,
+    {sequence}: Slot,
+    tokens: readonly Token[],
+    signal: AbortSignal
+): Promise<number> {
+    const head = tokens.slice(0, -1);
+    // With an empty list node-llama-cpp would keep what is there.
+    if (head.length === 0) await sequence.clearHistory();
+    else await sequence.adaptStateToTokens(head, false);
+    const cached = sequence.nextTokenIndex;
+    for (let at = cached; at < head.length; at += context.batchSize) {
+        signal.throwIfAborted();
+        await sequence.evaluateWithoutGeneratingNewTokens(head.slice(at, at + context.batchSize));
+    }
+    return cached;
+}

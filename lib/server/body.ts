@@ -1,0 +1,76 @@
+/** Reads the bodies of requests. */
+import type {z} from "zod";
+import {ApiError} from "./api-error.js";
+
+/** Longest text of a refusal. */
+const longest = 600;
+
+/**
+ * The body as the schema gives it.
+ * @throws ApiError 400, 413, 415
+ */
+export async function readBody<Schema extends z.ZodType>(
+    request: Request,
+    schema: Schema,
+    maxBytes: number
+): Promise<z.output<Schema>> {
+    // Other types are sent by pages of any origin without asking first (CORS).
+    const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+    if (type !== "application/json") throw new ApiError(415, "The body must be application/json");
+    const text = await readText(request, maxBytes);
+    let value: unknown;
+    try {
+        value = JSON.parse(text);
+    } catch {
+        throw new ApiError(400, "The body is not JSON", {code: "invalid_json"});
+    }
+    return checkBody(schema, value);
+}
+
+/** @throws ApiError 400 that names the field */
+export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+    const result = schema.safeParse(value);
+    if (result.success) return result.data;
+    const {issue, path} = innermost(result.error.issues);
+    const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
+    const param = spell([...path, ...keys.slice(0, 1)]);
+    const reason = keys.length > 0 ? "this server does not know the field, or cannot honour it" : issue.message;
+    const message = `${param === "" ? "The body" : param}: ${reason}`.slice(0, longest);
+    throw new ApiError(400, message, {
+        ...(param === "" ? {} : {param: param.slice(0, longest)}),
+        code: keys.length > 0 ? "unknown_field" : "invalid_value"
+    });
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Unknown fields are told first: a misspelt one explains why another is missing. Of a union, the alternative that fits at the outside. */
+function innermost(issues: readonly Issue[], before: readonly PropertyKey[] = []): {issue: Issue; path: PropertyKey[]} {
+    const issue = issues.find(({code}) => code === "unrecognized_keys") ?? (issues[0] as Issue);
+    const path = [...before, ...issue.path];
+    if (issue.code !== "invalid_union") return {issue, path};
+    const inner = issue.errors.find(
+        ([first]) => first !== undefined && (first.path.length > 0 || first.code === "unrecognized_keys")
+    );
+    return inner === undefined ? {issue, path} : innermost(inner, path);
+}
+
+function spell(path: readonly PropertyKey[]): string {
+    return path.reduce<string>((text, key) => {
+        if (typeof key === "number") return `${text}[${key}]`;
+        return text === "" ? String(key) : `${text}.${String(key)}`;
+    }, "");
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+    const tooLarge = new ApiError(413, `The body is larger than ${maxBytes} bytes`, {code: "body_too_large"});
+    if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge;
+    const decoder = new TextDecoder();
+    let [text, size] = ["", 0];
+    for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+        size += chunk.byteLength;
+        if (size > maxBytes) throw tooLarge;
+        text += decoder.decode(chunk, {stream: true});
+    }
+    return text + decoder.decode();
+}

@@ -1,0 +1,80 @@
+/** Chats: what a request asks for, and how it is generated. */
+import type {ChatHistoryItem, ChatModelFunctions, LlamaGrammar, Token} from "node-llama-cpp";
+import {type Answered, type AnswerTask, answer, type FinishReason} from "./answer.js";
+import type {Engine} from "./engine.js";
+import {evaluateOptions, type Sampling} from "./sampling.js";
+import type {Slot} from "./scheduler.js";
+import type {Piece, Tracer} from "./trace.js";
+
+export interface ChatTask extends AnswerTask {
+    history: ChatHistoryItem[];
+    functions: ChatModelFunctions | undefined;
+    grammar: LlamaGrammar | undefined;
+    maxTokens: number;
+    maxCalls: number | undefined;
+    stop: readonly string[];
+    sampling: Sampling;
+}
+
+/** What comes while an answer is generated. */
+export type ChatEvent =
+    | {type: "text" | "thought"; text: string; pieces: Piece[]}
+    | {type: "call"; index: number; name: string; argumentsChunk: string; done: boolean};
+
+/** The tokens that are read before the answer. */
+export function chatTokens(
+    {model, wrapper}: Engine,
+    history: readonly ChatHistoryItem[],
+    functions: ChatModelFunctions | undefined
+): Token[] {
+    const last = history.at(-1);
+    const chatHistory = last?.type === "model" ? history : [...history, {type: "model" as const, response: []}];
+    const {contextText} = wrapper.generateContextState({
+        chatHistory,
+        ...(functions === undefined ? {} : {availableFunctions: functions, documentFunctionParams: true})
+    });
+    return contextText.tokenize(model.tokenizer);
+}
+
+/** The `index`th of a request's answers. */
+export async function chat(
+    engine: Engine,
+    slot: Slot,
+    task: ChatTask,
+    index: number,
+    onEvent: (event: ChatEvent, tracer: Tracer) => void
+): Promise<Answered> {
+    const {LlamaChat} = await import("node-llama-cpp");
+    return await answer(engine, slot, task, async (tap, tracer) => {
+        const llamaChat = new LlamaChat({contextSequence: slot.sequence, chatWrapper: engine.wrapper});
+        const {history, functions, grammar, maxCalls, maxTokens, signal, stop, sampling} = task;
+        const tools = functions && {
+            functions,
+            documentFunctionParams: true,
+            ...(maxCalls === undefined ? {} : {maxParallelFunctionCalls: maxCalls})
+        };
+        const emit = (event: ChatEvent) => onEvent(event, tracer);
+        try {
+            const {metadata} = await llamaChat.generateResponse(structuredClone(history), {
+                ...evaluateOptions(sampling, index),
+                ...(tools ?? (grammar === undefined ? {} : {grammar})),
+                maxTokens,
+                signal,
+                customStopTriggers: stop,
+                onResponseChunk: ({text, tokens, type}) => {
+                    const pieces = tracer.split(text, tokens, tap.take(tokens));
+                    if (pieces.length > 0) emit({type: type === undefined ? "text" : "thought", text, pieces});
+                },
+                ...(tools && {
+                    onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) =>
+                        emit({type: "call", index: callIndex, name: functionName, argumentsChunk: paramsChunk, done})
+                })
+            } as Parameters<typeof llamaChat.generateResponse>[1]);
+            return reasons[metadata.stopReason] ?? "stop";
+        } finally {
+            llamaChat.dispose();
+        }
+    });
+}
+
+const reasons: Record<string, FinishReason> = {maxTokens: "length", functionCalls: "tool_calls"};

@@ -1,0 +1,41 @@
+/** What a request must fulfil before anything is done for it. */
+import {createHash, timingSafeEqual} from "node:crypto";
+import type {MiddlewareHandler} from "hono";
+import {ApiError} from "./api-error.js";
+
+/** Refuses requests without the key. The time that it takes does not depend on where keys differ. */
+export function requireKey(key: string): MiddlewareHandler {
+    const digest = (text: string) => createHash("sha256").update(text).digest();
+    const expected = digest(key);
+    return async (c, next) => {
+        const given = /^Bearer (.*)$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? "";
+        if (!timingSafeEqual(digest(given), expected))
+            throw new ApiError(401, "The key is missing or wrong. Send it as: Authorization: Bearer KEY", {
+                code: "invalid_api_key",
+                headers: {"www-authenticate": "Bearer"}
+            });
+        await next();
+    };
+}
+
+/** Refuses requests for other hosts, so that a page whose name was made to lead here (DNS rebinding) cannot use the server. */
+export function requireHost(hosts: readonly string[]): MiddlewareHandler {
+    return async (c, next) => {
+        const host = (c.req.header("host") ?? "").replace(/:\d+$/, "").toLowerCase();
+        if (!hosts.includes(host))
+            throw new ApiError(403, `This server does not answer for the host ${JSON.stringify(host.slice(0, 100))}`, {
+                code: "unknown_host"
+            });
+        await next();
+    };
+}
+
+/** Headers that keep a browser from doing more with a response than showing it. */
+export const safeHeaders: MiddlewareHandler = async (c, next) => {
+    await next();
+    c.res.headers.set("x-content-type-options", "nosniff");
+    c.res.headers.set("referrer-policy", "no-referrer");
+    c.res.headers.set("x-frame-options", "DENY");
+    if (!c.res.headers.has("content-security-policy"))
+        c.res.headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+};

@@ -1,0 +1,62 @@
+/** What every endpoint works with. */
+import {randomUUID} from "node:crypto";
+import {ApiError} from "./api-error.js";
+import type {Engine} from "./engine.js";
+import type {Metrics} from "./metrics.js";
+import type {ResolvedOptions} from "./options.js";
+import type {Slot} from "./scheduler.js";
+
+export interface Service {
+    readonly engine: Engine;
+    readonly options: ResolvedOptions;
+    readonly metrics: Metrics;
+    /** Requests that generate now, by the id in their responses. */
+    readonly running: Map<string, Set<Slot>>;
+    /** Aborted when the server can wait no longer for answers to end. */
+    readonly closing: AbortSignal;
+    /** Tells the log of a failure that the client sees as an event of its stream, if at all. */
+    failed(error: unknown): void;
+}
+
+/** The time for which a request that generates is worked at. */
+export class Lifetime {
+    readonly id: string;
+    readonly created = Math.floor(Date.now() / 1000);
+    readonly slots = new Set<Slot>();
+    readonly #controller = new AbortController();
+    readonly #service: Service;
+    readonly #timer: NodeJS.Timeout;
+    readonly #sources: readonly AbortSignal[];
+
+    constructor(service: Service, request: Request, prefix: string) {
+        this.id = `${prefix}-${randomUUID().replaceAll("-", "")}`;
+        this.#service = service;
+        const {timeout} = service.options;
+        const late = () =>
+            this.#controller.abort(new ApiError(408, `The answer took longer than ${timeout} s.`, {code: "timeout"}));
+        this.#timer = setTimeout(late, timeout * 1000);
+        this.#timer.unref();
+        this.#sources = [request.signal, service.closing];
+        for (const source of this.#sources) {
+            if (source.aborted) this.leave();
+            source.addEventListener("abort", this.leave, {once: true});
+        }
+        service.running.set(this.id, this.slots);
+    }
+
+    get signal(): AbortSignal {
+        return this.#controller.signal;
+    }
+
+    /** Gives the request up: nobody waits for it any more. */
+    readonly leave = (): void => {
+        this.#controller.abort(new ApiError(503, "The request was given up.", {code: "given_up"}));
+    };
+
+    /** To be called when the request has been answered. */
+    end(): void {
+        clearTimeout(this.#timer);
+        for (const source of this.#sources) source.removeEventListener("abort", this.leave);
+        this.#service.running.delete(this.id);
+    }
+}

@@ -1,0 +1,74 @@
+/** Sees every token that a sequence generates, with what was decided about it. */
+import type {LlamaContextSequence, SequenceEvaluateOptions, Token} from "node-llama-cpp";
+import type {Aligner, DecisionRecord} from "../align/aligner.js";
+
+/** A generated token. */
+export interface Drawn {
+    token: Token;
+    /** Undefined where nothing was to decide. */
+    decision: DecisionRecord | undefined;
+    /** Probabilities of the candidates, most probable first; only where they were asked for. */
+    probabilities: ReadonlyMap<Token, number> | undefined;
+}
+
+/**
+ * Stands in for the `evaluate` of one sequence, through which node-llama-cpp's chats and completions generate. They hide some tokens (ends, the
+ * syntax of function calls) and hold others back, so the tokens that they show are looked up here.
+ */
+export class Tap {
+    #drawn: Drawn[] = [];
+    #next = 0;
+    #wantsProbabilities = false;
+    readonly #decisions = new Map<number, DecisionRecord>();
+
+    constructor(sequence: LlamaContextSequence, aligner: Aligner | undefined) {
+        aligner?.onDecision(({sequence: _, ...decision}) => this.#decisions.set(decision.position, decision), sequence);
+        sequence.evaluate = (tokens, options) => this.#evaluate(sequence, tokens, options);
+    }
+
+    /** Begins an answer. */
+    begin(wantsProbabilities: boolean): void {
+        this.#drawn = [];
+        this.#next = 0;
+        this.#wantsProbabilities = wantsProbabilities;
+        this.#decisions.clear();
+    }
+
+    /** All of the answer so far, hidden tokens included. */
+    get drawn(): readonly Drawn[] {
+        return this.#drawn;
+    }
+
+    /** Looks up tokens that were shown, in order; undefined for one that was put there and not generated. */
+    take(tokens: readonly Token[]): (Drawn | undefined)[] {
+        return tokens.map((token) => {
+            const at = this.#drawn.findIndex((one, i) => i >= this.#next && one.token === token);
+            if (at < 0) return undefined;
+            this.#next = at + 1;
+            return this.#drawn[at];
+        });
+    }
+
+    async *#evaluate(
+        sequence: LlamaContextSequence,
+        tokens: Token[],
+        options?: SequenceEvaluateOptions
+    ): AsyncGenerator<Token, void, undefined | Token | Token[]> {
+        const metadata = {probabilities: this.#wantsProbabilities};
+        const steps = sequence.evaluateWithMetadata(tokens, metadata, options);
+        let replacement: undefined | Token | Token[];
+        try {
+            for (;;) {
+                const {value, done} = await steps.next(replacement as never);
+                if (done === true) return;
+                const {token, probabilities} = value as {token: Token; probabilities?: Map<Token, number>};
+                const decision = this.#decisions.get(sequence.nextTokenIndex);
+                this.#decisions.clear();
+                this.#drawn.push({token, decision, probabilities});
+                replacement = yield token;
+            }
+        } finally {
+            await steps.return(undefined as never);
+        }
+    }
+}

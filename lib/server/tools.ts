@@ -1,0 +1,91 @@
+/** Functions that a model may call, and the form in which it must answer. */
+import type {ChatHistoryItem, ChatModelFunctions, GbnfJsonSchema, LlamaGrammar} from "node-llama-cpp";
+import {reasonOf} from "../errors.js";
+import {ApiError, refused} from "./api-error.js";
+import type {Engine} from "./engine.js";
+import {gbnfSchema} from "./json-schema.js";
+import type {ChatRequest} from "./schemas/chat.js";
+
+export interface Form {
+    history: ChatHistoryItem[];
+    functions: ChatModelFunctions | undefined;
+    grammar: LlamaGrammar | undefined;
+    /** The answer is the JSON of a call, `{name, arguments}`. */
+    isCall: boolean;
+    maxCalls: number | undefined;
+}
+
+type Fields = Pick<ChatRequest, "tools" | "tool_choice" | "response_format" | "parallel_tool_calls">;
+
+/** @throws ApiError 400 */
+export async function formOf(engine: Engine, history: ChatHistoryItem[], fields: Fields): Promise<Form> {
+    const form: Form = {history, functions: undefined, grammar: undefined, isCall: false, maxCalls: undefined};
+    const {tools, tool_choice: choice, response_format: format} = fields;
+    const functions = functionsOf(tools ?? []);
+    const hasForm = format != null && format.type !== "text";
+    if (choice != null && choice !== "none" && choice !== "auto" && tools == null)
+        throw refused("tool_choice", "the request has no tools");
+    if (Object.keys(functions).length > 0 && choice !== "none") {
+        if (hasForm) throw refused("response_format", "not together with tools");
+        if (choice == null || choice === "auto")
+            return {...form, functions, maxCalls: fields.parallel_tool_calls === false ? 1 : undefined};
+        return await forcedCall(engine, form, functions, choice === "required" ? undefined : choice.function.name);
+    }
+    if (!hasForm) return form;
+    if (format.type === "json_object") return {...form, grammar: await engine.model.llama.getGrammarFor("json")};
+    const place = "response_format.json_schema.schema";
+    return {...form, grammar: await grammarOf(engine, gbnfSchema(format.json_schema.schema, place), place)};
+}
+
+function functionsOf(tools: NonNullable<ChatRequest["tools"]>): ChatModelFunctions {
+    const functions = tools.map(({function: {name, description, parameters}}, i) => {
+        const params = parameters == null || isEmpty(parameters) ? undefined : parameters;
+        return [
+            name,
+            {
+                ...(description == null ? {} : {description}),
+                ...(params === undefined ? {} : {params: gbnfSchema(params, `tools[${i}].function.parameters`)})
+            }
+        ];
+    });
+    return Object.fromEntries(functions);
+}
+
+/** A function without parameters has no grammar for them. */
+function isEmpty({properties = {}, ...schema}: Record<string, unknown>): boolean {
+    return (schema.type ?? "object") === "object" && Object.keys(properties as object).length === 0;
+}
+
+/** node-llama-cpp leaves it to the model whether it calls, so that a call which must come is asked for by a grammar. */
+async function forcedCall(
+    engine: Engine,
+    form: Form,
+    functions: ChatModelFunctions,
+    only: string | undefined
+): Promise<Form> {
+    const names = Object.keys(functions).filter((name) => only === undefined || name === only);
+    if (names.length === 0) throw refused("tool_choice.function.name", "no tool has this name");
+    const calls = names.map((name) => ({
+        type: "object",
+        properties: {name: {const: name}, arguments: functions[name]?.params ?? {type: "object", properties: {}}}
+    }));
+    const grammar = await grammarOf(engine, {oneOf: calls} as GbnfJsonSchema, "tools");
+    const documented = engine.wrapper.addAvailableFunctionsSystemMessageToHistory(form.history, functions, {
+        documentParams: true
+    });
+    const instruction = 'Answer with one call and nothing else, as JSON: {"name": …, "arguments": {…}}';
+    const at = documented.findLastIndex(({type}) => type === "system") + 1;
+    const history = documented.toSpliced(at, 0, {type: "system", text: instruction});
+    return {...form, history, grammar, isCall: true};
+}
+
+async function grammarOf({model}: Engine, schema: GbnfJsonSchema, place: string): Promise<LlamaGrammar> {
+    try {
+        return await model.llama.createGrammarForJsonSchema(schema as never);
+    } catch (error) {
+        throw new ApiError(400, `${place}: no grammar can be made of it: ${reasonOf(error)}`, {
+            param: place,
+            code: "unsupported_value"
+        });
+    }
+}

@@ -1,0 +1,131 @@
+/** What was decided about each token, and how probable it was, as responses tell it. */
+import type {LlamaModel, Token} from "node-llama-cpp";
+import type {DecisionRecord} from "../align/aligner.js";
+import type {Decider} from "../align/decide/decision.js";
+import {rejectedRanks, spellAfter, type TraceSettings} from "../report/token-view.js";
+import type {Drawn} from "./tap.js";
+
+/** A stretch of text that came at once, mostly one token. */
+export interface Piece {
+    text: string;
+    /** Its tokens; undefined for one that was put there and not generated. */
+    drawn: readonly (Drawn | undefined)[];
+}
+
+/** A token of a trace. */
+export interface TokenTrace {
+    /** Empty for the end of the answer. */
+    text: string;
+    /** One, or several where a character is spread over tokens; none where nothing was to decide. */
+    decisions: DecisionTrace[];
+}
+
+export interface DecisionTrace {
+    /** Of the candidate that was taken, by probability from 0. */
+    rank: number;
+    /** True if no candidate was accepted. */
+    fallback: boolean;
+    by: Decider;
+    /** Batches that it took. */
+    waves: number;
+    /** How many candidates there were; the first of them follow, and all that were judged. */
+    count: number;
+    candidates: CandidateTrace[];
+}
+
+export interface CandidateTrace {
+    rank: number;
+    token: number;
+    text: string;
+    probability: number;
+    /** Accept probability; null if nobody was asked. */
+    accept: number | null;
+    by: Decider | null;
+    /** True if it was tried before the one that was taken, and rejected. */
+    rejected: boolean;
+}
+
+/** Candidates that are told though nobody was asked about them. */
+const shownUnasked = 8;
+
+export class Tracer {
+    readonly #model: LlamaModel;
+    readonly #settings: () => TraceSettings;
+    readonly #tokens: Token[] = [];
+
+    /** `settings` are those in force when a token is traced. */
+    constructor(model: LlamaModel, settings: () => TraceSettings) {
+        this.#model = model;
+        this.#settings = settings;
+    }
+
+    /** Splits a chunk of text into the texts of its tokens, where these have texts of their own. */
+    split(text: string, tokens: readonly Token[], drawn: readonly (Drawn | undefined)[]): Piece[] {
+        const before = this.#tokens.length;
+        this.#tokens.push(...tokens);
+        const texts = tokens.map((token, i) => spellAfter(this.#model, this.#tokens, before + i, token));
+        if (texts.join("") !== text) return text === "" && tokens.length === 0 ? [] : [{text, drawn}];
+        return texts.map((one, i) => ({text: one, drawn: [drawn[i]]}));
+    }
+
+    trace({text, drawn}: Piece): TokenTrace {
+        const decisions = drawn.flatMap((one) => (one?.decision === undefined ? [] : [this.#decision(one.decision)]));
+        return {text, decisions};
+    }
+
+    #decision(record: DecisionRecord): DecisionTrace {
+        const {candidates, chosenRank, fallback, by, waves} = record;
+        const rejected = new Set(rejectedRanks(record, this.#settings()));
+        const shown = candidates.flatMap((candidate, rank): CandidateTrace[] => {
+            const {token, probability, acceptProbability, by: judge} = candidate;
+            if (rank >= shownUnasked && acceptProbability === null && rank !== chosenRank) return [];
+            const text = spellAfter(this.#model, this.#tokens, this.#tokens.length, token);
+            const told = {probability: digits(probability), accept: acceptProbability && digits(acceptProbability)};
+            return [{rank, token, text, ...told, by: judge, rejected: rejected.has(rank)}];
+        });
+        return {rank: chosenRank, fallback, by, waves, count: candidates.length, candidates: shown};
+    }
+}
+
+/** The last decision of an answer is about its end, which is no token of it. */
+export function endOf(drawn: readonly Drawn[], model: LlamaModel): Drawn | undefined {
+    const last = drawn.at(-1);
+    return last !== undefined && model.isEogToken(last.token) ? last : undefined;
+}
+
+export interface TokenLogprob {
+    token: string;
+    logprob: number;
+    bytes: number[];
+}
+
+/** A token among its candidates; the most probable first. */
+export function logprobsOf(
+    model: LlamaModel,
+    {text, drawn}: Piece,
+    top: number
+): (TokenLogprob & {top_logprobs: TokenLogprob[]})[] {
+    return drawn.flatMap((one) => {
+        if (one?.probabilities === undefined) return [];
+        const spelled = drawn.length === 1 ? text : model.detokenize([one.token]);
+        const best = [...one.probabilities].sort(([, a], [, b]) => b - a).slice(0, top);
+        return [
+            {
+                ...logprob(spelled, one.probabilities.get(one.token) ?? 0),
+                top_logprobs: best.map(([token, probability]) => logprob(model.detokenize([token], true), probability))
+            }
+        ];
+    });
+}
+
+/** JSON knows no infinity: OpenAI's clients take this for a probability of 0. */
+const leastLogprob = -9999;
+
+function logprob(token: string, probability: number): TokenLogprob {
+    const value = probability > 0 ? Math.log(probability) : leastLogprob;
+    return {token, logprob: value, bytes: [...Buffer.from(token)]};
+}
+
+function digits(value: number): number {
+    return Number(value.toPrecision(4));
+}

@@ -1,0 +1,90 @@
+/** Alignment by request: the model's name, the field `mara`, traces, settings that change while an answer goes on. */
+import {beforeAll, describe, expect, it} from "vitest";
+import {hasDemo, needsDemo} from "../cli/helpers.js";
+import {type Client, demoServer, type Json, longAnswer} from "./helpers.js";
+
+describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
+    let client: Client;
+    let raw: string;
+    beforeAll(async () => {
+        client = await demoServer({agents: {house: "demo", other: "demo"}});
+        raw = await client.say({model: "demo", temperature: 0});
+    });
+
+    it("is the agent's that the model's name or mara.agent names", async () => {
+        const named = await client.say({model: "demo:house"});
+        expect(named).not.toBe(raw);
+        for (const agent of ["house", "other"]) expect(await client.say({model: "demo", mara: {agent}})).toBe(named);
+        expect(await client.say({model: "demo:other", mara: {agent: "other"}})).toBe(named);
+    });
+
+    it("is plain where nothing is rejected, or the agent is not enabled", async () => {
+        expect(await client.say({model: "demo:house", mara: {threshold: 0}})).toBe(raw);
+        expect(await client.say({model: "demo:house", temperature: 0, mara: {enabled: false}})).toBe(raw);
+        const {choices} = await client.chat({model: "demo:house", mara: {threshold: 1}});
+        expect(choices[0].message.content).toBe(raw);
+        expect(choices[0].mara.stats.fallbacks).toBe(choices[0].mara.stats.decisions);
+    });
+
+    it("leaves no setting behind for the next one of its sequence", async () => {
+        const one = await demoServer({parallel: 1});
+        const before = await one.chat({model: "demo:house"});
+        await one.say({model: "demo:house", top_k: 1, mara: {threshold: 1, cascade: "off"}});
+        const after = await one.chat({model: "demo:house"});
+        expect(after.choices[0].message).toEqual(before.choices[0].message);
+        expect(after.choices[0].mara.stats.decisions).toBe(before.choices[0].mara.stats.decisions);
+    });
+
+    it("draws candidates by the request's settings", async () => {
+        const stats = async (body: object) => (await client.chat({model: "demo:house", ...body})).choices[0].mara.stats;
+        expect((await stats({top_k: 1})).decisions).toBe(0);
+        expect((await stats({min_p: 1})).decisions).toBe(0);
+        expect((await stats({top_p: 1e-6})).decisions).toBe(0);
+        expect((await stats({top_p: 1, top_k: 256})).decisions).toBeGreaterThan((await stats({})).decisions);
+    });
+
+    it("brings its decisions along where a trace is asked for, whole and as a stream", async () => {
+        const body = {model: "demo:house", mara: {trace: true}};
+        const {choices} = await client.chat(body);
+        const {tokens, stats} = choices[0].mara;
+        expect(tokens.map(({text}: Json) => text).join("")).toBe(choices[0].message.content);
+        const decisions = tokens.flatMap(({decisions}: Json) => decisions);
+        expect(decisions).toHaveLength(stats.decisions);
+        expect(stats.changed).toBe(decisions.filter(({rank}: Json) => rank > 0).length);
+        for (const {rank, fallback, candidates, count} of decisions) {
+            expect(candidates.length).toBeLessThanOrEqual(count);
+            expect(candidates.map((one: Json) => one.rank)).toContain(rank);
+            const chosen = candidates.find((one: Json) => one.rank === rank);
+            if (!fallback) expect(chosen.accept).toBeGreaterThan(0.5);
+            for (const other of candidates)
+                expect(other.rejected).toBe(other.accept !== null && other.accept <= 0.5 && other.rank < rank);
+        }
+        const chunks = await (await client.stream(body)).all();
+        const streamed = chunks.flatMap(({choices: [choice]}: Json) => choice.mara?.tokens ?? []);
+        expect(streamed.map(({text}: Json) => text)).toEqual(tokens.map(({text}: Json) => text));
+        expect("tokens" in (await client.chat({model: "demo:house"})).choices[0].mara).toBe(false);
+    });
+
+    it("takes another threshold while it goes on", async () => {
+        const stream = await client.stream({
+            model: "demo:house",
+            ...longAnswer,
+            top_p: 1,
+            mara: {threshold: 1, trace: true}
+        });
+        const first = await stream.next();
+        const path = `/mara/generations/${first.id}`;
+        const patch = (body: object) => client.request(path, body, {method: "PATCH"});
+        const seen = {rejected: 0, accepted: 0};
+        for await (const {choices} of stream)
+            for (const {decisions} of choices[0].mara?.tokens ?? [])
+                for (const {fallback} of decisions) {
+                    seen[fallback ? "rejected" : "accepted"]++;
+                    if (seen.rejected === 1 && fallback) expect((await patch({threshold: 0})).status).toBe(200);
+                }
+        expect(seen.rejected).toBeGreaterThan(0);
+        expect(seen.accepted).toBeGreaterThan(seen.rejected);
+        expect((await patch({threshold: 0})).status).toBe(404);
+        expect((await patch({threshold: 2})).status).toBe(400);
+    });
+});

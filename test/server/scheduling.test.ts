@@ -1,0 +1,173 @@
+/** Many requests at once: the queue, beginnings used again, clients that go away, and the end of a server. */
+import {afterEach, describe, expect, it} from "vitest";
+import {listen} from "../../lib/server/listen.js";
+import {hasDemo, needsDemo} from "../cli/helpers.js";
+import {type Client, demoServer, type Json, longAnswer, question} from "./helpers.js";
+
+const path = "/v1/chat/completions";
+const endings: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+    for (const end of endings.splice(0)) await end();
+});
+
+/** An answer that goes on until it is cancelled. */
+async function longStream(client: Client, body: object = {}) {
+    const stream = await client.stream({model: "demo", ...longAnswer, ...body});
+    endings.push(() => stream.cancel());
+    await stream.untilText();
+    return stream;
+}
+
+async function untilIdle(client: Client): Promise<void> {
+    await expect.poll(async () => (await client.health()).busy, {timeout: 30_000, interval: 5}).toBe(0);
+}
+
+describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
+    it("wait in a queue, and beyond it are refused with 429 and Retry-After", async () => {
+        const client = await demoServer({parallel: 1, queue: 1});
+        const first = await longStream(client);
+        const second = client.say({model: "demo", temperature: 0});
+        await expect.poll(async () => (await client.health()).waiting, {interval: 5}).toBe(1);
+        const third = await client.request(path, {model: "demo", messages: question});
+        expect(third.status).toBe(429);
+        expect(Number(third.headers.get("retry-after"))).toBeGreaterThan(0);
+        expect(((await third.json()) as Json).error).toMatchObject({type: "rate_limit_error", code: "server_busy"});
+        await first.cancel();
+        expect(await second).not.toBe("");
+    });
+
+    it("answer as they do alone: plain, aligned and by a grammar in the same batches", async () => {
+        const client = await demoServer({parallel: 4});
+        const questions = ["Where is the breakfast room?", "When is breakfast?", "Is there a sauna?"];
+        const bodies = questions.flatMap((content) =>
+            [{model: "demo"}, {model: "demo:house"}, {model: "demo:house", mara: {threshold: 0.9}}].map((how) => ({
+                ...how,
+                temperature: 0,
+                messages: [{role: "user", content}]
+            }))
+        );
+        bodies.push({...bodies[0], ...longAnswer, max_tokens: 30} as never);
+        const together = await Promise.all(bodies.map((body) => client.say(body)));
+        const alone: string[] = [];
+        for (const body of bodies) alone.push(await client.say(body));
+        expect(together).toEqual(alone);
+    });
+
+    it("use a beginning again that a sequence has, and the least recently used gives way", async () => {
+        const client = await demoServer({parallel: 2});
+        const say = async (messages: object[]) => {
+            const {choices, usage} = await client.chat({model: "demo", temperature: 0, messages});
+            return {answer: choices[0].message, cached: usage.prompt_tokens_details.cached_tokens, ...usage};
+        };
+        const user = (content: string) => ({role: "user", content});
+        const conversation = (name: string) => [
+            {role: "system", content: `You are ${name}. `.repeat(8)},
+            user("Is there a sauna?")
+        ];
+        const [ada, bob, eve] = ["Ada", "Bob", "Eve"].map(conversation) as [object[], object[], object[]];
+        const first = await say(ada);
+        await say(bob);
+        const more = [...ada, first.answer, user("Thank you.")];
+        const again = await say(more);
+        expect(again.cached).toBeGreaterThanOrEqual(first.prompt_tokens - 1);
+        expect(again.cached).toBeLessThan(again.prompt_tokens);
+        // Bob's was used longest ago.
+        await say(eve);
+        expect((await say(more)).cached).toBe(again.prompt_tokens - 1);
+        expect((await say(bob)).cached).toBeLessThan(first.prompt_tokens / 2);
+    });
+
+    it("free their sequence when the client goes away", async () => {
+        const client = await demoServer({parallel: 1});
+        for (const model of ["demo", "demo:house"]) {
+            const stream = await longStream(client, {model});
+            expect((await client.health()).busy).toBe(1);
+            await stream.cancel();
+            await untilIdle(client);
+        }
+        // Far fewer than the answers would have had.
+        expect(await client.metric("mara_abandoned_tokens_total")).toBeLessThan(100);
+        const controller = new AbortController();
+        const waiting = client.request(
+            path,
+            {model: "demo", messages: question, ...longAnswer},
+            {signal: controller.signal, method: "POST"}
+        );
+        await expect.poll(async () => (await client.health()).busy, {interval: 5}).toBe(1);
+        controller.abort();
+        expect((await waiting).status).toBe(503);
+        await untilIdle(client);
+    });
+
+    it("are given up after the timeout, waiting included", async () => {
+        const client = await demoServer({parallel: 1, timeout: 0.02});
+        const stream = await client.stream({model: "demo", ...longAnswer, max_tokens: 900});
+        const error = await client.refused(path, {model: "demo", messages: question, ...longAnswer});
+        expect(error).toMatchObject({status: 408, type: "timeout_error"});
+        expect((await stream.all()).at(-1).error).toMatchObject({code: "timeout"});
+        expect(stream.done).toBe(false);
+        await untilIdle(client);
+    });
+
+    it("keep silent streams open with comments", async () => {
+        const client = await demoServer({parallel: 1, keepAlive: 0.001});
+        const stream = await client.stream({model: "demo", ...longAnswer, max_tokens: 200});
+        await stream.all();
+        expect(stream.comments).toBeGreaterThan(0);
+    });
+
+    it("end before the server does; later ones are refused, and those that take too long broken off", async () => {
+        const client = await demoServer({parallel: 1});
+        const stream = await client.stream({model: "demo", temperature: 0});
+        const closed = client.server.close();
+        expect(await client.refused(path, {model: "demo", messages: question})).toMatchObject({
+            status: 503,
+            code: "shutting_down"
+        });
+        const chunks = await stream.all();
+        expect(chunks.at(-1).choices[0].finish_reason).toBe("stop");
+        await closed;
+        const other = await demoServer({parallel: 1});
+        const long = await longStream(other);
+        await other.server.close(0);
+        expect((await long.all()).at(-1).error).toMatchObject({code: "given_up"});
+    });
+});
+
+describe.skipIf(!hasDemo)(`A server on a port${needsDemo}`, () => {
+    const open = async (client: Client) =>
+        await listen(client.server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});
+
+    it("frees the sequence of a connection that breaks, and stops", async () => {
+        const client = await demoServer({parallel: 1});
+        const {url, stop} = await open(client);
+        for (const stream of [true, false]) {
+            const controller = new AbortController();
+            const body = JSON.stringify({model: "demo", messages: question, ...longAnswer, stream});
+            const headers = {"content-type": "application/json"};
+            const answer = fetch(url + path, {method: "POST", body, headers, signal: controller.signal}).catch(
+                () => undefined
+            );
+            if (stream) await (await answer)?.body?.getReader().read();
+            await expect.poll(async () => (await client.health()).busy, {interval: 5}).toBe(1);
+            controller.abort();
+            await untilIdle(client);
+        }
+        await stop(5);
+        await expect(fetch(`${url}/health`)).rejects.toThrow();
+    });
+
+    it("says which port is in use, and refuses to listen for others without a key", async () => {
+        const client = await demoServer();
+        const {url, stop} = await open(client);
+        const port = Number(new URL(url).port);
+        const guarded = {hasKey: false, isOpen: false};
+        await expect(listen(client.server, {host: "127.0.0.1", port, ...guarded})).rejects.toMatchObject({
+            code: "SERVER_LISTEN"
+        });
+        await expect(listen(client.server, {host: "0.0.0.0", port: 0, ...guarded})).rejects.toMatchObject({
+            code: "INVALID_ARGUMENT"
+        });
+        await stop(0);
+    });
+});
