@@ -3,7 +3,7 @@
  */
 import {MaraError} from "../errors.js";
 import type {NativeWeights} from "../native.js";
-import {type FloatDtype, isFloatDtype, quote, quoteAll, type Tensor, widen} from "./tensor.js";
+import {type FloatDtype, isFloatDtype, itemSizes, quote, quoteAll, type Tensor, widen} from "./tensor.js";
 
 /** Tensor names in the order of the network, as the reference implementation calls them. Linear weights are [out, in]. */
 export const tensorNames = [
@@ -85,7 +85,8 @@ export function readStateDict(
         const dtype = dtypes[name];
         const shape = shapes[name];
         const given = named[name].bytes;
-        const bytes = mayKeep && given.byteOffset % 8 === 0 ? given : new Uint8Array(given);
+        const isAligned = given.byteOffset % (itemSizes.get(dtype) as number) === 0;
+        const bytes = mayKeep && isAligned ? given : new Uint8Array(given);
         const floats = widen(dtype, bytes);
         weights[weightNames[name]] = floats;
         const own = dtype === "F64" ? {dtype: "F32", bytes: new Uint8Array(floats.buffer)} : {dtype, bytes};

@@ -8,6 +8,12 @@ const folder = "agent";
 /** An archive holds no date, so that the same agent gives the same file. It is the earliest that the format knows. */
 const mtime = new Date(1980, 0, 1);
 
+/** Where the bytes of a file in the archive may begin, so that they can be used as they were read, and the field that fills up to there: as torch.save does. */
+const alignment = 64;
+const paddingField = 0x4246;
+/** A file's header without its name, and that of the field. */
+const headerSize = 30 + 4;
+
 /** @param tensors F32, F16 or BF16, little-endian */
 export function writeTorch(tensors: ReadonlyMap<string, Tensor>): Uint8Array {
     const storages = [...tensors.values()].map(({bytes}, key) => [`data/${key}`, bytes] as const);
@@ -17,7 +23,14 @@ export function writeTorch(tensors: ReadonlyMap<string, Tensor>): Uint8Array {
         ...storages,
         ["version", Buffer.from("3\n")] as const
     ];
-    const named = files.map(([name, bytes]) => [`${folder}/${name}`, bytes]);
+    let end = 0;
+    const named = files.map(([name, bytes]) => {
+        const path = `${folder}/${name}`;
+        const begin = end + headerSize + path.length;
+        const padding = -begin & (alignment - 1);
+        end = begin + padding + bytes.length;
+        return [path, [bytes, {extra: {[paddingField]: new Uint8Array(padding)}}]];
+    });
     return zipSync(Object.fromEntries(named), {level: 0, mtime});
 }
 

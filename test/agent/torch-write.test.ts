@@ -29,6 +29,19 @@ test.each(dtypes)("A .pth as %s holds what a .safetensors holds, and comes out t
     expect(await readFile(pth)).toEqual(bytes);
 });
 
+test("Tensors of a .pth begin at multiples of 64 bytes, as torch.save puts them, so that none is copied to be read", async () => {
+    using agent = MaraAgent.fromTensors(smallTensors());
+    const path = join(folder, "agent.pth");
+    await agent.save(path, {dtype: "f32"});
+    const file = await readFile(path);
+    const tensors = Object.entries(agent.tensors());
+    const places = tensors.map(([, {data}]) =>
+        file.indexOf(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+    );
+    expect(places).toHaveLength(8);
+    expect(places.filter((place) => place < 0 || place % 64 !== 0)).toEqual([]);
+});
+
 test("The format can be named against the path's ending", async () => {
     using agent = MaraAgent.fromTensors(smallTensors());
     await agent.save(join(folder, "agent.bin"), {format: "pth"});
