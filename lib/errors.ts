@@ -29,6 +29,7 @@ export const maraErrorCodes = {
     GUIDE_FAILED: "A guide threw, or left a logit that is no number.",
     GUIDE_VOCABULARY: "The model of a guide has a vocabulary that does not fit that of the guided model.",
     DECODE_FAILED: "llama.cpp refused a decode.",
+    SEQUENCE_CHANGED: "A sequence was cleared, cut or loaded while a token of it waited to be decoded.",
     ALIGNER_DISPOSED: "The aligner was disposed and is used again.",
     PROMPTS_NOT_FOUND: "The file of prompts or pairs does not exist, is no regular file, or cannot be read.",
     PROMPTS_FORMAT: "A line or an item of a file of prompts or pairs is not what it should be; the message names it.",

@@ -16,6 +16,7 @@ import type {StepParts} from "./hook/step.js";
 import {Texts} from "./hook/texts.js";
 import {hasRecurrentState, requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
+import {DecodeQueue} from "./node-llama-cpp/decode-queue.js";
 import {contextInternals, llamaInternals, stockContext} from "./node-llama-cpp/internals.js";
 import {newContext} from "./node-llama-cpp/new-context.js";
 import {Threads} from "./node-llama-cpp/threads.js";
@@ -129,7 +130,7 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         cascades,
         texts: new Texts()
     };
-    const hook = new ContextHook(stock, backend, parts);
+    const hook = new ContextHook(stock, backend, parts, new DecodeQueue(context));
     const {dispose} = hook.methods;
     const disposeAfterGuides = async () => {
         await closeGuides(guideHost);

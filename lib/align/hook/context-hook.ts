@@ -1,8 +1,12 @@
+import {DisposedError} from "node-llama-cpp";
+import {MaraError} from "../../errors.js";
 import type {Backend, BatchToken, DecodeOutcome, PlacedToken} from "../backend/backend.js";
 import {Row} from "../decide/row.js";
 import {isGenerated} from "../decide/stats.js";
+import type {DecodeQueue} from "../node-llama-cpp/decode-queue.js";
 import type {AddonContext, AddonSampler} from "../node-llama-cpp/internals.js";
 import {guidedText, tellGuides} from "../steer/guide.js";
+import {isLeaving} from "./observe-sequence.js";
 import {Step, type StepParts} from "./step.js";
 import type {Texts} from "./texts.js";
 
@@ -15,19 +19,23 @@ export class ContextHook {
     readonly #context: AddonContext;
     readonly #backend: Backend;
     readonly #parts: StepParts;
+    readonly #queue: DecodeQueue;
     #batch: BatchToken[] = [];
     /** Rows of the batch under construction, with their index in it. */
     #rows: {row: Row; index: number}[] = [];
     /** Tokens that it asks for and that were decoded ahead. */
     #found: PlacedToken[] = [];
+    /** The position after each sequence's last token in it. */
+    readonly #ends = new Map<number, number>();
     #step: Step;
     readonly #texts: Texts;
 
     /** `context` gives the stock methods (`stockContext`). */
-    constructor(context: AddonContext, backend: Backend, parts: StepParts) {
+    constructor(context: AddonContext, backend: Backend, parts: StepParts, queue: DecodeQueue) {
         this.#context = context;
         this.#backend = backend;
         this.#parts = parts;
+        this.#queue = queue;
         this.#texts = parts.texts;
         this.#step = new Step(parts);
     }
@@ -56,6 +64,9 @@ export class ContextHook {
             },
             getContextSize: () => this.#context.getContextSize() - backend.extraCells,
             disposeSequence: (sequence: number) => {
+                // node-llama-cpp would decode what waits into the text of the number's next holder.
+                const {sequence: holder} = this.#parts.sequences._stateOf(sequence);
+                this.#queue.reject(sequence, isLeaving(holder) ? new DisposedError() : sequenceChanged());
                 this.#remove(sequence, 0, -1);
                 return this.#context.disposeSequence(sequence);
             },
@@ -161,6 +172,7 @@ export class ContextHook {
         this.#batch = [];
         this.#rows = [];
         this.#found = [];
+        this.#ends.clear();
         this.#step = new Step(this.#parts);
     }
 
@@ -170,12 +182,15 @@ export class ContextHook {
         const ahead = this.#parts.ahead.take(sequence, first, tokens, outputs);
         if (ahead !== undefined) {
             this.#found.push(ahead);
+            this.#ends.set(sequence, first + 1);
             this.#note(sequence, first, tokens);
             return Uint32Array.of(rows.push(new Row(ahead, ahead.row, counters)) - 1);
         }
         this.#drop(sequence);
-        // node-llama-cpp still decodes tokens that were queued when a sequence was disposed. The number's next holder must not find them.
-        if (first === 0) this.#backend.remove(sequence, 0);
+        const end = this.#ends.get(sequence) ?? this.#end(sequence);
+        // llama.cpp would refuse the whole batch. What is thrown here reaches only who waits for these tokens.
+        if (first !== end) throw sequenceChanged();
+        this.#ends.set(sequence, first + tokens.length);
         this.#note(sequence, first, tokens);
         const wanted = new Set(outputs);
         const ids: number[] = [];
@@ -188,6 +203,11 @@ export class ContextHook {
             ids.push(rows.push(row) - 1);
         }
         return Uint32Array.from(ids);
+    }
+
+    /** The position after the last token that node-llama-cpp knows of. */
+    #end(sequence: number): number {
+        return this.#visible(sequence, this.#context.getSequenceKvCacheMaxPosition(sequence)) + 1;
     }
 
     /** Keeps the text, and lets guides decode beside the batch. */
@@ -216,4 +236,12 @@ export class ContextHook {
             throw error;
         }
     }
+}
+
+function sequenceChanged(): MaraError {
+    return new MaraError(
+        "SEQUENCE_CHANGED",
+        "The sequence was cleared, cut or loaded while a token of it waited to be decoded, so the token has no place any more. " +
+            "Await a generation's last token, or its `return()`, before you change its sequence."
+    );
 }

@@ -1,4 +1,4 @@
-import type {LlamaContextSequence} from "node-llama-cpp";
+import {DisposedError, type LlamaContextSequence} from "node-llama-cpp";
 import {type SamplerConfig, sequenceInternals} from "../node-llama-cpp/internals.js";
 import {measuring} from "./step.js";
 
@@ -6,6 +6,14 @@ import {measuring} from "./step.js";
 export interface ObservedSequence {
     config: SamplerConfig;
     failure?: unknown;
+}
+
+/** Sequences whose disposal has begun. */
+const leaving = new WeakSet<LlamaContextSequence>();
+
+/** True from the beginning of the sequence's disposal. */
+export function isLeaving(sequence: LlamaContextSequence | undefined): boolean {
+    return sequence !== undefined && leaving.has(sequence);
 }
 
 /**
@@ -19,6 +27,7 @@ export function observeSequence(
 ): void {
     const internals = sequenceInternals(sequence);
     const id = internals._sequenceId;
+    sequence.onDispose.createListener(() => void leaving.add(sequence));
     const resolve = internals._resolveSamplerConfig;
     internals._resolveSamplerConfig = (options) => {
         const config = resolve.call(sequence, options);
@@ -34,6 +43,8 @@ export function observeSequence(
     };
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
+        // node-llama-cpp goes on until the disposal has ended, when another sequence may have the number already.
+        if (leaving.has(sequence)) throw new DisposedError();
         // An earlier evaluation that was broken off may have left a failure; nobody waits for it any more.
         delete sequences._stateOf(id).failure;
         if (decode.length === decodeParameters) {

@@ -28,6 +28,8 @@ export function requireContextInternals(context: LlamaContext): void {
     const {model} = context;
     const bindings = llamaInternals(model.llama)._bindings;
     requireMethods("AddonContext", contextInternals(context)._ctx, contextMethods);
+    requireMethods("LlamaContext", contextInternals(context), ["_dispatchErrorForQueuedDecodesAndDequeue"]);
+    if (!Array.isArray(contextInternals(context)._queuedDecodes)) throw unsupported("LlamaContext._queuedDecodes");
     requireMethods("bindings", bindings, ["AddonContext", "AddonSampler", "AddonGrammarEvaluationState"]);
     requireMethods("AddonSampler", bindings.AddonSampler.prototype, ["applyConfig", "dispose"]);
     requireMethods("AddonSampler", bindings.AddonSampler, ["acceptGrammarEvaluationStateToken"]);

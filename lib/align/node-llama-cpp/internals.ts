@@ -111,9 +111,15 @@ interface ModelInternals {
     /** Absolute path of its file. */
     readonly _modelPath: string;
 }
+/** Tokens of a sequence that wait for the next batches. */
+interface QueuedDecode {
+    readonly sequenceId: number;
+}
 interface ContextInternals {
     readonly _ctx: AddonContext;
     readonly _threadSplitterConsumer?: ThreadsConsumer;
+    readonly _queuedDecodes: readonly QueuedDecode[];
+    _dispatchErrorForQueuedDecodesAndDequeue(queued: ReadonlySet<QueuedDecode>, error: Error): void;
     /** The context is not disposed before every handle is. */
     readonly _backendContextDisposeGuard: {createPreventDisposalHandle(): {dispose(): void}};
 }
