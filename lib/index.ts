@@ -31,6 +31,7 @@ export type {Side} from "./evaluate/sides.js";
 export {type Answer, type AnswerOptions, answerAll} from "./generation/answers.js";
 export {promptTokens} from "./generation/prompt-tokens.js";
 export {loadPairs, loadPrompts, type PreferencePair, type Prompt, type PromptFormat} from "./prompts/prompts.js";
+export type {QueueOptions} from "./queue/options.js";
 export {type GuardOptions, scoreGuarded} from "./rewards/guard.js";
 export {openReward, type RewardOptions, type RewardSpec} from "./rewards/open.js";
 export type {Reward, RewardFunction, RewardResult, RewardSpan, ScoredResponse} from "./rewards/reward.js";

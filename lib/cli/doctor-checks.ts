@@ -11,9 +11,9 @@ import {type Mode, resolveSettings, settingsInForce} from "../align/options.js";
 import {demoAgentPath, demoName, demoThreads} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {loadedAddon} from "../native.js";
+import {packageRoot, packageVersion} from "../package.js";
 import {plural} from "../plural.js";
 import {describe} from "./failure.js";
-import {packageRoot, packageVersion} from "./package.js";
 import {isDemo, loadModel, openLlama, type PairOptions, resolveModel} from "./pair.js";
 import {advisedThreads, keepThreads, measureThreads, type ThreadSpeed, threadsFile} from "./thread-choice.js";
 

@@ -10,8 +10,9 @@ import {terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {addPairOptions, openPair, type PairOptions} from "./pair.js";
 import {integerOption, largestSeed, numberOption, parseNumberIn} from "./parse.js";
+import {addQueueOptions, type QueueFlags, queueOf} from "./queue-options.js";
 
-interface EvalOptions extends PairOptions, AlignmentOptions {
+interface EvalOptions extends PairOptions, AlignmentOptions, QueueFlags {
     prompts: string;
     reward: string[];
     against?: string[];
@@ -66,7 +67,7 @@ export function evalCommand(): Command {
         .addOption(integerOption("--sequences <n>", "prompts answered at a time", 1, 256).default(4))
         .addOption(integerOption("--context-size <n>", "tokens of a sequence (default: what is needed)", 8, 10_000_000))
         .addOption(integerOption("--seed <n>", "of everything sampled", 0, largestSeed).default(0));
-    return addAlignmentOptions(addPairOptions(command, "auto"))
+    return addAlignmentOptions(addPairOptions(addQueueOptions(command), "auto"))
         .addOption(
             numberOption("--tie-margin <x>", "scores that differ by no more are ties", 0, Number.MAX_VALUE).default(0)
         )
@@ -109,6 +110,7 @@ async function evaluateCommand(options: EvalOptions): Promise<void> {
             ...(alignerTemplate === undefined ? {} : {alignerTemplate}),
             ...(run === undefined ? {} : {runDirectory: run}),
             ...threads,
+            ...queueOf(options),
             onProgress: (state) => progress.show(state),
             signal: controller.signal
         });

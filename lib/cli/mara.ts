@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import {Command} from "commander";
+import {packageVersion} from "../package.js";
 import {chatCommand} from "./chat.js";
 import {convertCommand} from "./convert.js";
 import {demoCommand} from "./demo.js";
@@ -7,9 +8,10 @@ import {doctorCommand} from "./doctor.js";
 import {evalCommand} from "./eval.js";
 import {reportWarningsBriefly, runToEnd} from "./failure.js";
 import {inspectCommand} from "./inspect.js";
-import {packageVersion} from "./package.js";
 import {serveCommand} from "./serve.js";
+import {statusCommand} from "./status.js";
 import {trainCommand} from "./train.js";
+import {workerCommand} from "./worker.js";
 
 const examples = `
 Examples:
@@ -18,6 +20,7 @@ Examples:
   $ mara serve                      make it available to every program that speaks to an OpenAI server
   $ mara train --help               make an agent of your own, from a reward
   $ mara eval --help                measure an agent, with a report
+  $ mara worker --help              share the work among machines, by a queue
   $ mara doctor                     what works on this machine, and what to do if something does not
 
 Every command has its own --help. Failures are one line on stderr and exit code 1; MARA_DEBUG=1 adds the stack.`;
@@ -38,7 +41,9 @@ const commands = [
     evalCommand,
     inspectCommand,
     convertCommand,
-    doctorCommand
+    doctorCommand,
+    workerCommand,
+    statusCommand
 ];
 for (const create of commands) program.addCommand(create());
 const withInner = (command: Command): Command[] => [command, ...command.commands.flatMap(withInner)];

@@ -15,6 +15,7 @@ import {
 } from "../train/presets.js";
 import {orderOption, promptFormatOption, strategies} from "./alignment-options.js";
 import {choiceOption, given, integerOption, numberOption} from "./parse.js";
+import {addQueueOptions, type QueueFlags, queueOf, statesOption} from "./queue-options.js";
 
 export type TrainFlags = Partial<Record<ConstantName, number>> &
     Partial<Choices> & {
@@ -40,7 +41,7 @@ export type TrainFlags = Partial<Record<ConstantName, number>> &
         temperature?: number;
         judgeQuestion?: string;
         student?: boolean;
-    };
+    } & QueueFlags;
 
 export function addTrainOptions(command: Command): Command {
     command
@@ -129,6 +130,7 @@ export function addTrainOptions(command: Command): Command {
         general: constantsOf.general
     }))
         for (const name of Object.keys(names) as ConstantName[]) command.addOption(constantOption(name, title));
+    addQueueOptions(command).addOption(statesOption());
     return command
         .option("--dry-run", "check everything, print what would run, and measure how long it would take")
         .addOption(
@@ -169,12 +171,16 @@ export function optionsOf(flags: TrainFlags): TrainOptions {
         minutes: _i,
         json: _j,
         gpu: _g,
+        queue,
+        queueStates,
+        queueRewards,
         ...others
     } = flags;
     const {postBack, automaticAlpha, student, ...rest} = others;
     const candidates = given({topK, topP, minP, temperature});
     return {
         ...rest,
+        ...queueOf({...given({queue, queueStates, queueRewards})}),
         runDirectory: resolve(out),
         // Commander gives true where --no-… is absent, so only false tells what the user wants.
         ...(postBack === false ? {postBack} : {}),

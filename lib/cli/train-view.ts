@@ -1,6 +1,6 @@
 /** How a training run is shown while it goes: a bar on a terminal, a line now and then elsewhere. */
 import cliProgress from "cli-progress";
-import {plural} from "../plural.js";
+import {formatInteger, plural} from "../plural.js";
 import type {TrainPhase, TrainProgress} from "../train/run/progress.js";
 
 const titles: Record<TrainPhase, string> = {
@@ -91,9 +91,13 @@ export class TrainView {
 
 /** "768 tokens  reward 0.412  KL 0.031  accepted 61 %  2 dropped" */
 export function figures(progress: TrainProgress): string {
-    const {phase, done, total, tokens, reward, kl, acceptanceRate, greedy, heldOut, dropped} = progress;
+    const {phase, done, total, tokens, seconds, reward, kl, acceptanceRate, greedy, heldOut, dropped, workers} =
+        progress;
+    const rate = Math.round(tokens / seconds);
     const share = acceptanceRate === null ? "" : `${(100 * acceptanceRate).toFixed(0)} %`;
     return [
+        workers === null ? "" : plural(workers, "worker"),
+        workers === null || tokens === 0 || done === total ? "" : `${formatInteger(rate)} tokens/s`,
         tokens === 0 || done === total ? "" : plural(tokens, "token"),
         reward === null ? "" : `reward ${reward.toFixed(3)}`,
         kl === null ? "" : `KL ${kl.toFixed(3)}`,

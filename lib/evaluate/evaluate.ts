@@ -7,7 +7,10 @@ import {requireAgent} from "../align/aligner.js";
 import {requireAlignable} from "../align/node-llama-cpp/alignable.js";
 import {invalidArgument} from "../errors.js";
 import {inFormat, loadPrompts} from "../prompts/prompts.js";
-import {openReward} from "../rewards/open.js";
+import type {Coordinator} from "../queue/coordinator.js";
+import {queueOptions} from "../queue/options.js";
+import {openReward, type RewardOptions, type RewardSpec} from "../rewards/open.js";
+import type {Reward} from "../rewards/reward.js";
 import {lockRun} from "../run-lock.js";
 import {notify} from "../validation/notify.js";
 import {asPrompt} from "../validation/sources.js";
@@ -67,9 +70,15 @@ async function open(
     if (model !== givenModel) closers.push(() => model.dispose());
     requireAlignable(model);
     requireAgent(agent, model.embeddingVectorSize);
+    const queue = options.queue === undefined ? undefined : queueOptions(options.queue);
+    const coordinator = queue && (await openCoordinator(queue.url));
+    if (coordinator !== undefined) closers.push(() => coordinator.close());
     const rewards: {key: string; reward: Awaited<ReturnType<typeof openReward>>}[] = [];
     for (const spec of options.rewards) {
-        const reward = await openReward(spec, {llama, ...options.rewardOptions});
+        const reward =
+            coordinator !== undefined && queue?.rewards
+                ? await openRemoteReward(coordinator, spec, options.rewardOptions ?? {})
+                : await openReward(spec, {llama, ...options.rewardOptions});
         closers.push(() => reward.dispose());
         if (rewards.some(({reward: {name}}) => name === reward.name))
             throw invalidArgument("rewards", "rewards with different names", reward.name);
@@ -78,7 +87,26 @@ async function open(
     }
     const settings = settingsFor(agent);
     const progress = progressOf(settings, onProgress);
-    return {llama, model, agent, prompts, rewards, settings, settingsFor, runDirectory, signal, onProgress: progress};
+    const players = {llama, model, agent, settings, settingsFor, coordinator};
+    return {...players, prompts, rewards, runDirectory, signal, onProgress: progress};
+}
+
+/** A queue's code is loaded here, because few need it. */
+async function openCoordinator(url: string): Promise<Coordinator> {
+    const {Coordinator} = await import("../queue/coordinator.js");
+    return await Coordinator.open(url);
+}
+
+async function openRemoteReward(
+    coordinator: Coordinator,
+    spec: RewardSpec,
+    {judgeQuestion, baseDirectory}: RewardOptions
+): Promise<Reward> {
+    const {remoteReward} = await import("../queue/remote-reward.js");
+    return await remoteReward(coordinator, spec, {
+        ...(judgeQuestion === undefined ? {} : {judgeQuestion}),
+        ...(baseDirectory === undefined ? {} : {baseDirectory})
+    });
 }
 
 async function llamaOf(

@@ -19,6 +19,7 @@ import {
 } from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import {type Prompt, type PromptFormat, promptFormats} from "../prompts/prompts.js";
+import {type QueueOptions, queueSchema} from "../queue/options.js";
 import {type RewardOptions, type RewardSpec, rewardOptionsSchema, rewardSchema} from "../rewards/open.js";
 import {check, options} from "../validation/check.js";
 import {
@@ -105,6 +106,11 @@ export interface EvaluateOptions {
     runDirectory?: string;
     /** Loads the models. Default: an instance of its own. */
     llama?: Llama;
+    /**
+     * Workers (`mara worker`) give the answers in place of this process: the same bits, on machines of the same kind. Needs the packages
+     * bullmq and ioredis. See docs/queue.md.
+     */
+    queue?: string | QueueOptions;
     /** Called as the evaluation goes on. Its first failure is told as a warning; none disturbs the evaluation. */
     onProgress?: (progress: EvaluationProgress) => unknown;
     /** Ends the evaluation: it rejects with the signal's reason. */
@@ -185,6 +191,7 @@ const schema = options({
     alignerTemplate: anyText.includes("{answer}", {error: "a text with {answer}"}).default(alignerTemplate),
     runDirectory: path().optional(),
     llama: llama.optional(),
+    queue: queueSchema.optional(),
     onProgress: func<(progress: EvaluationProgress) => unknown>().optional(),
     signal: signal.optional()
 });

@@ -2,17 +2,16 @@
 import {createHash} from "node:crypto";
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
-import type {Llama, LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import type {Llama, LlamaModel, Token} from "node-llama-cpp";
 import {type AgentTensor, MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
-import type {Aligner} from "../align/aligner.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
 import {orDemo} from "../demo/files.js";
 import {MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import type {Prompt} from "../prompts/prompts.js";
-import type {TraceSettings} from "../report/token-view.js";
 import type {EvaluationSettings, Opponent} from "./options.js";
+import type {OpenSide} from "./stored-block.js";
 
 export interface Plan {
     name: string;
@@ -26,15 +25,13 @@ export interface Plan {
     open(shape: ContextShape): Promise<OpenSide>;
     /** The tokens read before an answer; by default the prompt, as the model's chat wrapper puts it. */
     tokensOf?: (model: LlamaModel, prompt: Prompt, index: number) => Token[];
+    /** What workers need to know to open it themselves. */
+    remote: {
+        openModel: OpenModel;
+        aligned?: {agent: MaraAgent; settings: EvaluationSettings["aligned"]; threshold: number};
+    };
     /** Frees the model or agent that was loaded for the plan itself. */
     close?: () => void;
-}
-
-export interface OpenSide {
-    context: LlamaContext;
-    aligner?: Aligner;
-    trace?: TraceSettings;
-    close(): Promise<void>;
 }
 
 export type ContextShape = (model: LlamaModel) => {contextSize: number; sequences: number; threads?: number};
@@ -94,6 +91,7 @@ function raw(model: LlamaModel, name: string, samples: number, sampling: Samplin
         samples,
         sampling,
         ownTokens: true,
+        remote: {openModel: async () => ({model})},
         open: async (shape) => {
             const context = await newContext(model, shape(model));
             return {context, close: () => context.dispose()};
@@ -101,7 +99,8 @@ function raw(model: LlamaModel, name: string, samples: number, sampling: Samplin
     };
 }
 
-type OpenModel = () => Promise<{model: LlamaModel; close?: () => Promise<void>}>;
+/** The model of a side; what loaded it closes it. */
+export type OpenModel = () => Promise<{model: LlamaModel; close?: () => Promise<void>}>;
 
 function steered(
     name: string,
@@ -118,6 +117,7 @@ function steered(
         samples: 1,
         sampling: {},
         ownTokens: true,
+        remote: {openModel, aligned: {agent, settings: aligned, threshold}},
         open: async (shape) => {
             const {model, close} = await openModel();
             const {context, aligner} = await createAlignedContext(model, {
@@ -153,6 +153,7 @@ function rewriting(
         samples: 1,
         sampling: {},
         ownTokens: false,
+        remote: {openModel},
         open: async (shape) => {
             const {model, close} = await openModel();
             const context = await newContext(model, shape(model));

@@ -21,7 +21,7 @@ export type StoredAnswer = z.infer<typeof answerSchema>;
 export type Counts = Omit<AlignerStats, "time">;
 
 /** Answers that were given together. */
-const blockSchema = z.object({
+export const storedBlockSchema = z.object({
     /** Index of the first. */
     first: z.int().nonnegative(),
     answers: z.array(answerSchema),
@@ -30,7 +30,7 @@ const blockSchema = z.object({
     seconds: z.number(),
     counts: z.custom<Counts>((value) => typeof value === "object" && value !== null).optional()
 });
-export type StoredBlock = z.infer<typeof blockSchema>;
+export type StoredBlock = z.infer<typeof storedBlockSchema>;
 
 /** Null where the reward failed. */
 const scoreSchema = z.number().nullable();
@@ -45,7 +45,7 @@ export interface Fluency {
 
 const lineSchema = z.union(
     [
-        z.object({block: blockSchema}),
+        z.object({block: storedBlockSchema}),
         z.object({reward: z.string(), index: z.int().nonnegative(), score: scoreSchema}),
         z.object({fluency: z.int().nonnegative(), nats: z.number(), tokens: z.number()})
     ],

@@ -3,16 +3,17 @@ import {join} from "node:path";
 import type {LlamaContext, LlamaModel, Token} from "node-llama-cpp";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
 import {MaraError} from "../errors.js";
-import {type Answer, AnswerPool, promptsPerBlock} from "../generation/answers.js";
+import {AnswerPool, promptsPerBlock} from "../generation/answers.js";
 import {promptTokens} from "../generation/prompt-tokens.js";
 import type {Prompt} from "../prompts/prompts.js";
-import {viewAnswer} from "../report/token-view.js";
+import type {Coordinator} from "../queue/coordinator.js";
 import {scoreGuarded} from "../rewards/guard.js";
-import type {Reward} from "../rewards/reward.js";
+import {guarded, type Reward} from "../rewards/reward.js";
 import type {EvaluationProgress, Opponent} from "./options.js";
 import {fluencyOf} from "./perplexity.js";
-import {alignedPlan, type ContextShape, type OpenSide, opponentPlan, type Plan, type Players, sha256} from "./plans.js";
+import {alignedPlan, type ContextShape, opponentPlan, type Plan, type Players, sha256} from "./plans.js";
 import {type Counts, type Fluency, type Score, SideStore, type StoredAnswer, type StoredBlock} from "./side-store.js";
+import {storedBlock, sumCounts} from "./stored-block.js";
 
 /** The parts that all sides share. */
 export interface EvaluationSetup extends Players {
@@ -21,8 +22,13 @@ export interface EvaluationSetup extends Players {
     rewards: readonly {key: string; reward: Reward}[];
     runDirectory: string | undefined;
     signal: AbortSignal | undefined;
+    /** Where workers answer. */
+    coordinator: Coordinator | undefined;
     onProgress: (progress: Pick<EvaluationProgress, "side" | "phase" | "done" | "total">) => void;
 }
+
+/** Responses that are scored together where workers score them. */
+const remoteScores = 256;
 
 /** One side's answers, one for each prompt, and what was measured on them. */
 export interface Side {
@@ -126,7 +132,25 @@ export class SideRunner {
         progress(done);
         const tokensOf = (model: LlamaModel) => (prompt: Prompt, index: number) =>
             plan.tokensOf?.(model, prompt, index) ?? promptTokens(model, prompt);
-        const open = await plan.open((model) => this.#shapeFor(tasks, tokensOf(model)));
+        const shape = (model: LlamaModel) => this.#shapeFor(tasks, tokensOf(model));
+        const {coordinator} = this.#setting;
+        if (coordinator !== undefined) {
+            const {answerRemotely} = await import("./remote-sides.js");
+            await answerRemotely(plan, coordinator, {
+                settings,
+                signal,
+                shape,
+                tokensOf: (model, index) => tokensOf(model)(tasks[index] as Prompt, index),
+                blocks: missing.map((first) => ({first, count: Math.min(size, tasks.length - first)})),
+                onBlock: async (block) => {
+                    await store.addBlock(block);
+                    done += block.answers.length;
+                    progress(done);
+                }
+            });
+            return;
+        }
+        const open = await plan.open(shape);
         const pool = new AnswerPool(open.context, settings.sequences);
         try {
             for (const first of missing) {
@@ -140,15 +164,7 @@ export class SideRunner {
                     onAnswer: () => progress(++done),
                     ...(signal === undefined ? {} : {signal})
                 });
-                const counts = countsOf(open);
-                await store.addBlock({
-                    first,
-                    answers: block.answers.map((answer) => stored(open, answer)),
-                    generatedTokens: block.generatedTokens,
-                    decodes: counts?.decodes ?? block.rounds,
-                    seconds: block.seconds,
-                    ...(counts === undefined ? {} : {counts})
-                });
+                await store.addBlock(storedBlock(open, first, block));
             }
         } finally {
             await open.close();
@@ -178,12 +194,20 @@ export class SideRunner {
         const {prompts, signal} = this.#setting;
         const {answers} = store;
         const scores = store.scores(key);
-        for (const [done, index] of indices.entries()) {
-            if (scores.has(index)) continue;
+        const missing = indices.filter((index) => !scores.has(index));
+        // Workers score many at a time.
+        const atOnce = guarded in reward ? remoteScores : 1;
+        for (let first = 0; first < missing.length; first += atOnce) {
             signal?.throwIfAborted();
-            this.#report(plan, "scores", done, indices.length);
-            const prompt = prompts[Math.floor(index / plan.samples)] as Prompt;
-            await store.addScore(key, index, await scoreOrNull(reward, prompt, answers[index]?.text ?? ""));
+            this.#report(plan, "scores", indices.length - missing.length + first, indices.length);
+            const group = missing.slice(first, first + atOnce);
+            const found = await Promise.all(
+                group.map((index) => {
+                    const prompt = prompts[Math.floor(index / plan.samples)] as Prompt;
+                    return scoreOrNull(reward, prompt, answers[index]?.text ?? "");
+                })
+            );
+            for (const [i, index] of group.entries()) await store.addScore(key, index, found[i] as Score);
         }
     }
 
@@ -233,17 +257,6 @@ export class SideRunner {
     }
 }
 
-function stored({context, trace}: OpenSide, answer: Answer): StoredAnswer {
-    const {text, tokens, ended} = answer;
-    return {text, tokens, ended, ...(trace === undefined ? {} : {trace: viewAnswer(context.model, answer, trace)})};
-}
-
-function countsOf({aligner}: OpenSide): Counts | undefined {
-    if (aligner === undefined) return undefined;
-    const {time: _, ...counts} = aligner.stats();
-    return counts;
-}
-
 async function scoreOrNull(reward: Reward, prompt: Prompt, response: string): Promise<Score> {
     try {
         return (await scoreGuarded(reward, prompt, response)).score;
@@ -260,28 +273,6 @@ function bestOf(scores: ReadonlyMap<number, Score>, first: number, samples: numb
         if ((scores.get(index) ?? Number.NEGATIVE_INFINITY) > (scores.get(best) ?? Number.NEGATIVE_INFINITY))
             best = index;
     return best;
-}
-
-function sumCounts(all: readonly Counts[]): Counts | undefined {
-    const [first, ...others] = structuredClone(all);
-    if (first === undefined) return undefined;
-    for (const counts of others) {
-        // Answers that an earlier release saved have no counts of a student's.
-        for (const key of [
-            "generatedTokens",
-            "decisions",
-            "fallbacks",
-            "decodes",
-            "waves",
-            "evaluatedCandidates",
-            "studentVerdicts",
-            "studentDecisions"
-        ] as const)
-            first[key] = (first[key] ?? 0) + (counts[key] ?? 0);
-        for (const key of ["candidateCounts", "acceptedRanks"] as const)
-            for (const [i, count] of counts[key].entries()) first[key][i] = (first[key][i] ?? 0) + count;
-    }
-    return first;
 }
 
 /** A file name of its own for every side: names hold paths. */

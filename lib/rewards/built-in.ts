@@ -44,21 +44,40 @@ const withArgument: Readonly<Record<string, Open>> = {
             throw new Unfit((error as Error).message);
         }
     },
-    // A question or a score head stands behind the model's name.
     judge: (argument, options, resources, name) => {
-        const [, file = "", question] = /^(.*?\.gguf)(?:,(.*))?$/is.exec(argument) ?? [];
+        const {file, question} = judgeParts(argument);
         if (file === "" || question?.trim() === "")
             throw new Unfit("expected a model such as judge.gguf, or judge.gguf,Is it polite?");
         return judgeReward(name, file, (question ?? options.judgeQuestion ?? defaultQuestion).trim(), resources);
     },
     rank: (argument, _, resources, name) => rankReward(name, argument, resources),
     head: (argument, _, resources, name) => {
-        const [, model = "", head = ""] = /^(.*?\.gguf),(.+)$/i.exec(argument) ?? [];
+        const {model, head} = headParts(argument);
         if (head === "") throw new Unfit("expected a model and a score head such as model.gguf,head.safetensors");
-        return headReward(name, model.trim(), head.trim(), resources);
+        return headReward(name, model, head, resources);
     },
     module: (argument, _, resources, name) => moduleReward(name, argument, resources)
 };
+
+// A question or a score head stands behind the model's name.
+function judgeParts(argument: string): {file: string; question: string | undefined} {
+    const [, file = "", question] = /^(.*?\.gguf)(?:,(.*))?$/is.exec(argument) ?? [];
+    return {file, question};
+}
+
+function headParts(argument: string): {model: string; head: string} {
+    const [, model = "", head = ""] = /^(.*?\.gguf),(.+)$/i.exec(argument) ?? [];
+    return {model: model.trim(), head: head.trim()};
+}
+
+/** The files that a reward names, and whether they are code. None where its argument is not as it should be. */
+export function filesOf({name, argument = ""}: Term): {file: string; module: boolean}[] {
+    const model = (...files: string[]) => files.filter((file) => file !== "").map((file) => ({file, module: false}));
+    if (name === "judge") return model(judgeParts(argument).file);
+    if (name === "rank") return model(argument);
+    if (name === "head") return model(headParts(argument).model, headParts(argument).head);
+    return name === "module" && argument !== "" ? [{file: argument, module: true}] : [];
+}
 
 export const builtInNames: readonly string[] = [...new Set([...Object.keys(plain), ...Object.keys(withArgument)])];
 

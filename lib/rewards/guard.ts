@@ -3,7 +3,7 @@ import {MaraError, reasonOf} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {check, options as optionsOf} from "../validation/check.js";
 import {checkScored} from "../validation/sources.js";
-import {aReward, type Reward, type ScoredResponse} from "./reward.js";
+import {aReward, type GuardedReward, guarded, type Reward, type ScoredResponse} from "./reward.js";
 import {timeoutMs, withinTime} from "./time-limit.js";
 
 export interface GuardOptions {
@@ -29,6 +29,7 @@ export async function scoreGuarded(
     check(aReward, reward, "reward");
     const asked = checkScored(prompt, response);
     const {timeoutMs, retries} = check(schema, options, "options", "");
+    if (guarded in reward) return await (reward as GuardedReward)[guarded](asked, response, {timeoutMs, retries});
     for (let left = retries; ; left--) {
         try {
             return await withinTime(

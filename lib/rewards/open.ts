@@ -4,7 +4,7 @@ import {check, options} from "../validation/check.js";
 import {func, integer, llama, path, text} from "../validation/schemas.js";
 import {builtInNames, openBuiltIn} from "./built-in.js";
 import {cut, maxNesting, parseExpression, specError, type Term} from "./expression.js";
-import {type ResourceOptions, Resources} from "./resources.js";
+import {type FindFile, type ResourceOptions, Resources} from "./resources.js";
 import {aReward, type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
 import {timeoutMs} from "./time-limit.js";
 
@@ -39,8 +39,13 @@ export const rewardOptionsSchema = options({
 export async function openReward(spec: RewardSpec, options: RewardOptions = {}): Promise<Reward> {
     check(rewardSchema, spec, "reward");
     check(rewardOptionsSchema, options, "options", "");
+    return await openRewardWith(spec, options);
+}
+
+/** `openReward` of checked options; `findFile` gives the files that the reward names. */
+export async function openRewardWith(spec: RewardSpec, options: RewardOptions, findFile?: FindFile): Promise<Reward> {
     for (const name of Object.keys(options.rewards ?? {})) checkName(name);
-    const resources = new Resources(options);
+    const resources = new Resources(options, findFile);
     try {
         const {name, score} = await new Opener(options, resources).open(spec);
         return {name, score, dispose: () => resources.dispose()};

@@ -21,14 +21,19 @@ export interface ResourceOptions {
     moduleTimeoutMs?: number;
 }
 
+/** Where rewards find the files that they name, instead of from the base directory. */
+export type FindFile = (file: string) => string;
+
 export class Resources {
     readonly #options: ResourceOptions;
+    readonly #findFile: FindFile | undefined;
     readonly #models = new Map<string, Promise<LlamaModel>>();
     readonly #closers: (() => Promise<void>)[] = [];
     #llama: Promise<Llama> | undefined;
 
-    constructor(options: ResourceOptions) {
+    constructor(options: ResourceOptions, findFile?: FindFile) {
         this.#options = options;
+        this.#findFile = findFile;
     }
 
     get moduleTimeoutMs(): number {
@@ -37,6 +42,7 @@ export class Resources {
 
     /** `file` from the base directory. @throws MaraError REWARD_LOAD if there is no such file */
     path(file: string): string {
+        if (this.#findFile !== undefined) return this.#findFile(file);
         const path = resolve(this.#options.baseDirectory ?? ".", file);
         if (statSync(path, {throwIfNoEntry: false})?.isFile()) return path;
         throw new MaraError(

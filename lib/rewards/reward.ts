@@ -41,6 +41,13 @@ export interface Reward {
     dispose(): Promise<void>;
 }
 
+/** Rewards that keep time limits and retries by themselves, where they are computed. */
+export const guarded = Symbol("guarded");
+
+export interface GuardedReward extends Reward {
+    [guarded](prompt: Prompt, response: string, limits: {timeoutMs: number; retries: number}): Promise<ScoredResponse>;
+}
+
 export const aReward = withMethod<Reward>("score", "a Reward");
 
 /** A reward from a function. What the function returns is checked. */

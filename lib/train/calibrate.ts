@@ -6,10 +6,10 @@ import {repetition, wordsOf} from "../evaluate/text-metrics.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {svgLines} from "../report/svg.js";
 import type {ScoredResponse} from "../rewards/reward.js";
-import {Rollouts, type Trajectory} from "./rollout/rollouts.js";
+import type {Trajectory} from "./rollout/rollouts.js";
 import {unlessAborted} from "./run/interruption.js";
 import {type ActorTensors, type Job, scoreOrReason} from "./run/job.js";
-import {longestPrompt, rolloutOptions} from "./run/parts.js";
+import {longestPrompt, openRollouts, rolloutOptions} from "./run/parts.js";
 import {Phase} from "./run/progress.js";
 
 export interface CalibrationPoint {
@@ -56,12 +56,12 @@ export async function calibrate(
     actor: ActorTensors,
     held: readonly number[]
 ): Promise<Calibration | undefined> {
-    const {config, model, prompts, signal} = job;
+    const {config, prompts, signal} = job;
     const asked = held.slice(0, config.calibrationPrompts).map((index) => prompts[index] as Prompt);
     if (job.reward === undefined || asked.length < minCalibrationPrompts) return undefined;
     const total = asked.length * (1 + rejected.length);
     const phase = new Phase("calibration", {total, from: 0, job});
-    const rollouts = await Rollouts.open(model, rolloutOptions(job, longestPrompt(job) + config.maxTokens + 1));
+    const rollouts = await openRollouts(job, rolloutOptions(job, longestPrompt(job) + config.maxTokens + 1));
     const agent = MaraAgent.fromTensors(actor, {
         dtype: "f32",
         ...(config.threads === null ? {} : {threads: config.threads})

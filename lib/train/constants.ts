@@ -72,6 +72,12 @@ const sac = {
     rewardScale: {byDefault: 1, min: 0, above: true, max: 1e6, help: "factor of the reward"},
     baselineValue: {byDefault: 0, min: -1e9, max: 1e9, help: 'what baseline "constant" takes off the reward'},
     episodesPerBatch: {...count, byDefault: 16, paper: 7, max: 4096, help: "episodes rolled out by the same agent"},
+    batchesAhead: {
+        ...count,
+        byDefault: 1,
+        max: 64,
+        help: "batches rolled out before the agent has learnt from the one before them"
+    },
     fallbackIndex: {
         byDefault: 0,
         integer: true,

@@ -6,6 +6,7 @@ import {type CandidateOptions, candidateSchema} from "../align/candidate-options
 import {type Order, orderSchema, resolveSettings, type Strategy, strategySchema} from "../align/options.js";
 import {invalidArgument, MaraError} from "../errors.js";
 import {type PreferencePair, type Prompt, promptFormats} from "../prompts/prompts.js";
+import {type QueueOptions, queueSchema} from "../queue/options.js";
 import {rewardSchema} from "../rewards/open.js";
 import type {Reward, RewardFunction} from "../rewards/reward.js";
 import {check, options} from "../validation/check.js";
@@ -71,6 +72,11 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     threads?: number;
     /** The question for `reward: "judge:…"`. */
     judgeQuestion?: string;
+    /**
+     * Workers (`mara worker`) make the responses, and read pairs, in place of this process, which learns. The outcome is the same, bit for bit, on
+     * machines of the same kind. Needs the packages bullmq and ioredis. See docs/queue.md.
+     */
+    queue?: string | QueueOptions;
     /** Called as the run goes on. Its first failure is told as a warning; none disturbs the run. */
     onProgress?: (progress: TrainProgress) => unknown;
     /** Ends the run early: a checkpoint is written and the promise resolves with `completed: false`. */
@@ -93,6 +99,8 @@ const choiceSchemas = {
 /** The settings that decide the outcome, and nothing else: plain data for config.json. */
 export const configSchema = z.object({
     ...(Object.fromEntries(constantNames.map((name) => [name, z.number()])) as Record<ConstantName, z.ZodNumber>),
+    /** Runs of earlier releases had no choice. */
+    batchesAhead: z.number().default(1),
     method: z.enum(methods),
     preset: z.enum(presets),
     order: orderSchema,
@@ -131,6 +139,7 @@ const schema = options({
     student: boolean.optional(),
     threads: integer(1, 256).optional(),
     judgeQuestion: z.string("a string").optional(),
+    queue: queueSchema.optional(),
     onProgress: func().optional(),
     signal: signal.optional()
 });

@@ -26,7 +26,8 @@ import type {ActorTensors, Job, Outcome} from "./run/job.js";
 import {agentFile, type RunDirectory} from "./run/run-directory.js";
 import {prepare} from "./run/setup.js";
 import type {Baselines, SacMetrics} from "./sac/batch.js";
-import {Sac, type SacJob, type SacState} from "./sac/sac.js";
+import {Sac} from "./sac/sac.js";
+import type {SacJob, SacState} from "./sac/state.js";
 import {promptOfEpisode, someOf, splitPrompts} from "./seeds.js";
 import {addStudent} from "./student/after-run.js";
 

@@ -19,9 +19,21 @@ const options: Record<string, string[]> = {
     demo: ["--prompts", "--seed", "--json", "alignedPreferred", "decodesPerToken"],
     inspect: ["--model", "--json"],
     convert: ["--dtype", "--force", "--json"],
-    train: ["--out", "--prompts", "--reward", "--method", "--pairs", "--warm-start", "--resume", "--dry-run"],
+    train: [
+        "--out",
+        "--prompts",
+        "--reward",
+        "--method",
+        "--pairs",
+        "--warm-start",
+        "--resume",
+        "--dry-run",
+        "--queue"
+    ],
     serve: ["--model", "--agent", "--port", "--api-key", "--parallel", "--open-to-everyone"],
-    doctor: ["--json", "--model"]
+    doctor: ["--json", "--model"],
+    worker: ["--queue", "--models", "--allow-modules", "--lock"],
+    status: ["--queue", "--watch", "--json"]
 };
 
 describe("help", () => {

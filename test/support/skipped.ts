@@ -2,6 +2,7 @@
 import {existsSync} from "node:fs";
 import {native} from "../../lib/native.js";
 import {goldenPath} from "../agent/helpers.js";
+import {hasRedis} from "../queue/redis.js";
 import {chromiumPath} from "./browser.js";
 import {testModelPath} from "./models.js";
 import {hasPython} from "./python.js";
@@ -30,6 +31,11 @@ const needs = [
         tests: "pages in a browser",
         enabledBy: "Debian's chromium, or MARA_CHROMIUM naming one",
         here: existsSync(chromiumPath)
+    },
+    {
+        tests: "queues",
+        enabledBy: "Debian's redis-server on the PATH",
+        here: hasRedis
     },
     {
         tests: "Bun and Deno",

@@ -1,13 +1,12 @@
 /** Responses that the model samples by itself, with the hidden state of every token and the credit that the reward gives it. */
 import type {ScoredResponse} from "../../rewards/reward.js";
 import type {ResponseRow} from "../preference/responses.js";
-import {Rollouts} from "../rollout/rollouts.js";
 import {concatenate as joined} from "../rollout/rows.js";
 import type {Trajectory} from "../rollout/trajectory.js";
 import {requireHope} from "../run/hope.js";
 import {unlessAborted} from "../run/interruption.js";
 import {type Job, scoreOrReason} from "../run/job.js";
-import {longestPrompt, rolloutOptions} from "../run/parts.js";
+import {longestPrompt, openRollouts, rolloutOptions} from "../run/parts.js";
 import {Phase} from "../run/progress.js";
 import {pack, unpack} from "../run/segments.js";
 import {creditSpans} from "../sac/transitions.js";
@@ -35,10 +34,12 @@ export interface Sampled {
 
 /** Responses of a block, per sequence: enough that a sequence seldom stands idle at the block's end. */
 const blocksPerSequence = 4;
+/** The same where workers answer, for many of them. */
+const remoteBlocksPerSequence = 64;
 
 /** Goes on until there are `samplesPerPrompt` responses to every prompt. @throws Interruption, MaraError REWARD_FAILED */
 export async function collectSampled(job: Job, state: SampledState): Promise<void> {
-    const {run, config, prompts, model, signal} = job;
+    const {run, config, prompts, signal} = job;
     const each = config.samplesPerPrompt;
     const total = prompts.length * each;
     const phase = new Phase("responses", {total, from: state.done, job});
@@ -46,8 +47,9 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
     const options = rolloutOptions(job, longestPrompt(job) + config.maxTokens + 1);
     // Candidates are cut to the probable ones at inference; what is learnt from should show the others, too.
     const candidates = {...config.candidates, minP: 0, temperature: config.sampleTemperature};
-    const rollouts = await Rollouts.open(model, {...options, candidates});
-    const size = Math.max(1, Math.floor((blocksPerSequence * config.sequences) / each)) * each;
+    const rollouts = await openRollouts(job, {...options, candidates});
+    const blocks = job.remote === undefined ? blocksPerSequence : remoteBlocksPerSequence;
+    const size = Math.max(1, Math.floor((blocks * config.sequences) / each)) * each;
     let dropped = (await run.rows<ResponseRow>("responses")).filter(({score}) => score === null).length;
     let reward: number | null = null;
     try {

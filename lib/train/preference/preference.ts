@@ -8,10 +8,10 @@ import {MaraError} from "../../errors.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import {plural} from "../../plural.js";
 import {Learner} from "../learner/learner.js";
-import {type ResponseStates, Rollouts} from "../rollout/rollouts.js";
+import type {ResponseStates, RolloutSource} from "../rollout/rollouts.js";
 import {unlessAborted} from "../run/interruption.js";
 import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome} from "../run/job.js";
-import {learnerOptions, restoredOptions, rolloutOptions} from "../run/parts.js";
+import {learnerOptions, openRollouts, restoredOptions, rolloutOptions} from "../run/parts.js";
 import {Phase} from "../run/progress.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import {
@@ -53,16 +53,18 @@ export interface FitMetrics {
     seconds: number;
 }
 
-/** Pairs of a segment. */
-const blockSize = 16;
+/** Pairs of a segment, and as many times that are read together where workers read them. */
+const pairsOfBlock = 16;
+const remoteBlocks = 16;
 
 /** Reads every pair with the model and keeps the labelled states as segments. @throws Interruption */
 export async function collectStates(job: Job, pairs: readonly AnnotatedPair[], state: StatesState): Promise<void> {
     const {run, model, config, signal} = job;
     const phase = new Phase("states", {total: pairs.length, from: state.done, job});
     if (state.done === pairs.length) return;
+    const blockSize = job.remote === undefined ? pairsOfBlock : remoteBlocks * pairsOfBlock;
     const longest = pairs.reduce((max, pair) => Math.max(max, pairLength(model, pair)), 0);
-    const rollouts = await Rollouts.open(model, rolloutOptions(job, longest));
+    const rollouts = await openRollouts(job, rolloutOptions(job, longest));
     try {
         for (let first = state.done; first < pairs.length; ) {
             const parts: Labelled[] = [];
@@ -100,7 +102,7 @@ function pairLength(model: LlamaModel, pair: AnnotatedPair): number {
 
 /** `onRead` is told how many pairs have been read. */
 async function readPairs(
-    rollouts: Rollouts,
+    rollouts: RolloutSource,
     pairs: readonly AnnotatedPair[],
     {onRead, signal}: {onRead: (count: number) => void; signal: AbortSignal | undefined}
 ): Promise<PairStates[]> {

@@ -1,13 +1,14 @@
 /** Scored responses of the model itself: pairs are made from them, and a rollout's reward is measured against them. */
-import {newContext} from "../../align/node-llama-cpp/new-context.js";
-import {type Answer, AnswerPool} from "../../generation/answers.js";
+import type {Answer} from "../../generation/answers.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
+import type {Prompt} from "../../prompts/prompts.js";
 import {withinTime} from "../../rewards/time-limit.js";
 import {requireHope} from "../run/hope.js";
 import {Interruption, unlessAborted} from "../run/interruption.js";
 import {type Job, scoreOrReason} from "../run/job.js";
 import {Phase} from "../run/progress.js";
 import {derivedSeed, use} from "../seeds.js";
+import {openAnswers} from "./open-answers.js";
 
 /** A line of responses.jsonl. */
 export interface ResponseRow {
@@ -48,12 +49,7 @@ export async function sampleResponses(
     }));
     const longest = Math.max(...wanted.map((i) => promptTokens(model, job.prompts[i] as never).length));
     const {topK, topP, minP} = config.candidates;
-    const context = await newContext(model, {
-        contextSize: longest + config.maxTokens + 1,
-        sequences: config.sequences,
-        ...(config.threads === null ? {} : {threads: config.threads})
-    });
-    const pool = new AnswerPool(context, config.sequences);
+    const source = await openAnswers(job, longest + config.maxTokens + 1);
     // Work is taken up again block by block, so an interruption loses the responses under way.
     const size = config.sequences;
     const latest = {dropped: rows.filter(({score}) => score === null).length, reward: null as number | null};
@@ -74,26 +70,39 @@ export async function sampleResponses(
     const settle = async () => {
         if (scoring !== undefined) await keep(await unlessAborted(scoring, signal));
     };
+    const answerBlock = (first: number) =>
+        source.answer(
+            places.slice(first, first + size).map(({prompt}) => job.prompts[prompt] as Prompt),
+            {
+                maxTokens: config.maxTokens,
+                firstIndex: first,
+                seed: derivedSeed(config.seed, use.samples),
+                temperature,
+                ...(temperature === 0 ? {} : {topK, topP, minP}),
+                // The last one is told with its reward.
+                onAnswer: () => ++generated < total && phase.tell(generated, latest),
+                onTokens: (count) => phase.generated(count),
+                ...(signal === undefined ? {} : {signal})
+            }
+        );
+    const begunBlocks = new Map<number, Promise<Answer[]>>();
+    /** The block's answers; as many of the next ones as can be made at the same time are begun with it. */
+    const blockAt = (first: number) => {
+        for (let next = first; next < Math.min(total, first + source.blocksAtOnce * size); next += size) {
+            if (begunBlocks.has(next)) continue;
+            const answers = answerBlock(next);
+            // It may fail before anybody waits for it.
+            answers.catch(() => undefined);
+            begunBlocks.set(next, answers);
+        }
+        const answers = begunBlocks.get(first) as Promise<Answer[]>;
+        begunBlocks.delete(first);
+        return answers;
+    };
     try {
         for (let first = begun; first < total; first += size) {
             const block = places.slice(first, first + size);
-            const {answers} = await interruptible(
-                pool.answer(
-                    block.map(({prompt}) => job.prompts[prompt] as never),
-                    {
-                        maxTokens: config.maxTokens,
-                        firstIndex: first,
-                        seed: derivedSeed(config.seed, use.samples),
-                        temperature,
-                        ...(temperature === 0 ? {} : {topK, topP, minP}),
-                        // The last one is told with its reward.
-                        onAnswer: () => ++generated < total && phase.tell(generated, latest),
-                        onTokens: (count) => phase.generated(count),
-                        ...(signal === undefined ? {} : {signal})
-                    }
-                ),
-                signal
-            );
+            const answers = await interruptible(blockAt(first), signal);
             await settle();
             scoring = Promise.all(answers.map((answer, i) => scoredRow(job, answer, block[i] as never)));
             if (first === begun) await settle();
@@ -104,8 +113,7 @@ export async function sampleResponses(
             await keep(await withinTime(scoring, graceMs, () => error));
         throw error;
     } finally {
-        await pool.close();
-        await context.dispose();
+        await source.close();
     }
     return rows;
 }

@@ -25,6 +25,9 @@ import type {Trajectory} from "./trajectory.js";
 export type {ResponseStates} from "./read-states.js";
 export type {Trajectory, TrajectoryDecision} from "./trajectory.js";
 
+/** What methods of training use of rollouts, wherever these are made. */
+export type RolloutSource = Pick<Rollouts, "run" | "eachResponseStates" | "close">;
+
 export interface RolloutOptions extends Pick<LlamaContextOptions, "flashAttention" | "threads" | "swaFullCache"> {
     /** Longest response in tokens, what ends it included. Default 128. */
     maxTokens?: number;

@@ -3,6 +3,7 @@ import type {AgentTensor} from "../../agent/agent.js";
 import {readSafetensors, writeSafetensors} from "../../agent/safetensors.js";
 import {type FloatDtype, type Tensor, tensorOf, toFloat32} from "../../agent/tensor.js";
 import type {PreferencePair, Prompt} from "../../prompts/prompts.js";
+import type {RemoteModel} from "../../queue/remote-model.js";
 import {scoreGuarded} from "../../rewards/guard.js";
 import type {Reward, ScoredResponse} from "../../rewards/reward.js";
 import type {TrainConfig} from "../options.js";
@@ -23,6 +24,8 @@ export interface Job {
     /** The tensors that the agent starts from. Undefined if they are drawn from the seed. */
     warmStart: ActorTensors | undefined;
     listener: ((progress: TrainProgress) => void) | undefined;
+    /** Workers that run the model in place of this process. */
+    remote: RemoteModel | undefined;
     signal: AbortSignal | undefined;
 }
 

@@ -2,7 +2,7 @@
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import type {LearnerOptions, Transitions} from "../learner/learner.js";
 import type {TrainConfig} from "../options.js";
-import type {RolloutOptions} from "../rollout/rollouts.js";
+import {type RolloutOptions, type RolloutSource, Rollouts} from "../rollout/rollouts.js";
 import type {TransitionOptions} from "../sac/transitions.js";
 import {derivedSeed, use} from "../seeds.js";
 import type {Job} from "./job.js";
@@ -49,6 +49,14 @@ export function rolloutOptions({config}: Pick<Job, "config">, contextSize: numbe
         probabilitiesOver,
         ...(threads === null ? {} : {threads})
     };
+}
+
+/** Rollouts in this process, or on workers. @throws MaraError those of `Rollouts.open` */
+export async function openRollouts(
+    {model, remote}: Pick<Job, "model" | "remote">,
+    options: RolloutOptions
+): Promise<RolloutSource> {
+    return remote === undefined ? await Rollouts.open(model, options) : remote.rollouts(options);
 }
 
 export function longestPrompt({model, prompts}: Pick<Job, "model" | "prompts">): number {

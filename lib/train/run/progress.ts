@@ -34,6 +34,8 @@ export interface TrainProgress {
     heldOut: HeldOutPairs | null;
     /** Episodes or responses left out because their reward failed. */
     dropped: number;
+    /** Workers that have the model; null without a queue. */
+    workers: number | null;
 }
 
 /** Mean rewards of greedy answers to held-out prompts, by the agent at threshold 0.5 and by the model alone. */
@@ -56,6 +58,7 @@ type Latest = Partial<Pick<TrainProgress, "reward" | "kl" | "acceptanceRate" | "
 
 /** Who is told, and what of the run. */
 interface Told extends Pick<Job, "listener"> {
+    remote?: Pick<NonNullable<Job["remote"]>, "workers"> | undefined;
     config: Pick<TrainProgress, "preset">;
 }
 
@@ -121,7 +124,8 @@ export class Phase {
             tokens: this.#tokens,
             seconds,
             secondsLeft,
-            ...latest
+            ...latest,
+            workers: this.#job.remote?.workers ?? null
         });
     }
 

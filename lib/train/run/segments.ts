@@ -30,6 +30,25 @@ export function unpack<Names extends string>(bytes: Uint8Array): Record<Names, P
     return arrays as Record<Names, Packable>;
 }
 
+/** A plain value and the typed arrays in it. `leaveOut`: names of fields that the reader puts back. */
+export function packValue(value: unknown, leaveOut: readonly string[] = []): Uint8Array {
+    const arrays: Packable[] = [];
+    const json = JSON.stringify(value, (key, part) => {
+        if (leaveOut.includes(key)) return undefined;
+        if (!ArrayBuffer.isView(part)) return part;
+        return {array: arrays.push(part as Packable) - 1};
+    });
+    return pack({...Object.fromEntries(arrays.entries()), json: Uint8Array.from(Buffer.from(json))});
+}
+
+/** The value of `packValue`. */
+export function unpackValue(bytes: Uint8Array): unknown {
+    const {json, ...arrays} = unpack<string>(bytes);
+    return JSON.parse(Buffer.from(json as Uint8Array).toString(), (_, part) =>
+        typeof part?.array === "number" ? arrays[part.array] : part
+    );
+}
+
 /** How many of the first segments a replay of this capacity has overwritten entirely. */
 export function forgottenSegments(segments: readonly number[], capacity: number): number {
     let held = 0;

@@ -9,6 +9,8 @@ import {modelInternals} from "../../align/node-llama-cpp/internals.js";
 import {orDemo} from "../../demo/files.js";
 import {invalidArgument, MaraError} from "../../errors.js";
 import {inFormat, loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../../prompts/prompts.js";
+import type {Coordinator} from "../../queue/coordinator.js";
+import {queueOptions} from "../../queue/options.js";
 import {openReward} from "../../rewards/open.js";
 import type {Reward} from "../../rewards/reward.js";
 import {asPrompt, modelOf} from "../../validation/sources.js";
@@ -73,16 +75,27 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
         if (alone !== undefined && config.method !== "advantage")
             throw invalidArgument("prompts", 'no leaveAlone but with method "advantage"', alone);
         const pairs = texts.pairs && inFormat(texts.pairs, config.promptFormat);
+        const queue = await opened.openQueue(given);
         const warmStart = await opened.readWarmStart(given, inputs);
         const model = await opened.openModel(given, llama, inputs);
         if (saved !== undefined) requireSameInputs(saved.inputs, inputs);
         requireWidth(warmStart, model.embeddingVectorSize);
-        const reward = pairs === undefined ? await opened.openReward(given, config, directory, model.llama) : undefined;
+        const remote =
+            queue &&
+            new queue.RemoteModel(queue.coordinator, {
+                model,
+                sha256: inputs.model?.sha256 ?? "",
+                states: queue.states
+            });
+        const rewards = queue?.rewards ? queue.coordinator : undefined;
+        const reward =
+            pairs === undefined ? await opened.openReward(given, config, directory, rewards ?? model.llama) : undefined;
         const {onProgress: listener, signal} = options;
         const record: Saved = {version: 1, config, inputs, directory};
         const openRun = () => (saved === undefined ? RunDirectory.create(path, record) : RunDirectory.open(path));
         const close = () => opened.close();
-        return {config, inputs, model, prompts, reward, pairs, warmStart, listener, signal, openRun, close};
+        const parts = {config, inputs, model, prompts, reward, pairs, warmStart, remote};
+        return {...parts, listener, signal, openRun, close};
     } catch (error) {
         await opened.close();
         throw error;
@@ -172,6 +185,19 @@ class Opened {
         return llama;
     }
 
+    /** A queue's code is loaded here, because few need it. */
+    async openQueue({queue}: TrainOptions) {
+        if (queue === undefined) return undefined;
+        const {url, ...others} = queueOptions(queue);
+        const [{Coordinator}, {RemoteModel}] = await Promise.all([
+            import("../../queue/coordinator.js"),
+            import("../../queue/remote-model.js")
+        ]);
+        const coordinator = await Coordinator.open(url);
+        this.#close.push(() => coordinator.close());
+        return {coordinator, RemoteModel, ...others};
+    }
+
     async openModel(options: TrainOptions, llama: Llama, inputs: InputFiles): Promise<LlamaModel> {
         const model = modelOf(options);
         const path = typeof model === "string" ? resolve(orDemo(model, "model")) : modelInternals(model)._modelPath;
@@ -186,11 +212,18 @@ class Opened {
         {reward, judgeQuestion}: TrainOptions,
         config: TrainConfig,
         baseDirectory: string,
-        llama: Llama
+        by: Llama | Coordinator
     ): Promise<Reward> {
         const question = judgeQuestion ?? config.judgeQuestion ?? undefined;
+        if ("putAgent" in by) {
+            const {remoteReward} = await import("../../queue/remote-reward.js");
+            return await remoteReward(by, reward, {
+                baseDirectory,
+                ...(question === undefined ? {} : {judgeQuestion: question})
+            });
+        }
         const opened = await openReward(reward as string, {
-            llama,
+            llama: by,
             baseDirectory,
             ...(config.threads === null ? {} : {threads: config.threads}),
             ...(question === undefined ? {} : {judgeQuestion: question})

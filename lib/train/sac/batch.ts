@@ -40,6 +40,8 @@ export interface SacMetrics extends BatchMeans {
     /** Episodes done at the batch's end. */
     episodes: number;
     dropped: number;
+    /** How many batches were rolled out before what this one taught was learnt. */
+    ahead: number;
     replay: number;
     updates: number;
     /** Means over the updates that followed the batch; null where there were none. */

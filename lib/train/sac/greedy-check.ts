@@ -3,7 +3,7 @@ import {MaraAgent} from "../../agent/agent.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {ScoredResponse} from "../../rewards/reward.js";
 import type {Learner} from "../learner/learner.js";
-import type {Rollouts} from "../rollout/rollouts.js";
+import type {RolloutSource} from "../rollout/rollouts.js";
 import {unlessAborted} from "../run/interruption.js";
 import {type Job, scoreOrReason} from "../run/job.js";
 import type {GreedyCheck} from "../run/progress.js";
@@ -15,11 +15,11 @@ export class GreedyChecker {
     /** The last check of this process. */
     latest: GreedyCheck | null = null;
     readonly #job: Job & {heldOut: readonly number[]};
-    readonly #rollouts: Rollouts;
+    readonly #rollouts: RolloutSource;
     readonly #raw: Baselines;
 
     /** @param raw rewards of the model's own greedy responses to the held-out prompts */
-    constructor(job: Job & {heldOut: readonly number[]}, rollouts: Rollouts, raw: Baselines) {
+    constructor(job: Job & {heldOut: readonly number[]}, rollouts: RolloutSource, raw: Baselines) {
         this.#job = job;
         this.#rollouts = rollouts;
         this.#raw = raw;

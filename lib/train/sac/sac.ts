@@ -1,19 +1,20 @@
 /**
  * Discrete SAC on rollouts. Episodes are worked through in batches of fixed size and order. While the rewards of a batch are
- * computed and the learner learns from it, the next one is rolled out already, by the agent as it was before. So the agent that a
+ * computed and the learner learns from it, the next ones (`batchesAhead`) are rolled out already, by the agent as it was before. So the agent that a
  * batch is rolled out with, and the moments when the learner updates, depend on counts alone and never on time.
  */
 import {MaraAgent} from "../../agent/agent.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {ScoredResponse} from "../../rewards/reward.js";
 import {Learner, type Transitions} from "../learner/learner.js";
-import {Rollouts, type Trajectory} from "../rollout/rollouts.js";
+import type {RolloutSource, Trajectory} from "../rollout/rollouts.js";
 import {requireHope} from "../run/hope.js";
 import {Interruption, unlessAborted} from "../run/interruption.js";
-import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome, scoreOrReason} from "../run/job.js";
+import {type ActorTensors, actorBytes, actorOf, type Outcome, scoreOrReason} from "../run/job.js";
 import {
     learnerOptions,
     longestPrompt,
+    openRollouts,
     packTransitions,
     restoredOptions,
     rolloutOptions,
@@ -25,35 +26,20 @@ import {derivedSeed, use} from "../seeds.js";
 import {assess, type Baselines, type BatchMeans, type Rolled, type SampleRow} from "./batch.js";
 import {GreedyChecker} from "./greedy-check.js";
 import {type PendingEpisode, packEpisodes, unpackEpisodes} from "./pending.js";
-
-export interface SacState {
-    phase: "sac";
-    /** Episodes that are done, dropped ones included. */
-    episodes: number;
-    dropped: number;
-    updates: number;
-    /** Transitions in each segment of the checkpoint. */
-    segments: number[];
-}
+import {actorFile, type SacJob, type SacState} from "./state.js";
 
 /** Episodes that the shown means look back on. */
 const recent = 64;
 
-/** Which prompt an episode answers, and which prompts none does, by index. */
-export interface SacJob extends Job {
-    promptOf: (episode: number) => number;
-    heldOut: readonly number[];
-}
-
 interface SacParts {
     learner: Learner;
-    rollouts: Rollouts;
+    rollouts: RolloutSource;
     baselines: Baselines;
     /** Rewards of the model's own greedy responses to the held-out prompts. */
     raw: Baselines;
     state: SacState;
-    /** The actor that rolls out the next batch. */
-    actor: ActorTensors;
+    /** The actors that roll out the next batches, `batchesAhead` of them. */
+    actors: readonly ActorTensors[];
     /** Episodes after those of the state that were complete when the run was interrupted. */
     pending: readonly PendingEpisode[];
 }
@@ -61,7 +47,7 @@ interface SacParts {
 export class Sac {
     readonly #job: SacJob;
     readonly #learner: Learner;
-    readonly #rollouts: Rollouts;
+    readonly #rollouts: RolloutSource;
     readonly #baselines: Baselines;
     readonly #promptOf: (episode: number) => number;
     readonly #checker: GreedyChecker;
@@ -72,12 +58,13 @@ export class Sac {
     };
     /** The state between two batches, which is what a checkpoint holds; the learner may be ahead of it. */
     #state: SacState;
-    #actor: ActorTensors;
+    #actors: readonly ActorTensors[];
     #learned: Uint8Array;
     /** Transitions since the last checkpoint. */
     #fresh: Transitions[] = [];
     #committed: number | undefined;
-    #rolling: Promise<Rolled[]> = Promise.resolve([]);
+    /** The batches under way, the next one first. */
+    #rolling: Promise<Rolled[]>[] = [];
     /** Complete episodes that the learner has not learnt from. */
     readonly #rolled = new Map<number, Rolled>();
     readonly #pending: Map<number, PendingEpisode>;
@@ -85,7 +72,7 @@ export class Sac {
 
     private constructor(
         job: SacJob,
-        {learner, rollouts, baselines, raw, state, actor, pending}: SacParts,
+        {learner, rollouts, baselines, raw, state, actors, pending}: SacParts,
         resumed: boolean
     ) {
         this.#job = job;
@@ -93,7 +80,7 @@ export class Sac {
         this.#rollouts = rollouts;
         this.#baselines = baselines;
         this.#state = state;
-        this.#actor = actor;
+        this.#actors = actors;
         this.#learned = learner.save();
         this.#committed = resumed ? state.episodes : undefined;
         this.#pending = new Map(pending.map((each) => [each.episode, each]));
@@ -107,13 +94,15 @@ export class Sac {
         {baselines, raw}: Pick<SacParts, "baselines" | "raw">,
         state?: SacState
     ): Promise<Sac> {
-        const {run, model} = job;
+        const {run} = job;
         const options = learnerOptions(job);
         const learner =
             state === undefined
                 ? new Learner(options)
                 : Learner.restore(await run.readFile("learner"), restoredOptions(options));
-        const actor = state === undefined ? learner.actor() : actorOf(await run.readFile("actor"));
+        const actors: ActorTensors[] = [];
+        for (let i = 0; i < job.config.batchesAhead; i++)
+            actors.push(state === undefined ? learner.actor() : actorOf(await run.readFile(actorFile(i))));
         if (state !== undefined)
             for await (const bytes of run.segments())
                 for (const transitions of unpackTransitions(bytes)) learner.addTransitions(transitions);
@@ -123,9 +112,9 @@ export class Sac {
                 ? unpackEpisodes(await run.readFile("pending"), promptOf)
                 : [];
         const contextSize = longestPrompt(job) + job.config.maxTokens;
-        const rollouts = await Rollouts.open(model, rolloutOptions(job, contextSize));
+        const rollouts = await openRollouts(job, rolloutOptions(job, contextSize));
         const begun = state ?? {phase: "sac", episodes: 0, dropped: 0, updates: 0, segments: []};
-        return new Sac(job, {learner, rollouts, baselines, raw, state: begun, actor, pending}, state !== undefined);
+        return new Sac(job, {learner, rollouts, baselines, raw, state: begun, actors, pending}, state !== undefined);
     }
 
     /** Goes on to the end or to the signal, and leaves a checkpoint either way. */
@@ -136,15 +125,15 @@ export class Sac {
         } catch (error) {
             if (!(error instanceof Interruption)) throw error;
             completed = false;
-            await this.#rolling.catch(() => undefined);
+            await Promise.allSettled(this.#rolling);
         }
         if (this.#committed !== this.#state.episodes || this.#rolled.size > 0) await this.#commit(true);
-        return {completed, actor: completed ? this.#learner.actor() : this.#actor};
+        return {completed, actor: completed ? this.#learner.actor() : (this.#actors[0] as ActorTensors)};
     }
 
     async close(): Promise<void> {
         await this.#rollouts.close();
-        await this.#rolling.catch(() => undefined);
+        await Promise.allSettled(this.#rolling);
         this.#learner.dispose();
     }
 
@@ -153,12 +142,15 @@ export class Sac {
         const phase = new Phase("rollouts", {total: config.episodes, from: this.#state.episodes, job: this.#job});
         this.#phase = phase;
         let started = phase.seconds;
-        this.#rollNext(this.#state.episodes, this.#actor);
+        const {episodesPerBatch, batchesAhead} = config;
+        for (const [i, actor] of this.#actors.entries())
+            this.#rollNext(this.#state.episodes + i * episodesPerBatch, actor);
         while (this.#state.episodes < config.episodes) {
-            const rolled = await unlessAborted(this.#rolling, signal);
+            const rolled = await unlessAborted(this.#rolling[0] as Promise<Rolled[]>, signal);
             const episodes = this.#state.episodes + rolled.length;
             const actor = this.#learner.actor();
-            this.#rollNext(episodes, actor);
+            this.#rollNext(episodes + (batchesAhead - 1) * episodesPerBatch, actor);
+            this.#rolling.shift();
             const scores = await unlessAborted(Promise.all(rolled.map(({scored}) => scored)), signal);
             const {samples, metrics, transitions} = assess(rolled, scores, {
                 config,
@@ -179,11 +171,21 @@ export class Sac {
             started = phase.seconds;
             await run.append("samples", samples);
             await run.append("metrics", [
-                {episodes, ...metrics, dropped, replay, updates, losses: losses.means, greedy, seconds}
+                {
+                    episodes,
+                    ...metrics,
+                    dropped,
+                    ahead: batchesAhead,
+                    replay,
+                    updates,
+                    losses: losses.means,
+                    greedy,
+                    seconds
+                }
             ]);
             for (let episode = this.#state.episodes; episode < episodes; episode++) this.#rolled.delete(episode);
             this.#state = {...this.#state, episodes, dropped, updates};
-            this.#actor = actor;
+            this.#actors = [...this.#actors.slice(1), actor];
             this.#learned = this.#learner.save();
             this.#fresh.push(...transitions);
             phase.tell(episodes, {
@@ -211,9 +213,10 @@ export class Sac {
     }
 
     #rollNext(first: number, actor: ActorTensors): void {
-        this.#rolling = this.#roll(first, actor);
+        const rolling = this.#roll(first, actor);
         // It may fail before anybody waits for it.
-        this.#rolling.catch(() => undefined);
+        rolling.catch(() => undefined);
+        this.#rolling.push(rolling);
     }
 
     /** Rolls out the batch that begins with this episode; nothing after the last episode. */
@@ -284,7 +287,8 @@ export class Sac {
         const pending = isLast
             ? [...this.#rolled].map(([episode, {trajectory, score}]) => ({episode, trajectory, score}))
             : [];
-        const files = {learner: this.#learned, actor: actorBytes(this.#actor), pending: packEpisodes(pending)};
+        const actors = this.#actors.map((actor, i) => [actorFile(i), actorBytes(actor)] as const);
+        const files = {learner: this.#learned, ...Object.fromEntries(actors), pending: packEpisodes(pending)};
         await run.commit(this.#state, files, forgotten);
         this.#fresh = [];
         this.#committed = this.#state.episodes;

@@ -1,0 +1,166 @@
+import {copyFileSync, writeFileSync} from "node:fs";
+import {join} from "node:path";
+import type {LlamaModel} from "node-llama-cpp";
+import {beforeAll, expect, it} from "vitest";
+import {demoAgentPath} from "../../lib/demo/files.js";
+import {evaluate, type TrainProgress, trainAgent} from "../../lib/index.js";
+import type {QueueWorker} from "../../lib/queue/worker.js";
+import {temporaryFolder} from "../cli/helpers.js";
+import {failure} from "../support/failure.js";
+import {writeTinyModel} from "../support/tiny-model.js";
+import {linesOf, loadDemoModel, outcomeOf, prompts, runFolder, smallPreference, smallSac} from "../train/helpers.js";
+import {queueOfTests, until} from "./helpers.js";
+import {describeWithRedis} from "./redis.js";
+
+const doneBy = (workers: readonly QueueWorker[]) => workers.map(({description}) => description.done);
+
+describeWithRedis("Three workers", () => {
+    const newRun = runFolder();
+    const {redis, worker, models} = queueOfTests();
+    let model: LlamaModel;
+    let queue: string;
+    const workers: QueueWorker[] = [];
+    /** Scores words; cannot score what the fourth prompt is answered with. */
+    const rewardFile = join(models, "reward.mjs");
+    beforeAll(async () => {
+        writeFileSync(
+            rewardFile,
+            `export default (prompt, response) => {
+                if (prompt.includes("table for four")) throw new Error("no tables");
+                return response.split(" ").length / 8;
+            };`
+        );
+        model = await loadDemoModel();
+        for (let i = 0; i < 3; i++) workers.push(await worker({allowModules: true}));
+        queue = (await redis()).url;
+    }, 120_000);
+
+    it("train an agent with sac to the same bits, and share the work", {timeout: 120_000}, async () => {
+        const logs = ["metrics", "samples", "responses"];
+        const options = {...smallSac, model, batchesAhead: 2};
+        const local = newRun();
+        await trainAgent({...options, runDirectory: local});
+        const remote = newRun();
+        const seen: TrainProgress[] = [];
+        await trainAgent({...options, runDirectory: remote, queue, onProgress: (progress) => seen.push(progress)});
+        expect(outcomeOf(remote, logs)).toEqual(outcomeOf(local, logs));
+        expect(linesOf(remote, "metrics")[0]).toMatchObject({ahead: 2});
+        for (const done of doneBy(workers)) expect(done).toBeGreaterThan(0);
+        expect(seen.at(-1)?.tokens).toBeGreaterThan(0);
+    });
+
+    it("train with preference and advantage to the same bits", {timeout: 120_000}, async () => {
+        for (const options of [
+            {...smallPreference, model},
+            {...smallPreference, model, method: "advantage", samplesPerPrompt: 3}
+        ] as const) {
+            const local = newRun();
+            await trainAgent({...options, runDirectory: local});
+            const remote = newRun();
+            await trainAgent({...options, runDirectory: remote, queue});
+            expect(outcomeOf(remote, ["metrics", "responses"])).toEqual(outcomeOf(local, ["metrics", "responses"]));
+        }
+    });
+
+    it("score by a module that they have, and count and name what it cannot score", {timeout: 120_000}, async () => {
+        const options = {
+            ...smallSac,
+            model,
+            reward: `module:${rewardFile}`,
+            baseline: "none",
+            checkPrompts: 0
+        } as const;
+        const local = newRun();
+        await trainAgent({...options, runDirectory: local});
+        const remote = newRun();
+        await trainAgent({...options, runDirectory: remote, queue: {url: queue, rewards: true}});
+        expect(outcomeOf(remote, ["metrics", "samples"])).toEqual(outcomeOf(local, ["metrics", "samples"]));
+        const failed = linesOf(remote, "samples").filter(({reward}) => reward === null);
+        expect(failed).toHaveLength(4);
+        for (const {prompt, failure: reason} of failed) {
+            expect(prompt).toBe(3);
+            expect(reason).toContain("no tables");
+        }
+        expect(linesOf(remote, "metrics").at(-1)).toMatchObject({dropped: 4});
+    });
+
+    it("answer and score for an evaluation with the same bits", {timeout: 120_000}, async () => {
+        const options = {
+            model,
+            agent: demoAgentPath,
+            prompts,
+            rewards: ["length:40 characters"],
+            against: ["raw", "bon:2"],
+            thresholds: [0.3],
+            ...{maxTokens: 24, threads: 1, sequences: 2}
+        };
+        const bare = ({result: {timing: _, ...result}, sides}: Awaited<ReturnType<typeof evaluate>>) => ({
+            result,
+            sides: sides.map(({answers, scores, fluency, decodes}) => ({answers, scores, fluency, decodes}))
+        });
+        const local = bare(await evaluate(options));
+        expect(bare(await evaluate({...options, queue}))).toEqual(local);
+        expect(bare(await evaluate({...options, queue: {url: queue, rewards: true}}))).toEqual(local);
+    });
+
+    it("send states in half precision, which changes little", {timeout: 120_000}, async () => {
+        const options = {...smallPreference, model, method: "advantage", samplesPerPrompt: 3} as const;
+        const whole = await trainAgent({...options, runDirectory: newRun(), queue});
+        const half = await trainAgent({...options, runDirectory: newRun(), queue: {url: queue, states: "f16"}});
+        const losses = [whole, half].map(({metrics}) => (metrics[0] as unknown as {loss: number}).loss);
+        expect(losses[1]).not.toBe(losses[0]);
+        expect(Math.abs((losses[1] as number) / (losses[0] as number) - 1)).toBeLessThan(0.01);
+    });
+
+    it("refuse what cannot travel, and say when there is no bullmq's Redis", async () => {
+        const reward = () => 1;
+        const asked = () =>
+            trainAgent({
+                ...smallSac,
+                model,
+                reward,
+                runDirectory: newRun(),
+                queue: {url: queue, rewards: true}
+            });
+        expect(await failure(asked)).toMatchObject({code: "INVALID_ARGUMENT"});
+        const nowhere = () =>
+            trainAgent({...smallSac, model, runDirectory: newRun(), queue: "redis://:secret@127.0.0.1:1"});
+        const error = await failure(nowhere);
+        expect(error).toMatchObject({code: "QUEUE_CONNECTION"});
+        expect(error.message).toContain("redis://127.0.0.1:1");
+        expect(error.message).not.toContain("secret");
+        const wrong = await failure(() =>
+            trainAgent({...smallSac, model, runDirectory: newRun(), queue: "http://:secret@x"})
+        );
+        expect(wrong).toMatchObject({code: "INVALID_ARGUMENT"});
+        expect(wrong.message).not.toContain("secret");
+    });
+});
+
+describeWithRedis("A worker that does not fit", () => {
+    const newRun = runFolder();
+    const {redis, worker} = queueOfTests();
+
+    it("gets no job: of another version, or with another model of the same name", {timeout: 120_000}, async () => {
+        const model = await loadDemoModel();
+        const other = join(temporaryFolder());
+        copyFileSync(writeTinyModel(), join(other, "model.gguf"));
+        const unfit = [await worker({version: "0.0.0 on node-llama-cpp 0.0.0"}), await worker({models: other})];
+        const warnings: string[] = [];
+        const listen = ({message}: Error) => warnings.push(message);
+        process.on("warning", listen);
+        const {url} = await redis();
+        const runDirectory = newRun();
+        const run = trainAgent({...smallSac, model, episodes: 4, runDirectory, queue: url});
+        await until(() => warnings.some((message) => message.startsWith("No worker has model.gguf")));
+        process.off("warning", listen);
+        expect(warnings.join()).toContain("2 are there. 1 of them are of another version");
+        const fit = await worker();
+        expect(await run).toMatchObject({completed: true});
+        expect(doneBy(unfit)).toEqual([0, 0]);
+        expect(doneBy([fit])[0]).toBeGreaterThan(0);
+        const local = newRun();
+        await trainAgent({...smallSac, model, episodes: 4, runDirectory: local});
+        expect(outcomeOf(runDirectory, ["metrics", "samples"])).toEqual(outcomeOf(local, ["metrics", "samples"]));
+    });
+});
