@@ -15,7 +15,7 @@ import {PlainLogits} from "../support/plain-logits.js";
 const noise = 1e-4;
 
 /** Logits after a prompt and a response. */
-export type Reference = (prompt: readonly number[], response: readonly number[]) => Promise<Float64Array>;
+type Reference = (prompt: readonly number[], response: readonly number[]) => Promise<Float64Array>;
 
 /** A guide and what it should do. */
 export interface Case {
