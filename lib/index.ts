@@ -9,9 +9,12 @@ export {
     contrast,
     type GuidanceOptions,
     guidance,
+    type MappingOptions,
     type ValueModelOptions,
     valueModel
 } from "./align/guides/guides.js";
+export type {MappedShare} from "./align/guides/mapped.js";
+export type {ModelGuide} from "./align/guides/model-guide.js";
 export type {
     AlignedContextOptions,
     AlignerSettings,

@@ -60,7 +60,12 @@ export function writeTinyModel(options: TinyModelOptions = {}): string {
         {...weights(seededRandom(seed), shape, dtype, sharpness), ...tensors}
     );
     const more = [...Object.keys(metadata ?? {}), ...Object.keys(tensors ?? {})];
-    const extra = more.length === 0 ? "" : `-${more.join("+").replaceAll(/[^\w.+-]/g, "_")}`;
+    // No file's name may be long.
+    const named = more
+        .join("+")
+        .replaceAll(/[^\w.+-]/g, "_")
+        .slice(0, 100);
+    const extra = more.length === 0 ? "" : `-${named}`;
     const name = `tiny-${dtype}-w${width}-l${layers}-h${heads}.${kvHeads}-c${trainContext}-x${sharpness}-s${seed}${extra}`;
     mkdirSync(modelFolder, {recursive: true});
     const path = join(modelFolder, `${name}.gguf`);

@@ -72,6 +72,11 @@ export class Follower {
         }));
     }
 
+    /** Most tokens of a text. */
+    get size(): number {
+        return this.#context.contextSize;
+    }
+
     /** Begins to decode what the sequence's text needs. Resolves with the logits that the text leads to; of an empty text, with none. */
     follow(sequence: number, text: readonly number[]): Promise<Float32Array> {
         const own = this.#sequences[sequence] as Followed;

@@ -3,10 +3,20 @@ import type {LlamaModel, Token} from "node-llama-cpp";
 import {z} from "zod";
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import {check, options} from "../../validation/check.js";
-import {finite, integer, loadedModel, numberAboveZero, path, text} from "../../validation/schemas.js";
-import type {Guide} from "../steer/guide.js";
-import {modelGuide} from "./model-guide.js";
+import {finite, integer, loadedModel, numberAboveZero, numberIn, path, text} from "../../validation/schemas.js";
+import {largest} from "./logits.js";
+import {type ModelGuide, modelGuide} from "./model-guide.js";
 
+/** What a model with another vocabulary must fulfil. */
+export interface MappingOptions {
+    /**
+     * Where the vocabularies differ: the least share of the guided model's probability, in the mean over the steps so far, that must lie on tokens
+     * that can be mapped; with less a generation ends with GUIDE_VOCABULARY. From 0 to 1. Default 0.9.
+     */
+    minMapped?: number;
+}
+
+const minMapped = numberIn(0, 1).default(0.9);
 const modelSchema = z.union([path(), loadedModel], "a path of a .gguf file or a LlamaModel");
 
 export interface GuidanceOptions {
@@ -30,7 +40,7 @@ const guidanceSchema = options({
  *
  * @throws MaraError INVALID_ARGUMENT
  */
-export function guidance(given: GuidanceOptions): Guide {
+export function guidance(given: GuidanceOptions): ModelGuide {
     const {negativePrompt, scale} = check(guidanceSchema, given, "the options of guidance", "");
     const promptOf = (model: LlamaModel) =>
         typeof negativePrompt === "string" ? promptTokens(model, negativePrompt) : negativePrompt;
@@ -41,7 +51,7 @@ export function guidance(given: GuidanceOptions): Guide {
     });
 }
 
-export interface ContrastOptions {
+export interface ContrastOptions extends MappingOptions {
     /** A weaker model: a .gguf file or a loaded model. */
     amateur: string | LlamaModel;
     /** How much of the difference is added. 0 adds nothing. */
@@ -53,7 +63,8 @@ export interface ContrastOptions {
 const contrastSchema = options({
     amateur: modelSchema,
     weight: finite,
-    plausibility: numberAboveZero(1).default(0.1)
+    plausibility: numberAboveZero(1).default(0.1),
+    minMapped
 });
 
 /** Taken from implausible tokens where a grammar may leave no others: enough that e to its negative is 0, little enough that they keep their order. */
@@ -65,20 +76,22 @@ const farBelow = 1000;
  *
  * @throws MaraError INVALID_ARGUMENT
  */
-export function contrast(given: ContrastOptions): Guide {
-    const {amateur, weight, plausibility} = check(contrastSchema, given, "the options of contrast", "");
-    return modelGuide([{name: "amateur", model: amateur}], (logits, [other], {hasGrammar}) => {
+export function contrast(given: ContrastOptions): ModelGuide {
+    const {amateur, weight, plausibility, minMapped} = check(contrastSchema, given, "the options of contrast", "");
+    return modelGuide([{name: "amateur", model: amateur, minMapped}], (logits, [other], {hasGrammar}) => {
         const penalty = hasGrammar ? farBelow : Number.POSITIVE_INFINITY;
-        const least = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY) + Math.log(plausibility);
+        const least = largest(logits) + Math.log(plausibility);
         const weak = other as Float32Array;
         for (let i = 0; i < logits.length; i++) {
             const logit = logits[i] as number;
-            logits[i] = logit < least ? logit - penalty : logit + weight * (logit - (weak[i] as number));
+            const lead = logit - (weak[i] as number);
+            // A token that the amateur does not have is nothing that it does worse.
+            logits[i] = logit < least ? logit - penalty : logit + weight * (Number.isNaN(lead) ? 0 : lead);
         }
     });
 }
 
-export interface ValueModelOptions {
+export interface ValueModelOptions extends MappingOptions {
     /** The model after post-training, or, without a `base`, a value network: a .gguf file or a loaded model. */
     tuned: string | LlamaModel;
     /** The same model before. Left out, `tuned` gives the change of each logit itself. */
@@ -90,7 +103,8 @@ export interface ValueModelOptions {
 const valueModelSchema = options({
     tuned: modelSchema,
     base: modelSchema.optional(),
-    weight: finite.default(1)
+    weight: finite.default(1),
+    minMapped
 });
 
 /**
@@ -98,12 +112,17 @@ const valueModelSchema = options({
  *
  * @throws MaraError INVALID_ARGUMENT
  */
-export function valueModel(given: ValueModelOptions): Guide {
-    const {tuned, base, weight} = check(valueModelSchema, given, "the options of valueModel", "");
-    const models = [{name: "tuned", model: tuned}, ...(base === undefined ? [] : [{name: "base", model: base}])];
+export function valueModel(given: ValueModelOptions): ModelGuide {
+    const {tuned, base, weight, minMapped} = check(valueModelSchema, given, "the options of valueModel", "");
+    const models = [
+        {name: "tuned", model: tuned, minMapped, isChange: base === undefined},
+        ...(base === undefined ? [] : [{name: "base", model: base, minMapped}])
+    ];
     return modelGuide(models, (logits, [after, before]) => {
         const change = after as Float32Array;
-        for (let i = 0; i < logits.length; i++)
-            logits[i] = (logits[i] as number) + weight * ((change[i] as number) - (before?.[i] ?? 0));
+        for (let i = 0; i < logits.length; i++) {
+            const difference = (change[i] as number) - (before?.[i] ?? 0);
+            if (!Number.isNaN(difference)) logits[i] = (logits[i] as number) + weight * difference;
+        }
     });
 }

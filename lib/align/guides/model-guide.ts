@@ -6,7 +6,9 @@ import {sequenceInternals} from "../node-llama-cpp/internals.js";
 import type {Guide, GuidedRow, GuidedText} from "../steer/guide.js";
 import {Follower} from "./follower.js";
 import {guideHostOf} from "./host.js";
-import {requireSameVocabulary} from "./vocabulary.js";
+import {onScaleOf} from "./logits.js";
+import {MappedLogits, type MappedShare} from "./mapped.js";
+import {haveSameVocabulary, mapTokens} from "./vocabulary.js";
 
 /** A model whose logits take part in a guide. */
 export interface GuideModel {
@@ -16,25 +18,58 @@ export interface GuideModel {
     model: string | LlamaModel | undefined;
     /** Tokens, of the guided model, that take the place of everything before the response. */
     promptOf?: (model: LlamaModel) => readonly number[];
+    /** Its logits are changes of logits rather than logits. */
+    isChange?: boolean;
+    /** The mean share of probability that must be mapped where the vocabularies differ. */
+    minMapped?: number;
+}
+
+/** A guide by other models. */
+export interface ModelGuide extends Guide {
+    /** How well the vocabularies of its models fit that of the context's, for those that differ. */
+    mapped(context: LlamaContext): MappedShare[];
 }
 
 /** Changes `logits` by those that each model gives, in the order of the recipe's models. */
 type Combine = (logits: Float32Array, others: readonly Float32Array[], row: GuidedRow) => void;
 
+/** How many times as many tokens as the text has there is room for in another vocabulary. */
+const longerSpelling = 2;
+
+/** The text without its beginning where it is longer than `size`, cut so that the next tokens do not move the cut. */
+function lastOf(text: readonly number[], size: number): readonly number[] {
+    const step = Math.ceil(size / 2);
+    return text.slice(Math.ceil(Math.max(0, text.length - size) / step) * step);
+}
+
 /** One model of a guide beside one guided context. */
 class Companion {
     readonly #follower: Follower;
     readonly #prompt: readonly number[] | undefined;
+    /** Undefined where the vocabulary is that of the guided model. */
+    readonly mapping: MappedLogits | undefined;
 
-    constructor(follower: Follower, prompt: readonly number[] | undefined) {
+    constructor(follower: Follower, {prompt, mapping}: Pick<Companion, "mapping"> & {prompt?: readonly number[]}) {
         this.#follower = follower;
         this.#prompt = prompt;
+        this.mapping = mapping;
     }
 
-    logits({sequence, tokens, responseStart}: GuidedText): Promise<Float32Array> {
+    /** Begins to decode what the text needs. */
+    async follow({sequence, tokens, responseStart}: GuidedText): Promise<Float32Array> {
         const prompt = this.#prompt;
         const text = prompt === undefined ? tokens : [...prompt, ...tokens.slice(responseStart)];
-        return this.#follower.follow(sequenceInternals(sequence)._sequenceId, text);
+        const spelt = this.mapping === undefined ? text : lastOf(this.mapping.spell(text), this.#follower.size);
+        return await this.#follower.follow(sequenceInternals(sequence)._sequenceId, spelt);
+    }
+
+    /**
+     * One logit per token of the guided model, whose own are `own`; NaN for tokens that could not be mapped. Where some cannot, a constant that
+     * all other logits share is no longer nothing, so logits are put on the scale of `own`.
+     */
+    translate(logits: Float32Array, own: Float32Array, isMapped: boolean): Float32Array {
+        if (this.mapping !== undefined) return this.mapping.map(logits, own);
+        return isMapped ? onScaleOf(own, logits) : logits;
     }
 
     async forget(sequence: GuidedText["sequence"]): Promise<void> {
@@ -43,7 +78,7 @@ class Companion {
 }
 
 /** A guide whose models follow the guided text in contexts of their own, each on its own decode thread. */
-export function modelGuide(models: readonly GuideModel[], combine: Combine): Guide {
+export function modelGuide(models: readonly GuideModel[], combine: Combine): ModelGuide {
     const opened = new WeakMap<LlamaContext, {companions: Promise<Companion[]>; ready?: Companion[]}>();
     const open = (context: LlamaContext) => {
         let state = opened.get(context);
@@ -68,27 +103,38 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Gui
         },
         async guide(logits, row) {
             const companions = await open(row.sequence.context).companions;
-            combine(logits, await Promise.all(companions.map((one) => one.logits(row))), row);
+            const found = await Promise.all(companions.map((one) => one.follow(row)));
+            const isMapped = companions.some(({mapping}) => mapping !== undefined);
+            const inOwnTerms = companions.map((one, i) => one.translate(found[i] as Float32Array, logits, isMapped));
+            combine(logits, inOwnTerms, row);
         },
         decoding(text) {
-            for (const one of open(text.sequence.context).ready ?? []) void one.logits(text);
+            for (const one of open(text.sequence.context).ready ?? []) one.follow(text).catch(() => {});
         },
         takenBack({sequence, start}) {
             if (start > 0) return;
-            for (const one of opened.get(sequence.context)?.ready ?? []) void one.forget(sequence);
+            for (const one of opened.get(sequence.context)?.ready ?? []) one.forget(sequence).catch(() => {});
+        },
+        mapped(context) {
+            const mappings = (opened.get(context)?.ready ?? []).map(({mapping}) => mapping?.share);
+            return mappings.filter((share) => share !== undefined);
         }
     };
 }
 
-async function openCompanion(context: LlamaContext, {name, model, promptOf}: GuideModel): Promise<Companion> {
+async function openCompanion(context: LlamaContext, one: GuideModel): Promise<Companion> {
+    const {name, model, promptOf, isChange = false, minMapped = 0} = one;
     const host = guideHostOf(context);
     const own = typeof model === "string" ? await load(context.model.llama, name, model) : undefined;
     const used = own ?? (model as LlamaModel | undefined) ?? context.model;
     try {
         if (used.disposed) throw invalidArgument(name, "a model that is not disposed", used);
-        if (used !== context.model) requireSameVocabulary(name, context.model, used);
+        const mapping = haveSameVocabulary(context.model, used)
+            ? undefined
+            : new MappedLogits(name, mapTokens(name, context.model, used), {least: minMapped, isChange});
         const prompt = promptOf?.(context.model);
-        const {contextSize, totalSequences} = context;
+        const {totalSequences} = context;
+        const contextSize = context.contextSize * (mapping === undefined ? 1 : longerSpelling);
         const follower = await Follower.open(used, {
             sequences: totalSequences,
             prefix: prompt ?? [],
@@ -98,7 +144,7 @@ async function openCompanion(context: LlamaContext, {name, model, promptOf}: Gui
             await follower.close();
             await own?.dispose();
         });
-        return new Companion(follower, prompt);
+        return new Companion(follower, {mapping, ...(prompt && {prompt})});
     } catch (error) {
         await own?.dispose();
         throw error;

@@ -64,6 +64,7 @@ export async function askGuides(guides: readonly Guide[], logits: Float32Array, 
         try {
             await guide.guide(logits, row);
         } catch (error) {
+            if (error instanceof MaraError && error.code === "GUIDE_VOCABULARY") throw error;
             throw new MaraError("GUIDE_FAILED", `A guide threw: ${reasonOf(error)}`, {cause: error});
         }
         if (logits.length !== length) {
