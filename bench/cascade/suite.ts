@@ -49,7 +49,7 @@ async function run({quick, threads, rounds, log}: BenchOptions): Promise<SuiteRe
     const data: Record<string, unknown> = {};
     for (const agent of await findAgents(result.skipped, {quick, log})) {
         const ratios = new Map<string, number>();
-        for (const sequences of quick ? [1, 4] : [1, 4, 8]) {
+        for (const sequences of [1, 4, 8]) {
             const contenders = Object.entries(kinds).map(([name, cascade]) =>
                 contenderOf(name, {agent, cascade, sequences, threads})
             );
@@ -133,7 +133,7 @@ async function findAgents(
             modelPath,
             agentPath,
             promptsFile: benchFile("../docs/results/prompts/held-out.jsonl"),
-            prompts: quick ? 6 : 32,
+            prompts: quick ? 8 : 32,
             wanted: 0.9
         });
     return agents;

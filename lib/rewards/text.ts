@@ -28,19 +28,25 @@ export async function sentiment(): Promise<Reward> {
 /**
  * Flesch's reading ease (1948) divided by 100: about 1 for what an eleven-year-old reads with ease, 0 for what takes a degree. At most 1.2, and
  * not below −1, so that a single freak of a word does not outweigh everything else; −1 too for a response without words. English only.
+ * Each word has a span with what its syllables take off; the rest is that of the sentences' length.
  */
 export async function readability(): Promise<Reward> {
     const [{flesch}, {syllable}] = await Promise.all([import("flesch"), import("syllable")]);
     return rewardOf("readability", (_, response) => {
-        const words = segments(response, "word");
+        const words = wordsOf(response);
         if (words.length === 0) return -1;
-        const ease = flesch({
-            sentence: segments(response, "sentence").length,
-            word: words.length,
-            // Words for which the package has no syllables, such as numbers, are still spoken.
-            syllable: words.reduce((sum, word) => sum + Math.max(1, syllable(word)), 0)
-        });
-        return Math.max(-1, ease / 100);
+        // Words for which the package has no syllables, such as numbers, are still spoken.
+        const syllables = words.map(({segment}) => Math.max(1, syllable(segment)));
+        const all = syllables.reduce((sum, count) => sum + count, 0);
+        const ease = flesch({sentence: segments(response, "sentence").length, word: words.length, syllable: all});
+        const score = Math.max(-1, ease / 100);
+        // Flesch's formula takes 84.6 times the syllables per word off.
+        const spans = words.map(({segment, index: start}, i) => ({
+            start,
+            end: start + segment.length,
+            score: (-0.846 * (syllables[i] as number)) / words.length
+        }));
+        return {score, spans};
     });
 }
 
@@ -82,16 +88,24 @@ export function regex(name: string, pattern: RegExp): Reward {
 
 const segmenters = new Map<string, Intl.Segmenter>();
 
-/** The text's words (no punctuation), graphemes, or sentences that hold a word. */
-function segments(text: string, granularity: "word" | "grapheme" | "sentence"): string[] {
+function segmenterOf(granularity: "word" | "grapheme" | "sentence"): Intl.Segmenter {
     let segmenter = segmenters.get(granularity);
     if (segmenter === undefined) {
         segmenter = new Intl.Segmenter("en", {granularity});
         segmenters.set(granularity, segmenter);
     }
-    const found = Array.from(segmenter.segment(text));
-    if (granularity === "word") return found.filter(({isWordLike}) => isWordLike).map(({segment}) => segment);
-    return found
+    return segmenter;
+}
+
+/** Words with their places, without punctuation. */
+function wordsOf(text: string): Intl.SegmentData[] {
+    return Array.from(segmenterOf("word").segment(text)).filter(({isWordLike}) => isWordLike);
+}
+
+/** The text's words (no punctuation), graphemes, or sentences that hold a word. */
+function segments(text: string, granularity: "word" | "grapheme" | "sentence"): string[] {
+    if (granularity === "word") return wordsOf(text).map(({segment}) => segment);
+    return Array.from(segmenterOf(granularity).segment(text))
         .map(({segment}) => segment)
         .filter((segment) => granularity === "grapheme" || /[\p{L}\p{N}]/u.test(segment));
 }

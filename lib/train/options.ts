@@ -203,7 +203,7 @@ export function resolveConfig(options: TrainOptions, fitting: Preset = "default"
         candidates: {
             ...(preset === "small" ? {topK: 10} : {}),
             // A decisive agent goes far down the list for a good word; improbable ones would cost fluency.
-            ...(method === "advantage" ? {minP: 0.1} : {}),
+            ...(method === "advantage" ? {minP: 0.12} : {}),
             ...options.candidates
         }
     });

@@ -43,6 +43,16 @@ describe("readability", () => {
     ])("scores %j", async (text, expected) => {
         expect((await score("readability", text)).score).toBeCloseTo(expected, 12);
     });
+
+    it("credits each word with its syllables", async () => {
+        const text = "Banana table. 42 ... -";
+        const {spans} = await score("readability", text);
+        expect(spans.map(({start, end, score}) => [text.slice(start, end), score.toFixed(3)])).toEqual([
+            ["Banana", "-0.846"],
+            ["table", "-0.564"],
+            ["42", "-0.282"]
+        ]);
+    });
 });
 
 describe("profanity", () => {
