@@ -11,12 +11,14 @@ import type {Suite, SuiteResult, Target} from "./harness/suite.js";
 import {renderTable} from "./harness/table.js";
 import {studentSuite} from "./kernel/student.js";
 import {kernelSuite} from "./kernel/suite.js";
+import {loadSuite} from "./load/suite.js";
 import {referenceSuite} from "./reference/suite.js";
 import {trainSuite} from "./train/suite.js";
 
 const suites: Record<string, Suite> = {
     kernel: kernelSuite,
     student: studentSuite,
+    load: loadSuite,
     generate: generateSuite,
     cascade: cascadeSuite,
     reference: referenceSuite,
