@@ -4,6 +4,7 @@ import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {parseArgs} from "node:util";
 import {cascadeSuite} from "./cascade/suite.js";
+import {distributeSuite} from "./distribute/suite.js";
 import {generateSuite} from "./generate/suite.js";
 import {renderChart} from "./harness/chart.js";
 import {describeMachine, machineLine} from "./harness/machine.js";
@@ -22,7 +23,8 @@ const suites: Record<string, Suite> = {
     generate: generateSuite,
     cascade: cascadeSuite,
     reference: referenceSuite,
-    train: trainSuite
+    train: trainSuite,
+    distribute: distributeSuite
 };
 
 const usage = `npm run bench [suite...] -- [options]

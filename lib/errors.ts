@@ -49,7 +49,8 @@ export const maraErrorCodes = {
         "There are too few prompts or pairs to learn from some and hold out others, or their responses are all worth the same.",
     STUDENT_TOO_FEW: "There are too few prompts or decisions to train a student from some and hold out others.",
     SERVER_LISTEN: "The server cannot listen on its address: the port is in use, or the host is not this machine's.",
-    QUEUE_MISSING: "A queue was asked for, and the optional packages bullmq and ioredis are not installed.",
+    QUEUE_MISSING:
+        "A queue was asked for, and the optional packages that it needs are not installed; the message names them.",
     QUEUE_CONNECTION: "Redis does not answer at the queue's address, or refuses the password.",
     QUEUE_JOB: "A job failed on every worker that tried it, or a result is not what was asked for.",
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."

@@ -17,6 +17,7 @@ interface WorkerFlags {
     gpu: string;
     threads?: number;
     lock: number;
+    board?: number;
 }
 
 const help = `
@@ -47,11 +48,12 @@ export function workerCommand(): Command {
                 86_400
             ).default(30)
         )
+        .addOption(integerOption("--board <port>", "show bull-board on this port of this machine", 0, 65_535))
         .addHelpText("after", help)
         .action(work);
 }
 
-async function work({queue, models, allowModules, gpu, threads, lock}: WorkerFlags): Promise<void> {
+async function work({queue, models, allowModules, gpu, threads, lock, board}: WorkerFlags): Promise<void> {
     const url = requireQueue(queue);
     const {QueueWorker} = await import("../queue/worker.js");
     const llama = await openLlama(gpu);
@@ -91,14 +93,22 @@ async function work({queue, models, allowModules, gpu, threads, lock}: WorkerFla
         process.stderr.write(
             visible(`${[`worker ${id}, ${plural(files.length, "file")}:`, ...found].join("\n")}\n`, {lines: true})
         );
+        const shown = board === undefined ? undefined : await openBoard(url, board);
+        if (shown !== undefined) process.stderr.write(`bull-board: ${shown.url}\n`);
         await left;
         progress.clear();
+        await shown?.close();
         await worker.close();
     } finally {
         clearInterval(alive);
         process.off("SIGINT", stop).off("SIGTERM", stop);
         await llama.dispose();
     }
+}
+
+async function openBoard(url: string, port: number): Promise<{url: string; close: () => Promise<void>}> {
+    const board = await import("../queue/board.js");
+    return await board.openBoard(url, port);
 }
 
 /** @throws MaraError INVALID_ARGUMENT */

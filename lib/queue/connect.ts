@@ -1,4 +1,5 @@
 /** The connection to Redis: its address, which never shows its password, and the two packages that talk to it. */
+import {isIP} from "node:net";
 import type {Redis, RedisOptions} from "ioredis";
 import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 
@@ -47,7 +48,7 @@ export class QueueAddress {
             db: Number(pathname.slice(1)),
             ...(username === "" ? {} : {username: decodeURIComponent(username)}),
             ...(password === "" ? {} : {password: decodeURIComponent(password)}),
-            ...(protocol === "rediss:" ? {tls: {servername: host}} : {})
+            ...(protocol === "rediss:" ? {tls: isIP(host) === 0 ? {servername: host} : {}} : {})
         } as RedisOptions;
     }
 

