@@ -56,6 +56,7 @@ export const maraErrorCodes = {
     WRITE_FAILED: "A file could not be written. The previous file, if any, is untouched."
 } as const;
 
+/** The code of a `MaraError`: a key of `maraErrorCodes`. */
 export type MaraErrorCode = keyof typeof maraErrorCodes;
 
 /** The one error class of this package. `code` is stable across versions; `message` names the value and the fix. */
@@ -87,6 +88,12 @@ export function reasonOf(error: unknown): string {
 
 export function agentDisposed(): MaraError {
     return new MaraError("AGENT_DISPOSED", "The agent is disposed. Load it again.");
+}
+
+/** node-llama-cpp's own errors say neither whose they are nor what to do. */
+export function decodeFailure(error: unknown): MaraError {
+    if (error instanceof MaraError) return error;
+    return new MaraError("DECODE_FAILED", `The context could not answer: ${reasonOf(error)}`, {cause: error});
 }
 
 /** Longest text shown of a received value, in characters. */

@@ -230,6 +230,7 @@ export class MaraAgent {
         return Object.fromEntries(entries) as Record<TensorName, AgentTensor>;
     }
 
+    /** True once `dispose` was called. */
     get disposed(): boolean {
         return this.handle === undefined;
     }
@@ -242,6 +243,7 @@ export class MaraAgent {
         this.dict = undefined;
     }
 
+    /** @hidden */
     [Symbol.dispose](): void {
         this.dispose();
     }

@@ -33,6 +33,7 @@ export interface AgentTensor {
     data: Float32Array;
 }
 
+/** What `agent.save` takes. */
 export interface MaraAgentSaveOptions {
     /** Format of the agent's tensors in the file; a student's are float32. Default: that in which each was loaded, so nothing is lost (F64 becomes f32). */
     dtype?: "f32" | "f16" | "bf16";

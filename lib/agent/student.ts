@@ -31,6 +31,7 @@ export const studentTensorNames = [
     "calibration"
 ] as const;
 
+/** Names of a student's tensors in an agent's file, without `student.` in front. */
 export type StudentTensorName = (typeof studentTensorNames)[number];
 
 /** A student as agent files hold it, for one agent and one model. */

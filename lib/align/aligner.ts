@@ -56,6 +56,7 @@ export interface DecisionEvent extends DecisionRecord {
     sequence: LlamaContextSequence;
 }
 
+/** What `aligner.onDecision` calls. Its result is not waited for. */
 export type DecisionListener = (event: DecisionEvent) => unknown;
 
 /** Steers, observes and counts the alignment of one context. Made by `createAlignedContext`. */

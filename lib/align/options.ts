@@ -48,6 +48,7 @@ export interface AlignerSettings {
     cascade?: CascadeOption;
 }
 
+/** Whether a student decides in its agent's place; see `AlignerSettings.cascade`. */
 export type CascadeOption = "off" | "auto" | {readonly agreement: number};
 
 /** Settings with nothing left out. */
@@ -58,6 +59,7 @@ export interface SettingsInForce extends Required<Omit<AlignerSettings, "candida
     candidates: Required<CandidateOptions>;
 }
 
+/** How candidates are evaluated: side by side in spare sequences, or one a decode by stock calls. */
 export type Mode = "lanes" | "serial";
 
 /** node-llama-cpp's `LlamaContextOptions` and what steers the alignment. */

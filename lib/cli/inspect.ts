@@ -7,8 +7,8 @@ import {isStudentTensor} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
 import {MaraError} from "../errors.js";
+import {fileHash} from "../file-hash.js";
 import {formatInteger} from "../plural.js";
-import {fileInput} from "../train/run/inputs.js";
 import {visible} from "../visible.js";
 import {bytes, facts, painter, short, table, terminal} from "./format.js";
 import {printJson, printLines} from "./output.js";
@@ -113,7 +113,7 @@ function readTrainedWith(agent: MaraAgent): AgentDescription["trainedWith"] {
 /** Reads the whole file, for its hash. */
 async function studentFits({model}: StudentFacts, path: string | undefined): Promise<{fits?: boolean}> {
     if (path === undefined) return {};
-    const {sha256} = await fileInput(await resolveModel(path), "MODEL_NOT_FOUND");
+    const sha256 = await fileHash(await resolveModel(path), "MODEL_NOT_FOUND");
     return {fits: sha256 === model};
 }
 

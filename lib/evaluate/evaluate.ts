@@ -21,6 +21,7 @@ import {evaluationReport} from "./report.js";
 import {type DialPoint, type EvaluationResult, pairResult, sideResult} from "./result.js";
 import {type EvaluationSetup, type Side, SideRunner} from "./sides.js";
 
+/** What `evaluate` resolves with. */
 export interface Evaluation {
     result: EvaluationResult;
     /** Answers and scores, prompt by prompt: the aligned side first, then `against`. */

@@ -47,6 +47,7 @@ export interface EvaluationSampling {
     topK?: number;
 }
 
+/** What `evaluate` takes. */
 export interface EvaluateOptions {
     /** A .gguf file, or a model that stays the caller's. `modelPath` is another name for it. */
     model?: string | LlamaModel;
@@ -117,6 +118,7 @@ export interface EvaluateOptions {
     signal?: AbortSignal;
 }
 
+/** What `onProgress` of an evaluation is told. */
 export interface EvaluationProgress {
     /** Name of the side: "aligned", "threshold:0.3", or one of `against`. */
     side: string;

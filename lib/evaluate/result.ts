@@ -12,6 +12,7 @@ export interface Estimate {
     interval95: Interval | null;
 }
 
+/** The numbers of one side. */
 export interface SideResult {
     name: string;
     /** In the order of the rewards; the interval is a bootstrap over prompts. `failed`: answers without a score. */
@@ -31,11 +32,13 @@ export interface SideResult {
     generatedTokens: number;
     /** Calls of llama_decode for generated tokens, all sequences together. */
     decodes: number;
+    /** decodes / generatedTokens. */
     decodesPerToken: number;
     /** The aligner's counters; for aligned sides only. */
     decisions?: Counts;
 }
 
+/** Two sides, compared prompt by prompt. */
 export interface PairResult {
     other: string;
     /** Index of the reward. */
@@ -55,6 +58,7 @@ export interface PairResult {
     rewardDifference: Estimate;
 }
 
+/** One threshold of the dial: how the aligned answers are there. */
 export interface DialPoint {
     threshold: number;
     /** Against the first opponent, by the first reward. */
@@ -62,6 +66,7 @@ export interface DialPoint {
     side: SideResult;
 }
 
+/** The numbers of an evaluation, as result.json holds them. */
 export interface EvaluationResult {
     version: 1;
     /** The sides compared, and everything that the answers depend on. */

@@ -2,7 +2,7 @@
 import type {LlamaContext, Token} from "node-llama-cpp";
 import {z} from "zod";
 import {alignerOf} from "../align/aligned-context.js";
-import {invalidArgument, MaraError, reasonOf} from "../errors.js";
+import {decodeFailure, invalidArgument} from "../errors.js";
 import type {Prompt} from "../prompts/prompts.js";
 import {mixed} from "../random.js";
 import {check, options as optionsOf} from "../validation/check.js";
@@ -14,6 +14,7 @@ import {type Answer, type SamplingOptions, Slot} from "./slot.js";
 
 export type {Answer, SamplingOptions} from "./slot.js";
 
+/** What `answerAll` takes. */
 export interface AnswerOptions extends SamplingOptions {
     /** Longest answer, in tokens. */
     maxTokens: number;
@@ -204,12 +205,6 @@ async function decoding<T>(work: Promise<T>): Promise<T> {
     } catch (error) {
         throw decodeFailure(error);
     }
-}
-
-/** node-llama-cpp's own errors say neither whose they are nor what to do. */
-function decodeFailure(error: unknown): MaraError {
-    if (error instanceof MaraError) return error;
-    return new MaraError("DECODE_FAILED", `The context could not answer: ${reasonOf(error)}`, {cause: error});
 }
 
 /** A seed of its own for every index. */

@@ -3,8 +3,11 @@ import type {Aligner, DecisionRecord} from "../align/aligner.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {StopTriggers} from "./prompt-tokens.js";
 
+/** One answer of `answerAll`. */
 export interface Answer {
+    /** As it was given; a string as `{prompt}`. */
     prompt: Prompt;
+    /** Up to the end, or to a stop text of the chat template. */
     text: string;
     /** Index in the context of the answer's first token: its decisions' positions count from there. */
     start: number;

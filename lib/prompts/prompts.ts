@@ -10,6 +10,7 @@ import {Flaw, readRecords} from "./records.js";
  * system prompt but the caller's.
  */
 export const promptFormats = ["session", "template"] as const;
+/** How a prompt is put to the model: as a `LlamaChatSession` does, or by the chat template in the model's file. */
 export type PromptFormat = (typeof promptFormats)[number];
 
 /** A question to a model. */

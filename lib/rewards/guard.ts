@@ -6,6 +6,7 @@ import {checkScored} from "../validation/sources.js";
 import {aReward, type GuardedReward, guarded, type Reward, type ScoredResponse} from "./reward.js";
 import {timeoutMs, withinTime} from "./time-limit.js";
 
+/** What `scoreGuarded` takes. */
 export interface GuardOptions {
     /** Milliseconds that one call may take. Default 60 000. A reward that blocks the event loop cannot be interrupted. */
     timeoutMs?: number;

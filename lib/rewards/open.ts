@@ -11,6 +11,7 @@ import {timeoutMs} from "./time-limit.js";
 /** Text such as `"2*sentiment - 0.5*profanity"` (docs/rewards.md has the grammar), a function, or a reward that is open already. */
 export type RewardSpec = string | RewardFunction | Reward;
 
+/** What `openReward` takes. */
 export interface RewardOptions extends ResourceOptions {
     /** Names for use in specifications: `{helpful: "judge:judge.gguf"}` for `"2*helpful - length"`. They may name each other. */
     rewards?: Readonly<Record<string, RewardSpec>>;

@@ -6,8 +6,11 @@ import {checkScored} from "../validation/sources.js";
 
 /** A part of the response and the share of the score that it earned. Offsets are UTF-16 code units, `end` exclusive. */
 export interface RewardSpan {
+    /** Index in the response, in UTF-16 units, of its first character. */
     start: number;
+    /** Index behind its last character. */
     end: number;
+    /** What it adds to the response's score. */
     score: number;
 }
 
@@ -24,8 +27,11 @@ export type RewardFunction = (
     context: {system?: string; reference?: string}
 ) => RewardResult | Promise<RewardResult>;
 
+/** A score, with its parts where the reward tells them. */
 export interface ScoredResponse {
+    /** Higher is better. */
     score: number;
+    /** In order; none where the reward tells none. */
     spans: RewardSpan[];
 }
 

@@ -12,6 +12,7 @@ import {type ActorTensors, type Job, scoreOrReason} from "./run/job.js";
 import {longestPrompt, openRollouts, rolloutOptions} from "./run/parts.js";
 import {Phase} from "./run/progress.js";
 
+/** How the aligned answers are at one threshold. */
 export interface CalibrationPoint {
     threshold: number;
     /** Mean reward of the greedy answers. */
@@ -24,6 +25,7 @@ export interface CalibrationPoint {
     firstChoice: number;
 }
 
+/** How an agent's threshold was found on held-out prompts. */
 export interface Calibration {
     /** Prompts whose rewards are known at every threshold. */
     prompts: number;

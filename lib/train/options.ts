@@ -28,6 +28,7 @@ import type {TrainProgress} from "./run/progress.js";
 
 export const methods = ["sac", "preference", "advantage"] as const;
 
+/** What `trainAgent` takes. */
 export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     /** A GGUF file, which is then loaded and unloaded here, or a loaded model, which stays the caller's. */
     model?: string | LlamaModel;
@@ -116,6 +117,7 @@ export const configSchema = z.object({
     /** True if the reward can be opened by that name, so that it need not be given again. */
     rewardByName: z.boolean()
 });
+/** The options of a run with every default filled in, as config.json holds them. */
 export type TrainConfig = z.infer<typeof configSchema>;
 
 const constantSchemas = Object.fromEntries(constantNames.map((name) => [name, constantSchema(name).optional()]));

@@ -31,6 +31,7 @@ import type {SacJob, SacState} from "./sac/state.js";
 import {promptOfEpisode, someOf, splitPrompts} from "./seeds.js";
 import {addStudent} from "./student/after-run.js";
 
+/** What `trainAgent` resolves with. */
 export interface TrainResult {
     /** The trained agent; disposing it is the caller's business. After an interruption: the agent so far, if there is one. */
     agent: MaraAgent | undefined;

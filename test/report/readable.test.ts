@@ -83,7 +83,7 @@ describeWithBrowser("Reports", () => {
             );
             expect(text).toMatch(/Of \d held-out pairs the agent tells \d apart/);
             expect(text).toMatch(/epoch \d of 3, which has the least held-out loss/);
-            expect(text).toContain("mara eval -m model.gguf -a");
+            expect(text).toMatch(/mara eval -m demo -a \S+ --prompts demo --reward/);
             const ticks = await page.evaluate<number[]>(
                 'Chart.getChart("losses").scales.x.ticks.map(({value}) => value)'
             );

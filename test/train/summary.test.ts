@@ -92,7 +92,7 @@ describe("a run of sac", () => {
     });
 
     it("says that nothing was learnt where the replay was never filled", async () => {
-        const {summary} = await trainAgent({
+        const {summary, paths} = await trainAgent({
             ...options,
             model,
             runDirectory: newRun(),
@@ -103,6 +103,9 @@ describe("a run of sac", () => {
         expect(summary.advice).toMatch(
             /^Nothing was learnt: the \d+ transitions collected never reached learnAfter, 10000\./
         );
+        const report = readFileSync(paths.report, "utf8");
+        expect(report).toContain("Nothing was learnt");
+        expect(report).not.toContain("To measure it");
     });
 });
 

@@ -1,7 +1,7 @@
 import type {LlamaModel} from "node-llama-cpp";
 import type {AgentStudent} from "../../agent/student.js";
+import {fileHash} from "../../file-hash.js";
 import {type NativeStudent, native} from "../../native.js";
-import {fileInput} from "../../train/run/inputs.js";
 import {countEmbeddings, readEmbeddings} from "../node-llama-cpp/embeddings.js";
 import {modelInternals} from "../node-llama-cpp/internals.js";
 
@@ -14,7 +14,7 @@ const tables = new WeakMap<LlamaModel, WeakMap<AgentStudent, Promise<NativeStude
 /** SHA-256 of the model's file, in hexadecimal; read once per loaded model. @throws MaraError MODEL_NOT_FOUND */
 export function hashOfModel(model: LlamaModel): Promise<string> {
     const path = modelInternals(model)._modelPath;
-    return kept(hashes, model, async () => (await fileInput(path, "MODEL_NOT_FOUND")).sha256);
+    return kept(hashes, model, () => fileHash(path, "MODEL_NOT_FOUND"));
 }
 
 /**

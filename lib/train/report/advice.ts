@@ -6,6 +6,7 @@ import type {FitMetrics} from "../preference/preference.js";
 import type {ResponseRow} from "../preference/responses.js";
 import type {SacMetrics} from "../sac/batch.js";
 
+/** What came of a run, in words. */
 export interface TrainSummary {
     /** Each fact's name and its text. */
     facts: [name: string, text: string][];
@@ -19,6 +20,12 @@ const fewHeldOut = 20;
 
 const measure =
     "Measure it with mara eval on prompts that it was not trained on; what to try is in docs/training.md, “It does not improve”.";
+
+/** True where the run ended before its first step: the agent is as it began. */
+export function learntNothing(metrics: readonly object[]): boolean {
+    const last = metrics.at(-1) as {updates?: number} | undefined;
+    return last === undefined || last.updates === 0;
+}
 
 export function adviseOn(
     config: TrainConfig,
@@ -118,7 +125,7 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
         ["updates", String(last.updates)],
         ["held-out reward", held]
     ];
-    if (last.updates === 0)
+    if (learntNothing([last]))
         return {
             facts,
             advice:

@@ -5,7 +5,7 @@ import {type Calibration, calibrationSvg} from "../calibrate.js";
 import type {ResponseRow} from "../preference/responses.js";
 import type {Job} from "../run/job.js";
 import type {SampleRow} from "../sac/batch.js";
-import type {TrainSummary} from "./advice.js";
+import {learntNothing, type TrainSummary} from "./advice.js";
 import {describeRun} from "./summary.js";
 
 type MetricsLine = Record<string, unknown>;
@@ -106,8 +106,10 @@ export async function writeReport(
         `<h1>Training run: ${escapeHtml(config.method)}${config.reward === null ? "" : ` on ${escapeHtml(config.reward)}`}</h1>`,
         `<p class="headline">${escapeHtml(what)}</p>`,
         `<p class="summary">${escapeHtml(advice)}</p>`,
-        '<p class="summary">To measure it, and find the threshold at which it does best:</p>',
-        `<pre class="command"><code>${escapeHtml(command)}</code></pre>`,
+        learntNothing(metrics)
+            ? ""
+            : '<p class="summary">To measure it, and find the threshold at which it does best:</p>' +
+              `<pre class="command"><code>${escapeHtml(command)}</code></pre>`,
         "<h2>How it went</h2>",
         `<dl class="facts">${facts.map(([name, text]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(text)}</dd>`).join("")}</dl>`,
         `<div class="charts">${curves

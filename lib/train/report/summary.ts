@@ -1,5 +1,7 @@
 /** A training run in words, for its report; how it went and what to do about it is said by `adviseOn`. */
 import {basename} from "node:path";
+import {modelInternals} from "../../align/node-llama-cpp/internals.js";
+import {demoModelPath, demoName} from "../../demo/files.js";
 import {plural} from "../../plural.js";
 import type {Job} from "../run/job.js";
 
@@ -23,10 +25,13 @@ export function describeRun({config, model, prompts, pairs, run}: Job): RunDescr
         advantage: "from the model's own responses, by what each token earned,"
     }[config.method];
     const reward = JSON.stringify(config.reward ?? "sentiment");
+    // By the demo's name, which leads to its file from everywhere.
+    const isDemo = modelInternals(model)._modelPath === demoModelPath;
     return {
         what: `An agent for ${file} was trained ${how} on ${from}.`,
         command:
-            `mara eval -m ${file} -a ${run.file("agent.safetensors")} --prompts held-out.jsonl --reward ${reward} ` +
+            `mara eval -m ${isDemo ? demoName : file} -a ${run.file("agent.safetensors")} ` +
+            `--prompts ${isDemo ? demoName : "held-out.jsonl"} --reward ${reward} ` +
             "--thresholds 0.1,0.3,0.5,0.7,0.9"
     };
 }

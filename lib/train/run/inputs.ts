@@ -1,10 +1,8 @@
 /** Records what a run reads besides its options, so that a run is not taken up again with other input. */
 import {createHash} from "node:crypto";
-import {createReadStream} from "node:fs";
-import {stat} from "node:fs/promises";
 import {resolve} from "node:path";
-import {pipeline} from "node:stream/promises";
 import {MaraError, type MaraErrorCode} from "../../errors.js";
+import {fileHash} from "../../file-hash.js";
 
 export interface InputFile {
     /** Absolute path; null where values were given instead of a file. */
@@ -17,14 +15,7 @@ export type InputFiles = Partial<Record<InputName, InputFile>>;
 
 /** @throws MaraError `code` if the file cannot be read */
 export async function fileInput(path: string, code: MaraErrorCode): Promise<InputFile> {
-    const sum = createHash("sha256");
-    try {
-        if (!(await stat(path)).isFile()) throw new Error("It is not a regular file");
-        await pipeline(createReadStream(path, {highWaterMark: 2 ** 20}), sum);
-    } catch (error) {
-        throw new MaraError(code, `Could not read ${path}: ${(error as Error).message.split(", ")[0]}`, {cause: error});
-    }
-    return {path: resolve(path), sha256: sum.digest("hex")};
+    return {path: resolve(path), sha256: await fileHash(path, code)};
 }
 
 export function valueInput(value: unknown): InputFile {

@@ -9,6 +9,7 @@ import type {Job} from "./job.js";
  */
 export type TrainPhase = "responses" | "states" | "fit" | "rollouts" | "calibration" | "decisions" | "student";
 
+/** What `onProgress` of a run is told. */
 export interface TrainProgress {
     phase: TrainPhase;
     /** Where the run's constants come from; chosen by the hardware if no option named it. Null from `trainStudent`. */
@@ -46,6 +47,7 @@ export interface GreedyCheck {
     raw: number;
 }
 
+/** Held-out pairs that the agent tells apart. */
 export interface HeldOutPairs {
     pairs: number;
     /** Pairs whose chosen response the agent of the latest epoch accepts more of. */

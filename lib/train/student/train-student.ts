@@ -12,17 +12,18 @@ import {modelInternals} from "../../align/node-llama-cpp/internals.js";
 import {resolveSettings} from "../../align/options.js";
 import {orDemo} from "../../demo/files.js";
 import {invalidArgument, MaraError} from "../../errors.js";
+import {fileHash} from "../../file-hash.js";
 import {loadPrompts, type Prompt} from "../../prompts/prompts.js";
 import {check, options} from "../../validation/check.js";
 import {func, integer, llama, numberIn, path, seed as seedSchema, signal} from "../../validation/schemas.js";
 import {agentSource, asPrompt, modelFields, modelOf, promptsSource} from "../../validation/sources.js";
-import {fileInput} from "../run/inputs.js";
 import {openModelFile} from "../run/model.js";
 import type {TrainProgress} from "../run/progress.js";
 import {agentPath} from "../run/setup.js";
 import {studentDefaults} from "./defaults.js";
 import {makeStudent} from "./make.js";
 
+/** What `trainStudent` takes. */
 export interface TrainStudentOptions {
     /** A GGUF file, which is then loaded and unloaded here, or a loaded model, which stays the caller's. */
     model?: string | LlamaModel;
@@ -61,6 +62,7 @@ export interface TrainStudentOptions {
     signal?: AbortSignal;
 }
 
+/** What `trainStudent` resolves with. */
 export interface TrainStudentResult {
     /** The agent, with its student; disposing it is the caller's business. */
     agent: MaraAgent;
@@ -115,7 +117,7 @@ export async function trainStudent(given: TrainStudentOptions): Promise<TrainStu
             ? await loadPrompts(orDemo(given.prompts, "trainingPrompts"))
             : Array.from(given.prompts, asPrompt);
     const file = typeof source === "string" ? resolve(orDemo(source, "model")) : modelInternals(source)._modelPath;
-    const {sha256} = await fileInput(file, "MODEL_NOT_FOUND");
+    const sha256 = await fileHash(file, "MODEL_NOT_FOUND");
     const own = typeof given.agent === "string" ? await MaraAgent.load(await agentFileOf(given.agent)) : undefined;
     const agent = own ?? (given.agent as MaraAgent);
     try {

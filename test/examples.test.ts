@@ -1,0 +1,88 @@
+/** The files of examples/, as a user would run them, on the demo's model and agent. */
+import {execFile, spawn} from "node:child_process";
+import {once} from "node:events";
+import {existsSync, readdirSync, readFileSync} from "node:fs";
+import path from "node:path";
+import {promisify} from "node:util";
+import {describe, expect, it, onTestFinished} from "vitest";
+import {demoModelPath} from "../lib/demo/files.js";
+import {root} from "./cli/helpers.js";
+
+const run = promisify(execFile);
+const folder = path.join(root, "examples");
+const env = {...process.env, MODEL: demoModelPath, AGENT: "demo", PROMPTS: "demo", PORT: "0", THREADS: "1"};
+
+async function outputOf(file: string): Promise<string> {
+    const {stdout} = await run(process.execPath, [file], {cwd: folder, env});
+    return stdout;
+}
+
+it("json.mjs prints an object of its schema", async () => {
+    expect(await outputOf("json.mjs")).toMatch(/^\{ topic: '(rooms|food|parking)', urgent: (true|false) \}\n$/);
+});
+
+it("functions.mjs prints an answer", async () => {
+    expect((await outputOf("functions.mjs")).trim()).not.toBe("");
+});
+
+it("ai-sdk.mjs streams, and prints the decisions, an object and a tool's result", async () => {
+    const lines = (await outputOf("ai-sdk.mjs")).trim().split("\n");
+    expect(lines[0]).toMatch(/\w/);
+    expect(lines.at(-3)).toMatch(/^\d+ tokens are not the model's first choice$/);
+    expect(lines.at(-2)).toMatch(/^\{ topic: '(rooms|food|parking)', urgent: (true|false) \}$/);
+    expect(lines.at(-1)).toMatch(/^\[ '21 degrees in (Paris|Rome)' \]$/);
+});
+
+it("langchain.mjs streams, and prints three answers and an object", async () => {
+    const lines = (await outputOf("langchain.mjs")).trim().split("\n");
+    expect(lines[0]).toMatch(/\w/);
+    expect(lines.at(-1)).toMatch(/^\{ topic: '(rooms|food|parking)', urgent: (true|false) \}$/);
+});
+
+it("reward.mjs trains an agent and says how it went", async () => {
+    const [file] = (await outputOf("reward.mjs")).split("\n");
+    expect(existsSync(file as string)).toBe(true);
+});
+
+describe.each(["express.mjs", "hono.mjs"])("%s", (file) => {
+    it("streams an answer, and refuses what is no prompt", async () => {
+        const server = spawn(process.execPath, [file], {cwd: folder, env, stdio: ["ignore", "pipe", "inherit"]});
+        onTestFinished(() => void server.kill());
+        const [line] = await once(server.stdout, "data");
+        const ask = (body: unknown) =>
+            fetch(`${String(line).trim()}/answer`, {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body: JSON.stringify(body)
+            });
+        const answers = await Promise.all(
+            ["Can I bring my dog?", "Where is the sauna?"].map((prompt) => ask({prompt}))
+        );
+        for (const answer of answers) {
+            expect(answer.status).toBe(200);
+            expect(await answer.text()).toMatch(/\w/);
+        }
+        expect((await ask({prompt: 1})).status).toBe(400);
+    });
+});
+
+it("electron.mjs has no mistake in its syntax, which is all that is checked", async () => {
+    await run(process.execPath, ["--check", path.join(folder, "electron.mjs")]);
+});
+
+it("docker/Dockerfile starts from node:20-slim, and runs a file that is here", () => {
+    const lines = readFileSync(path.join(folder, "docker", "Dockerfile"), "utf8").split("\n");
+    expect(lines).toContain("FROM node:20-slim");
+    const [, file] = lines.join("\n").match(/^CMD \["node", "(.+)"\]$/m) ?? [];
+    expect(existsSync(path.join(folder, file as string))).toBe(true);
+    expect(lines).toContain(`COPY ${file} ./`);
+});
+
+it("every example is in the table of docs/clients.md", () => {
+    const page = readFileSync(path.join(root, "docs", "clients.md"), "utf8");
+    const files = readdirSync(folder, {recursive: true, encoding: "utf8"}).filter((name) =>
+        /mjs$|Dockerfile$/.test(name)
+    );
+    expect(files.length).toBeGreaterThan(7);
+    for (const file of files) expect(page).toContain(`(../examples/${file.split(path.sep).join("/")})`);
+});
