@@ -1,8 +1,11 @@
 export {MaraAgent, type MaraAgentOptions, type MaraAgentSaveOptions} from "./agent/agent.js";
+export type {AgentDevice} from "./agent/device.js";
+export type {AgentTensor} from "./agent/options.js";
 export type {AgentStudent, StudentTensorName} from "./agent/student.js";
 export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/aligner.js";
 export type {CandidateOptions} from "./align/candidate-options.js";
+export type {Decider} from "./align/decide/decision.js";
 export type {AlignerStats} from "./align/decide/stats.js";
 export {
     type ContrastOptions,
@@ -28,7 +31,7 @@ export type {Guide, GuidedRow, GuidedText} from "./align/steer/guide.js";
 export type {Judge, JudgeBatch} from "./align/steer/judge.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 export {type Evaluation, evaluate} from "./evaluate/evaluate.js";
-export type {EvaluateOptions, EvaluationProgress} from "./evaluate/options.js";
+export type {EvaluateOptions, EvaluationProgress, EvaluationSampling, EvaluationSettings} from "./evaluate/options.js";
 export type {DialPoint, Estimate, EvaluationResult, PairResult, SideResult} from "./evaluate/result.js";
 export type {Side} from "./evaluate/sides.js";
 export {type Answer, type AnswerOptions, answerAll} from "./generation/answers.js";
@@ -38,6 +41,7 @@ export type {QueueOptions} from "./queue/options.js";
 export {type GuardOptions, scoreGuarded} from "./rewards/guard.js";
 export {openReward, type RewardOptions, type RewardSpec} from "./rewards/open.js";
 export type {Reward, RewardFunction, RewardResult, RewardSpan, ScoredResponse} from "./rewards/reward.js";
+export type {Interval} from "./statistics/intervals.js";
 export type {Calibration, CalibrationPoint} from "./train/calibrate.js";
 export type {TrainConfig, TrainOptions} from "./train/options.js";
 export type {FitMetrics} from "./train/preference/preference.js";

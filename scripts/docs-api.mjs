@@ -11,7 +11,11 @@ const typedoc = path.join(folder, "node_modules", "typedoc", "bin", "typedoc");
 const packages = ["typedoc@0.28.20", "typescript@6.0.3"];
 
 function run(command, ...args) {
-    const {status, error} = spawnSync(command, args, {cwd: root, stdio: "inherit", shell: command.endsWith(".cmd")});
+    const {status, error} = spawnSync(command, args, {
+        cwd: root,
+        stdio: ["ignore", "inherit", "inherit"],
+        shell: command.endsWith(".cmd")
+    });
     if (error) throw error;
     if (status !== 0) process.exit(status ?? 1);
 }

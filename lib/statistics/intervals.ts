@@ -1,6 +1,7 @@
 import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
 import {bisect, quantileSorted} from "simple-statistics";
 
+/** Lower and upper end. */
 export type Interval = [low: number, high: number];
 
 /** The normal quantile of a two-sided 95 % interval. */

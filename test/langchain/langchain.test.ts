@@ -10,7 +10,7 @@ import {
 import {StringOutputParser} from "@langchain/core/output_parsers";
 import {ChatPromptTemplate} from "@langchain/core/prompts";
 import {tool} from "@langchain/core/tools";
-import {GeneralChatWrapper, LlamaChatSession, type LlamaContext, type LlamaModel} from "node-llama-cpp";
+import {GeneralChatWrapper, type LlamaContext, type LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {z} from "zod";
 import type {DecisionRecord, MaraAgent} from "../../lib/index.js";
@@ -20,6 +20,7 @@ import {rejectAll} from "../support/agents.js";
 import {failure} from "../support/failure.js";
 import {loadTinyModel} from "../support/models.js";
 import {bytesBehind, scripted} from "../support/scripted-judge.js";
+import {sessionAnswer} from "../support/session.js";
 
 let model: LlamaModel;
 let agent: MaraAgent;
@@ -31,14 +32,6 @@ afterAll(() => model?.dispose());
 
 const aligned = (options = {}) => align(model, {agent, contextSize: 1024, ...options});
 const prompts = ["Who are you?", "1, 2, 3,", "The sky is", "Why not?", "Once upon a time"];
-
-async function sessionAnswer(context: LlamaContext, prompt: string, systemPrompt?: string): Promise<string> {
-    const sequence = context.getSequence();
-    const session = new LlamaChatSession({contextSequence: sequence, ...(systemPrompt && {systemPrompt})});
-    const answer = await session.prompt(prompt, {maxTokens: 12});
-    session.dispose({disposeSequence: true});
-    return answer;
-}
 
 /** TypeScript's exactOptionalPropertyTypes, which this project has on, makes `never` of it in LangChain's types. */
 function usageOf({usage_metadata}: AIMessageChunk): UsageMetadata {

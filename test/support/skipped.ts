@@ -7,6 +7,7 @@ import {chromiumPath} from "./browser.js";
 import {testModelPath} from "./models.js";
 import {hasPython} from "./python.js";
 import {bunPath, denoPath} from "./runtimes.js";
+import {hasTypedoc} from "./typedoc.js";
 
 const needs = [
     {
@@ -41,6 +42,11 @@ const needs = [
         tests: "Bun and Deno",
         enabledBy: "both on the PATH, or named by MARA_BUN and MARA_DENO, for instance npm's packages of these names",
         here: bunPath !== undefined && denoPath !== undefined
+    },
+    {
+        tests: "the API reference by typedoc",
+        enabledBy: "npm run docs:api, which fetches typedoc from the npm registry",
+        here: hasTypedoc
     },
     {
         tests: "agents on a GPU",

@@ -19,6 +19,7 @@ export interface MappingOptions {
 const minMapped = numberIn(0, 1).default(0.9);
 const modelSchema = z.union([path(), loadedModel], "a path of a .gguf file or a LlamaModel");
 
+/** What `guidance` takes. */
 export interface GuidanceOptions {
     /** What the text should not follow: a prompt, put to the model as by a chat session, or its tokens. Takes the place of everything before the response. */
     negativePrompt: string | readonly Token[];
@@ -51,6 +52,7 @@ export function guidance(given: GuidanceOptions): ModelGuide {
     });
 }
 
+/** What `contrast` takes. */
 export interface ContrastOptions extends MappingOptions {
     /** A weaker model: a .gguf file or a loaded model. */
     amateur: string | LlamaModel;
@@ -91,6 +93,7 @@ export function contrast(given: ContrastOptions): ModelGuide {
     });
 }
 
+/** What `valueModel` takes. */
 export interface ValueModelOptions extends MappingOptions {
     /** The model after post-training, or, without a `base`, a value network: a .gguf file or a loaded model. */
     tuned: string | LlamaModel;
