@@ -3,6 +3,7 @@ import {z} from "zod";
 import {options} from "../validation/check.js";
 import {boolean, oneOf, text} from "../validation/schemas.js";
 
+/** What `queue` of a run or an evaluation takes. */
 export interface QueueOptions {
     /** Redis or Valkey: redis://[user:password@]host[:port][/database], rediss:// for TLS. */
     url: string;
