@@ -1,11 +1,14 @@
 #include "agent.h"
 
+#include <algorithm>
 #include <string>
 
 #include "agent_arguments.h"
 #include "arguments.h"
 #include "cuda.h"
 #include "kernel/device.h"
+#include "kernel/judge.h"
+#include "kernel/probability.h"
 #include "pool_shelf.h"
 
 namespace mara::bindings {
@@ -23,16 +26,14 @@ struct ScoreCall {
     int32_t count;
     float* probabilities;
 
-    // `may_wait`: true off Node's main thread, which never waits for a device.
-    kernel::Status run(bool may_wait) const {
+    // On Node's main thread, which never waits for a device.
+    kernel::Status run() const {
         kernel::PoolPointer pool = pools->take();
         if (pool == nullptr) return kernel::Status::out_of_memory;
         const kernel::Network* networks[] = {network.get()};
         const int32_t width = kernel::network_width(network.get());
-        const kernel::Status status = may_wait ? kernel::score_on_device(network.get(), states, width, nullptr, count,
-                                                                         probabilities, pool.get(), pools->threads())
-                                               : kernel::score(networks, 1, states, width, nullptr, count,
-                                                               probabilities, pool.get(), pools->threads());
+        const kernel::Status status =
+            kernel::score(networks, 1, states, width, nullptr, count, probabilities, pool.get(), pools->threads());
         pools->give_back(std::move(pool));
         return status;
     }
@@ -40,41 +41,63 @@ struct ScoreCall {
 
 constexpr const char* out_of_memory = "Out of memory while scoring states";
 
-// Works on a copy of the states: JavaScript may resize, transfer or write to its array while the call runs.
-class ScoreWorker : public Napi::AsyncWorker {
+// Several agents on a copy of the states: JavaScript may resize, transfer or write to its array while the call runs.
+class JudgeWorker : public Napi::AsyncWorker {
 public:
-    ScoreWorker(Napi::Env env, ScoreCall call, std::vector<float> states)
+    JudgeWorker(Napi::Env env, std::vector<std::shared_ptr<const kernel::Network>> networks,
+                std::shared_ptr<PoolShelf> pools, const Napi::Float32Array& states, bool with_logits)
         : AsyncWorker(env, "node-llama-mara score"),
-          call_(std::move(call)),
           deferred_(Napi::Promise::Deferred::New(env)),
-          states_(std::move(states)),
-          probabilities_(static_cast<size_t>(call_.count)) {
-        call_.states = states_.data();
-        call_.probabilities = probabilities_.data();
-    }
+          networks_(std::move(networks)),
+          pools_(std::move(pools)),
+          states_(states.Data(), states.Data() + states.ElementLength()),
+          with_logits_(with_logits) {}
 
     Napi::Promise promise() const { return deferred_.Promise(); }
 
 protected:
     void Execute() override {
         try {
-            if (call_.run(true) != kernel::Status::ok) SetError(out_of_memory);
+            if (run() != kernel::Status::ok) SetError(out_of_memory);
         } catch (...) {
             SetError(out_of_memory);
         }
     }
     void OnOK() override {
-        auto probabilities = Napi::Float32Array::New(Env(), probabilities_.size());
-        std::copy(probabilities_.begin(), probabilities_.end(), probabilities.Data());
-        deferred_.Resolve(probabilities);
+        auto probabilities = Napi::Float32Array::New(Env(), logits_.size());
+        std::transform(logits_.begin(), logits_.end(), probabilities.Data(), kernel::probability_of);
+        if (!with_logits_) return deferred_.Resolve(probabilities);
+        auto logits = Napi::Float32Array::New(Env(), logits_.size());
+        std::copy(logits_.begin(), logits_.end(), logits.Data());
+        auto both = Napi::Object::New(Env());
+        both.Set("logits", logits);
+        both.Set("probabilities", probabilities);
+        deferred_.Resolve(both);
     }
     void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
 private:
-    ScoreCall call_;
+    kernel::Status run() {
+        kernel::PoolPointer pool = pools_->take();
+        if (pool == nullptr) return kernel::Status::out_of_memory;
+        std::vector<const kernel::Network*> networks;
+        for (const auto& network : networks_) networks.push_back(network.get());
+        const int32_t width = kernel::network_width(networks[0]);
+        const auto count = static_cast<int32_t>(states_.size() / static_cast<size_t>(width));
+        logits_.resize(networks.size() * static_cast<size_t>(count));
+        const kernel::Status status =
+            kernel::judge(networks.data(), static_cast<int32_t>(networks.size()), states_.data(), width, nullptr, count,
+                          logits_.data(), pool.get(), pools_->threads());
+        pools_->give_back(std::move(pool));
+        return status;
+    }
+
     Napi::Promise::Deferred deferred_;
+    std::vector<std::shared_ptr<const kernel::Network>> networks_;
+    std::shared_ptr<PoolShelf> pools_;
     std::vector<float> states_;
-    std::vector<float> probabilities_;
+    std::vector<float> logits_;
+    bool with_logits_;
 };
 
 class Agent : public Napi::ObjectWrap<Agent> {
@@ -82,6 +105,7 @@ public:
     static Napi::Function define(Napi::Env env) {
         return DefineClass(env, "Agent",
                            {InstanceMethod<&Agent::score>("score"), InstanceMethod<&Agent::score_async>("scoreAsync"),
+                            InstanceMethod<&Agent::judge_async>("judgeAsync"),
                             InstanceMethod<&Agent::dispose>("dispose"), InstanceMethod<&Agent::use_cuda>("useCuda"),
                             InstanceAccessor<&Agent::kernel>("kernel"), InstanceAccessor<&Agent::dtype>("dtype"),
                             InstanceAccessor<&Agent::bytes>("bytes"), InstanceAccessor<&Agent::disposed>("disposed"),
@@ -145,14 +169,29 @@ private:
         const int32_t count = count_of(states);
         auto probabilities = Napi::Float32Array::New(info.Env(), static_cast<size_t>(count));
         const ScoreCall call{network_, pools_, states.Data(), count, probabilities.Data()};
-        if (call.run(false) != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
+        if (call.run() != kernel::Status::ok) throw Napi::Error::New(info.Env(), out_of_memory);
         return probabilities;
     }
 
     Napi::Value score_async(const Napi::CallbackInfo& info) {
         const Napi::Float32Array states = states_of(info);
-        auto* worker = new ScoreWorker(info.Env(), {network_, pools_, nullptr, count_of(states), nullptr},
-                                       {states.Data(), states.Data() + states.ElementLength()});
+        return start(new JudgeWorker(info.Env(), {network_}, pools_, states, false));
+    }
+
+    // (states, others): {logits, probabilities} of this agent and of others that look at the same states,
+    // [agents][states].
+    Napi::Value judge_async(const Napi::CallbackInfo& info) {
+        const Napi::Float32Array states = states_of(info);
+        std::vector<std::shared_ptr<const kernel::Network>> networks{network_};
+        const auto others = info[1].As<Napi::Array>();
+        for (uint32_t i = 0; i < others.Length(); i++) {
+            networks.push_back(network_of(others.Get(i)));
+            if (networks.back() == nullptr) fail(info.Env(), "AGENT_DISPOSED", "The agent was disposed");
+        }
+        return start(new JudgeWorker(info.Env(), std::move(networks), pools_, states, true));
+    }
+
+    static Napi::Value start(JudgeWorker* worker) {
         const Napi::Promise promise = worker->promise();
         worker->Queue();
         return promise;

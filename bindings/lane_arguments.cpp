@@ -20,17 +20,11 @@ std::vector<llama::Entry> read_entries(const Napi::Value& value) {
     return entries;
 }
 
-llama::WaveJudge read_judge(const Napi::Object& value) {
-    const auto agents = value.Get("agents").As<Napi::Array>();
-    const auto weights = value.Get("weights").As<Napi::Float32Array>();
-    const auto thresholds = value.Get("thresholds").As<Napi::Float32Array>();
-    llama::WaveJudge judge{
-        {}, {}, static_cast<kernel::Combination>(value.Get("combination").As<Napi::Number>().Int32Value())};
+llama::WaveJudge read_judge(const Napi::Array& agents) {
+    llama::WaveJudge judge;
     for (uint32_t i = 0; i < agents.Length(); i++) {
-        judge.networks.push_back(network_of(agents.Get(i)));
-        if (judge.networks.back() == nullptr)
-            throw Napi::Error::New(value.Env(), "AGENT_DISPOSED: The agent was disposed");
-        judge.members.push_back({judge.networks.back().get(), weights[i], thresholds[i]});
+        judge.push_back(network_of(agents.Get(i)));
+        if (judge.back() == nullptr) throw Napi::Error::New(agents.Env(), "AGENT_DISPOSED: The agent was disposed");
     }
     return judge;
 }

@@ -12,7 +12,7 @@ namespace mara::bindings {
 // An Int32Array of six numbers per entry.
 std::vector<llama::Entry> read_entries(const Napi::Value& value);
 
-// {agents, weights, thresholds, combination}. Throws AGENT_DISPOSED.
-llama::WaveJudge read_judge(const Napi::Object& value);
+// Agents. Throws AGENT_DISPOSED.
+llama::WaveJudge read_judge(const Napi::Array& agents);
 
 }  // namespace mara::bindings

@@ -106,7 +106,7 @@ private:
                                [work](Napi::Env env) -> Napi::Value { return decode_object(env, work->result); }});
     }
 
-    // (entries, judges, threads): resolves with {status, probabilities, decodeMs, kernelMs}.
+    // (entries, judges, threads): resolves with {status, agents, logits, probabilities, decodeMs, kernelMs}.
     Napi::Value wave(const Napi::CallbackInfo& info) {
         struct Wave {
             std::vector<llama::Entry> entries;
@@ -118,7 +118,7 @@ private:
         work->entries = read_entries(info[0]);
         const auto judges = info[1].As<Napi::Array>();
         for (uint32_t i = 0; i < judges.Length(); i++)
-            work->judges.push_back(read_judge(judges.Get(i).As<Napi::Object>()));
+            work->judges.push_back(read_judge(judges.Get(i).As<Napi::Array>()));
         work->threads = std::min(number(info[2]), kernel_threads_max);
         return open(info).run({[work, state = state_] {
                                    const std::lock_guard lock(state->busy);

@@ -1,6 +1,8 @@
 #include "lane_results.h"
 
-#include <algorithm>
+#include <cmath>
+
+#include "kernel/probability.h"
 
 namespace mara::bindings {
 
@@ -13,8 +15,14 @@ Napi::Object decode_object(Napi::Env env, const llama::WaveResult& result) {
 
 Napi::Object wave_object(Napi::Env env, const llama::WaveResult& result) {
     Napi::Object object = decode_object(env, result);
-    auto probabilities = Napi::Float32Array::New(env, result.probabilities.size());
-    std::copy(result.probabilities.begin(), result.probabilities.end(), probabilities.Data());
+    auto logits = Napi::Float32Array::New(env, result.logits.size());
+    auto probabilities = Napi::Float32Array::New(env, result.logits.size());
+    for (size_t i = 0; i < result.logits.size(); i++) {
+        logits[i] = result.logits[i];
+        probabilities[i] = std::isnan(result.logits[i]) ? result.logits[i] : kernel::probability_of(result.logits[i]);
+    }
+    object.Set("agents", result.agents);
+    object.Set("logits", logits);
     object.Set("probabilities", probabilities);
     object.Set("kernelMs", result.kernel_ms);
     return object;

@@ -11,7 +11,7 @@ namespace mara::bindings {
 
 // {status, decodeMs}
 Napi::Object decode_object(Napi::Env env, const llama::WaveResult& result);
-// {status, decodeMs, probabilities, kernelMs}
+// {status, decodeMs, agents, logits, probabilities, kernelMs}
 Napi::Object wave_object(Napi::Env env, const llama::WaveResult& result);
 // {tokens, logits}
 Napi::Object top_logits_object(Napi::Env env, const std::vector<llama::TokenLogit>& found);

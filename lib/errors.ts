@@ -25,7 +25,8 @@ export const maraErrorCodes = {
         "CUDA was asked for, and this machine has no CUDA build of the addon, no driver or no device that answers.",
     CUDA_FAILED: "A CUDA call failed, or the CUDA kernel does not take this agent on this device.",
     CONTEXT_FAILED: "node-llama-cpp could not create a context: no memory, or options that do not go together.",
-    JUDGE_FAILED: "A judge of the caller's own threw, or did not give one probability for each candidate.",
+    JUDGE_FAILED:
+        "A judge of the caller's own threw, took too long, or did not give one probability for each candidate.",
     GUIDE_FAILED: "A guide threw, or left a logit that is no number.",
     GUIDE_VOCABULARY: "The model of a guide has a vocabulary that does not fit that of the guided model.",
     DECODE_FAILED: "llama.cpp refused a decode.",

@@ -3,9 +3,10 @@ export type {AgentDevice} from "./agent/device.js";
 export type {AgentTensor} from "./agent/options.js";
 export type {AgentStudent, StudentTensorName} from "./agent/student.js";
 export {createAlignedContext} from "./align/aligned-context.js";
-export type {Aligner, DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/aligner.js";
+export type {Aligner} from "./align/aligner.js";
 export type {CandidateOptions} from "./align/candidate-options.js";
 export type {Decider} from "./align/decide/decision.js";
+export type {DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/decide/record.js";
 export type {AlignerStats} from "./align/decide/stats.js";
 export {
     type ContrastOptions,
@@ -25,10 +26,12 @@ export type {
     Mode,
     Order,
     SettingsInForce,
-    Strategy
+    Strategy,
+    WeightedAgent
 } from "./align/options.js";
 export type {Guide, GuidedRow, GuidedText} from "./align/steer/guide.js";
-export type {Judge, JudgeBatch} from "./align/steer/judge.js";
+export type {Judge, JudgeBatch, JudgeFunction} from "./align/steer/judge.js";
+export type {Combine} from "./align/steer/panel.js";
 export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 export {type Evaluation, evaluate} from "./evaluate/evaluate.js";
 export type {EvaluateOptions, EvaluationProgress, EvaluationSampling, EvaluationSettings} from "./evaluate/options.js";

@@ -38,6 +38,14 @@ export interface NativeAgent {
     /** Scores off the main thread, otherwise like `score`. `states` is copied. */
     scoreAsync(states: Float32Array): Promise<Float32Array>;
     /**
+     * This agent and others of its width on the same states, in one kernel call off the main thread: [agents][states]. `logits`: log-odds of accepting.
+     * `states` is copied. At most 16 agents.
+     */
+    judgeAsync(
+        states: Float32Array,
+        others: readonly NativeAgent[]
+    ): Promise<{logits: Float32Array; probabilities: Float32Array}>;
+    /**
      * Copies the network to the first CUDA device, where `scoreAsync` and waves then compute; `score` stays on the CPU. Does nothing the second
      * time. Throws CUDA_UNAVAILABLE, CUDA_FAILED.
      */
@@ -101,16 +109,9 @@ export const noFork = -1;
 /** `present` gives this while every place for a row is taken by others. */
 export const noPlaceFree = -2;
 
-/** How probabilities of several agents become one (native/kernel/combine.h). */
-export const combinations = {minimum: 0, product: 1, meanLogit: 2} as const;
-
-/** Agents of one width that judge together, at most 16. Each is weighted and shifted so that its own threshold lies at ½. */
-export interface NativeJudge {
-    readonly agents: readonly NativeAgent[];
-    readonly weights: Float32Array;
-    readonly thresholds: Float32Array;
-    readonly combination: (typeof combinations)[keyof typeof combinations];
-}
+/** Agents of one width that look at the same states, in one kernel call; at most `maxJudging`. */
+export type NativeJudge = readonly NativeAgent[];
+export const maxJudging = 16;
 
 export interface NativeDecodeResult {
     /** llama_decode's: 0 ok, 1 no KV slot, others fatal. */
@@ -119,7 +120,11 @@ export interface NativeDecodeResult {
 }
 
 export interface NativeWaveResult extends NativeDecodeResult {
-    /** Per entry; NaN where no judge was named. */
+    /** Most agents that looked at one entry. */
+    agents: number;
+    /** [entries][agents], log-odds of accepting; NaN where no agent looked. */
+    logits: Float32Array;
+    /** The same as probabilities. */
     probabilities: Float32Array;
     kernelMs: number;
 }

@@ -133,7 +133,9 @@ const candidates = (at: string): Record<string, Takes> => ({
 });
 
 const settings = (at: string): Record<string, Takes> => ({
-    [`${at}.judge`]: maybe(nothing),
+    [`${at}.judge`]: maybe(func),
+    [`${at}.combine`]: maybe(nothing),
+    [`${at}.agents`]: maybe(nothing),
     [`${at}.guides`]: maybe(list),
     [`${at}.guides.0`]: nothing,
     ...candidates(`${at}.candidates`),

@@ -2,8 +2,8 @@
 // Small: for compute-sanitizer.
 #include <cstdio>
 
-#include "kernel/combine.h"
 #include "kernel/cuda/session.h"
+#include "kernel/probability.h"
 #include "model.h"
 
 int main() {

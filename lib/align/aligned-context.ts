@@ -1,6 +1,6 @@
 import type {LlamaContext, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
-import {Aligner, requireAgent, requireLanesForGuides} from "./aligner.js";
+import {Aligner, requireJudges, requireLanesForGuides} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
 import type {Backend} from "./backend/backend.js";
 import {KeptStates} from "./backend/kept-states.js";
@@ -47,9 +47,8 @@ export async function createAlignedContext(
     const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
     const scheduler = waves === "auto" ? new LearnedWaves() : new FixedWaves(waves);
     requireAlignable(model);
-    const judges = "agent" in given || !given.guides?.length;
-    if (given.judge === undefined && judges) requireAgent(given.agent, model.embeddingVectorSize);
-    if (model.llama.gpu === "cuda") given.agent?._preferCuda();
+    const isNamed = (["agent", "agents", "judge"] as const).some((name) => name in given);
+    if (isNamed || !given.guides?.length) requireJudges(given, model);
     const settings = resolveSettings(given);
     const wanted = Math.max(1, settings.topK - 1);
     const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
@@ -128,7 +127,8 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         waves: new Waves({backend, scheduler, counters, threads: new Threads(context, stock)}),
         ahead: new Ahead(backend),
         cascades,
-        texts: new Texts()
+        texts: new Texts(),
+        width: context.model.embeddingVectorSize
     };
     const hook = new ContextHook(stock, backend, parts, new DecodeQueue(context));
     const {dispose} = hook.methods;

@@ -1,5 +1,5 @@
 import {inspect} from "node:util";
-import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
+import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import {MaraAgent} from "../agent/agent.js";
 import {agentDisposed, invalidArgument, MaraError} from "../errors.js";
@@ -7,7 +7,7 @@ import {randomChoices} from "../random.js";
 import {check} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
 import {func} from "../validation/schemas.js";
-import type {Decider} from "./decide/decision.js";
+import {type DecisionListener, recordOf} from "./decide/record.js";
 import {type AlignerStats, emptyStats} from "./decide/stats.js";
 import type {SequenceState} from "./hook/step.js";
 import {sequenceInternals} from "./node-llama-cpp/internals.js";
@@ -16,48 +16,13 @@ import {
     checkSettings,
     type Mode,
     mergeSettings,
+    namedAgents,
     type ResolvedSettings,
     resolveSettings,
     type SettingsInForce,
     settingsInForce
 } from "./options.js";
 import type {Undecided} from "./wave/plan.js";
-
-/** A candidate as a listener sees it. */
-export interface DecidedCandidate {
-    token: Token;
-    /** Probability among the candidates, after the temperature. */
-    probability: number;
-    /** The agent's accept probability, or the student's estimate of it; null if the candidate was not evaluated. */
-    acceptProbability: number | null;
-    /** Who gave it: the agent (or a judge of your own), or the agent's student; null if the candidate was not evaluated. */
-    by: Decider | null;
-}
-
-/** One decision, as plain data. */
-export interface DecisionRecord {
-    /** Index in the context at which the token goes. */
-    position: number;
-    /** Most probable first: the index is the rank. */
-    candidates: DecidedCandidate[];
-    /** Rank of the emitted candidate. */
-    chosenRank: number;
-    /** True if it was emitted because no candidate was accepted. */
-    fallback: boolean;
-    /** Batches that it took to decide. */
-    waves: number;
-    /** "student" if no candidate had to be decoded and judged by the agent. */
-    by: Decider;
-}
-
-/** One decision, reported after its token was chosen. */
-export interface DecisionEvent extends DecisionRecord {
-    /** The sequence that generates. */
-    sequence: LlamaContextSequence;
-}
-
-/** What `aligner.onDecision` calls. Its result is not waited for. */
-export type DecisionListener = (event: DecisionEvent) => unknown;
 
 /** Steers, observes and counts the alignment of one context. Made by `createAlignedContext`. */
 export class Aligner {
@@ -106,11 +71,7 @@ export class Aligner {
         if (this.#disposed)
             throw new MaraError("ALIGNER_DISPOSED", "The aligner is disposed. Create a new aligned context.");
         checkSettings(partial);
-        if ("agent" in partial && partial.judge === undefined) {
-            const {model} = this.#context;
-            requireAgent(partial.agent, model.embeddingVectorSize);
-            if (model.llama.gpu === "cuda") partial.agent._preferCuda();
-        }
+        if ("agent" in partial || "agents" in partial) requireJudges(partial, this.#context.model);
         requireLanesForGuides(partial.guides, this.mode);
         if (sequence === undefined) {
             const given = mergeSettings(this.#given, partial);
@@ -176,10 +137,14 @@ export class Aligner {
 
     /** @internal One line for `console.log`. */
     [inspect.custom](): string {
-        const {enabled, agent, threshold, strategy} = this.#settings;
+        const {enabled, agents, judge: own, combine, threshold, strategy} = this.#settings;
         const state = this.#disposed ? "disposed" : enabled ? "enabled" : "off";
-        const own = this.#settings.judge === undefined ? "no judge" : "a judge";
-        const judge = agent === undefined ? own : `agent of width ${agent.width}`;
+        const [first, ...more] = agents;
+        const one = first === undefined ? [] : [`agent of width ${first.agent.width}`];
+        const named = more.length === 0 ? one : [`${agents.length} agents of width ${first?.agent.width}`];
+        if (own !== undefined) named.push("a judge");
+        const combined = agents.length + (own ? 1 : 0) > 1 ? `, combined "${combine}"` : "";
+        const judge = (named.join(" and ") || "no judge") + combined;
         return `Aligner {${state}, ${this.mode} mode, ${judge}, threshold ${threshold}, strategy "${strategy}"}`;
     }
 
@@ -218,18 +183,16 @@ export class Aligner {
     }
 
     /** @internal */
-    _report({holder, position, decision}: Undecided): void {
-        const sequence = holder as LlamaContextSequence;
+    _isListening(sequence: LlamaContextSequence | undefined): boolean {
+        return [...this.#listeners].some((one) => (one.sequence ?? sequence) === sequence);
+    }
+
+    /** @internal */
+    _report(undecided: Undecided, modelLogs: readonly number[] | undefined): void {
+        const sequence = undecided.holder as LlamaContextSequence;
         const listening = [...this.#listeners].filter((one) => (one.sequence ?? sequence) === sequence);
         if (listening.length === 0) return;
-        const {candidates, verdicts, deciders, chosen, fallback, waves, by} = decision;
-        const decided = candidates.map(({token, probability}, rank) => ({
-            token: token as Token,
-            probability,
-            acceptProbability: verdicts[rank] ?? null,
-            by: deciders[rank] ?? null
-        }));
-        const event = {sequence, position, candidates: decided, chosenRank: chosen as number, fallback, waves, by};
+        const event = {sequence, ...recordOf(undecided, modelLogs)};
         for (const {listener} of listening) notify(listener, "A decision listener", event);
     }
 
@@ -252,9 +215,26 @@ export class Aligner {
 
 const anAgent = z.custom<MaraAgent>((value) => value instanceof MaraAgent, "a MaraAgent");
 
+/**
+ * Checks that somebody judges, and that the agents suit the model; has them compute where the model does.
+ * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH
+ */
+export function requireJudges(given: Partial<AlignerSettings>, {embeddingVectorSize: width, llama}: LlamaModel): void {
+    const agents = namedAgents(given);
+    if (agents.length === 0 && given.judge === undefined) {
+        if (given.agents !== undefined)
+            throw invalidArgument("agents", "at least one agent, or a judge,", given.agents);
+        requireAgent(given.agent, width);
+    }
+    for (const [i, {agent}] of agents.entries()) {
+        requireAgent(agent, width, given.agents === undefined ? "agent" : `agents.${i}.agent`);
+        if (llama.gpu === "cuda") agent._preferCuda();
+    }
+}
+
 /** @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH */
-export function requireAgent(agent: unknown, width: number): asserts agent is MaraAgent {
-    const own = check(anAgent, agent, "agent");
+export function requireAgent(agent: unknown, width: number, name = "agent"): asserts agent is MaraAgent {
+    const own = check(anAgent, agent, name);
     if (own.disposed) throw agentDisposed();
     if (own.width !== width)
         throw new MaraError(

@@ -2,11 +2,22 @@ import type {LlamaContextOptions} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {invalidArgument} from "../errors.js";
+import {maxJudging} from "../native.js";
 import {check, options} from "../validation/check.js";
-import {boolean, contextOptions, integer, numberIn, oneOf, seed, withMethod} from "../validation/schemas.js";
+import {
+    boolean,
+    contextOptions,
+    finiteAtLeastZero,
+    integer,
+    numberIn,
+    oneOf,
+    seed,
+    withMethod
+} from "../validation/schemas.js";
 import {type CandidateOptions, candidateSchema, maxTopK, trainedWith} from "./candidate-options.js";
 import type {Guide} from "./steer/guide.js";
-import type {Judge} from "./steer/judge.js";
+import {asJudge, type Judge, type JudgeFunction} from "./steer/judge.js";
+import {type Combine, type Panel, panelOf} from "./steer/panel.js";
 
 /** Which accepted candidate is emitted: the first in order (the paper's), a random one, or the one with the highest accept probability. */
 export type Strategy = "first" | "random" | "max-prob";
@@ -14,15 +25,39 @@ export type Strategy = "first" | "random" | "max-prob";
 /** In which order candidates are tried: most probable first; the same with the top one last; least probable first. */
 export type Order = "best-first" | "top-last" | "reverse";
 
+/** An agent and how much it counts. */
+export interface WeightedAgent {
+    agent: MaraAgent;
+    /**
+     * Share in the mean of `combine: "weighted"`; finite and at least 0. An agent of weight 0 is not asked, however agents are combined. Where all weights are 0 the
+     * sequence generates as on a plain context. Default 1.
+     */
+    weight?: number;
+    /** Probability above which it accepts, in [0, 1]. Default: the aligner's `threshold`, else what the agent's file says (`mara.threshold`), else 0.5. */
+    threshold?: number;
+}
+
 /** The settings that can be changed while a context lives, for all of its sequences or for one. */
 export interface AlignerSettings {
-    /** Judges candidates. Its width must be the model's embedding size. Takes the place of a `judge`. */
-    agent?: MaraAgent;
-    /** A judge of your own, in place of an agent. */
-    judge?: Judge;
     /**
-     * Change the logits of each step before candidates are drawn, in this order. Need lanes. Default none. Where there are guides and neither an agent
-     * nor a judge, node-llama-cpp draws the token by the session's own options.
+     * Judges candidates: the short form of `agents: [{agent}]`. Its width must be the model's embedding size. Whoever is named (`agent`, `agents`, `judge`) takes
+     * the place of all who judged before.
+     */
+    agent?: MaraAgent;
+    /** Agents that judge candidates together, at most 16. */
+    agents?: readonly WeightedAgent[];
+    /**
+     * How the opinions of several agents, and of a judge beside them, become one verdict. `"weighted"` (default): the mean of their accept logits,
+     * ln(p / (1 − p)), by their weights, against the mean of their thresholds' logits, which is the threshold where all have the same. `"all"`:
+     * accepted iff each accepts by its own threshold. `"any"`: iff one of them does. The verdict's accept probability is that of the mean; with
+     * "all" and "any" it is the smallest or largest of the members', each seen from its own threshold, which comes to lie at 0.5.
+     */
+    combine?: Combine;
+    /** A judge of your own, beside agents that are named with it, or alone. */
+    judge?: Judge | JudgeFunction;
+    /**
+     * Change the logits of each step before candidates are drawn, in this order. Need lanes. Default none. Where there are guides and nobody who
+     * judges, node-llama-cpp draws the token by the session's own options.
      */
     guides?: readonly Guide[];
     /** Draw of the candidates. Fields left out keep their value. */
@@ -31,7 +66,7 @@ export interface AlignerSettings {
     strategy?: Strategy;
     /** Default "best-first". */
     order?: Order;
-    /** A candidate is accepted iff its accept probability is above this. In [0, 1]: 0 accepts everything, 1 rejects everything. Default: what the agent's file says (`mara.threshold`), else 0.5. */
+    /** A candidate is accepted iff its accept probability is above this. In [0, 1]: 0 accepts everything, 1 rejects everything. Default: what the agent's file says (`mara.threshold`), else 0.5. Of several agents, those without a threshold of their own have this one. */
     threshold?: number;
     /** Rank, by probability, of the candidate emitted when none is accepted. Clamped to the last candidate. Default 0. */
     fallbackIndex?: number;
@@ -52,9 +87,11 @@ export interface AlignerSettings {
 export type CascadeOption = "off" | "auto" | {readonly agreement: number};
 
 /** Settings with nothing left out. */
-export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates" | "agent" | "judge">> {
-    /** The agent in force. At most one of this and `judge` is set. */
+export interface SettingsInForce extends Required<Omit<AlignerSettings, "candidates" | "agent" | "agents" | "judge">> {
+    /** The agent in force, if there is one alone. */
     agent: MaraAgent | undefined;
+    /** Those of weight 0 included. */
+    agents: readonly Required<WeightedAgent>[];
     judge: Judge | undefined;
     candidates: Required<CandidateOptions>;
 }
@@ -82,8 +119,11 @@ export interface AlignedContextOptions extends LlamaContextOptions, AlignerSetti
 
 /** Settings with every default filled in. */
 export interface ResolvedSettings {
-    readonly agent: MaraAgent | undefined;
+    readonly agents: readonly Required<WeightedAgent>[];
+    readonly combine: Combine;
     readonly judge: Judge | undefined;
+    /** Who judges: the agents with a weight, and the judge. */
+    readonly panel: Panel;
     readonly guides: readonly Guide[];
     readonly topK: number;
     readonly topP: number;
@@ -99,8 +139,7 @@ export interface ResolvedSettings {
 }
 
 const defaults = {
-    agent: undefined,
-    judge: undefined,
+    combine: "weighted",
     guides: [],
     topK: 40,
     topP: 0.95,
@@ -108,12 +147,13 @@ const defaults = {
     temperature: 0.8,
     strategy: "first",
     order: "best-first",
-    threshold: 0.5,
     fallbackIndex: 0,
     seed: 0,
     enabled: true,
     cascade: "auto"
 } as const;
+
+const defaultThreshold = 0.5;
 
 export const strategySchema = oneOf(["first", "random", "max-prob"]);
 export const orderSchema = oneOf(["best-first", "top-last", "reverse"]);
@@ -127,10 +167,25 @@ export const wavesSchema = z
     .array(integer(1, maxTopK), "a non-empty array of integers")
     .min(1, {error: "a non-empty array of integers", abort: true});
 
-/** The agent is checked by `requireAgent`, which knows the model. */
+const someAgents = `an array of at most ${maxJudging} {agent, weight, threshold}`;
+export const combineSchema = oneOf(["all", "weighted", "any"]);
+
+/** Agents are checked by `requireAgent`, which knows the model, and a judge by `asJudge`. */
 const settings = {
     agent: z.unknown().optional(),
-    judge: withMethod<Judge>("judge").optional(),
+    agents: z
+        .array(
+            options({
+                agent: z.unknown(),
+                weight: finiteAtLeastZero.optional(),
+                threshold: numberIn(0, 1).optional()
+            }),
+            someAgents
+        )
+        .max(maxJudging, someAgents)
+        .optional(),
+    combine: combineSchema.optional(),
+    judge: z.unknown().optional(),
     guides: z.array(withMethod<Guide>("guide"), "an array of guides").optional(),
     candidates: candidateSchema.optional(),
     strategy: strategySchema.optional(),
@@ -155,8 +210,20 @@ const contextSchema = options({
 /** @throws MaraError INVALID_ARGUMENT */
 export function checkSettings(given: Partial<AlignerSettings>): z.output<typeof settingsSchema> {
     const checked = check(settingsSchema, given, "the aligner's settings", "");
-    if (checked.agent === undefined || checked.judge === undefined) return checked;
-    throw invalidArgument("judge", "undefined beside an agent, since one of them judges,", checked.judge);
+    if (given.judge !== undefined) asJudge(given.judge);
+    const {agent, agents} = given;
+    if (agent !== undefined && agents !== undefined && (agents.length !== 1 || agents[0]?.agent !== agent))
+        throw invalidArgument(
+            "agents",
+            "the agent alone, or undefined, beside `agent`, which is the short form of it,",
+            agents
+        );
+    return checked;
+}
+
+/** Those who are named, agents of weight 0 included. */
+export function namedAgents({agent, agents}: Partial<AlignerSettings>): readonly WeightedAgent[] {
+    return agents ?? (agent === undefined ? [] : [{agent}]);
 }
 
 /** @throws MaraError INVALID_ARGUMENT */
@@ -185,24 +252,49 @@ export function mergeSettings(
 ): Partial<AlignerSettings> {
     const given = <Change extends object>(change: Change | undefined) =>
         Object.fromEntries(Object.entries(change ?? {}).filter(([, value]) => value !== undefined)) as Partial<Change>;
-    // An agent takes the place of a judge, and a judge that of an agent.
-    if (later.agent !== undefined) delete earlier.judge;
-    if (later.judge !== undefined) delete earlier.agent;
+    // Who judges is one setting: whoever is named takes the place of all others.
+    if (later.agent !== undefined || later.agents !== undefined || later.judge !== undefined)
+        for (const name of ["agent", "agents", "judge"] as const) delete earlier[name];
     return {...earlier, ...given(later), candidates: {...first, ...given(second)}};
 }
 
 /**
- * Checks the given settings and fills in the rest: as the agent was trained, where its file says so, and else the defaults.
- * @throws MaraError INVALID_ARGUMENT; AGENT_FORMAT if the agent's file says what cannot be
+ * Checks the given settings and fills in the rest: as the agents were trained, where their files say so (of several that say how candidates are drawn, the
+ * first), and else the defaults.
+ * @throws MaraError INVALID_ARGUMENT; AGENT_FORMAT if an agent's file says what cannot be
  */
 export function resolveSettings(given: Partial<AlignerSettings>): ResolvedSettings {
-    const {candidates, ...rest} = checkSettings(given);
-    const values = Object.entries({...candidates, ...rest}).filter(([, value]) => value !== undefined);
-    const trained = given.agent === undefined ? {} : trainedWith(given.agent);
-    return {...defaults, ...trained, ...Object.fromEntries(values)} as ResolvedSettings;
+    const {candidates, agent: _, agents: __, judge: ___, threshold, ...rest} = checkSettings(given);
+    const isGiven = ([, value]: [string, unknown]) => value !== undefined;
+    const trained = namedAgents(given).map(({agent}) => trainedWith(agent));
+    const agents = namedAgents(given).map(({agent, weight = 1, threshold: own}, i) => ({
+        agent,
+        weight,
+        threshold: own ?? threshold ?? trained[i]?.threshold ?? defaultThreshold
+    }));
+    const judge = given.judge && asJudge(given.judge);
+    const values = Object.fromEntries(Object.entries({...candidates, ...rest}).filter(isGiven));
+    const drawn = trained.find((one) => Object.entries(one).some(([key]) => key !== "threshold"));
+    const {threshold: ____, ...drawnAs} = drawn ?? {};
+    const settings = {...defaults, ...drawnAs, ...values} as Omit<
+        ResolvedSettings,
+        "agents" | "judge" | "panel" | "threshold"
+    >;
+    const panel = panelOf({agents, judge, combine: settings.combine, threshold: threshold ?? defaultThreshold});
+    const isOne = panel.combine === "weighted" || panel.members.length === 1;
+    return {...settings, agents, judge, panel, threshold: isOne ? panel.threshold : (threshold ?? defaultThreshold)};
 }
 
 /** Resolved settings as they are given. */
-export function settingsInForce({topK, topP, minP, temperature, ...others}: ResolvedSettings): SettingsInForce {
-    return {...others, candidates: {topK, topP, minP, temperature}};
+export function settingsInForce({
+    topK,
+    topP,
+    minP,
+    temperature,
+    panel: _,
+    ...others
+}: ResolvedSettings): SettingsInForce {
+    const [first, ...more] = others.agents;
+    const agent = more.length === 0 ? first?.agent : undefined;
+    return {...others, agent, candidates: {topK, topP, minP, temperature}};
 }

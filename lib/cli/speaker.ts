@@ -1,5 +1,6 @@
 import {LlamaChatSession, type LlamaContextSequence, type LlamaModel} from "node-llama-cpp";
-import type {Aligner, DecisionEvent} from "../align/aligner.js";
+import type {Aligner} from "../align/aligner.js";
+import type {DecisionEvent} from "../align/decide/record.js";
 import type {AlignerStats} from "../align/decide/stats.js";
 import type {TraceSettings} from "../report/token-view.js";
 import {type Piece, Trace} from "./trace.js";

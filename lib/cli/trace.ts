@@ -1,6 +1,6 @@
 /** An answer with the decisions made on the way, as pieces that can be drawn. */
 import type {LlamaChatResponseChunk, LlamaModel, Token} from "node-llama-cpp";
-import type {DecisionEvent} from "../align/aligner.js";
+import type {DecisionEvent} from "../align/decide/record.js";
 import {type ChoiceView, rejectedRanks, type TraceSettings, viewChoice} from "../report/token-view.js";
 import {visible} from "../visible.js";
 import type {Paint, Style} from "./format.js";

@@ -1,5 +1,6 @@
 import type {LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
-import type {Aligner, DecisionRecord} from "../align/aligner.js";
+import type {Aligner} from "../align/aligner.js";
+import type {DecisionRecord} from "../align/decide/record.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {StopTriggers} from "./prompt-tokens.js";
 

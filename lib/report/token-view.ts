@@ -1,6 +1,6 @@
 /** Answers token by token, with their decisions: plain data for pages. */
 import type {LlamaModel, Token} from "node-llama-cpp";
-import type {DecisionRecord} from "../align/aligner.js";
+import type {DecisionRecord} from "../align/decide/record.js";
 import type {Order} from "../align/options.js";
 
 /** The settings that tell rejected candidates from those that were accepted or never needed. */

@@ -1,6 +1,7 @@
 /** Sees every token that a sequence generates, with what was decided about it. */
 import type {LlamaContextSequence, SequenceEvaluateOptions, Token} from "node-llama-cpp";
-import type {Aligner, DecisionRecord} from "../align/aligner.js";
+import type {Aligner} from "../align/aligner.js";
+import type {DecisionRecord} from "../align/decide/record.js";
 
 /** A generated token. */
 export interface Drawn {

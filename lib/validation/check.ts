@@ -7,7 +7,7 @@ import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 const longestName = 120;
 const longestMessage = 600;
 /** More names than these are not listed in a message. */
-const maxNames = 12;
+const maxNames = 14;
 
 /**
  * The value as the schema gives it.

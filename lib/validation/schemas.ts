@@ -43,6 +43,7 @@ export function withMethod<Type>(name: keyof Type & string, expected = `an objec
 }
 
 export const finite = z.number("a finite number");
+export const finiteAtLeastZero = z.number("a finite number of at least 0").min(0, "a finite number of at least 0");
 export const finiteAboveZero = z.number("a finite number above 0").gt(0, "a finite number above 0");
 export const boolean = z.boolean("a boolean");
 export const anyText = z.string("a text");

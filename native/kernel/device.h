@@ -27,8 +27,4 @@ public:
 void network_set_device(Network* network, std::unique_ptr<Device> device);
 Device* network_device(const Network* network);  // nullptr: none
 
-// On the network's device as long as it works, otherwise on the CPU. Arguments and result as kernel::score.
-Status score_on_device(const Network* network, const float* base, ptrdiff_t row_stride, const int32_t* rows,
-                       int32_t count, float* probabilities, Pool* pool, int32_t threads);
-
 }  // namespace mara::kernel

@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "kernel/arena.h"
-#include "kernel/combine.h"
 #include "kernel/network.h"
 #include "kernel/pool.h"
+#include "kernel/probability.h"
 
 namespace mara::kernel {
 namespace {

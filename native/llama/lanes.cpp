@@ -141,9 +141,13 @@ WaveResult Lanes::wave(const std::vector<Entry>& entries, const std::vector<Wave
 void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads,
                   WaveResult& result) {
     const auto start = std::chrono::steady_clock::now();
-    result.probabilities.assign(entries.size(), std::numeric_limits<float>::quiet_NaN());
+    for (const WaveJudge& judge : judges) result.agents = std::max(result.agents, static_cast<int32_t>(judge.size()));
+    const auto stride = static_cast<size_t>(result.agents);
+    result.logits.assign(entries.size() * stride, std::numeric_limits<float>::quiet_NaN());
     const float* const base = api_.get_embeddings(context_);
     for (size_t n = 0; n < judges.size(); n++) {
+        networks_.clear();
+        for (const auto& network : judges[n]) networks_.push_back(network.get());
         state_rows_.clear();
         judged_.clear();
         for (size_t i = 0; i < entries.size(); i++) {
@@ -151,21 +155,21 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge
             const float* const row =
                 base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
             if (row == nullptr) {
-                result.probabilities[i] = 0;  // A token without a state is not accepted, like one with a NaN state.
+                // A token without a state is not accepted, like one with a NaN state.
+                std::fill_n(result.logits.data() + i * stride, networks_.size(),
+                            -std::numeric_limits<float>::infinity());
                 continue;
             }
             state_rows_.push_back(static_cast<int32_t>((row - base) / width_));
-            judged_.push_back(static_cast<int32_t>(i));
+            judged_.push_back(i);
         }
-        if (state_rows_.empty()) continue;
-        const auto& members = judges[n].members;
-        logits_.resize(state_rows_.size() * members.size());
-        probabilities_.resize(state_rows_.size());
-        const kernel::Judge all{members.data(), static_cast<int32_t>(members.size()), judges[n].combination};
-        kernel::judge(all, base, width_, state_rows_.data(), static_cast<int32_t>(state_rows_.size()), logits_.data(),
-                      probabilities_.data(), pool_, threads);
-        for (size_t i = 0; i < judged_.size(); i++)
-            result.probabilities[static_cast<size_t>(judged_[i])] = probabilities_[i];
+        const size_t count = judged_.size();
+        logits_.resize(count * networks_.size());
+        kernel::judge(networks_.data(), static_cast<int32_t>(networks_.size()), base, width_, state_rows_.data(),
+                      static_cast<int32_t>(count), logits_.data(), pool_, threads);
+        for (size_t i = 0; i < count; i++)
+            for (size_t a = 0; a < networks_.size(); a++)
+                result.logits[judged_[i] * stride + a] = logits_[a * count + i];
     }
     result.kernel_ms = elapsed_ms(start);
 }

@@ -28,16 +28,13 @@ struct Entry {
     bool output;           // logits wanted (waves always produce them)
 };
 
-// The agents that look at an entry's state together. `networks` keeps the members' networks.
-struct WaveJudge {
-    std::vector<std::shared_ptr<const kernel::Network>> networks;
-    std::vector<kernel::Member> members;
-    kernel::Combination combination;
-};
+// The agents that look at an entry's state together.
+using WaveJudge = std::vector<std::shared_ptr<const kernel::Network>>;
 
 struct WaveResult {
-    int32_t status = 0;                // llama_decode's: 0 ok, 1 no KV slot, others fatal
-    std::vector<float> probabilities;  // per entry; NaN where nothing judged it
+    int32_t status = 0;         // llama_decode's: 0 ok, 1 no KV slot, others fatal
+    int32_t agents = 0;         // most that looked at one entry
+    std::vector<float> logits;  // [entries][agents], log-odds of accepting; NaN where no agent looked
     double decode_ms = 0;
     double kernel_ms = 0;
 };
@@ -94,8 +91,10 @@ private:
     std::vector<SequenceId> sequences_;
     std::vector<SequenceId*> sequence_pointers_;
     std::vector<int8_t> outputs_;
-    std::vector<int32_t> state_rows_, judged_;
-    std::vector<float> logits_, probabilities_;
+    std::vector<int32_t> state_rows_;
+    std::vector<size_t> judged_;
+    std::vector<const kernel::Network*> networks_;
+    std::vector<float> logits_;
 };
 
 }  // namespace mara::llama

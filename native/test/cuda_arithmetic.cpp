@@ -4,9 +4,9 @@
 // After the names they use.
 #include "check.h"
 #include "cuda_session.h"
-#include "kernel/combine.h"
 #include "kernel/cuda/mma.cuh"
 #include "kernel/cuda/simt.cuh"
+#include "kernel/probability.h"
 #include "model.h"
 
 namespace {

@@ -5,6 +5,7 @@
 // After the names they use.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <thread>
@@ -15,6 +16,8 @@
 #include "kernel/cuda/mma.cuh"
 #include "kernel/cuda/simt.cuh"
 #include "kernel/device.h"
+#include "kernel/judge.h"
+#include "kernel/probability.h"
 #include "model.h"
 
 namespace {
@@ -188,8 +191,9 @@ struct Setting {
         std::vector<int32_t> rows(static_cast<size_t>(count));
         for (int32_t i = 0; i < count; ++i) rows[static_cast<size_t>(i)] = row_count - 1 - i;
         Floats out(static_cast<size_t>(count), NAN);
-        const auto status =
-            score_on_device(network.get(), states.data(), width, rows.data(), count, out.data(), pool.get(), 1);
+        const mara::kernel::Network* const networks[] = {network.get()};
+        const auto status = judge(networks, 1, states.data(), width, rows.data(), count, out.data(), pool.get(), 1);
+        std::transform(out.begin(), out.end(), out.begin(), mara::kernel::probability_of);
         CHECK(status == mara::kernel::Status::ok, "%s: status %d", what, static_cast<int>(status));
         for (int32_t i = 0; i < count; ++i) {
             const double want = model.probability(states.data() + rows[static_cast<size_t>(i)] * width);

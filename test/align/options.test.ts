@@ -87,7 +87,7 @@ describe("Bad settings", () => {
     it("are refused by configure when they are not settings at all", async () => {
         const {context, aligner} = await align(model, {agent});
         const known =
-            "agent, judge, guides, candidates, strategy, order, threshold, fallbackIndex, seed, enabled, cascade";
+            "agent, agents, combine, judge, guides, candidates, strategy, order, threshold, fallbackIndex, seed, enabled, cascade";
         for (const [settings, message] of [
             [
                 {treshold: 0.5},

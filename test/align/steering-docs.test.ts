@@ -7,7 +7,7 @@ import {generate, loadTinyModel, small} from "../support/models.js";
 import {agentFor} from "./harness.js";
 
 const page = readFileSync(new URL("../../docs/steering.md", import.meta.url), "utf8");
-const [judgeExample, guideExample] = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code as string);
+const [judgeExample, , guideExample] = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code as string);
 
 let model: LlamaModel;
 let agent: MaraAgent;

@@ -10,7 +10,7 @@ import {DecodeCosts} from "../../lib/align/wave/decode-costs.js";
 import {FixedWaves, LearnedWaves} from "../../lib/align/wave/scheduler.js";
 import {Waves} from "../../lib/align/wave/waves.js";
 import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
-import type {NativeJudge} from "../../lib/native.js";
+import type {NativeAgent, NativeJudge} from "../../lib/native.js";
 import {acceptAll, randomAgent, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel, precise, small} from "../support/models.js";
 
@@ -82,7 +82,7 @@ it("A wave keeps to its size, however many tokens need no decision", async () =>
         wave: async ({length}: {length: number}) => {
             sizes.push(length);
             const probabilities = new Float32Array(length).fill(1);
-            return {fits: true, probabilities, decodeMs: 1, kernelMs: 0};
+            return {fits: true, agents: 1, logits: probabilities, probabilities, decodeMs: 1, kernelMs: 0};
         },
         hold: () => ({}),
         release: () => {}
@@ -94,16 +94,18 @@ it("A wave keeps to its size, however many tokens need no decision", async () =>
         counters: {countWave: () => {}} as unknown as Counters,
         threads: {run: (decode: (threads: number) => unknown) => decode(1)} as Threads
     });
-    const judge = {agents: []} as unknown as NativeJudge;
+    const judge: NativeJudge = [{} as NativeAgent];
+    const candidates = [1, 2, 3].map((token) => ({token, probability: 1 / 3}));
     const undecided = [20, 21].map((sequence) => ({
         sequence,
         position: 5,
-        decision: new Decision(
-            [1, 2, 3].map((token) => ({token, probability: 1 / 3})),
-            settings
-        ),
+        decision: new Decision(candidates, settings),
         judge,
-        ownJudge: undefined,
+        panel: settings.panel,
+        candidates,
+        opinions: candidates.map(() => [null]),
+        compares: false,
+        text: () => ({prompt: [], answer: []}),
         holder: undefined
     }));
     const certain = Array.from({length: 20}, (_, sequence) => ({sequence, position: 5, token: 1}));

@@ -46,8 +46,10 @@ describe("an answer's trace", () => {
     const candidate = (token: number, acceptProbability: number | null) => ({
         token: token as Token,
         probability: 0.5,
+        logProbability: {before: null, after: Math.log(0.5)},
         acceptProbability,
-        by: acceptProbability === null ? null : ("agent" as const)
+        by: acceptProbability === null ? null : ("agent" as const),
+        opinions: [acceptProbability === null ? null : {acceptProbability, by: "agent" as const}]
     });
     const event = (candidates: DecisionEvent["candidates"], chosenRank: number, fallback = false): DecisionEvent => ({
         sequence: {} as never,

@@ -43,12 +43,12 @@ export interface ReferenceCascade {
 }
 
 /** A student's table is rounded to half precision, which moves its verdicts by less than this. */
-const studentNoise = 5e-4;
+export const studentNoise = 5e-4;
 
 /** Differences below this may come out either way where sums are taken in another order. */
 const noise = 1e-5;
 
-interface Scored {
+export interface Scored {
     token: number;
     logit: number;
 }
@@ -111,7 +111,19 @@ export class ReferenceDecoder {
         tensors: Readonly<Record<string, AgentTensor>>,
         settings: ReferenceSettings,
         count: number,
-        {sequence = 0, cascade}: {sequence?: number; cascade?: ReferenceCascade} = {}
+        {
+            sequence = 0,
+            cascade,
+            accept,
+            foregone
+        }: {
+            sequence?: number;
+            cascade?: ReferenceCascade;
+            /** Gives a state's accept probability in place of the agent of these tensors. */
+            accept?: (state: Float64Array) => number;
+            /** Gives a candidate's accept probability from the state before it; "tie" where float noise could turn it. */
+            foregone?: (state: ArrayLike<number>, rank: number, candidates: readonly Scored[]) => number | "tie";
+        } = {}
     ): Promise<ReferenceRun> {
         const network = new ReferenceNetwork(tensors);
         const generator = xoroshiro128plus((settings.seed ^ Math.imul(sequence + 1, 0x9e3779b1)) | 0);
@@ -128,20 +140,22 @@ export class ReferenceDecoder {
                 const {token} = candidates[rank] as Scored;
                 const predicted = student && predict(student, before, rank, candidates, settings.threshold);
                 if (predicted !== undefined) return predicted;
+                if (foregone !== undefined && run.tokens.length > 0) return foregone(before, rank, candidates);
                 const known = verdicts.get(token);
                 if (known !== undefined) return known;
                 const {state} = await this.#evaluate(batchesOf([...run.tokens, token]), false);
-                const probability = network.acceptProbability(state);
+                const probability = accept?.(state) ?? network.acceptProbability(state);
                 verdicts.set(token, probability);
                 return probability;
             };
             const [exact = [], ...others] = lists;
+            const noiseOf = student !== undefined || foregone !== undefined ? studentNoise : undefined;
             const unused = generator.clone();
-            const choice = await choose(exact, settings, judge, generator, student && studentNoise);
+            const choice = await choose(exact, settings, judge, generator, noiseOf);
             const judged = exact.map(({token}) => verdicts.get(token));
             let {tie} = choice;
             for (const other of others) {
-                const alternative = await choose(other, settings, judge, unused.clone(), student && studentNoise);
+                const alternative = await choose(other, settings, judge, unused.clone(), noiseOf);
                 tie ??= alternative.token === choice.token ? alternative.tie : "the candidates";
             }
             if (tie !== undefined) return {...run, tie};

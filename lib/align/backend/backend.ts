@@ -19,7 +19,7 @@ export interface BatchToken extends PlacedToken {
 export interface WaveToken extends PlacedToken {
     /** Number of the lane to decode it in; undefined: the sequence itself. */
     readonly lane?: number;
-    /** Judges the state; undefined: not judged natively. */
+    /** The agents that judge the state; undefined: none. */
     readonly judge?: NativeJudge;
 }
 
@@ -54,7 +54,11 @@ export interface DecodeOutcome {
 export interface WaveOutcome {
     /** False if llama.cpp found no room for the batch; no text has changed then. */
     fits: boolean;
-    /** Per token of the wave; NaN where it was not judged. */
+    /** Most agents that judged one token. */
+    agents: number;
+    /** [tokens][agents], log-odds of accepting; NaN where a token was not judged. */
+    logits: Float32Array;
+    /** The same as probabilities. */
     probabilities: Float32Array;
     decodeMs: number;
     kernelMs: number;

@@ -110,14 +110,14 @@ export class LanesBackend implements Backend {
         const judges: NativeJudge[] = [];
         tokens.forEach(({token, position, sequence, lane, judge}, i) => {
             const [target, source] = lane === undefined ? [sequence, noFork] : [this.#sequences + lane, sequence];
-            if (judge !== undefined && !judges.includes(judge)) judges.push(judge);
-            const index = judge === undefined ? -1 : judges.indexOf(judge);
+            let index = judge === undefined ? -1 : judges.findIndex((known) => sameAgents(known, judge));
+            if (judge !== undefined && index < 0) index = judges.push(judge) - 1;
             entries.set([token, position, target, source, index, 1], i * entrySize);
         });
-        const {status, probabilities, decodeMs, kernelMs} = await this.#native.wave(entries, judges, threads);
+        const {status, ...outcome} = await this.#native.wave(entries, judges, threads);
         if (status > 1 || status < 0) throw decodeError(status);
-        for (const agent of judges.flatMap(({agents}) => agents)) reportDeviceFailure(agent);
-        return {fits: status === 0, probabilities, decodeMs, kernelMs};
+        for (const agent of judges.flat()) reportDeviceFailure(agent);
+        return {fits: status === 0, ...outcome};
     }
 
     hold(index: number): HeldRow {
@@ -208,4 +208,8 @@ export class LanesBackend implements Backend {
         open.delete(this.#reference);
         this.#native.close();
     }
+}
+
+function sameAgents(one: NativeJudge, other: NativeJudge): boolean {
+    return one === other || (one.length === other.length && one.every((agent, i) => agent === other[i]));
 }

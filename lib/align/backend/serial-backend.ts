@@ -55,14 +55,18 @@ export class SerialBackend implements Backend {
             tokens.map((token) => ({...token, output: true})),
             true
         );
-        const probabilities = new Float32Array(tokens.length).fill(Number.NaN);
-        const last = tokens.length - 1;
-        // Several agents are combined natively only, in lanes.
-        const agent = tokens[last]?.judge?.agents[0];
+        const [first, ...others] = tokens.at(-1)?.judge ?? [];
+        const agents = first === undefined ? 0 : others.length + 1;
+        const logits = new Float32Array(tokens.length * agents).fill(Number.NaN);
+        const probabilities = logits.slice();
         const start = performance.now();
-        if (agent !== undefined && !agent.disposed)
-            probabilities[last] = (await agent.scoreAsync(this.states()))[0] as number;
-        return {fits: true, probabilities, decodeMs, kernelMs: performance.now() - start};
+        if (first !== undefined && ![first, ...others].some(({disposed}) => disposed)) {
+            const judged = await first.judgeAsync(this.states(), others);
+            const last = (tokens.length - 1) * agents;
+            logits.set(judged.logits, last);
+            probabilities.set(judged.probabilities, last);
+        }
+        return {fits: true, agents, logits, probabilities, decodeMs, kernelMs: performance.now() - start};
     }
 
     hold(index: number, token: PlacedToken): HeldRow {

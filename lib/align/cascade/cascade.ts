@@ -6,6 +6,15 @@ import type {NativeStudent} from "../../native.js";
 import type {Backend, HeldRow} from "../backend/backend.js";
 import type {DrawnCandidate} from "../decide/candidates.js";
 import type {ResolvedSettings} from "../options.js";
+import {
+    logitOf,
+    type Member,
+    type Opinion,
+    type Opinions,
+    type Panel,
+    probabilityOf,
+    weightedMean
+} from "../steer/panel.js";
 import {warnOnce} from "../warn-once.js";
 import {hashOfModel, studentTable} from "./student-table.js";
 
@@ -24,31 +33,67 @@ const needsStudent = "the agent has no student. Make one with `mara train studen
 const neverAgrees = (agreement: number) =>
     `by its calibration, the agent's student is never sure enough for ${agreement} of its verdicts to agree with the agent's. Ask for less.`;
 
-/** A student at one threshold: which of its verdicts need no asking. */
+/** A student that stands in for the panel's member at `index`. */
+interface StandIn {
+    readonly student: NativeStudent;
+    readonly index: number;
+    /** How many standard errors its verdict has to be from the threshold to be taken. */
+    readonly confidence: number;
+}
+
+/** The students of a panel's agents, at the panel's thresholds: which of their verdicts need no asking. */
 export class Cascade {
-    readonly #student: NativeStudent;
-    readonly #thresholdLogit: number;
-    readonly #confidence: number;
+    readonly #panel: Panel;
+    readonly #standIns: readonly StandIn[];
 
-    constructor(student: NativeStudent, thresholdLogit: number, confidence: number) {
-        this.#student = student;
-        this.#thresholdLogit = thresholdLogit;
-        this.#confidence = confidence;
+    constructor(panel: Panel, standIns: readonly StandIn[]) {
+        this.#panel = panel;
+        this.#standIns = standIns;
     }
 
-    /**
-     * Accept probabilities of the candidates that the student is sure enough of, null for the others; undefined if the row has no hidden state.
-     */
-    predict(row: Pick<HeldRow, "predict">, candidates: readonly DrawnCandidate[]): (number | null)[] | undefined {
+    /** Adds to `opinions`, by rank, those that the students are sure enough of. Adds none if the row has no hidden state. */
+    predict(row: Pick<HeldRow, "predict">, candidates: readonly DrawnCandidate[], opinions: readonly Opinions[]): void {
         const tokens = Int32Array.from(candidates, ({token}) => token);
-        const verdicts = row.predict(this.#student, tokens, logProbabilities(candidates));
-        if (verdicts === undefined) return undefined;
-        return candidates.map((_, rank) => {
-            const [mean, deviation] = verdicts.subarray(2 * rank, 2 * rank + 2) as unknown as [number, number];
-            const isSure = Math.abs(mean - this.#thresholdLogit) / deviation >= this.#confidence;
-            return isSure ? 1 / (1 + Math.exp(-mean)) : null;
-        });
+        const logs = logProbabilities(candidates);
+        const predicted: Float32Array[] = [];
+        for (const {student} of this.#standIns) {
+            const verdicts = row.predict(student, tokens, logs);
+            if (verdicts === undefined) return;
+            predicted.push(verdicts);
+        }
+        for (const [rank, ofOne] of opinions.entries()) {
+            const guesses = this.#standIns.map((standIn, i) => {
+                const [mean, deviation] = (predicted[i] as Float32Array).subarray(2 * rank) as unknown as number[];
+                return {...standIn, mean: mean as number, deviation: deviation as number};
+            });
+            for (const {index, mean} of this.#sure(guesses, ofOne))
+                ofOne[index] = {logit: mean, probability: probabilityOf(mean), by: "student"};
+        }
     }
+
+    #sure(guesses: readonly Guess[], opinions: Opinions): readonly Guess[] {
+        const {members, combine, threshold} = this.#panel;
+        if (combine !== "weighted" || members.length === 1)
+            return guesses.filter(({index, mean, deviation, confidence}) => {
+                const {threshold: own} = members[index] as Member;
+                return Math.abs(mean - logitOf(own)) / deviation >= confidence;
+            });
+        // The mean is sure or not as a whole. The students' errors count as independent of each other.
+        const guessed = members.map((_, i) => guesses.find(({index}) => index === i));
+        if (members.some((_, i) => guessed[i] === undefined && opinions[i] === null)) return [];
+        const logits = members.map((_, i) => guessed[i]?.mean ?? (opinions[i] as Opinion).logit);
+        const total = members.reduce((sum, {weight}) => sum + weight, 0);
+        const deviation = Math.hypot(...members.map(({weight}, i) => (weight / total) * (guessed[i]?.deviation ?? 0)));
+        const distance = Math.abs(weightedMean(members, (i) => logits[i] as number) - logitOf(threshold));
+        const confidence = Math.max(...guesses.map((guess) => guess.confidence));
+        return distance / deviation >= confidence ? guesses : [];
+    }
+}
+
+interface Guess extends StandIn {
+    /** Of the accept logit. */
+    readonly mean: number;
+    readonly deviation: number;
 }
 
 /** Logarithms of the candidates' probabilities among each other at temperature 1. */
@@ -56,6 +101,11 @@ function logProbabilities(candidates: readonly DrawnCandidate[]): Float32Array {
     const largest = candidates[0]?.logit ?? 0;
     const total = largest + Math.log(candidates.reduce((sum, {logit}) => sum + Math.exp(logit - largest), 0));
     return Float32Array.from(candidates, ({logit}) => Math.max(logProbabilityMin, logit - total));
+}
+
+/** A student before it is made ready. */
+interface Chosen extends Omit<StandIn, "student"> {
+    readonly student: AgentStudent;
 }
 
 /** The cascades of a context, one for each of its settings that wants one. */
@@ -79,27 +129,48 @@ export class Cascades {
     }
 
     #make(settings: ResolvedSettings): undefined | Promise<Cascade | undefined> {
-        const {agent, cascade, enabled, threshold} = settings;
-        if (!enabled || agent === undefined || agent.disposed || cascade === "off") return undefined;
+        const {panel, cascade, enabled} = settings;
+        const {agents, members} = panel;
+        if (!enabled || agents.length === 0 || agents.some(({disposed}) => disposed) || cascade === "off")
+            return undefined;
+        const chosen = members.flatMap((member, index) => this.#chosen(member, index, settings) ?? []);
+        // A weighted mean needs everybody's opinion.
+        const others = members.filter((_, i) => !chosen.some(({index}) => index === i));
+        const isIncomplete = panel.combine === "weighted" && others.some(({judge}) => judge?.needsStates !== false);
+        if (chosen.length === 0 || isIncomplete) return undefined;
+        return this.#standIns(chosen).then((standIns) => {
+            if (standIns.length === 0 || (panel.combine === "weighted" && standIns.length < chosen.length))
+                return undefined;
+            this.#backend.keepStates(true);
+            return new Cascade(panel, standIns);
+        });
+    }
+
+    /** The member's student, where it has one to be used. */
+    #chosen({agent, threshold: own}: Member, index: number, {panel, cascade}: ResolvedSettings): Chosen | undefined {
+        if (agent === undefined) return undefined;
         const {student} = agent;
         if (student === undefined || this.#backend.mode === "serial") {
             if (cascade !== "auto")
                 warnOnce(`The cascade that was asked for is off: ${student ? needsLanes : needsStudent}`);
             return undefined;
         }
-        const agreement = cascade === "auto" ? automaticAgreement(student) : cascade.agreement;
+        const agreement = cascade === "auto" ? automaticAgreement(student) : (cascade as {agreement: number}).agreement;
         if (agreement === undefined) return undefined;
-        const thresholdLogit = Math.log(threshold / (1 - threshold));
+        const thresholdLogit = logitOf(panel.combine === "weighted" ? panel.threshold : own);
         const {confidence} = minConfidence(student, thresholdLogit, agreement);
         if (confidence === Number.POSITIVE_INFINITY && Number.isFinite(thresholdLogit)) {
             if (cascade !== "auto") warnOnce(`The cascade that was asked for is off: ${neverAgrees(agreement)}`);
             return undefined;
         }
-        return this.#ready(student).then((table) => {
-            if (table === undefined) return undefined;
-            this.#backend.keepStates(true);
-            return new Cascade(table, thresholdLogit, confidence);
-        });
+        return {student, index, confidence};
+    }
+
+    async #standIns(chosen: readonly Chosen[]): Promise<StandIn[]> {
+        const made = await Promise.all(
+            chosen.map(async ({student, ...rest}) => ({...rest, student: await this.#ready(student)}))
+        );
+        return made.filter((one): one is StandIn => one.student !== undefined);
     }
 
     async #ready(student: AgentStudent): Promise<NativeStudent | undefined> {

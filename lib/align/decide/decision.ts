@@ -14,8 +14,17 @@ export interface DecisionRule {
     readonly fallbackIndex: number;
 }
 
-/** Who gave a verdict: the agent (or a judge in its place), or the student that predicts it. */
-export type Decider = "student" | "agent";
+/**
+ * Who gave a verdict: "agent" if the candidate was decoded for it, and judged by agents or a judge of the caller's own; else "student" if a student's
+ * prediction is in it; else "judge", for a judge that needs no states.
+ */
+export type Decider = "student" | "agent" | "judge";
+
+/** A verdict that needs no decode. */
+export interface Foregone {
+    readonly verdict: number;
+    readonly by: Exclude<Decider, "agent">;
+}
 
 /**
  * One decision: which of the candidates for a position is emitted (paper §4, Algorithm 1). It keeps the verdicts and applies the
@@ -43,27 +52,27 @@ export class Decision {
     #next = 0;
 
     /**
-     * `draw` makes the choices of the "random" strategy. `predicted`: by rank, the student's verdicts that need no asking; null for the others.
+     * `draw` makes the choices of the "random" strategy. `foregone`: by rank, the verdicts that need no asking; null for the others.
      * They may settle the decision at once.
      */
     constructor(
         candidates: readonly Candidate[],
         rule: DecisionRule,
         draw?: Draw,
-        predicted?: readonly (number | null)[]
+        foregone?: readonly (Foregone | null)[]
     ) {
         this.candidates = candidates;
-        this.verdicts = candidates.map((_, rank) => predicted?.[rank] ?? null);
-        this.deciders = this.verdicts.map((verdict) => (verdict === null ? null : "student"));
+        this.verdicts = candidates.map((_, rank) => foregone?.[rank]?.verdict ?? null);
+        this.deciders = candidates.map((_, rank) => foregone?.[rank]?.by ?? null);
         this.#rule = rule;
         this.#order = evaluationOrder(candidates.length, rule.order);
         this.#asked = this.#ranksToAsk();
         this.#draw = draw;
         if (candidates.length === 1) this.chosen = 0;
-        else if (predicted !== undefined && this.remaining === 0) this.#chooseFromAll();
+        else if (foregone !== undefined && this.remaining === 0) this.#chooseFromAll();
     }
 
-    /** The "first" strategy asks about nothing behind a candidate that the student accepts. */
+    /** The "first" strategy asks about nothing behind a candidate that is accepted without asking. */
     #ranksToAsk(): number[] {
         const open = this.#order.filter((rank) => this.verdicts[rank] === null);
         const accepted = this.needsAll ? undefined : this.#order.find((rank) => this.#accepts(rank));
@@ -91,9 +100,9 @@ export class Decision {
         return this.#rule.strategy !== "first";
     }
 
-    /** "student" if nobody else had to be asked. */
+    /** "agent" if a candidate had to be decoded and judged; else "student" if one of its verdicts is in it. */
     get by(): Decider {
-        return this.deciders.includes("agent") ? "agent" : "student";
+        return (["agent", "student"] as const).find((one) => this.deciders.includes(one)) ?? "judge";
     }
 
     /** True if the chosen candidate was accepted by whom it had to be asked of. */
@@ -118,9 +127,9 @@ export class Decision {
 
     /** The rank that is worth decoding beside the last ones asked about: the fallback, if it is emitted when all of these are rejected. */
     get rankAlong(): number | undefined {
-        const byStudent = (rank: number) => this.deciders[rank] === "student";
+        const isForegone = (rank: number) => this.deciders[rank] !== null && this.deciders[rank] !== "agent";
         const isSettled =
-            byStudent(this.fallbackRank) || this.#order.some((rank) => byStudent(rank) && this.#accepts(rank));
+            isForegone(this.fallbackRank) || this.#order.some((rank) => isForegone(rank) && this.#accepts(rank));
         return isSettled ? undefined : this.fallbackRank;
     }
 

@@ -17,16 +17,16 @@ export interface AlignerStats {
     decodes: number;
     /** Batches of candidates judged; one decode each. */
     waves: number;
-    /** Candidates judged, by the agent or a judge of your own. */
+    /** Candidates judged, by agents or a judge of your own. */
     evaluatedCandidates: number;
-    /** Verdicts that the agent's student gave in place of the agent (option `cascade`). */
+    /** Verdicts in which a student stood in for its agent, so that the candidate was not decoded (option `cascade`). */
     studentVerdicts: number;
     /** Decisions that the student's verdicts settled, so that no candidate was judged. */
     studentDecisions: number;
     time: {
         /** Time in llama_decode, for the calls that `decodes` counts. */
         decode: number;
-        /** Time in the agent's network. */
+        /** Time in the networks of the agents. */
         kernel: number;
         /** Time of everything else that deciding took: sampling the candidates, scheduling, JavaScript. */
         rest: number;
@@ -57,7 +57,7 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     if (decision.fallback) stats.fallbacks++;
     else increment(stats.acceptedRanks, decision.chosen as number);
     const verdictsBy = (one: Decider) => decision.deciders.filter((decider) => decider === one).length;
-    stats.evaluatedCandidates += verdictsBy("agent");
+    stats.evaluatedCandidates += verdictsBy("agent") + verdictsBy("judge");
     stats.studentVerdicts += verdictsBy("student");
     if (decision.by === "student") stats.studentDecisions++;
 }

@@ -4,18 +4,20 @@ import {MaraError} from "../../errors.js";
 import {fromNative} from "../../native.js";
 import type {PlacedToken} from "../backend/backend.js";
 import type {Cascades} from "../cascade/cascade.js";
-import type {CandidateSource} from "../decide/candidates.js";
+import type {Candidate, CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
+import {logProbabilities} from "../decide/log-probabilities.js";
 import type {Row} from "../decide/row.js";
 import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
+import {askPanel, type Deliberation, foregone} from "../steer/ask-panel.js";
 import {askGuides, guidedText, tellGuides} from "../steer/guide.js";
-import {nativeJudge} from "../steer/native-judge.js";
+import type {Opinions} from "../steer/panel.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
-import type {Texts} from "./texts.js";
+import type {SequenceText, Texts} from "./texts.js";
 
 /** A sequence's settings and state. */
 export interface SequenceState extends CountedSequence {
@@ -33,7 +35,9 @@ export interface SequenceState extends CountedSequence {
 /** Keeps the states of a context's sequences, and is told of decisions. */
 export interface Sequences {
     _stateOf(sequence: number): SequenceState;
-    _report(undecided: Undecided): void;
+    _isListening(sequence: LlamaContextSequence | undefined): boolean;
+    /** `modelLogs`: the model's log-probabilities of the candidates, where the row could be looked at. */
+    _report(undecided: Undecided, modelLogs: readonly number[] | undefined): void;
 }
 
 /** The parts that every step of a context works with. */
@@ -45,6 +49,8 @@ export interface StepParts {
     readonly ahead: Ahead;
     readonly cascades: Cascades;
     readonly texts: Texts;
+    /** Numbers per hidden state. */
+    readonly width: number;
 }
 
 /** True within `controlledEvaluate`, which measures the model and is left alone. */
@@ -86,8 +92,8 @@ export class Step {
         // A release whose `_decodeTokens` is not known leaves `controlledEvaluate` unmarked. A wish for logits then tells, since nothing else asks for them.
         const isEvaluation = measuring.getStore() !== true && details.length < 3;
         try {
-            const {enabled, agent, judge} = state.settings;
-            if (!isEvaluation || !enabled || (agent === undefined && judge === undefined))
+            const {enabled, panel} = state.settings;
+            if (!isEvaluation || !enabled || panel.members.length === 0)
                 return await this.#samplePlain(row, sampler, details, state, isEvaluation);
             return await this.#sampleAligned(row, sampler, details, state);
         } catch (error) {
@@ -131,30 +137,34 @@ export class Step {
         state: SequenceState
     ): Promise<number | DetailedSample> {
         const {settings, config} = state;
-        const {candidates: source, counters, cascades} = this.#parts;
+        const {candidates: source, counters, cascades, sequences} = this.#parts;
         const found = cascades.of(settings);
         const cascade = found instanceof Promise ? await found : found;
         const start = performance.now();
         const before = {...counters.total.time};
-        const {candidates, drawn, predicted} = await this.#read(row, async () => {
+        const isGoingOn = isGenerated({token: row.token, position: row.position - 1}, state);
+        const {deliberation, drawn, modelLogs} = await this.#read(row, async () => {
+            const logits = sequences._isListening(state.sequence) ? row.logits() : undefined;
             await this.#guide(row, state);
             const taken = await source.take(row, sampler, config, settings);
-            // The end of a prompt has a state only if node-llama-cpp cut the prompt before its last token, which depends on the room
-            // that other sequences leave in a batch.
-            const isAsked =
-                taken.candidates.length > 1 && isGenerated({token: row.token, position: row.position - 1}, state);
-            return {
-                ...taken,
-                predicted: isAsked ? cascade?.predict(row, taken.candidates) : undefined
-            };
+            const asked = deliberate(row, state, this.#parts.texts.of(row.sequence), taken.candidates);
+            const modelLogs = logits && logProbabilities(logits, taken.candidates);
+            if (taken.candidates.length > 1) {
+                if (settings.panel.own?.judge.needsStates === false)
+                    await askPanel(asked, [...taken.candidates.keys()], this.#parts.width, () => new Float32Array(0));
+                // The end of a prompt has a state only if node-llama-cpp cut the prompt before its last token, which depends on the room
+                // that other sequences leave in a batch.
+                if (isGoingOn) cascade?.predict(row, taken.candidates, asked.opinions);
+            }
+            return {deliberation: asked, drawn: taken.drawn, modelLogs};
         });
+        const {candidates, panel} = deliberation;
         if (candidates.length === 0) return noToken;
 
-        const {sequence, position} = row;
-        const decision = new Decision(candidates, settings, state.draw, predicted);
-        const {agent, judge: ownJudge} = settings;
-        const judge = agent && nativeJudge(agent._native);
-        const undecided = {sequence, position, decision, judge, ownJudge, holder: state.sequence};
+        const {sequence} = row;
+        const rule = {...settings, threshold: panel.threshold};
+        const decision = new Decision(candidates, rule, state.draw, foregone(deliberation));
+        const undecided = {...deliberation, sequence, decision, judge: panel.native};
         const isOnly = candidates.length === 1;
         const isCertain = decision.chosen !== undefined;
         if (!isCertain) await this.#decide(row, undecided);
@@ -167,7 +177,7 @@ export class Step {
             countToken(stats, candidates.length, isOnly ? undefined : decision);
             stats.time.rest += Math.max(0, rest);
         }
-        if (!isOnly) this.#parts.sequences._report(undecided);
+        if (!isOnly) sequences._report(undecided, modelLogs);
         return details.length === 0 ? token : detailed(decision, details);
     }
 
@@ -262,6 +272,20 @@ export class Step {
                 this.#settleWhenReady();
             });
     }
+}
+
+function deliberate(
+    {position}: Row,
+    {settings: {panel, strategy}, sequence: holder}: SequenceState,
+    {tokens, responseStart}: SequenceText,
+    candidates: readonly Candidate[]
+): Deliberation {
+    const text = () => ({
+        prompt: tokens.slice(0, responseStart).map(asToken),
+        answer: tokens.slice(responseStart, position).map(asToken)
+    });
+    const opinions = candidates.map((): Opinions => panel.members.map(() => null));
+    return {panel, candidates, opinions, compares: strategy === "max-prob", position, holder, text};
 }
 
 /** The result of `sampleToken` when probabilities or a confidence are asked for. */

@@ -1,18 +1,32 @@
 import type {LlamaContextSequence, Token} from "node-llama-cpp";
+import {z} from "zod";
 import {MaraError, reasonOf} from "../../errors.js";
+import {timeoutMs, withinTime} from "../../rewards/time-limit.js";
+import {check} from "../../validation/check.js";
+import {boolean, finiteAtLeastZero, numberIn, withMethod} from "../../validation/schemas.js";
 
 /** Candidates of one decision that are judged together. */
 export interface JudgeBatch {
-    /** The hidden state that each candidate leads to, [candidates][width]. Valid during the call only. */
+    /**
+     * The hidden state that each candidate leads to, [candidates][width]. Yours to keep: later decodes do not write to it. Empty for a judge that needs
+     * no states.
+     */
     readonly states: Float32Array;
     /** Numbers per state: the model's embedding size. */
     readonly width: number;
-    /** In the order in which they are tried. */
+    /** In the order in which they are tried; most probable first for a judge that needs no states. */
     readonly candidates: readonly Token[];
     /** Index in the context at which the candidates would go. */
     readonly position: number;
     readonly sequence: LlamaContextSequence;
+    /** The tokens before the answer. */
+    readonly prompt: readonly Token[];
+    /** What has been generated since; the candidates would follow it. */
+    readonly answer: readonly Token[];
 }
+
+/** `Judge.judge`, which is enough of a judge where every other field has its default. */
+export type JudgeFunction = (batch: JudgeBatch) => ArrayLike<number> | Promise<ArrayLike<number>>;
 
 /**
  * Says *accept* or *reject* for each candidate. A `MaraAgent` is a judge, asked on the decode thread; a judge of your own is asked between
@@ -31,17 +45,48 @@ export interface JudgeBatch {
  */
 export interface Judge {
     /**
-     * Gives accept probabilities, one for each candidate: numbers in [0, 1]. If it throws or returns anything else,
+     * Gives accept probabilities, one for each candidate: numbers in [0, 1]. If it throws, takes longer than `timeoutMs`, or returns anything else,
      * that generation ends with JUDGE_FAILED; the context goes on.
      */
-    judge(batch: JudgeBatch): ArrayLike<number> | Promise<ArrayLike<number>>;
+    judge: JudgeFunction;
+    /**
+     * False for a judge that looks at tokens only. It is asked once about all candidates of a decision, before any is decoded, and nothing is decoded
+     * for it. Default true.
+     */
+    readonly needsStates?: boolean;
+    /** Longest time that a promise of `judge` is waited for, in milliseconds. Default 60 000. */
+    readonly timeoutMs?: number;
+    /** Beside agents: as theirs. Default 1. */
+    readonly weight?: number;
+    /** A candidate is accepted iff its probability is above this. Default: the aligner's `threshold`, else 0.5. */
+    readonly threshold?: number;
+}
+
+const fields = z.object({
+    needsStates: boolean.optional(),
+    timeoutMs: timeoutMs.optional(),
+    weight: finiteAtLeastZero.optional(),
+    threshold: numberIn(0, 1).optional()
+});
+const isJudge = withMethod<Judge>("judge", "a function or an object with a method `judge`");
+
+/** The judge as an object. @throws MaraError INVALID_ARGUMENT */
+export function asJudge(given: Judge | JudgeFunction): Judge {
+    if (typeof given === "function" && (given as Partial<Judge>).judge === undefined) return {judge: given};
+    const judge = check(isJudge, given, "judge");
+    check(fields, judge, "judge");
+    return judge;
 }
 
 /** @throws MaraError JUDGE_FAILED */
-export async function askJudge(judge: Judge, batch: JudgeBatch): Promise<ArrayLike<number>> {
+export async function askJudge(judge: Judge, batch: JudgeBatch): Promise<readonly number[]> {
+    const {timeoutMs: limit = 60_000} = judge;
+    const late = () => new Error(`it took more than ${limit} ms`);
     let verdicts: unknown;
     try {
-        verdicts = await judge.judge(batch);
+        verdicts = judge.judge(batch);
+        const isPromise = typeof (verdicts as PromiseLike<unknown> | undefined)?.then === "function";
+        if (isPromise) verdicts = await withinTime(Promise.resolve(verdicts), limit, late);
     } catch (error) {
         throw new MaraError("JUDGE_FAILED", `The judge threw: ${reasonOf(error)}`, {cause: error});
     }

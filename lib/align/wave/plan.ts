@@ -1,21 +1,15 @@
-import type {LlamaContextSequence} from "node-llama-cpp";
 import type {NativeJudge} from "../../native.js";
 import type {Backend, PlacedToken, WaveToken} from "../backend/backend.js";
 import type {Decision} from "../decide/decision.js";
-import type {Judge} from "../steer/judge.js";
+import type {Deliberation} from "../steer/ask-panel.js";
 import type {WaveScheduler} from "./scheduler.js";
 
-/** A decision to be settled, and where its token goes. */
-export interface Undecided {
+/** A decision to be settled, where its token goes, and who judges. */
+export interface Undecided extends Deliberation {
     readonly sequence: number;
-    readonly position: number;
     readonly decision: Decision;
-    /** Judges its candidates in the decode thread. Undefined if the caller judges them from their states. */
+    /** The agents of the panel, which judge in the decode thread; undefined if there are none. */
     readonly judge: NativeJudge | undefined;
-    /** Judges them where that is undefined. */
-    readonly ownJudge: Judge | undefined;
-    /** The deciding sequence, kept because its number may have another holder by the time that this is settled. */
-    readonly holder: LlamaContextSequence | undefined;
 }
 
 /** One decision's part of a wave. */

@@ -1,4 +1,3 @@
-import type {LlamaContextSequence} from "node-llama-cpp";
 import {agentDisposed} from "../../errors.js";
 import {
     type Backend,
@@ -9,9 +8,9 @@ import {
     type WaveToken
 } from "../backend/backend.js";
 import type {Counters} from "../decide/stats.js";
-import {asToken} from "../node-llama-cpp/internals.js";
 import type {Threads} from "../node-llama-cpp/threads.js";
-import {askJudge, type Judge} from "../steer/judge.js";
+import {askPanel} from "../steer/ask-panel.js";
+import type {Opinions} from "../steer/panel.js";
 import {planWave, type Share, type Undecided} from "./plan.js";
 import type {WaveScheduler} from "./scheduler.js";
 
@@ -67,7 +66,7 @@ export class Waves {
                 const wave = await threads.run(async (count) => {
                     // An agent may be disposed at any time before it is asked.
                     for (const one of open)
-                        if (one.judge?.agents.some(({disposed}) => disposed)) failures.set(one, agentDisposed());
+                        if (one.judge?.some(({disposed}) => disposed)) failures.set(one, agentDisposed());
                     for (const one of failures.keys()) open.delete(one);
                     return open.size === 0 ? undefined : await this.#decode([...open], along, narrow, count);
                 });
@@ -82,7 +81,7 @@ export class Waves {
                 counters.countWave(tokens, outcome);
                 ahead.push(...along.map((token, i) => ({...token, row: backend.hold(i, token)})));
                 const indexes = indexesOf(shares, along.length);
-                await this.#enterVerdicts(shares, indexes, outcome, failures);
+                await this.#enterVerdicts(wave, indexes, failures);
                 ahead.push(...this.#keepChosen(shares, indexes));
                 for (const {undecided} of shares) {
                     if (failures.has(undecided)) open.delete(undecided);
@@ -118,28 +117,31 @@ export class Waves {
     }
 
     async #enterVerdicts(
-        shares: readonly Share[],
+        {shares, tokens, outcome}: Wave,
         indexes: readonly number[][],
-        {probabilities}: WaveOutcome,
         failures: Map<Undecided, unknown>
     ): Promise<void> {
         const {backend} = this.#options;
-        const count = backend.judgesBatches ? probabilities.length : 1;
-        const states = shares.some(({undecided}) => undecided.judge === undefined) ? backend.states(count) : undefined;
+        const count = backend.judgesBatches ? tokens.length : 1;
+        const wantsStates = shares.some(
+            ({
+                undecided: {
+                    panel: {own}
+                }
+            }) => own !== undefined && own.judge.needsStates !== false
+        );
+        const states = wantsStates ? backend.states(count) : undefined;
         for (const [i, {undecided, ranks}] of shares.entries()) {
             const own = (indexes[i] as number[]).slice(0, ranks.length);
             try {
-                const verdicts =
-                    states === undefined || undecided.judge !== undefined
-                        ? own.map((index) => probabilities[index] as number)
-                        : await askOwnJudge(
-                              undecided,
-                              ranks,
-                              statesAt(backend.judgesBatches ? own : [0], states, count)
-                          );
-                // An agent that was disposed during the decode of the serial mode has judged nothing.
-                if (Array.from(verdicts).some(Number.isNaN)) throw agentDisposed();
-                undecided.decision.enter(verdicts);
+                enterAgents(undecided, ranks, own, outcome);
+                if (states !== undefined)
+                    await askPanel(undecided, ranks, states.length / count, (at) =>
+                        statesAt(backend.judgesBatches ? at.map((n) => own[n] as number) : [0], states, count)
+                    );
+                const {panel, decision, opinions, compares} = undecided;
+                const verdicts = ranks.map((rank) => panel.verdict(opinions[rank] as Opinions, compares));
+                decision.enter(verdicts as number[]);
             } catch (error) {
                 failures.set(undecided, error);
             }
@@ -177,27 +179,31 @@ function indexesOf(shares: readonly Share[], before: number): number[][] {
     return shares.map(({tokens}, i) => tokens.map((_, at) => (at === 0 ? before + i : next++)));
 }
 
-/** The states of the wave's tokens at these indexes, out of `count`. */
+/** Notes what the agents say of the candidates of these ranks, which stand at `indexes` in the wave. */
+function enterAgents(
+    {judge, opinions}: Undecided,
+    ranks: readonly number[],
+    indexes: readonly number[],
+    {agents, logits, probabilities}: WaveOutcome
+): void {
+    for (const [at, rank] of ranks.entries())
+        for (let agent = 0; agent < (judge?.length ?? 0); agent++) {
+            const place = (indexes[at] as number) * agents + agent;
+            const [logit, probability] = [logits[place] as number, probabilities[place] as number];
+            // An agent that was disposed during the decode of the serial mode has judged nothing.
+            if (Number.isNaN(probability)) throw agentDisposed();
+            (opinions[rank] as Opinions)[agent] = {logit, probability, by: "agent"};
+        }
+}
+
+/** The states of the wave's tokens at these indexes, out of `count`; a view where they stand together. */
 function statesAt(indexes: readonly number[], states: Float32Array, count: number): Float32Array {
     const width = states.length / count;
+    const [first = 0] = indexes;
+    if (indexes.every((index, at) => index === first + at))
+        return states.subarray(first * width, (first + indexes.length) * width);
     const own = new Float32Array(indexes.length * width);
     for (const [at, index] of indexes.entries())
         own.set(states.subarray(index * width, (index + 1) * width), at * width);
     return own;
-}
-
-async function askOwnJudge(
-    {ownJudge, holder, position, decision}: Undecided,
-    ranks: readonly number[],
-    states: Float32Array
-): Promise<ArrayLike<number>> {
-    const candidates = ranks.map((rank) => asToken(decision.tokenAt(rank)));
-    const width = states.length / ranks.length;
-    return await askJudge(ownJudge as Judge, {
-        states,
-        width,
-        candidates,
-        position,
-        sequence: holder as LlamaContextSequence
-    });
 }

@@ -2,6 +2,7 @@ import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp
 import {createContext} from "../../align/aligned-context.js";
 import type {Backend, HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import {type Candidate, CandidateSource} from "../../align/decide/candidates.js";
+import {logProbabilities} from "../../align/decide/log-probabilities.js";
 import {Row} from "../../align/decide/row.js";
 import {
     type AddonSampler,
@@ -66,30 +67,26 @@ export class RolloutHost {
         try {
             const {candidates} = await this.#source.take(row, this.#sampler, {}, this.#settings);
             if (!this.#overVocabulary) return candidates;
-            const logs = await this.#logProbabilities(row, held);
-            return candidates.map((candidate) => ({
+            const logs = await this.#logProbabilities(row, candidates);
+            return candidates.map((candidate, rank) => ({
                 ...candidate,
-                vocabularyLog: (logs.get(candidate.token) as number) / this.#settings.temperature
+                vocabularyLog: (logs[rank] as number) / this.#settings.temperature
             }));
         } finally {
             row.free();
         }
     }
 
-    /** Log-softmax of a row's logits, by token. */
-    async #logProbabilities(row: Row, held: HeldRow): Promise<{get(token: number): number | undefined}> {
-        const logits = held.logits();
-        if (logits !== undefined) {
-            const largest = logits.reduce((max, logit) => Math.max(max, logit), Number.NEGATIVE_INFINITY);
-            const total = largest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
-            return {get: (token) => (logits[token] as number) - total};
-        }
+    /** The candidates' log-probabilities over the whole vocabulary. */
+    async #logProbabilities(row: Row, candidates: readonly Candidate[]): Promise<number[]> {
+        const logits = row.logits();
+        if (logits !== undefined) return logProbabilities(logits, candidates);
         this.#sampler.applyConfig({temperature: 0});
         const sample = await row.read((index) => this.#stock.sampleToken(index, this.#sampler, true));
         const [, pairs = []] = sample as DetailedSample;
         const logs = new Map<number, number>();
         for (let i = 0; i + 1 < pairs.length; i += 2) logs.set(pairs[i] as number, Math.log(pairs[i + 1] as number));
-        return logs;
+        return candidates.map(({token}) => logs.get(token) as number);
     }
 
     /** Keeps the context from being disposed while `run` runs. */

@@ -1,7 +1,6 @@
 import {type BatchToken, decodeError, type HeldRow, type WaveToken} from "../../align/backend/backend.js";
 import type {LanesBackend} from "../../align/backend/lanes-backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
-import {nativeJudge} from "../../align/steer/native-judge.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, RolloutText, StepOutcome, TextStep} from "./engine.js";
 import type {RolloutHost} from "./host.js";
@@ -60,7 +59,7 @@ export class LanesEngine implements RolloutEngine {
         const {probabilities, states, width} = await this.#wave(tokens);
         const held = steps.map(({decision, goesOn}, i): HeldRow | undefined => {
             const rows = rowsOf[i] as number[];
-            if (rows.length > 1) decision.enter(rows.map((row) => probabilities[row] as number));
+            if (rows.length > 1) decision.enter(rows.map((row) => probabilities[row] ?? Number.NaN));
             const row = rows[decision.chosen as number] as number;
             return goesOn(decision.token) ? this.#backend.hold(row) : undefined;
         });
@@ -78,7 +77,7 @@ export class LanesEngine implements RolloutEngine {
             const judged = decision.candidates.length > 1 ? rows : [];
             const row = held[i];
             outcomes.push({
-                probabilities: Float32Array.from(judged, (index) => probabilities[index] as number),
+                probabilities: Float32Array.from(judged, (index) => probabilities[index] ?? Number.NaN),
                 states: gather(states, rows, width),
                 next: row && (await this.#host.read(row, place))
             });
@@ -116,7 +115,7 @@ export class LanesEngine implements RolloutEngine {
 
     #candidate({text, decision}: TextStep, rank: number, agent: NativeAgent | undefined): WaveToken {
         const place = {sequence: text.sequence, position: text.tokens.length, token: decision.tokenAt(rank)};
-        return decision.candidates.length === 1 || agent === undefined ? place : {...place, judge: nativeJudge(agent)};
+        return decision.candidates.length === 1 || agent === undefined ? place : {...place, judge: [agent]};
     }
 
     /** Decodes a text into an empty sequence, but for the beginning that it shares with the last one. Gives the last token's row. */

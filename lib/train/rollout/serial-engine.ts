@@ -1,6 +1,5 @@
 import type {HeldRow, PlacedToken} from "../../align/backend/backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
-import {nativeJudge} from "../../align/steer/native-judge.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, RolloutText, StepOutcome, TextStep} from "./engine.js";
 import type {RolloutHost} from "./host.js";
@@ -95,9 +94,9 @@ export class SerialEngine implements RolloutEngine {
 
     /** Decodes the text's next token; its accept probability if an agent judges it. */
     async #decode({sequence, tokens}: RolloutText, token: number, agent: NativeAgent | undefined): Promise<number> {
-        const entry = {sequence, position: tokens.length, token, ...(agent && {judge: nativeJudge(agent)})};
+        const entry = {sequence, position: tokens.length, token, ...(agent && {judge: [agent]})};
         const {probabilities} = await this.#host.threads.run((threads) => this.#host.backend.wave([entry], threads));
-        return probabilities[0] as number;
+        return probabilities[0] ?? Number.NaN;
     }
 
     end({sequence}: RolloutText): void {
