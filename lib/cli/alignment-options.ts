@@ -1,10 +1,11 @@
 /** Options of the command line that say how an agent is asked, under the names of the aligner's own options. */
 
 import {type Command, Option} from "commander";
-import type {AlignerSettings, CascadeOption, Mode, Order, Strategy} from "../align/options.js";
+import type {MaraAgent} from "../agent/agent.js";
+import type {AlignerSettings, CascadeOption, Mode, Order, Strategy, WeightedAgent} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import {promptFormats} from "../prompts/prompts.js";
-import {choiceOption, given, integerOption, numberOption} from "./parse.js";
+import {choiceOption, given, integerOption, numberOption, parseNumberIn} from "./parse.js";
 
 export interface AlignmentOptions {
     threshold?: number;
@@ -36,6 +37,30 @@ export function addAlignmentOptions(command: Command): Command {
             )
             .addOption(cascadeOption())
     );
+}
+
+/** How several agents judge together. */
+export function addCombinationOptions(command: Command): Command {
+    const weight = new Option("--weight <w>", "weight of an agent; once for each --agent, in their order (default: 1)");
+    return command
+        .addOption(
+            weight.argParser((text, before: number[] = []) => [
+                ...before,
+                parseNumberIn("--weight", 0, Number.MAX_VALUE)(text)
+            ])
+        )
+        .addOption(
+            choiceOption("--combine <how>", "what several agents accept together (default: weighted)", combinations)
+        );
+}
+
+export const combinations = ["all", "weighted", "any"] as const;
+
+/** @throws MaraError INVALID_ARGUMENT */
+export function weightedAgents(agents: readonly MaraAgent[], weights: readonly number[] = []): WeightedAgent[] {
+    if (weights.length > 0 && weights.length !== agents.length)
+        throw invalidArgument("--weight", `one for each of ${agents.length} agents`, weights.join(", "));
+    return agents.map((agent, i) => ({agent, weight: weights[i] ?? 1}));
 }
 
 /** How candidates are drawn. */

@@ -72,9 +72,16 @@ function chatPage(turns: readonly Turn[], description: string): string {
     });
 }
 
-export function describePair(options: {model?: string; agent?: string}, threshold: number): string {
+export function describePair(
+    options: {model?: string; agent?: string | string[]; weight?: number[]; combine?: string},
+    threshold: number
+): string {
     const name = (path: string | undefined) => (path === undefined ? "the demo's" : basename(path));
-    return `Model: ${name(options.model)}. Agent: ${name(options.agent)}. Threshold ${threshold}.`;
+    const [first, ...more] = [options.agent].flat();
+    if (more.length === 0) return `Model: ${name(options.model)}. Agent: ${name(first)}. Threshold ${threshold}.`;
+    const agents = [first, ...more].map((agent, i) => `${name(agent)} (weight ${options.weight?.[i] ?? 1})`);
+    const combined = `combined "${options.combine ?? "weighted"}"`;
+    return `Model: ${name(options.model)}. Agents: ${agents.join(", ")}, ${combined}. Threshold ${threshold}.`;
 }
 
 const style = `

@@ -2,12 +2,12 @@
 import {Command} from "commander";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {invalidArgument} from "../errors.js";
-import {addAlignmentOptions, givenSettings} from "./alignment-options.js";
+import {addAlignmentOptions, addCombinationOptions, givenSettings, weightedAgents} from "./alignment-options.js";
 import type {ChatOptions, ChatSides} from "./chat-options.js";
 import {ChatTrace, describePair} from "./chat-trace.js";
 import {ChatJson, ChatText, type ChatView} from "./chat-view.js";
 import {addPairOptions, type ModelWithAgent, openPair} from "./pair.js";
-import {integerOption, largestSeed} from "./parse.js";
+import {given, integerOption, largestSeed} from "./parse.js";
 import {converse} from "./repl.js";
 import type {Piece} from "./trace.js";
 
@@ -17,6 +17,7 @@ Examples:
   $ mara chat --compare --show-decisions              raw beside aligned, with the rejected tokens
   $ mara chat --prompt "When is breakfast?" --json    one answer for a program
   $ mara chat -m model.gguf -a agent.safetensors --threshold 0.7
+  $ mara chat -m model.gguf -a kind.safetensors -a brief.safetensors --weight 2 --weight 1
   $ mara chat -m hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M -a agent.pth
   $ mara chat -p "Where is the sauna?" --trace answer.html   a page to look at, or to show
   $ mara chat < questions.txt                         one conversation, a question a line
@@ -35,7 +36,7 @@ export function chatCommand(): Command {
         .option("--show-decisions", "show rejected tokens and the ranks of accepted ones")
         .addOption(integerOption("--max-tokens <n>", "longest answer", 1, 1_000_000).default(512))
         .addOption(integerOption("--seed <n>", "seed of the random strategy", 0, largestSeed).default(0));
-    return addAlignmentOptions(addPairOptions(command, "auto"))
+    return addAlignmentOptions(addCombinationOptions(addPairOptions(command, "auto", true)))
         .addOption(integerOption("--context-size <n>", "largest context, in tokens", 64, 10_000_000).default(4096))
         .option("--trace <file.html>", "write the conversation as a page, token by token with what was rejected")
         .option("--json", "one JSON object a line for each answer")
@@ -57,10 +58,11 @@ async function chat(options: ChatOptions): Promise<void> {
 }
 
 /** Both sides live in one context, so that they can answer at the same time. */
-async function openSides({model, agent, threads}: ModelWithAgent, options: ChatOptions): Promise<ChatSides> {
+async function openSides({model, agents, threads}: ModelWithAgent, options: ChatOptions): Promise<ChatSides> {
     const {order, fallbackIndex, seed, mode, strategy, contextSize, compare} = options;
     const {context, aligner} = await createAlignedContext(model, {
-        agent,
+        agents: weightedAgents(agents, options.weight),
+        ...given({combine: options.combine}),
         ...givenSettings(options),
         order,
         fallbackIndex,
@@ -79,7 +81,7 @@ async function openSides({model, agent, threads}: ModelWithAgent, options: ChatO
     const systemPrompt = options.system;
     const onBegin = (side: string) => (question: string, pieces: readonly Piece[]) =>
         trace?.begin(side, question, pieces);
-    const settings = {aligner, systemPrompt, order, threshold, onBegin: onBegin("aligned")};
+    const settings = {aligner, systemPrompt, order, onBegin: onBegin("aligned")};
     const aligned = new Speaker(context.getSequence(), settings);
     if (!compare) return {aligned, raw: undefined, aligner};
     const sequence = context.getSequence();

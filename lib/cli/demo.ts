@@ -109,7 +109,7 @@ async function show(
         contextSize: contestContextSize,
         sequences: 2
     });
-    const aligned = new Speaker(context.getSequence(), {aligner, threshold});
+    const aligned = new Speaker(context.getSequence(), {aligner});
     const rawSequence = context.getSequence();
     aligner.configure({enabled: false}, rawSequence);
     const raw = new Speaker(rawSequence);

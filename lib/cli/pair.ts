@@ -1,7 +1,7 @@
 /** A language model and an agent, from what the command line names. */
 import {existsSync, statSync} from "node:fs";
 import {resolve} from "node:path";
-import type {Command} from "commander";
+import {type Command, Option} from "commander";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {demoModelPath, demoName, demoThreads} from "../demo/files.js";
@@ -22,19 +22,27 @@ export interface ModelWithAgent {
     llama: Llama;
     model: LlamaModel;
     agent: MaraAgent;
+    /** All that were named; `agent` is the first. */
+    agents: [MaraAgent, ...MaraAgent[]];
     /** Options of a context for this model. */
     threads: {threads?: number};
     /** Frees everything, so that the process can end. */
     close(): Promise<void>;
 }
 
-export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): Command {
+/** `several`: the option `--agent` may be given more than once. */
+export function addPairOptions(command: Command, gpuByDefault: "auto" | "off", several = false): Command {
+    const oneOrMore = several ? "; may be given more than once" : "";
+    const agentOption = new Option(
+        "-a, --agent <path>",
+        `agent: a .safetensors or .pth file${oneOrMore} (default: the demo's)`
+    );
     return command
         .option(
             "-m, --model <path|uri>",
             "language model: a .gguf file, or an hf: URI to download (default: the demo's)"
         )
-        .option("-a, --agent <path>", "agent: a .safetensors or .pth file (default: the demo's)")
+        .addOption(several ? agentOption.argParser((path, before: string[] = []) => [...before, path]) : agentOption)
         .addOption(
             choiceOption(
                 "--gpu <type>",
@@ -54,22 +62,26 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off"): 
 }
 
 /** @throws MaraError MODEL_NOT_FOUND, AGENT_NOT_FOUND, AGENT_FORMAT and the other refusals of `MaraAgent.load` */
-export async function openPair(options: PairOptions): Promise<ModelWithAgent> {
+export async function openPair(
+    options: Omit<PairOptions, "agent"> & {agent?: string | string[]}
+): Promise<ModelWithAgent> {
     if (!isDemo(options.model) && options.agent === undefined)
         throw new MaraError(
             "INVALID_ARGUMENT",
             "--model needs --agent: the demo's agent fits the demo's model only. Give an agent for this model's width."
         );
     const modelPath = await resolveModel(options.model);
-    const agent = await MaraAgent.load(options.agent ?? demoName);
+    const agents: MaraAgent[] = [];
+    for (const path of [options.agent ?? demoName].flat()) agents.push(await MaraAgent.load(path));
     const llama = await openLlama(options.gpu);
     const model = await loadModel(llama, modelPath);
     const close = async () => {
         await llama.dispose();
-        agent.dispose();
+        for (const agent of agents) agent.dispose();
     };
     const threads = options.threads ?? threadsFor(llama, modelPath);
-    return {llama, model, agent, threads: threads === undefined ? {} : {threads}, close};
+    const [agent] = agents as [MaraAgent];
+    return {llama, model, agent, agents: agents as [MaraAgent], threads: threads === undefined ? {} : {threads}, close};
 }
 
 /** Threads of a model for which none were asked: what `mara doctor` measured; undefined leaves it to node-llama-cpp. */

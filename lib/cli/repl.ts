@@ -94,7 +94,6 @@ async function runCommand(text: string, {aligned, raw, aligner}: ChatSides): Pro
         if (name === "/threshold") {
             const threshold = parseNumberIn("/threshold", 0, 1)(value);
             aligner.configure({threshold});
-            aligned.configure({threshold});
             printLines([`A token is accepted from now on if its accept probability is above ${threshold}.`]);
         } else if (name === "/align" && /^(on|off)$/.test(value)) {
             aligner.enabled = value === "on";

@@ -46,11 +46,6 @@ export class Speaker {
         this.#session = this.#open();
     }
 
-    /** Tells the trace which settings it needs once those of the aligner have changed. */
-    configure(settings: TraceSettings): void {
-        Object.assign(this.#options, settings);
-    }
-
     /** Answers a question. Gives the answer so far if `signal` ends it. The temperature is 0, because the aligner draws candidates by its own settings. */
     async answer(question: string, {maxTokens, signal, onPieces}: SpeakOptions): Promise<SpokenAnswer> {
         const {aligner, onBegin} = this.#options;

@@ -129,7 +129,7 @@ function steered(
             return {
                 context,
                 aligner,
-                trace: {threshold, order: aligned.order},
+                trace: {order: aligned.order},
                 close: async () => {
                     await context.dispose();
                     await close?.();

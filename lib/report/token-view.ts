@@ -7,8 +7,6 @@ import type {Order} from "../align/options.js";
 export interface TraceSettings {
     /** Default "best-first". */
     order?: Order;
-    /** Default 0.5. */
-    threshold?: number;
 }
 
 /** A candidate that was judged, or whose verdict the agent's student gave; probabilities with four digits. */
@@ -39,8 +37,10 @@ export interface TokenView {
 }
 
 /** Ranks of the candidates that were tried and rejected before the chosen one, or, in a fallback, at all. */
-export function rejectedRanks({candidates, chosenRank, fallback}: DecisionRecord, settings: TraceSettings): number[] {
-    const {order, threshold = 0.5} = settings;
+export function rejectedRanks(
+    {candidates, threshold, chosenRank, fallback}: DecisionRecord,
+    {order}: TraceSettings
+): number[] {
     // A wave judges more candidates than it turns out to need. Those behind the chosen one never stood in its way.
     const isBefore = (rank: number) => (order === "reverse" ? rank > chosenRank : rank < chosenRank);
     return candidates.flatMap(({acceptProbability}, rank) =>

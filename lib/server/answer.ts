@@ -61,8 +61,8 @@ export async function answer(
     tap.begin(task.wantsProbabilities);
     align(engine, sequence, alignment);
     const tracer = new Tracer(engine.model, () => {
-        const {order, threshold} = engine.aligner?.settings(sequence) ?? {};
-        return order === undefined || threshold === undefined ? {} : {order, threshold};
+        const {order} = engine.aligner?.settings(sequence) ?? {};
+        return order === undefined ? {} : {order};
     });
     const before = engine.aligner?.stats(sequence);
     running.add(slot);

@@ -1,7 +1,7 @@
 /** What was decided about each token, and how probable it was, as responses tell it. */
 import type {LlamaModel, Token} from "node-llama-cpp";
-import type {DecisionRecord} from "../align/decide/record.js";
 import type {Decider} from "../align/decide/decision.js";
+import type {DecisionRecord} from "../align/decide/record.js";
 import {rejectedRanks, spellAfter, type TraceSettings} from "../report/token-view.js";
 import type {Drawn} from "./tap.js";
 

@@ -44,6 +44,16 @@ describe.skipIf(!hasDemo)(`mara chat with the demo's pair${needsDemo}`, () => {
         expect(await succeed(args, {env: {NO_COLOR: "1"}})).not.toContain("\x1b");
     });
 
+    it("asks several agents, by their weights", async () => {
+        const ask = async (...args: string[]) =>
+            JSON.parse(await succeed([...chat, "-p", question, "--json", "--show-decisions", ...args]));
+        const alone = await ask("--cascade", "off");
+        const twice = ["-a", "demo", "-a", "demo", "--cascade", "off"];
+        expect((await ask(...twice, "--weight", "2", "--weight", "0.5")).answer).toBe(alone.answer);
+        expect((await ask(...twice, "--combine", "all")).answer).toBe(alone.answer);
+        expectFailure(await mara([...chat, "-p", question, ...twice, "--weight", "2"]), /one for each of 2 agents/);
+    });
+
     it("reads one conversation from a pipe, a question a line", async () => {
         const input = `${question}\n\nThank you.\n`;
         const lines = (await succeed([...chat, "--json"], {input})).trimEnd().split("\n");

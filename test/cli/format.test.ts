@@ -55,6 +55,7 @@ describe("an answer's trace", () => {
         sequence: {} as never,
         position: 0,
         candidates,
+        threshold: 0.5,
         chosenRank,
         fallback,
         waves: 1,

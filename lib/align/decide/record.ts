@@ -31,6 +31,8 @@ export interface DecisionRecord {
     position: number;
     /** Most probable first: the index is the rank. */
     candidates: DecidedCandidate[];
+    /** The accept probability above which a candidate was accepted. With `combine: "all"` and "any" it is 0.5: see there. */
+    threshold: number;
     /** Rank of the emitted candidate. */
     chosenRank: number;
     /** True if it was emitted because no candidate was accepted. */
@@ -66,7 +68,8 @@ export function recordOf(
             opinions: byPlace(panel, opinions[rank] as Opinions)
         })
     );
-    return {position, candidates: decided, chosenRank: chosen as number, fallback, waves, by};
+    const {threshold} = panel;
+    return {position, candidates: decided, threshold, chosenRank: chosen as number, fallback, waves, by};
 }
 
 function byPlace(panel: Panel, opinions: Opinions): DecidedCandidate["opinions"] {
