@@ -66,7 +66,7 @@ export interface AlignerSettings {
     strategy?: Strategy;
     /** Default "best-first". */
     order?: Order;
-    /** A candidate is accepted iff its accept probability is above this. In [0, 1]: 0 accepts everything, 1 rejects everything. Default: what the agent's file says (`mara.threshold`), else 0.5. Of several agents, those without a threshold of their own have this one. */
+    /** A candidate is accepted iff its accept probability is above this. In [0, 1]: 0 accepts everything, 1 rejects everything. Default: what the agent's file says (`mara.threshold`), else 0.5. Of several agents that are named with it, those without a threshold of their own have this one; given later, it is that of all. */
     threshold?: number;
     /** Rank, by probability, of the candidate emitted when none is accepted. Clamped to the last candidate. Default 0. */
     fallbackIndex?: number;
@@ -255,6 +255,9 @@ export function mergeSettings(
     // Who judges is one setting: whoever is named takes the place of all others.
     if (later.agent !== undefined || later.agents !== undefined || later.judge !== undefined)
         for (const name of ["agent", "agents", "judge"] as const) delete earlier[name];
+    // What is said later counts, also for agents that had thresholds of their own.
+    else if (later.threshold !== undefined && earlier.agents !== undefined)
+        earlier.agents = earlier.agents.map(({agent, weight = 1}) => ({agent, weight}));
     return {...earlier, ...given(later), candidates: {...first, ...given(second)}};
 }
 
@@ -264,7 +267,7 @@ export function mergeSettings(
  * @throws MaraError INVALID_ARGUMENT; AGENT_FORMAT if an agent's file says what cannot be
  */
 export function resolveSettings(given: Partial<AlignerSettings>): ResolvedSettings {
-    const {candidates, agent: _, agents: __, judge: ___, threshold, ...rest} = checkSettings(given);
+    const {candidates, threshold, ...rest} = checkSettings(given);
     const isGiven = ([, value]: [string, unknown]) => value !== undefined;
     const trained = namedAgents(given).map(({agent}) => trainedWith(agent));
     const agents = namedAgents(given).map(({agent, weight = 1, threshold: own}, i) => ({
@@ -275,7 +278,7 @@ export function resolveSettings(given: Partial<AlignerSettings>): ResolvedSettin
     const judge = given.judge && asJudge(given.judge);
     const values = Object.fromEntries(Object.entries({...candidates, ...rest}).filter(isGiven));
     const drawn = trained.find((one) => Object.entries(one).some(([key]) => key !== "threshold"));
-    const {threshold: ____, ...drawnAs} = drawn ?? {};
+    const {threshold: _, ...drawnAs} = drawn ?? {};
     const settings = {...defaults, ...drawnAs, ...values} as Omit<
         ResolvedSettings,
         "agents" | "judge" | "panel" | "threshold"
@@ -286,14 +289,8 @@ export function resolveSettings(given: Partial<AlignerSettings>): ResolvedSettin
 }
 
 /** Resolved settings as they are given. */
-export function settingsInForce({
-    topK,
-    topP,
-    minP,
-    temperature,
-    panel: _,
-    ...others
-}: ResolvedSettings): SettingsInForce {
+export function settingsInForce(settings: ResolvedSettings): SettingsInForce {
+    const {topK, topP, minP, temperature, panel: _, ...others} = settings;
     const [first, ...more] = others.agents;
     const agent = more.length === 0 ? first?.agent : undefined;
     return {...others, agent, candidates: {topK, topP, minP, temperature}};

@@ -54,7 +54,7 @@ export function evaluationLines(
     {color, width}: Pick<Terminal, "color" | "width">
 ): string[] {
     const paint = painter(color);
-    const {config, pairs, aligned, others, dial, timing} = result;
+    const {config, pairs, aligned, others, dial, timing, tradeOff} = result;
     const rewards = config.rewards.map((name) => visible(name));
     const pairRow = (pair: PairResult) => [
         visible(pair.other),
@@ -117,6 +117,12 @@ export function evaluationLines(
                   dial.map(dialRow),
                   1
               )),
+        ...(tradeOff === undefined
+            ? []
+            : [
+                  "",
+                  `Hypervolume of the sides with several agents above ${visible(config.against[0] ?? "")}: ${short(tradeOff.hypervolume)}`
+              ]),
         ...(failed === 0 ? [] : ["", `${plural(failed, "score")} missing: the reward failed`]),
         "",
         ...wrap(

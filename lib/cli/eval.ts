@@ -36,7 +36,8 @@ Rewards: sentiment, readability, profanity, length, regex:, judge:MODEL.gguf, ra
 module:./mine.mjs, and sums such as "2*sentiment - profanity". The first one chooses for bon:N and judges the dial.
 
 Against: raw (greedy), raw-sampled, bon:N (the best of N samples), aligner:FILE.gguf (rewrites the raw answer),
-agent:FILE (another agent), model:FILE.gguf (another model, the same agent).
+agent:FILE (another agent), model:FILE.gguf (another model, the same agent), agents:FILE=WEIGHT,FILE=WEIGHT (several agents by
+the weighted mean; agents:all,… and agents:any,… otherwise), grid:N:FILE,FILE (two agents at N pairs of weights).
 
 With --run, answers and scores are saved as they come, and the same command takes up what was interrupted; result.json and
 report.html, a page with everything, are written in the end. --json prints the result.json.
@@ -47,6 +48,7 @@ Examples:
   $ mara eval --prompts demo --reward demo --limit 20
   $ mara eval -m model.gguf -a agent.safetensors --prompts held-out.jsonl --reward sentiment --run runs/eval
   $ mara eval ... --reward sentiment --reward readability --against raw --against bon:4
+  $ mara eval ... --reward sentiment --reward readability --against raw --against grid:5:kind.safetensors,plain.safetensors
   $ mara eval ... --reward sentiment --thresholds 0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9`;
 
 export function evalCommand(): Command {

@@ -20,6 +20,7 @@ import {describeModel, hashOfAgent, loadNamedModel} from "./plans.js";
 import {evaluationReport} from "./report.js";
 import {type DialPoint, type EvaluationResult, pairResult, sideResult} from "./result.js";
 import {type EvaluationSetup, type Side, SideRunner} from "./sides.js";
+import {tradeOffOf} from "./trade-off.js";
 
 /** What `evaluate` resolves with. */
 export interface Evaluation {
@@ -154,13 +155,15 @@ async function compare(setup: EvaluationSetup, sides: SideRunner): Promise<Evalu
         dial.push({threshold: value, pair: pairResult(side, baseline, 0, tieMargin), side: sideResult(side)});
     }
     const all = [aligned, ...others];
+    const names = rewards.map(({reward}) => reward.name);
+    const tradeOff = tradeOffOf(sideResult(aligned), others.map(sideResult), names);
     const result: EvaluationResult = {
         version: 1,
         config: {
             model: describeModel(model),
             agent: {sha256: hashOfAgent(agent), name: agent._name},
             prompts: prompts.length,
-            rewards: rewards.map(({reward}) => reward.name),
+            rewards: names,
             ...settings,
             against: settings.against.map(({name}) => name)
         },
@@ -168,6 +171,7 @@ async function compare(setup: EvaluationSetup, sides: SideRunner): Promise<Evalu
         others: others.map(sideResult),
         pairs: others.flatMap((other) => rewards.map((_, reward) => pairResult(aligned, other, reward, tieMargin))),
         dial,
+        ...(tradeOff && {tradeOff}),
         timing: Object.fromEntries(
             [...new Set([...all, ...turned])].map(({name, seconds, generatedTokens}) => [
                 name,

@@ -17,6 +17,7 @@ import {
     strategySchema,
     wavesSchema
 } from "../align/options.js";
+import type {Combine} from "../align/steer/panel.js";
 import {invalidArgument} from "../errors.js";
 import {type Prompt, type PromptFormat, promptFormats} from "../prompts/prompts.js";
 import {type QueueOptions, queueSchema} from "../queue/options.js";
@@ -63,7 +64,8 @@ export interface EvaluateOptions {
     /**
      * The sides that the aligned answers are compared with: "raw" (greedy), "raw-sampled", "bon:N" (the best of N samples by the first
      * reward), "aligner:FILE.gguf" (rewrites the raw answer), "agent:FILE" (another agent), "model:FILE.gguf" (another model
-     * with the same agent). Default ["raw"].
+     * with the same agent), "agents:FILE=WEIGHT,FILE=WEIGHT" (several agents by the weighted mean; "agents:all,FILE,FILE" and "agents:any,FILE,FILE"
+     * by the other combinations), "grid:N:FILE,FILE" (two agents at N pairs of weights from 1 and 0 to 0 and 1). Default ["raw"].
      */
     against?: readonly string[];
     /** Longest answer, in tokens. Default 256. */
@@ -157,6 +159,7 @@ export interface EvaluationSettings {
 }
 
 export type Opponent =
+    | {kind: "agents"; name: string; combine: Combine; agents: {path: string; weight: number}[]}
     | {kind: "raw" | "raw-sampled"; name: string}
     | {kind: "bon"; name: string; samples: number}
     | {kind: "aligner" | "agent" | "model"; name: string; path: string};
@@ -213,7 +216,7 @@ export function resolveOptions(given: EvaluateOptions): {
     } as Partial<AlignerSettings>;
     const {maxTokens, sampling, seed, sequences, threads, contextSize, fluency, tieMargin} = checked;
     const settings = {
-        against: [...new Set(checked.against)].map(parseOpponent),
+        against: [...new Set(checked.against.flatMap(inGrid))].map(parseOpponent),
         maxTokens,
         thresholds: [...new Set(checked.thresholds)].sort((a, b) => a - b),
         sampling,
@@ -239,6 +242,32 @@ function parseOpponent(name: string): Opponent {
     if (kind === "bon" && /^[1-9]\d{0,3}$/.test(argument)) return {kind, name, samples: Number(argument)};
     if ((kind === "aligner" || kind === "agent" || kind === "model") && argument !== "")
         return {kind, name, path: argument};
-    const known = "raw, raw-sampled, bon:N, aligner:FILE.gguf, agent:FILE or model:FILE.gguf";
+    const agents = kind === "agents" ? parseAgents(argument) : undefined;
+    if (agents !== undefined) return {kind: "agents", name, ...agents};
+    const known =
+        "raw, raw-sampled, bon:N, aligner:FILE.gguf, agent:FILE, model:FILE.gguf, agents:FILE=WEIGHT,FILE=WEIGHT or grid:N:FILE,FILE";
     throw invalidArgument("against", known, name);
+}
+
+/** The sides that "grid:N:FILE,FILE" stands for, or the name itself. */
+function inGrid(name: string): string[] {
+    const [, count, first, second] = /^grid:(\d{1,2}):([^,]+),([^,]+)$/.exec(name) ?? [];
+    if (Number(count) < 2 || first === undefined) return [name];
+    return Array.from({length: Number(count)}, (_, i) => {
+        const weight = Number((1 - i / (Number(count) - 1)).toFixed(4));
+        return `agents:${first}=${weight},${second}=${Number((1 - weight).toFixed(4))}`;
+    });
+}
+
+/** "FILE=WEIGHT,FILE" with or without "all," or "any," before it; undefined if it is not of this form. */
+function parseAgents(text: string): {combine: Combine; agents: {path: string; weight: number}[]} | undefined {
+    const [first, ...rest] = text.split(",");
+    const combine = first === "all" || first === "any" ? first : "weighted";
+    const agents = (combine === "weighted" ? [first ?? "", ...rest] : rest).map((one) => {
+        const [, path, weight = "1"] = /^(.+?)(?:=(\d+(?:\.\d+)?))?$/.exec(one) ?? [];
+        return {path: path ?? "", weight: Number(weight)};
+    });
+    const isSound =
+        agents.length >= 1 && agents.every(({path}) => path !== "") && agents.some(({weight}) => weight > 0);
+    return isSound ? {combine, agents} : undefined;
 }

@@ -6,8 +6,10 @@ import type {Llama, LlamaModel, Token} from "node-llama-cpp";
 import {type AgentTensor, MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
+import type {WeightedAgent} from "../align/options.js";
+import type {Combine} from "../align/steer/panel.js";
 import {orDemo} from "../demo/files.js";
-import {MaraError, reasonOf} from "../errors.js";
+import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {EvaluationSettings, Opponent} from "./options.js";
@@ -47,7 +49,8 @@ export interface Players {
 }
 
 export function alignedPlan({model, agent, settings}: Players, name: string, threshold: number): Plan {
-    return steered(name, {settings, threshold, agent, model: describeModel(model), openModel: async () => ({model})});
+    const openModel = async () => ({model});
+    return steered(name, {settings, judges: {agent, threshold}, model: describeModel(model), openModel});
 }
 
 /** `rawAnswers` are asked for where they are rewritten. */
@@ -67,6 +70,7 @@ export async function opponentPlan(
         case "bon":
             return raw(model, name, opponent.samples, sampling);
     }
+    if (opponent.kind === "agents") return await combinedPlan(players, opponent);
     const path = resolve(orDemo(opponent.path, opponent.kind === "agent" ? "agent" : "model"));
     if (opponent.kind === "agent") {
         const other = await MaraAgent.load(path);
@@ -80,8 +84,28 @@ export async function opponentPlan(
     };
     const file = describeFile(path);
     if (opponent.kind === "model")
-        return {...steered(name, {settings, threshold, agent, model: file, openModel}), ownTokens: false};
+        return {...steered(name, {settings, judges: {agent, threshold}, model: file, openModel}), ownTokens: false};
     return rewriting(name, file, openModel, settings.alignerTemplate, await rawAnswers());
+}
+
+/** Several agents, each at its own threshold. Candidates are drawn as the first agent wants it. */
+async function combinedPlan(players: Players, opponent: Opponent & {kind: "agents"}): Promise<Plan> {
+    const agents: WeightedAgent[] = [];
+    for (const {path, weight} of opponent.agents) {
+        const agent = await MaraAgent.load(resolve(orDemo(path, "agent")));
+        agents.push({agent, weight, threshold: players.settingsFor(agent).threshold});
+    }
+    const {model, settingsFor} = players;
+    const {agent} = agents[0] as WeightedAgent;
+    const openModel = async () => ({model});
+    const judges = {agents, combine: opponent.combine};
+    const plan = steered(opponent.name, {settings: settingsFor(agent), judges, model: describeModel(model), openModel});
+    return {
+        ...plan,
+        close: () => {
+            for (const {agent} of agents) agent.dispose();
+        }
+    };
 }
 
 function raw(model: LlamaModel, name: string, samples: number, sampling: SamplingOptions): Plan {
@@ -99,32 +123,39 @@ function raw(model: LlamaModel, name: string, samples: number, sampling: Samplin
     };
 }
 
+/** Who judges on a side: settings of its aligner. */
+type Judges = {agent: MaraAgent; threshold: number} | {agents: WeightedAgent[]; combine: Combine};
+
 /** The model of a side; what loaded it closes it. */
 export type OpenModel = () => Promise<{model: LlamaModel; close?: () => Promise<void>}>;
 
 function steered(
     name: string,
-    options: {settings: EvaluationSettings; threshold: number; agent: MaraAgent; model: object; openModel: OpenModel}
+    options: {settings: EvaluationSettings; judges: Judges; model: object; openModel: OpenModel}
 ): Plan {
-    const {threshold, agent, model, openModel} = options;
+    const {judges, model, openModel} = options;
     const {aligned} = options.settings;
     const {cascade, ...withoutCascade} = aligned;
     // Without a cascade the student changes nothing, and answers that earlier releases saved are still the same.
-    const decider = cascade === "off" ? {} : {cascade, student: hashOfStudent(agent)};
+    const agents = "agent" in judges ? [judges.agent] : judges.agents.map(({agent}) => agent);
+    const decider = cascade === "off" ? {} : {cascade, student: agents.map(hashOfStudent).join()};
+    const whoJudges =
+        "agent" in judges
+            ? {agent: hashOfAgent(judges.agent), threshold: judges.threshold}
+            : {...judges, agents: judges.agents.map((one) => ({...one, agent: hashOfAgent(one.agent)}))};
     return {
         name,
-        identity: {model, agent: hashOfAgent(agent), threshold, ...withoutCascade, ...decider},
+        identity: {model, ...whoJudges, ...withoutCascade, ...decider},
         samples: 1,
         sampling: {},
         ownTokens: true,
-        remote: {openModel, aligned: {agent, settings: aligned, threshold}},
+        remote: "agent" in judges ? {openModel, aligned: {...judges, settings: aligned}} : {openModel: notRemote(name)},
         open: async (shape) => {
             const {model, close} = await openModel();
             const {context, aligner} = await createAlignedContext(model, {
                 ...shape(model),
                 ...aligned,
-                agent,
-                threshold
+                ...judges
             });
             return {
                 context,
@@ -136,6 +167,13 @@ function steered(
                 }
             };
         }
+    };
+}
+
+/** Workers know sides with one agent only. */
+function notRemote(name: string): OpenModel {
+    return async () => {
+        throw invalidArgument("against", "sides that workers can answer, with one agent at most,", name);
     };
 }
 

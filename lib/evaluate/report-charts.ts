@@ -1,4 +1,4 @@
-import type {ChartSpec} from "../report/page.js";
+import {type ChartSpec, escapeHtml} from "../report/page.js";
 import {niceStep} from "../report/ticks.js";
 import type {Estimate, EvaluationResult} from "./result.js";
 import type {Side} from "./sides.js";
@@ -8,7 +8,7 @@ export type LabelledChart = ChartSpec & {label: string; caption: string; wide?: 
 
 export function evaluationCharts(result: EvaluationResult, sides: readonly Side[]): LabelledChart[] {
     const {decisions} = result.aligned;
-    const charts = [...dialChart(result), differenceChart(result, sides)];
+    const charts = [...dialChart(result), ...tradeOffChart(result), differenceChart(result, sides)];
     if (decisions !== undefined) {
         const {acceptedRanks, fallbacks, candidateCounts} = decisions;
         charts.push(
@@ -86,6 +86,40 @@ function dialChart({dial, others, config}: EvaluationResult): LabelledChart[] {
                 "The threshold dial: preference rate by the first reward, and perplexity of the answers under the model, with 95 % intervals. " +
                 "Dashed: perplexity of what is compared with.",
             config: {type: "line", data: {labels, datasets}, options: {plugins: {legend}, scales}}
+        }
+    ];
+}
+
+/** Reward of one against reward of the other, for every side. */
+function tradeOffChart({tradeOff, config}: EvaluationResult): LabelledChart[] {
+    if (tradeOff === undefined) return [];
+    const {points, rewards, hypervolume} = tradeOff;
+    const of = (isCombined: boolean) =>
+        points.filter((point) => point.isCombined === isCombined).map(({rewards: [x, y]}) => ({x, y}));
+    const axis = (text: string) => ({title: {display: true, text}});
+    const figure = Number(hypervolume.toPrecision(3));
+    const named = points
+        .map(({side, rewards: [x, y]}) => `${side}: ${x.toPrecision(3)}, ${y.toPrecision(3)}`)
+        .join("; ");
+    const dataset = (label: string, data: object[], series: number, line: boolean) => ({
+        label,
+        data,
+        showLine: line,
+        pointRadius: 4,
+        borderWidth: 1.5,
+        borderColor: `var(--series-${series})`,
+        backgroundColor: `var(--series-${series})`
+    });
+    const datasets = [dataset("several agents", of(true), 1, true), dataset("other sides", of(false), 3, false)];
+    return [
+        {
+            id: "trade-off",
+            wide: true,
+            label: `Mean of ${rewards[0]} against mean of ${rewards[1]}. ${named}`,
+            caption:
+                `The trade-off: mean of one reward against that of the other. Hypervolume of the sides with several agents above ${escapeHtml(config.against[0] ?? "")}: ` +
+                `<strong data-of="tradeOff.hypervolume">${figure}</strong>. ${escapeHtml(named)}.`,
+            config: {type: "scatter", data: {datasets}, options: {scales: {x: axis(rewards[0]), y: axis(rewards[1])}}}
         }
     ];
 }

@@ -5,6 +5,7 @@ import type {EvaluationSettings} from "./options.js";
 import type {Counts, Score} from "./side-store.js";
 import type {Side} from "./sides.js";
 import {distinct, repetition, wordsOf} from "./text-metrics.js";
+import type {TradeOff} from "./trade-off.js";
 
 /** A number over prompts, with its 95 % interval. Null where nothing could be measured. */
 export interface Estimate {
@@ -84,6 +85,8 @@ export interface EvaluationResult {
     pairs: PairResult[];
     /** Empty unless thresholds were given. */
     dial: DialPoint[];
+    /** Where there are two rewards and sides with several agents ("agents:", "grid:"). */
+    tradeOff?: TradeOff;
     /** Times by side; the only part that another run would not repeat. Reading prompts is not in it. */
     timing: Record<string, {seconds: number; tokensPerSecond: number}>;
 }

@@ -180,12 +180,12 @@ export class WorkerJobs {
             ...settings,
             agent
         });
-        const {threshold, order} = settings;
+        const {order} = settings;
         const close = async () => {
             await context.dispose();
             agent.dispose();
         };
-        return {context, aligner, trace: {threshold, order}, close};
+        return {context, aligner, trace: {order}, close};
     }
 
     async #score({reward: spec, judgeQuestion, files, timeoutMs, retries, items}: PayloadOf<"score">) {

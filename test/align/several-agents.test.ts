@@ -252,6 +252,8 @@ it("Thresholds default to the aligner's, then to what each agent's file says", a
     expect(aligner.settings().agents.map(({threshold}) => threshold)).toEqual([0.1, 0.6]);
     aligner.configure(aligner.settings() as AlignerSettings);
     expect(aligner.settings().agents.map(({threshold}) => threshold)).toEqual([0.1, 0.6]);
+    aligner.configure({threshold: 0.7});
+    expect(aligner.settings().agents.map(({threshold}) => threshold)).toEqual([0.7, 0.7]);
 });
 
 it.each([
