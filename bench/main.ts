@@ -10,6 +10,7 @@ import {renderChart} from "./harness/chart.js";
 import {describeMachine, machineLine} from "./harness/machine.js";
 import type {Suite, SuiteResult, Target} from "./harness/suite.js";
 import {renderTable} from "./harness/table.js";
+import {severalSuite} from "./kernel/several.js";
 import {studentSuite} from "./kernel/student.js";
 import {kernelSuite} from "./kernel/suite.js";
 import {loadSuite} from "./load/suite.js";
@@ -20,6 +21,7 @@ const suites: Record<string, Suite> = {
     kernel: kernelSuite,
     student: studentSuite,
     load: loadSuite,
+    several: severalSuite,
     generate: generateSuite,
     cascade: cascadeSuite,
     reference: referenceSuite,

@@ -36,6 +36,7 @@ export {MaraError, type MaraErrorCode, maraErrorCodes} from "./errors.js";
 export {type Evaluation, evaluate} from "./evaluate/evaluate.js";
 export type {EvaluateOptions, EvaluationProgress, EvaluationSampling, EvaluationSettings} from "./evaluate/options.js";
 export type {DialPoint, Estimate, EvaluationResult, PairResult, SideResult} from "./evaluate/result.js";
+export type {TradeOff} from "./evaluate/trade-off.js";
 export type {Side} from "./evaluate/sides.js";
 export {type Answer, type AnswerOptions, answerAll} from "./generation/answers.js";
 export {promptTokens} from "./generation/prompt-tokens.js";
