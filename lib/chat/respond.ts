@@ -12,7 +12,7 @@ import {
     type Token
 } from "node-llama-cpp";
 import {alignerOf} from "../align/aligned-context.js";
-import type {DecisionRecord} from "../align/aligner.js";
+import type {DecisionRecord} from "../align/decide/record.js";
 import type {AlignerSettings} from "../align/options.js";
 import {decodeFailure, invalidArgument, MaraError} from "../errors.js";
 import {wrapperOf} from "../generation/prompt-tokens.js";
