@@ -1,6 +1,7 @@
-/** What several agents reach of two rewards at once. */
+/** The trade-off between two rewards, for sides with several agents. */
 import type {SideResult} from "./result.js";
 
+/** What several agents reach of two rewards at once. */
 export interface TradeOff {
     /** The first two rewards. */
     rewards: [string, string];
