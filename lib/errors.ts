@@ -17,7 +17,6 @@ export const maraErrorCodes = {
     MODEL_UNSUPPORTED:
         "The model cannot be loaded, or cannot be aligned: it does not generate, or llama.cpp does not give its hidden states.",
     UNSUPPORTED_VERSION: "The installed node-llama-cpp lacks an internal part that alignment stands on.",
-    TOKEN_PREDICTOR: "A token predictor was set on an aligned sequence.",
     LANES_UNAVAILABLE: "Lanes were asked for, and node-llama-cpp's memory layout or version could not be verified.",
     LANES_LIMIT: "More lanes than llama.cpp or the batch size allows.",
     NATIVE_ADDON: "The native addon is missing or cannot be loaded.",

@@ -10,11 +10,15 @@ export interface GenerateContender extends Contender<GenerateResult> {
     rate: number;
     /** libuv's pool of one thread, which keeps plain decodes on one thread. */
     onePoolThread: boolean;
+    /** With node-llama-cpp's `InputLookupTokenPredictor`. */
+    predictor: boolean;
+    /** Of a text that copies from its prompt. */
+    copying: boolean;
     /** The places where the text of several sequences parted from that of the first contender of its kind. */
     parted: Set<string>;
 }
 
-type Kind = Pick<GenerateContender, "mode" | "sequences" | "rate" | "onePoolThread">;
+type Kind = Pick<GenerateContender, "mode" | "sequences" | "rate" | "onePoolThread" | "predictor" | "copying">;
 
 export interface Plan {
     modelPath: string;
@@ -33,10 +37,19 @@ export function modelName(path: string): string {
 
 export const percent = (rate: number) => `${Math.round(rate * 100)} %`;
 
-export function nameOf({mode, rate, sequences, onePoolThread}: Kind): string {
+export function nameOf({mode, rate, sequences, onePoolThread, predictor, copying}: Kind): string {
     const what = mode === "plain" ? `plain${onePoolThread ? ", one pool thread" : ""}` : `${mode}, ${percent(rate)}`;
-    return `${what}, ${sequences} seq.`;
+    return `${what}${predictor ? ", lookup" : ""}${copying ? ", copying" : ""}, ${sequences} seq.`;
 }
+
+/** With and without a token predictor, where it helps and where it does not. */
+const predictorKinds: Omit<Kind, "sequences">[] = [false, true].flatMap((copying) =>
+    [false, true].flatMap((predictor) =>
+        (["plain", "lanes"] as const)
+            .filter(() => copying || predictor)
+            .map((mode) => ({mode, rate: 1, onePoolThread: false, predictor, copying}))
+    )
+);
 
 /** Every contender of a model, in the order in which they take turns. */
 export function generateContenders(plan: Plan): GenerateContender[] {
@@ -45,11 +58,13 @@ export function generateContenders(plan: Plan): GenerateContender[] {
     return plan.sequences.flatMap((sequences) => {
         // Serial mode decides for one sequence after the other. With several, one rate is enough to show the cost.
         const serialRates = sequences === 1 ? rates : rates.filter((rate) => rate === 0.8);
+        const usual = {onePoolThread: false, predictor: false, copying: false};
         const kinds: Omit<Kind, "sequences">[] = [
-            {mode: "plain", rate: 1, onePoolThread: false},
-            {mode: "plain", rate: 1, onePoolThread: true},
-            ...rates.map((rate) => ({mode: "lanes" as const, rate, onePoolThread: false})),
-            ...serialRates.map((rate) => ({mode: "serial" as const, rate, onePoolThread: false}))
+            {...usual, mode: "plain", rate: 1},
+            {...usual, mode: "plain", rate: 1, onePoolThread: true},
+            ...rates.map((rate) => ({...usual, mode: "lanes" as const, rate})),
+            ...serialRates.map((rate) => ({...usual, mode: "serial" as const, rate})),
+            ...(sequences === 1 ? predictorKinds : [])
         ];
         return kinds.map((kind) => contenderOf({...kind, sequences}, plan, texts));
     });
@@ -60,17 +75,19 @@ function contenderOf(
     {modelPath, agents, tokens, contextSize, threads, prefillTokens}: Plan,
     texts: Map<string, number[][]>
 ): GenerateContender {
-    const {mode, rate, sequences, onePoolThread} = kind;
+    const {mode, rate, sequences, onePoolThread, predictor, copying} = kind;
     const work: GenerateWork = {
         task: "generate",
         modelPath,
         mode,
         ...(mode !== "plain" && {agentPath: join(agents, `${rate}.safetensors`)}),
         sequences,
+        predictor,
+        copying,
         tokens,
         contextSize,
         threads,
-        prefillTokens: sequences === 1 && rate === 1 ? prefillTokens : 0
+        prefillTokens: sequences === 1 && rate === 1 && !predictor && !copying ? prefillTokens : 0
     };
     // 4 is libuv's own default, set whatever the caller's environment says.
     const env = {UV_THREADPOOL_SIZE: onePoolThread ? "1" : "4"};
@@ -83,7 +100,7 @@ function contenderOf(
         problem: (result) => {
             // Plain, lanes and serial must agree in every token wherever they take the same decisions. Several sequences share
             // batches as their timing has it, and together soon exceed 512 cells, where llama.cpp rounds by batch: no error.
-            const key = `${rate} ${sequences}`;
+            const key = `${rate} ${sequences} ${copying}`;
             const expected = texts.get(key) ?? result.texts;
             texts.set(key, expected);
             const wrong = difference(result.texts, expected);

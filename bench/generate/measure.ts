@@ -1,4 +1,4 @@
-import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
+import {InputLookupTokenPredictor, type LlamaContext, type LlamaContextSequence, type LlamaModel} from "node-llama-cpp";
 import type {BatchToken} from "../../lib/align/backend/backend.js";
 import {LanesBackend} from "../../lib/align/backend/lanes-backend.js";
 import {SerialBackend} from "../../lib/align/backend/serial-backend.js";
@@ -18,16 +18,18 @@ export async function measureGeneration(work: GenerateWork): Promise<GenerateRes
     const batches = recordBatches();
     const {context, aligner} = await createContext(model, work, agent);
     if (mode === "plain") recordPlain(context, batches);
-    const sequences = Array.from({length: work.sequences}, () => context.getSequence());
+    const sequences = Array.from({length: work.sequences}, () =>
+        context.getSequence({...(work.predictor && {tokenPredictor: new InputLookupTokenPredictor()})})
+    );
     const ready = memoryUse();
 
     // The aligner learns its wave sizes meanwhile.
-    await generateAll(sequences, Math.min(tokens, warmUpTokens));
+    await generateAll(sequences, Math.min(tokens, warmUpTokens), work.copying);
     const prefill =
         prefillTokens === 0 ? null : await measurePrefill(sequences[0] as LlamaContextSequence, prefillTokens);
     aligner?.resetStats();
     batches.length = 0;
-    const {texts, tokensPerSecond} = await generateAll(sequences, tokens);
+    const {texts, tokensPerSecond} = await generateAll(sequences, tokens, work.copying);
 
     const stats = aligner?.stats();
     const generated = tokens * sequences.length;

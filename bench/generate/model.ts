@@ -1,6 +1,6 @@
 import {readFileSync} from "node:fs";
 import {getLlama, type LlamaContextSequence, LlamaLogLevel, type LlamaModel, type Token} from "node-llama-cpp";
-import {type GenerateMode, type MemoryUse, prompts} from "./work.js";
+import {copyingPrompt, type GenerateMode, type MemoryUse, prompts} from "./work.js";
 
 export async function loadModel(modelPath: string): Promise<LlamaModel> {
     const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error});
@@ -18,11 +18,16 @@ export interface Generation {
  * Generates with all sequences at once, greedily where nothing aligns. The prompts are in the cache beforehand, but for their
  * last token; end-of-generation tokens end nothing.
  */
-export async function generateAll(sequences: readonly LlamaContextSequence[], tokens: number): Promise<Generation> {
+export async function generateAll(
+    sequences: readonly LlamaContextSequence[],
+    tokens: number,
+    copying = false
+): Promise<Generation> {
     const starts: Token[] = [];
     for (const [i, sequence] of sequences.entries()) {
         await sequence.clearHistory();
-        const prompt = promptTokens(sequence.model, i);
+        const prompt = copying ? tokensOf(sequence.model, copyingPrompt) : promptTokens(sequence.model, i);
+        sequence.tokenPredictor?.updateInputTokens?.(prompt);
         await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(0, -1));
         starts.push(prompt.at(-1) as Token);
     }
@@ -45,7 +50,11 @@ export async function generateAll(sequences: readonly LlamaContextSequence[], to
 }
 
 export function promptTokens(model: LlamaModel, index: number): Token[] {
-    const tokens = model.tokenize(prompts[index % prompts.length] as string);
+    return tokensOf(model, prompts[index % prompts.length] as string);
+}
+
+function tokensOf(model: LlamaModel, text: string): Token[] {
+    const tokens = model.tokenize(text);
     const {bos} = model.tokens;
     return bos !== null && model.tokens.shouldPrependBosToken ? [bos, ...tokens] : tokens;
 }

@@ -15,6 +15,8 @@ interface Wanted {
     sequences: number;
     rate?: number;
     onePoolThread?: boolean;
+    predictor?: boolean;
+    copying?: boolean;
 }
 
 /** The medians of one model's rounds. */
@@ -37,13 +39,16 @@ export class ModelReport {
         return {costs: this.#costs, runs: Object.fromEntries(runs)};
     }
 
-    find({mode, sequences, rate = 1, onePoolThread = false}: Wanted): Measured | undefined {
+    find({mode, sequences, rate = 1, ...others}: Wanted): Measured | undefined {
+        const {onePoolThread = false, predictor = false, copying = false} = others;
         return this.measured.find(
             ({contender}) =>
                 contender.mode === mode &&
                 contender.sequences === sequences &&
                 contender.rate === rate &&
-                contender.onePoolThread === onePoolThread
+                contender.onePoolThread === onePoolThread &&
+                contender.predictor === predictor &&
+                contender.copying === copying
         );
     }
 
@@ -68,7 +73,7 @@ export class ModelReport {
 
     tables(): Table[] {
         const counts = [...new Set(this.measured.map(({contender}) => contender.sequences))];
-        return [...counts.map((count) => this.#speedTable(count)), this.#memoryTable()];
+        return [...counts.map((count) => this.#speedTable(count)), this.#predictorTable(), this.#memoryTable()];
     }
 
     panels(): Panel[] {
@@ -110,7 +115,41 @@ export class ModelReport {
     }
 
     #with(count: number): Measured[] {
-        return this.measured.filter(({contender}) => contender.sequences === count);
+        return this.measured.filter(
+            ({contender: {sequences, predictor, copying}}) => sequences === count && !predictor && !copying
+        );
+    }
+
+    #predictorTable(): Table {
+        const rows = [false, true].flatMap((copying) =>
+            [false, true].flatMap((predictor) =>
+                (["plain", "lanes"] as const).flatMap((mode) => {
+                    const entry = this.find({mode, sequences: 1, predictor, copying});
+                    if (entry === undefined) return [];
+                    const speed = speedOf(entry);
+                    const alike = {sequences: 1, copying};
+                    return [
+                        [
+                            `${labelOf(entry.contender)}${predictor ? ", lookup" : ""}`,
+                            copying ? "copies its prompt" : "does not",
+                            short(speed.median),
+                            `${short(speed.low)}–${short(speed.high)}`,
+                            short(speed.median / this.speed({...alike, mode: "plain", predictor})),
+                            short(speed.median / this.speed({...alike, mode})),
+                            short(median(entry, ({decodesPerToken}) => decodesPerToken))
+                        ]
+                    ];
+                })
+            )
+        );
+        return {
+            title: `${this.name}: node-llama-cpp's InputLookupTokenPredictor, one sequence`,
+            columns:
+                "contender|text|tokens/s|quartiles|to plain with the same predictor|to itself without|decodes/token".split(
+                    "|"
+                ),
+            rows
+        };
     }
 
     #speedTable(sequences: number): Table {

@@ -10,6 +10,10 @@ export interface GenerateWork {
     /** Path of the agent; for the aligned modes. */
     agentPath?: string;
     sequences: number;
+    /** node-llama-cpp's `InputLookupTokenPredictor` on every sequence. */
+    predictor: boolean;
+    /** Prompts of which a text that goes on copies (`copyingPrompt`). */
+    copying: boolean;
     /** Tokens that each sequence generates. */
     tokens: number;
     contextSize: number;
@@ -81,3 +85,12 @@ export const prompts = [
     "In spring the river rises, and the people who live near it",
     "Three things are important when you learn a language:"
 ] as const;
+
+/** A text three times over, the last time begun only. */
+export const copyingPrompt = (() => {
+    const text =
+        "The harbour has a guest house with seven rooms. The largest of them looks out over the water, and costs eighty a night. " +
+        "Breakfast is from seven to ten. Guests may leave their boats at the pier, and the keeper, whose name is Anna, has the keys. " +
+        "In winter the house is closed, except for the week before the new year.\n\n";
+    return `${text}${text}${text.slice(0, 40)}`;
+})();

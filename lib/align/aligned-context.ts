@@ -10,9 +10,8 @@ import {CandidateSource} from "./decide/candidates.js";
 import {Counters} from "./decide/stats.js";
 import {type GuideHost, hostGuides} from "./guides/host.js";
 import {Ahead} from "./hook/ahead.js";
-import {ContextHook} from "./hook/context-hook.js";
+import {ContextHook, type HookParts} from "./hook/context-hook.js";
 import {observeSequence} from "./hook/observe-sequence.js";
-import type {StepParts} from "./hook/step.js";
 import {Texts} from "./hook/texts.js";
 import {hasRecurrentState, requireAlignable} from "./node-llama-cpp/alignable.js";
 import {requireContextInternals, requireSequenceInternals} from "./node-llama-cpp/compatibility.js";
@@ -21,6 +20,9 @@ import {contextInternals, llamaInternals, stockContext} from "./node-llama-cpp/i
 import {newContext} from "./node-llama-cpp/new-context.js";
 import {Threads} from "./node-llama-cpp/threads.js";
 import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSettings} from "./options.js";
+import {countPredictions, drivePredictor} from "./predict/drive-predictor.js";
+import {decodeExpected} from "./predict/expected-batch.js";
+import {Runs} from "./predict/runs.js";
 import {warnOnce} from "./warn-once.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
 import {Waves} from "./wave/waves.js";
@@ -120,15 +122,18 @@ interface Parts {
 function install(context: LlamaContext, backend: Backend, {scheduler, aligner, cascades, guideHost}: Parts): void {
     const stock = stockContext(context);
     const counters = new Counters(aligner._stats, aligner);
-    const parts: StepParts = {
+    const threads = new Threads(context, stock);
+    const runs = new Runs(backend, (id, predictions) => countPredictions(aligner._stateOf(id).sequence, predictions));
+    const parts: HookParts = {
         sequences: aligner,
         counters,
         candidates: new CandidateSource(context, stock),
-        waves: new Waves({backend, scheduler, counters, threads: new Threads(context, stock)}),
-        ahead: new Ahead(backend),
+        waves: new Waves({backend, scheduler, counters, threads, runs}),
+        ahead: new Ahead(backend, runs),
         cascades,
         texts: new Texts(),
-        width: context.model.embeddingVectorSize
+        width: context.model.embeddingVectorSize,
+        decodeExpected: (batch, expecting) => decodeExpected(batch, expecting, {backend, scheduler, threads, runs})
     };
     const hook = new ContextHook(stock, backend, parts, new DecodeQueue(context));
     const {dispose} = hook.methods;
@@ -141,15 +146,10 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
 
     const getSequence = context.getSequence;
     context.getSequence = (options = {}) => {
-        if (options.tokenPredictor != null)
-            throw new MaraError(
-                "TOKEN_PREDICTOR",
-                "An aligned sequence cannot use a token predictor: predictions skip the decisions. Leave `tokenPredictor` out, " +
-                    "or use a plain context."
-            );
         const sequence = getSequence.call(context, options);
         requireSequenceInternals(sequence);
         aligner._begin(sequence);
+        if (sequence.tokenPredictor != null) drivePredictor(sequence, aligner, backend.judgesRuns ? runs : undefined);
         observeSequence(sequence, aligner, async (id) => {
             if (backend.recurrent) await hook.withoutAhead(id);
         });

@@ -1,11 +1,11 @@
-import {DraftSequenceTokenPredictor, InputLookupTokenPredictor, type LlamaModel} from "node-llama-cpp";
+import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {createAlignedContext, type MaraAgent} from "../../lib/index.js";
 import {acceptAll} from "../support/agents.js";
 import type {GgufValue} from "../support/gguf.js";
-import {generate, loadTinyModel, small, testLlama} from "../support/models.js";
+import {loadTinyModel, small, testLlama} from "../support/models.js";
 import {writeTinyModel} from "../support/tiny-model.js";
-import {align, plain, refusal} from "./harness.js";
+import {align, refusal} from "./harness.js";
 
 let model: LlamaModel;
 let agent: MaraAgent;
@@ -129,18 +129,4 @@ describe("Agents that cannot judge", () => {
         const {aligner} = await align(model, {agent});
         expect(await refusal(() => aligner.configure({agent: gone}))).toEqual(wanted);
     });
-});
-
-it("A token predictor on an aligned sequence is refused, and takes no sequence", async () => {
-    const {context} = await align(model, {agent});
-    const draft = (await plain(model)).getSequence();
-    for (const tokenPredictor of [new InputLookupTokenPredictor(), new DraftSequenceTokenPredictor(draft)])
-        expect(await refusal(() => context.getSequence({tokenPredictor}))).toEqual({
-            code: "TOKEN_PREDICTOR",
-            message:
-                "An aligned sequence cannot use a token predictor: predictions skip the decisions. Leave `tokenPredictor` out, " +
-                "or use a plain context."
-        });
-    expect(context.sequencesLeft).toBe(1);
-    expect(await generate(context.getSequence({}), model.tokenize("once"), 3)).toHaveLength(3);
 });

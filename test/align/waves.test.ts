@@ -5,6 +5,7 @@ import {Decision} from "../../lib/align/decide/decision.js";
 import type {Counters} from "../../lib/align/decide/stats.js";
 import type {Threads} from "../../lib/align/node-llama-cpp/threads.js";
 import {resolveSettings} from "../../lib/align/options.js";
+import type {Runs} from "../../lib/align/predict/runs.js";
 import {AcceptanceRates} from "../../lib/align/wave/acceptance-rates.js";
 import {DecodeCosts} from "../../lib/align/wave/decode-costs.js";
 import {FixedWaves, LearnedWaves} from "../../lib/align/wave/scheduler.js";
@@ -92,7 +93,8 @@ it("A wave keeps to its size, however many tokens need no decision", async () =>
         backend,
         scheduler: new FixedWaves([4]),
         counters: {countWave: () => {}} as unknown as Counters,
-        threads: {run: (decode: (threads: number) => unknown) => decode(1)} as Threads
+        threads: {run: (decode: (threads: number) => unknown) => decode(1)} as Threads,
+        runs: {next: () => undefined} as unknown as Runs
     });
     const judge: NativeJudge = [{} as NativeAgent];
     const candidates = [1, 2, 3].map((token) => ({token, probability: 1 / 3}));
@@ -106,7 +108,8 @@ it("A wave keeps to its size, however many tokens need no decision", async () =>
         opinions: candidates.map(() => [null]),
         compares: false,
         text: () => ({prompt: [], answer: []}),
-        holder: undefined
+        holder: undefined,
+        predictions: undefined
     }));
     const certain = Array.from({length: 20}, (_, sequence) => ({sequence, position: 5, token: 1}));
     const {ahead} = await waves.settle(undecided, certain);

@@ -79,6 +79,8 @@ export interface Backend {
     readonly recurrent: boolean;
     /** True if one wave can judge candidates of several sequences, or several of one. */
     readonly judgesBatches: boolean;
+    /** True if one wave can judge tokens that follow each other in a sequence, any of which can be taken back with those behind it. */
+    readonly judgesRuns: boolean;
     /** A batch as node-llama-cpp asked for it. */
     decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome>;
     /** Candidates, with hidden states. Tokens not in lanes are written into their sequences. */

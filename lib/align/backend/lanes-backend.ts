@@ -39,6 +39,7 @@ export interface LanesBackendOptions {
 export class LanesBackend implements Backend {
     readonly mode = "lanes";
     readonly judgesBatches = true;
+    readonly judgesRuns: boolean;
     readonly lanes: number;
     readonly extraCells: number;
     readonly waveSize: number;
@@ -65,6 +66,8 @@ export class LanesBackend implements Backend {
         this.extraCells = extraCells;
         this.window = window;
         this.recurrent = recurrent;
+        // When another sequence's batch lets the texts be written anew, each keeps the window of its last token only.
+        this.judgesRuns = !recurrent && (window === 0 || sequences === 1);
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;
     }
 

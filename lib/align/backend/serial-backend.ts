@@ -10,6 +10,7 @@ import type {KeptStates} from "./kept-states.js";
 export class SerialBackend implements Backend {
     readonly mode = "serial";
     readonly judgesBatches = false;
+    readonly judgesRuns = false;
     readonly lanes = 0;
     readonly extraCells = 0;
     readonly window = 0;

@@ -85,7 +85,7 @@ export class Counters {
     }
 
     /** A decode of tokens that node-llama-cpp asked for; it counts for the sequences whose generated token is among them. */
-    countBatch(tokens: readonly PlacedToken[], times: {decodeMs: number}): void {
+    countBatch(tokens: readonly PlacedToken[], times: {decodeMs: number; kernelMs?: number}): void {
         const generated = tokens.filter((token) => isGenerated(token, this.#owner._stateOf(token.sequence)));
         this.#count(generated, times, false);
     }

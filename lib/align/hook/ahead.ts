@@ -1,20 +1,34 @@
 import type {Backend} from "../backend/backend.js";
+import type {Runs} from "../predict/runs.js";
 import type {AheadToken} from "../wave/waves.js";
 
 /**
- * Decided tokens that were decoded before node-llama-cpp has asked for it, at most one per sequence. Until it asks, a
- * token's cell is invisible: any other use of the sequence drops it first.
+ * Decided tokens that were decoded before node-llama-cpp has asked for it, at most one per sequence, and the runs of predicted ones behind
+ * them. Until it asks, the cells are invisible: any other use of the sequence drops them first.
  */
 export class Ahead {
     readonly #backend: Backend;
+    readonly #runs: Runs;
     readonly #tokens = new Map<number, AheadToken>();
 
-    constructor(backend: Backend) {
+    constructor(backend: Backend, runs: Runs) {
         this.#backend = backend;
+        this.#runs = runs;
     }
 
     add(token: AheadToken): void {
         this.#tokens.set(token.sequence, token);
+    }
+
+    /** Tells that a token was chosen that no wave has decoded. True if it is the next of the sequence's run, which ends otherwise. */
+    follow({sequence, position}: {sequence: number; position: number}, token: number): boolean {
+        const next = this.#runs.next(sequence);
+        if (next?.position !== position || next.token !== token) {
+            this.#runs.drop(sequence);
+            return false;
+        }
+        this.add(this.#runs.take(sequence));
+        return true;
     }
 
     /** The sequence's token, if it is the one that is to be evaluated. */
@@ -26,8 +40,9 @@ export class Ahead {
         return ahead;
     }
 
-    /** Drops the token ahead, which leaves the sequence as node-llama-cpp knows it. Gives its position, if there was one. */
+    /** Drops what is ahead, which leaves the sequence as node-llama-cpp knows it. Gives the decided token's position, if there was one. */
     drop(sequence: number): number | undefined {
+        this.#runs.drop(sequence);
         const ahead = this.#tokens.get(sequence);
         if (ahead === undefined) return undefined;
         this.#tokens.delete(sequence);
@@ -37,15 +52,17 @@ export class Ahead {
     }
 
     get sequences(): number[] {
-        return [...this.#tokens.keys()];
+        return [...new Set([...this.#tokens.keys(), ...this.#runs.sequences])];
     }
 
+    /** Where the cells begin that node-llama-cpp does not know of. */
     positionIn(sequence: number): number | undefined {
-        return this.#tokens.get(sequence)?.position;
+        return (this.#tokens.get(sequence) ?? this.#runs.next(sequence))?.position;
     }
 
     /** Forgets all tokens without touching their cells, because the context goes away with them. */
     forget(): void {
         this.#tokens.clear();
+        this.#runs.forget();
     }
 }

@@ -5,10 +5,20 @@ import {Row} from "../decide/row.js";
 import {isGenerated} from "../decide/stats.js";
 import type {DecodeQueue} from "../node-llama-cpp/decode-queue.js";
 import type {AddonContext, AddonSampler} from "../node-llama-cpp/internals.js";
+import type {Expecting} from "../predict/expected-batch.js";
+import {judgingOf} from "../predict/runs.js";
 import {guidedText, tellGuides} from "../steer/guide.js";
 import {isLeaving} from "./observe-sequence.js";
 import {Step, type StepParts} from "./step.js";
 import type {Texts} from "./texts.js";
+
+export interface HookParts extends StepParts {
+    /** Decodes a batch with what is expected behind its tokens; undefined if that is not worth while. */
+    decodeExpected(
+        batch: readonly BatchToken[],
+        expecting: readonly Expecting[]
+    ): Promise<(DecodeOutcome & {kernelMs: number}) | undefined>;
+}
 
 /**
  * Takes the place of the methods of one `AddonContext`, node-llama-cpp's native boundary. Batches run on the backend. The step that
@@ -18,7 +28,7 @@ import type {Texts} from "./texts.js";
 export class ContextHook {
     readonly #context: AddonContext;
     readonly #backend: Backend;
-    readonly #parts: StepParts;
+    readonly #parts: HookParts;
     readonly #queue: DecodeQueue;
     #batch: BatchToken[] = [];
     /** Rows of the batch under construction, with their index in it. */
@@ -27,11 +37,13 @@ export class ContextHook {
     #found: PlacedToken[] = [];
     /** The position after each sequence's last token in it. */
     readonly #ends = new Map<number, number>();
+    /** Generated tokens of the batch behind which something is expected. */
+    #expecting: Expecting[] = [];
     #step: Step;
     readonly #texts: Texts;
 
     /** `context` gives the stock methods (`stockContext`). */
-    constructor(context: AddonContext, backend: Backend, parts: StepParts, queue: DecodeQueue) {
+    constructor(context: AddonContext, backend: Backend, parts: HookParts, queue: DecodeQueue) {
         this.#context = context;
         this.#backend = backend;
         this.#parts = parts;
@@ -173,6 +185,7 @@ export class ContextHook {
         this.#rows = [];
         this.#found = [];
         this.#ends.clear();
+        this.#expecting = [];
         this.#step = new Step(this.#parts);
     }
 
@@ -202,6 +215,7 @@ export class ContextHook {
             this.#rows.push({row, index});
             ids.push(rows.push(row) - 1);
         }
+        if (tokens.length === 1) this.#expectBehind({sequence, position: first, token: tokens[0] as number});
         return Uint32Array.from(ids);
     }
 
@@ -222,13 +236,25 @@ export class ContextHook {
 
     async #decodeBatch(): Promise<void> {
         if (this.#batch.length === 0) return;
-        const {decodeMs, rows} = await this.#decode();
+        const {rows, ...times} = await this.#decode();
         for (const {row, index} of this.#rows) row.hold(rows[index]);
-        this.#parts.counters.countBatch(this.#batch, {decodeMs});
+        this.#parts.counters.countBatch(this.#batch, times);
     }
+
+    #expectBehind(token: PlacedToken): void {
+        const {predictions, settings} = this.#parts.sequences._stateOf(token.sequence);
+        if (predictions === undefined || predictions.from(token.position + 1).length === 0) return;
+        const {enabled, panel} = settings;
+        if (enabled && panel.agents.some(({disposed}) => disposed)) return;
+        const nobody = {judge: undefined, own: undefined};
+        this.#expecting.push({...token, predictions, judging: enabled ? judgingOf(panel) : nobody});
+    }
+
     async #decode(): Promise<DecodeOutcome> {
         try {
-            return await this.#backend.decode(this.#batch);
+            const expected =
+                this.#expecting.length > 0 && (await this.#parts.decodeExpected(this.#batch, this.#expecting));
+            return expected || (await this.#backend.decode(this.#batch));
         } catch (error) {
             // node-llama-cpp takes the whole batch for not decoded.
             this.#step.end();

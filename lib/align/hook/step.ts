@@ -11,6 +11,7 @@ import type {Row} from "../decide/row.js";
 import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
+import type {Predictions} from "../predict/predictions.js";
 import {askPanel, type Deliberation, foregone} from "../steer/ask-panel.js";
 import {askGuides, guidedText, tellGuides} from "../steer/guide.js";
 import type {Opinions} from "../steer/panel.js";
@@ -30,6 +31,8 @@ export interface SequenceState extends CountedSequence {
     draw: Draw;
     /** The error for whoever awaits the sequence's token. It is kept here because node-llama-cpp's batch loop would hang on a rejection. */
     failure?: unknown;
+    /** What its token predictor expects, while it generates with one. */
+    predictions?: Predictions;
 }
 
 /** Keeps the states of a context's sequences, and is told of decisions. */
@@ -164,7 +167,8 @@ export class Step {
         const {sequence} = row;
         const rule = {...settings, threshold: panel.threshold};
         const decision = new Decision(candidates, rule, state.draw, foregone(deliberation));
-        const undecided = {...deliberation, sequence, decision, judge: panel.native};
+        const {predictions} = state;
+        const undecided = {...deliberation, sequence, decision, judge: panel.native, predictions};
         const isOnly = candidates.length === 1;
         const isCertain = decision.chosen !== undefined;
         if (!isCertain) await this.#decide(row, undecided);
@@ -199,11 +203,12 @@ export class Step {
 
     #emit({sequence, position}: Row, state: SequenceState, token: number, isCertain: boolean): void {
         state.emitted = {position, token};
+        state.predictions?.emitted(position, token);
         const at = {sequence: state.sequence as LlamaContextSequence, position};
         tellGuides(state.settings.guides, (guide) => guide.emitted?.(asToken(token), at));
         // An end-of-generation token is rarely evaluated, so it is not decoded along with the others.
-        if (isCertain && !this.#parts.candidates.isEndOfGeneration(token))
-            this.#certain.push({sequence, position, token});
+        if (!isCertain || this.#parts.ahead.follow({sequence, position}, token)) return;
+        if (!this.#parts.candidates.isEndOfGeneration(token)) this.#certain.push({sequence, position, token});
     }
 
     /** Counts a row as asked for, and runs `read` while no decode is in its way. Decisions wait until `#decide` or `#leave`. */

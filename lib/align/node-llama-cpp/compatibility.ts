@@ -43,7 +43,9 @@ export function requireContextInternals(context: LlamaContext): void {
 /** @throws MaraError UNSUPPORTED_VERSION */
 export function requireSequenceInternals(sequence: LlamaContextSequence): void {
     const ofState = hasRecurrentState(sequence.model) ? ["_takeCheckpoint"] : [];
-    requireMethods("LlamaContextSequence", sequenceInternals(sequence), [...sequenceMethods, ...ofState]);
+    const ofPredictor = sequence.tokenPredictor == null ? [] : ["_evaluate", "_speculativeEvaluate"];
+    const needed = [...sequenceMethods, ...ofState, ...ofPredictor];
+    requireMethods("LlamaContextSequence", sequenceInternals(sequence), needed);
     if (typeof sequenceInternals(sequence)._sequenceId !== "number")
         throw unsupported("LlamaContextSequence._sequenceId");
 }

@@ -2,7 +2,7 @@
  * The private parts of node-llama-cpp (3.18 to 3.22) that alignment stands on, typed in one place.
  * Other files reach underscored members of node-llama-cpp through these types only.
  */
-import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
+import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token, TokenPredictor} from "node-llama-cpp";
 
 /** `AddonSampler`: one sampler chain. */
 export interface AddonSampler {
@@ -123,6 +123,8 @@ interface ContextInternals {
     /** The context is not disposed before every handle is. */
     readonly _backendContextDisposeGuard: {createPreventDisposalHandle(): {dispose(): void}};
 }
+type Evaluation = AsyncGenerator<{token: Token}, void, Token | Token[] | undefined>;
+
 interface SequenceInternals {
     readonly _sequenceId: number;
     _resolveSamplerConfig(options: unknown): SamplerConfig;
@@ -130,6 +132,23 @@ interface SequenceInternals {
     _takeCheckpoint(...args: unknown[]): Promise<unknown>;
     /** Public, but typed differently in each release. */
     controlledEvaluate(...args: unknown[]): Promise<unknown>;
+    /** Generates without a token predictor. */
+    _evaluate(tokens: Token[], metadata: object, options: object): Evaluation;
+    /** Generates with one. */
+    _speculativeEvaluate(
+        tokens: Token[],
+        metadata: object,
+        options: Record<string, unknown> & {tokenPredictor: TokenPredictor}
+    ): Evaluation;
+    /** Whoever asks the token predictor now. */
+    _tokenPredictorOwner: object;
+    /** The predictor's text is not the sequence's. */
+    _resetTokenPredictor: boolean;
+    readonly _contextTokens: readonly Token[];
+    readonly _nextTokenIndex: number;
+    _usedTokenPredictions: number;
+    _validatedTokenPredictions: number;
+    _refutedTokenPredictions: number;
 }
 
 export const llamaInternals = (llama: Llama): LlamaInternals => llama as unknown as LlamaInternals;

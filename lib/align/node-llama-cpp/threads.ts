@@ -12,10 +12,15 @@ export class Threads {
         this.#stock = stock;
     }
 
+    /** The threads that the decode in progress was granted. */
+    get granted(): number {
+        return this.#stock.getThreads();
+    }
+
     /** Runs one decode with the threads that are granted for it. */
     async run<T>(decode: (threads: number) => Promise<T>): Promise<T> {
         const allocation = await contextInternals(this.#context)._threadSplitterConsumer?.getAllocationToConsume();
-        if (!allocation) return await decode(this.#stock.getThreads());
+        if (!allocation) return await decode(this.granted);
         const [threads, handle] = allocation;
         try {
             this.#stock.setThreads(threads);

@@ -1,6 +1,8 @@
 import type {NativeJudge} from "../../native.js";
 import type {Backend, PlacedToken, WaveToken} from "../backend/backend.js";
 import type {Decision} from "../decide/decision.js";
+import type {Predictions} from "../predict/predictions.js";
+import {runFrom} from "../predict/runs.js";
 import type {Deliberation} from "../steer/ask-panel.js";
 import type {WaveScheduler} from "./scheduler.js";
 
@@ -10,6 +12,8 @@ export interface Undecided extends Deliberation {
     readonly decision: Decision;
     /** The agents of the panel, which judge in the decode thread; undefined if there are none. */
     readonly judge: NativeJudge | undefined;
+    /** What the sequence's token predictor expects. Undefined without one. */
+    readonly predictions: Predictions | undefined;
 }
 
 /** One decision's part of a wave. */
@@ -19,6 +23,8 @@ export interface Share {
     readonly ranks: readonly number[];
     /** The candidates of `ranks`, and the fallback where it is decoded along. The first stands in the sequence itself, the others in lanes. */
     readonly tokens: readonly WaveToken[];
+    /** Predicted tokens that are decoded along behind the first. */
+    readonly run: readonly WaveToken[];
 }
 
 /**
@@ -40,7 +46,7 @@ export function planWave(
     );
     let spare = lanes - counts.reduce((sum, count) => sum + count - 1, 0);
     let lane = 0;
-    return included.map((undecided, i) => {
+    const shares = included.map((undecided, i) => {
         const {sequence, position, judge, decision} = undecided;
         const ranks = decision.upcoming(counts[i] as number);
         const placed = (rank: number): PlacedToken => ({sequence, position, token: decision.tokenAt(rank)});
@@ -57,4 +63,27 @@ export function planWave(
         }
         return {undecided, ranks, tokens};
     });
+    let planned = taken + shares.reduce((sum, {tokens}) => sum + tokens.length, 0);
+    return shares.map((share) => {
+        const free = narrow ? 0 : backend.waveSize - planned;
+        const run = runBehind(share, free, (chances, decision) =>
+            scheduler.runLength(chances, {tokens: planned, sequences: included.length}, decision)
+        );
+        planned += run.length;
+        return {...share, run};
+    });
+}
+
+/** At most `free` predicted tokens, if the candidate tried first is the one that was predicted for its position. */
+function runBehind(
+    {undecided, tokens: [first]}: Omit<Share, "run">,
+    free: number,
+    lengthFor: (chances: readonly number[], decision: Decision) => number
+): WaveToken[] {
+    const {position, decision, predictions} = undecided;
+    const [expected, ...later] = predictions?.from(position) ?? [];
+    if (predictions === undefined || expected !== first?.token || decision.needsAll) return [];
+    const possible = later.slice(0, Math.max(0, free));
+    const length = lengthFor(predictions.chances(possible.length, true), decision);
+    return runFrom(possible.slice(0, length), {...undecided, position: position + 1}, undecided.judge);
 }

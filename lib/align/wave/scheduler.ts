@@ -11,10 +11,23 @@ export interface WaveLimits {
     readonly lanes: number;
 }
 
+/** A batch in which predicted tokens may be decoded along. */
+export interface RunLimits {
+    /** The batch's tokens without them. */
+    readonly tokens: number;
+    /** Sequences that take part in it. */
+    readonly sequences: number;
+}
+
 /** How many candidates of each open decision the next wave tries. Waves change time, never tokens. */
 export interface WaveScheduler {
     /** At least 1 and at most `remaining` for each of `open`. */
     plan(open: readonly Decision[], limits: WaveLimits): number[];
+    /**
+     * How many predicted tokens are decoded along, behind a batch's token or behind the first candidate of `decision`. `chances`: of the first
+     * being emitted, of the first two, …, if that one is.
+     */
+    runLength(chances: readonly number[], limits: RunLimits, decision?: Decision): number;
     /** A wave's batch of `tokens` took `decodeMs`. */
     observeWave(tokens: number, decodeMs: number): void;
     /** A decision was settled. */
@@ -36,6 +49,10 @@ export class FixedWaves implements WaveScheduler {
         return dealLanes(open, wanted, limits);
     }
 
+    runLength(chances: readonly number[]): number {
+        return chances.length;
+    }
+
     observeWave(): void {}
 
     observeDecision(): void {}
@@ -54,6 +71,21 @@ export class LearnedWaves implements WaveScheduler {
         if (open.length === 1 && only !== undefined)
             return dealLanes(open, [wantAll(only) ?? this.#bestForOne(only, limits)], limits);
         return dealLanes(open, this.#bestTogether(open, limits), limits);
+    }
+
+    /** As many as save the most time, a token emitted without a decode being worth its share of one. */
+    runLength(chances: readonly number[], {tokens, sequences}: RunLimits, decision?: Decision): number {
+        const reached = decision === undefined ? 1 : this.#rates.at(decision.tried);
+        const share = (reached * this.#costs.of(sequences)) / sequences;
+        const without = this.#costs.of(tokens);
+        let saved = 0;
+        let best = {length: 0, gain: 0};
+        for (const [i, chance] of chances.entries()) {
+            saved += chance * share;
+            const gain = saved - (this.#costs.of(tokens + i + 1) - without);
+            if (gain > best.gain) best = {length: i + 1, gain};
+        }
+        return best.length;
     }
 
     observeWave(tokens: number, decodeMs: number): void {

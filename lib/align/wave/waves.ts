@@ -9,6 +9,7 @@ import {
 } from "../backend/backend.js";
 import type {Counters} from "../decide/stats.js";
 import type {Threads} from "../node-llama-cpp/threads.js";
+import {judgingOf, type Runs, type RunToken} from "../predict/runs.js";
 import {askPanel} from "../steer/ask-panel.js";
 import type {Opinions} from "../steer/panel.js";
 import {planWave, type Share, type Undecided} from "./plan.js";
@@ -24,6 +25,7 @@ export interface WavesOptions {
     scheduler: WaveScheduler;
     counters: Counters;
     threads: Threads;
+    runs: Runs;
 }
 
 export interface Settled {
@@ -55,13 +57,14 @@ export class Waves {
      * decision had begun, and the error is thrown.
      */
     async settle(undecided: readonly Undecided[], certain: readonly PlacedToken[]): Promise<Settled> {
-        const {backend, scheduler, counters, threads} = this.#options;
-        const open = new Set(undecided);
+        const {backend, scheduler, counters, threads, runs} = this.#options;
         const failures = new Map<Undecided, unknown>();
         const ahead: AheadToken[] = [];
         let along = certain.slice(0, backend.waveSize - 1);
         let narrow = false;
         try {
+            for (const one of undecided) ahead.push(...(await this.#followRun(one, failures)));
+            const open = new Set(undecided.filter((one) => one.decision.chosen === undefined && !failures.has(one)));
             while (open.size > 0) {
                 const wave = await threads.run(async (count) => {
                     // An agent may be disposed at any time before it is asked.
@@ -83,6 +86,7 @@ export class Waves {
                 const indexes = indexesOf(shares, along.length);
                 await this.#enterVerdicts(wave, indexes, failures);
                 ahead.push(...this.#keepChosen(shares, indexes));
+                this.#keepRuns(shares, along.length, outcome);
                 for (const {undecided} of shares) {
                     if (failures.has(undecided)) open.delete(undecided);
                     if (undecided.decision.chosen === undefined) continue;
@@ -95,7 +99,10 @@ export class Waves {
         } catch (error) {
             for (const {row} of ahead) row.free();
             backend.release();
-            for (const {sequence, position} of [...undecided, ...certain]) backend.remove(sequence, position);
+            for (const {sequence, position} of [...undecided, ...certain]) {
+                runs.drop(sequence);
+                backend.remove(sequence, position);
+            }
             throw error;
         }
     }
@@ -111,6 +118,7 @@ export class Waves {
         const tokens = [
             ...along,
             ...shares.map(({tokens: [first]}) => first as PlacedToken),
+            ...shares.flatMap(({run}) => run),
             ...shares.flatMap((share) => share.tokens.slice(1))
         ];
         return {shares, tokens, outcome: await this.#options.backend.wave(tokens, threads)};
@@ -148,6 +156,42 @@ export class Waves {
         }
     }
 
+    /** Lets the next token of the sequence's run be judged, if it is the candidate to be tried first. Gives it if it is chosen; otherwise the run ends. */
+    async #followRun(undecided: Undecided, failures: Map<Undecided, unknown>): Promise<RunToken[]> {
+        const {runs, scheduler} = this.#options;
+        const {sequence, position, decision} = undecided;
+        const next = runs.next(sequence);
+        if (next === undefined) return [];
+        const [rank = 0] = decision.upcoming(1);
+        const isTried = next.position === position && next.token === decision.tokenAt(rank) && !decision.needsAll;
+        if (isTried && isJudgedBy(next, undecided)) {
+            try {
+                const {panel, opinions, compares} = undecided;
+                const {said, state} = next;
+                enterAgents(undecided, [rank], [0], said);
+                if (state !== undefined) await askPanel(undecided, [rank], state.length, () => state);
+                decision.enter([panel.verdict(opinions[rank] as Opinions, compares) as number]);
+            } catch (error) {
+                failures.set(undecided, error);
+            }
+        }
+        if (decision.chosen !== undefined) scheduler.observeDecision(decision);
+        if (decision.chosen !== undefined && decision.token === next.token) return [runs.take(sequence)];
+        runs.drop(sequence);
+        return [];
+    }
+
+    /** Keeps the runs behind first candidates that were chosen. The others have gone with the candidates. */
+    #keepRuns(shares: readonly Share[], before: number, outcome: WaveOutcome): void {
+        let index = before + shares.length;
+        for (const {undecided, tokens, run} of shares) {
+            const {decision} = undecided;
+            const isKept = decision.chosen !== undefined && decision.token === tokens[0]?.token;
+            if (isKept && run.length > 0) this.#options.runs.keep(run, index, outcome, judgingOf(undecided.panel));
+            index += run.length;
+        }
+    }
+
     /** Makes the chosen tokens' cells their sequences' own, and gives up the others. */
     #keepChosen(shares: readonly Share[], indexes: readonly number[][]): AheadToken[] {
         const {backend} = this.#options;
@@ -173,9 +217,16 @@ export class Waves {
     }
 }
 
-/** Where each share's tokens stand in the batch, behind `before` others: first the first of each, then the rest. */
+/** True if the run's token was judged by whom the decision asks. */
+function isJudgedBy({judging}: RunToken, {judge = [], panel}: Undecided): boolean {
+    const {own, judge: agents = []} = judging;
+    if (own !== judgingOf(panel).own || agents.length !== judge.length) return false;
+    return judge.every((agent, i) => agent === agents[i] && !agent.disposed);
+}
+
+/** Where each share's tokens stand in the batch, behind `before` others: first the first of each, then the runs, then the rest. */
 function indexesOf(shares: readonly Share[], before: number): number[][] {
-    let next = before + shares.length;
+    let next = before + shares.reduce((sum, {run}) => sum + 1 + run.length, 0);
     return shares.map(({tokens}, i) => tokens.map((_, at) => (at === 0 ? before + i : next++)));
 }
 
@@ -184,7 +235,7 @@ function enterAgents(
     {judge, opinions}: Undecided,
     ranks: readonly number[],
     indexes: readonly number[],
-    {agents, logits, probabilities}: WaveOutcome
+    {agents, logits, probabilities}: Pick<WaveOutcome, "agents" | "logits" | "probabilities">
 ): void {
     for (const [at, rank] of ranks.entries())
         for (let agent = 0; agent < (judge?.length ?? 0); agent++) {
