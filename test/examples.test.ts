@@ -66,6 +66,37 @@ describe.each(["express.mjs", "hono.mjs"])("%s", (file) => {
     });
 });
 
+it("promptfoo.yaml asks for what mara serve has", async () => {
+    const text = readFileSync(path.join(folder, "promptfoo.yaml"), "utf8");
+    const models = [...text.matchAll(/id: openai:chat:(\S+)/g)].map(([, model]) => model);
+    expect(models).toHaveLength(2);
+    const mara = path.join(root, "dist", "cli", "mara.js");
+    const options = ["serve", "--port", "0", "--gpu", "off", "--threads", "1", "--no-page"];
+    const server = spawn(process.execPath, [mara, ...options], {stdio: ["ignore", "pipe", "ignore"]});
+    onTestFinished(() => void server.kill());
+    const url = await new Promise<string>((resolve) => {
+        let log = "";
+        server.stdout.on("data", (piece) => {
+            log += piece;
+            const [, listening] = log.match(/Listening on (\S+)\n/) ?? [];
+            if (listening !== undefined) resolve(listening);
+        });
+    });
+    for (const model of models) {
+        const response = await fetch(`${url}/v1/chat/completions`, {
+            method: "POST",
+            headers: {"Content-Type": "application/json", Authorization: "Bearer any"},
+            body: JSON.stringify({
+                model,
+                messages: [{role: "user", content: "Where is the sauna?"}],
+                max_tokens: 64,
+                temperature: 0
+            })
+        });
+        expect(response.status, model).toBe(200);
+    }
+});
+
 it("electron.mjs has no mistake in its syntax, which is all that is checked", async () => {
     await run(process.execPath, ["--check", path.join(folder, "electron.mjs")]);
 });
@@ -81,7 +112,7 @@ it("docker/Dockerfile starts from node:20-slim, and runs a file that is here", (
 it("every example is in the table of docs/clients.md", () => {
     const page = readFileSync(path.join(root, "docs", "clients.md"), "utf8");
     const files = readdirSync(folder, {recursive: true, encoding: "utf8"}).filter((name) =>
-        /mjs$|Dockerfile$/.test(name)
+        /mjs$|yaml$|Dockerfile$/.test(name)
     );
     expect(files.length).toBeGreaterThan(7);
     for (const file of files) expect(page).toContain(`(../examples/${file.split(path.sep).join("/")})`);
