@@ -3,18 +3,12 @@ import {randomBytes} from "node:crypto";
 import {existsSync, renameSync, rmSync, writeFileSync} from "node:fs";
 import {basename, dirname, resolve} from "node:path";
 import {MaraError} from "../errors.js";
-import {escapeHtml, htmlPage} from "../report/page.js";
-import {pageTokens, tokenLegend, tokenScript, tokenStyle} from "../report/token-script.js";
+import {type ChatTurn, chatPage} from "../report/chat-page.js";
 import {fail} from "./failure.js";
 import type {Piece} from "./trace.js";
 
-interface Turn {
-    question: string;
-    answers: {side: string; pieces: readonly Piece[]}[];
-}
-
 export class ChatTrace {
-    readonly #turns: Turn[] = [];
+    readonly #turns: ChatTurn[] = [];
     readonly #path: string;
     readonly #description: string;
 
@@ -50,28 +44,6 @@ export class ChatTrace {
     }
 }
 
-function chatPage(turns: readonly Turn[], description: string): string {
-    const body = turns.map(({question, answers}, i) => {
-        const columns = answers.map(({side, pieces}, j) => {
-            const text = escapeHtml(pieces.map((piece) => piece.text).join(""));
-            const name = answers.length > 1 ? `<h3>${escapeHtml(side)}</h3>` : "";
-            return `<section>${name}<p class="answer" role="group" aria-label="${escapeHtml(side)} answer, token by token" data-at="${i}.${j}">${text}</p></section>`;
-        });
-        return `<article><h2 class="question">${escapeHtml(question)}</h2><div class="columns">${columns.join("")}</div></article>`;
-    });
-    const data = turns.map(({answers}) =>
-        answers.map(({pieces}) => pieces.map(({thought, ...piece}) => ({thought, tokens: pageTokens([piece])})))
-    );
-    return htmlPage({
-        title: "Conversation, token by token",
-        body: `<h1>Conversation</h1><p class="lead">${escapeHtml(description)}</p>${tokenLegend}${body.join("\n")}`,
-        charts: [],
-        data,
-        style: tokenStyle + style,
-        script: tokenScript + script
-    });
-}
-
 export function describePair(
     options: {model?: string; agent?: string | string[]; weight?: number[]; combine?: string},
     threshold: number
@@ -83,21 +55,3 @@ export function describePair(
     const combined = `combined "${options.combine ?? "weighted"}"`;
     return `Model: ${name(options.model)}. Agents: ${agents.join(", ")}, ${combined}. Threshold ${threshold}.`;
 }
-
-const style = `
-article { border-top: 1px solid var(--line); padding: .3rem 0 1rem; }
-.question { font-size: 1.0625rem; margin: 1rem 0 .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: .4rem 2.5rem; }
-.columns h3 { margin: .3rem 0; color: var(--muted); }
-.answer { max-width: 46rem; }
-.thought { color: var(--muted); font-style: italic; }
-`;
-
-const script = `
-for (const place of document.querySelectorAll(".answer")) {
-    const [turn, side] = place.dataset.at.split(".");
-    place.replaceChildren();
-    for (const {thought, tokens} of pageData[turn][side])
-        showTokens(thought ? place.appendChild(make("span", "thought")) : place, tokens);
-}
-`;

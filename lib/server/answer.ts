@@ -60,31 +60,39 @@ export async function answer(
     const tap = engine.tapOf(sequence);
     tap.begin(task.wantsProbabilities);
     align(engine, sequence, alignment);
-    const tracer = new Tracer(engine.model, () => {
+    const before = engine.aligner?.stats(sequence);
+    let start = performance.now();
+    const settings = () => {
         const {order} = engine.aligner?.settings(sequence) ?? {};
         return order === undefined ? {} : {order};
-    });
-    const before = engine.aligner?.stats(sequence);
+    };
+    const progress = () => {
+        const decodes = engine.aligner?.stats(sequence).decodes;
+        return {
+            tokens: tap.drawn.length,
+            decodes: decodes === undefined ? tap.drawn.length : decodes - (before?.decodes ?? 0),
+            seconds: (performance.now() - start) / 1000
+        };
+    };
+    const tracer = new Tracer(engine.model, settings, progress);
     running.add(slot);
     try {
         const cachedTokens = await readPrompt(engine, slot, tokens, signal);
-        const start = performance.now();
+        start = performance.now();
         const reason = await generate(tap, tracer);
         const end = endOf(tap.drawn, engine.model);
         const after = engine.aligner?.stats(sequence);
-        const count = (key: "decodes" | "fallbacks" | "decisions") => (after?.[key] ?? 0) - (before?.[key] ?? 0);
+        const count = (key: "fallbacks" | "decisions") => (after?.[key] ?? 0) - (before?.[key] ?? 0);
         return {
             reason,
             promptTokens: tokens.length,
             cachedTokens,
             completionTokens: tap.drawn.length - (end === undefined ? 0 : 1),
             stats: {
-                tokens: tap.drawn.length,
-                decodes: engine.aligner === undefined ? tap.drawn.length : count("decodes"),
+                ...progress(),
                 decisions: count("decisions"),
                 changed: tap.drawn.filter(({decision}) => (decision?.chosenRank ?? 0) > 0).length,
-                fallbacks: count("fallbacks"),
-                seconds: (performance.now() - start) / 1000
+                fallbacks: count("fallbacks")
             },
             end: end && {text: "", drawn: [end]},
             tracer

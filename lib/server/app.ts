@@ -3,10 +3,15 @@ import {Hono, type MiddlewareHandler} from "hono";
 import {cors} from "hono/cors";
 import {ApiError, fullReason, toApiError} from "./api-error.js";
 import {chatCompletions} from "./chat-endpoint.js";
+import {completions} from "./completions-endpoint.js";
 import {requireHost, requireKey, safeHeaders} from "./guards.js";
+import {openApi} from "./openapi.js";
 import type {LogEntry} from "./options.js";
+import {pageFile, pageFiles} from "./page-endpoint.js";
+import {responses} from "./responses-endpoint.js";
 import type {Service} from "./service.js";
 import {changeSettings} from "./settings-endpoint.js";
+import {tracePage} from "./trace-endpoint.js";
 
 export function createApp(service: Service): Hono {
     const {engine, options, metrics} = service;
@@ -34,6 +39,11 @@ export function createApp(service: Service): Hono {
         throw new ApiError(404, `There is no model ${JSON.stringify(id.slice(0, 200))}`, {code: "model_not_found"});
     });
     app.post("/v1/chat/completions", (c) => chatCompletions(service, c.req.raw));
+    app.post("/v1/completions", (c) => completions(service, c.req.raw));
+    app.post("/v1/responses", (c) => responses(service, c.req.raw));
+    app.get("/openapi.json", () => Response.json(openApi(options.apiKey !== undefined)));
+    app.post("/mara/trace", (c) => tracePage(service, c.req.raw));
+    if (options.page) for (const [path, name] of pageFiles) app.get(path, () => pageFile(name));
     app.patch("/mara/generations/:id", (c) => changeSettings(service, c.req.raw, c.req.param("id")));
 
     for (const {path, method} of [...app.routes].filter(({method}) => method !== "ALL"))

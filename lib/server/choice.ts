@@ -59,7 +59,8 @@ export class Choice {
             chunks.push(this.#addCall(call) as Delta);
         }
         const extras = answered.end === undefined ? {} : this.#extras([answered.end], answered.tracer);
-        const mara = {...(extras.mara as object | undefined), stats: rounded(answered.stats)};
+        const {progress: _, ...told} = (extras.mara ?? {}) as {progress?: unknown};
+        const mara = {...told, stats: rounded(answered.stats)};
         chunks.push({...this.#chunk({}, {mara}), finish_reason: answered.reason});
         return chunks;
     }
@@ -118,7 +119,7 @@ export class Choice {
         if (trace) {
             const tokens = pieces.map((piece) => tracer.trace(piece));
             this.#tokens.push(...tokens);
-            extras.mara = {tokens};
+            extras.mara = {tokens, progress: rounded(tracer.progress())};
         }
         return extras;
     }

@@ -1,5 +1,7 @@
 /** What every endpoint works with. */
 import {randomUUID} from "node:crypto";
+import type {Token} from "node-llama-cpp";
+import type {Answered, AnswerTask} from "./answer.js";
 import {ApiError} from "./api-error.js";
 import type {Engine} from "./engine.js";
 import type {Metrics} from "./metrics.js";
@@ -52,6 +54,39 @@ export class Lifetime {
     readonly leave = (): void => {
         this.#controller.abort(new ApiError(503, "The request was given up.", {code: "given_up"}));
     };
+
+    /** What every answer of the request is generated with. */
+    get task(): Pick<AnswerTask, "signal" | "running" | "onAbandoned"> {
+        const {metrics} = this.#service;
+        return {signal: this.signal, running: this.slots, onAbandoned: (tokens) => metrics.abandoned(tokens)};
+    }
+
+    /** Generates answers in as many sequences as are free. The first failure ends them all. */
+    async runAll(
+        tasks: readonly {
+            tokens: readonly Token[];
+            answer: (slot: Slot, onText: () => void) => Promise<Answered>;
+        }[]
+    ): Promise<Answered[]> {
+        const start = performance.now();
+        const {engine, metrics} = this.#service;
+        const answers = tasks.map(({tokens, answer}) =>
+            engine.scheduler.run(tokens, this.signal, async (slot) => {
+                let isFirst = true;
+                return await answer(slot, () => {
+                    if (isFirst) metrics.firstToken((performance.now() - start) / 1000);
+                    isFirst = false;
+                });
+            })
+        );
+        try {
+            return await Promise.all(answers);
+        } catch (error) {
+            this.leave();
+            await Promise.allSettled(answers);
+            throw error;
+        }
+    }
 
     /** To be called when the request has been answered. */
     end(): void {

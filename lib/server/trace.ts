@@ -45,6 +45,13 @@ export interface CandidateTrace {
     rejected: boolean;
 }
 
+/** Counts of an answer so far. */
+export interface Progress {
+    tokens: number;
+    decodes: number;
+    seconds: number;
+}
+
 /** Candidates that are told though nobody was asked about them. */
 const shownUnasked = 8;
 
@@ -53,10 +60,13 @@ export class Tracer {
     readonly #settings: () => TraceSettings;
     readonly #tokens: Token[] = [];
 
+    readonly progress: () => Progress;
+
     /** `settings` are those in force when a token is traced. */
-    constructor(model: LlamaModel, settings: () => TraceSettings) {
+    constructor(model: LlamaModel, settings: () => TraceSettings, progress: () => Progress) {
         this.#model = model;
         this.#settings = settings;
+        this.progress = progress;
     }
 
     /** Splits a chunk of text into the texts of its tokens, where these have texts of their own. */

@@ -50,11 +50,15 @@ node-llama-mara is under the MIT licence (LICENSE). The demo's model and agent w
 
 ## In the package
 
-The compiled files in \`prebuilds/\` contain the following; \`include/\` holds the headers of the first, for compiling.
+The compiled files in \`prebuilds/\` and the server's page contain the following; \`include/\` holds the headers of the first, for compiling.
 
 - **node-addon-api**, MIT:
 
 ${quoted(licenceText("node-addon-api"))}
+
+- **Preact**, in the page of \`mara serve\` (\`dist/server/page\`), MIT:
+
+${quoted(licenceText("preact"))}
 
 - **libc++, libc++abi, libunwind and compiler-rt** of the LLVM Project, linked into the files for Linux (and for Windows where it was made with zig): Apache License 2.0 with LLVM Exceptions, https://llvm.org/LICENSE.txt. The exceptions lift the notices for object code; they are named here all the same.
 - **The mingw-w64 runtime**, linked into a Windows file made with zig: public domain in most parts, otherwise under this licence:

@@ -49,7 +49,7 @@ export class Client {
     async ok(path: string, body?: unknown): Promise<Json> {
         const response = await this.request(path, body);
         const result = (await response.json()) as Json;
-        expect(result.error).toBeUndefined();
+        expect(result.error ?? undefined).toBeUndefined();
         expect(response.status).toBe(200);
         return result;
     }

@@ -17,7 +17,7 @@ export function describeWithBrowser(name: string, tests: () => void): void {
 
 export interface OpenPage {
     page: Page;
-    /** Whatever the page complained of: console errors and warnings, exceptions, requests for anything but itself. */
+    /** Whatever the page complained of: console errors and warnings, exceptions, requests for anything but itself or its server. */
     complaints: string[];
 }
 
@@ -27,7 +27,7 @@ export interface Viewing {
     height?: number;
 }
 
-/** Chromium with a profile of its own, for the time of `use`, as on a phone with `touch`. Nothing is reached over the network. */
+/** Chromium with a profile of its own, for the time of `use`, as on a phone with `touch`. `open` takes a file, or a server's address that ends in a slash. */
 export async function withBrowser<T>(
     use: (open: (path: string, viewing?: Viewing) => Promise<OpenPage>) => Promise<T>,
     {touch = false}: {touch?: boolean} = {}
@@ -56,7 +56,8 @@ async function openIn(
     path: string,
     {colorScheme = "light", width = 1200, height = 900}: Viewing = {}
 ): Promise<OpenPage> {
-    const url = pathToFileURL(path).href;
+    const isServed = path.startsWith("http://");
+    const url = isServed ? path : pathToFileURL(path).href;
     const page = await browser.newPage();
     const complaints: string[] = [];
     page.on("console", (message) => {
@@ -64,7 +65,8 @@ async function openIn(
     });
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("request", (request) => {
-        if (request.url() !== url && !request.url().startsWith("data:")) complaints.push(`request: ${request.url()}`);
+        const isOwn = isServed ? request.url().startsWith(url) : request.url() === url;
+        if (!isOwn && !/^(data|blob):/.test(request.url())) complaints.push(`request: ${request.url()}`);
     });
     await page.setViewportSize({width, height});
     await page.emulateMedia({colorScheme});

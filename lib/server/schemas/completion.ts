@@ -1,0 +1,27 @@
+import {z} from "zod";
+import {countSchema, optional, requestShape, stopSchema, streamShape} from "./common.js";
+
+const token = z.int().min(0).max(2_147_483_647);
+
+export const completionSchema = z.strictObject({
+    ...requestShape,
+    ...streamShape,
+    prompt: z
+        .union([
+            z.string(),
+            z.array(z.string()).min(1).max(256),
+            z.array(token).min(1),
+            z.array(z.array(token).min(1)).min(1).max(256)
+        ])
+        .describe("A text, or the numbers of its tokens; several of them are answered one by one."),
+    max_tokens: optional(z.int().min(0).max(10_000_000)).describe("Default 16. With 0 only the prompt is measured."),
+    stop: stopSchema,
+    n: countSchema,
+    echo: optional(z.boolean()).describe(
+        "The prompt comes before the answer, with its log-probabilities where `logprobs` is given."
+    ),
+    logprobs: optional(z.int().min(0).max(20)).describe("The most probable candidates to tell for each token."),
+    best_of: optional(z.literal(1))
+});
+
+export type CompletionRequest = z.output<typeof completionSchema>;

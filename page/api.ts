@@ -1,0 +1,104 @@
+/** The page's own server, by paths that lead to it wherever it is mounted. */
+import type {TokenTrace} from "../lib/server/trace.js";
+
+export interface Message {
+    role: "user" | "assistant";
+    content: string;
+}
+
+export interface Progress {
+    tokens: number;
+    decodes: number;
+    seconds: number;
+}
+
+/** A part of an answer, as it comes. */
+export interface Part {
+    id: string;
+    tokens: TokenTrace[];
+    progress: Progress | undefined;
+}
+
+export interface Asked {
+    model: string;
+    messages: readonly Message[];
+    threshold?: number;
+}
+
+/** What the server refuses, in its own words. */
+export class Refusal extends Error {
+    readonly status: number;
+
+    constructor(status: number, message: string) {
+        super(message);
+        this.status = status;
+    }
+}
+
+export class Api {
+    key = "";
+
+    async models(): Promise<string[]> {
+        const response = await this.#fetch("v1/models");
+        const {data} = (await response.json()) as {data: {id: string}[]};
+        return data.map(({id}) => id);
+    }
+
+    /** @throws Refusal; the signal's reason */
+    async *answer({model, messages, threshold}: Asked, signal: AbortSignal): AsyncGenerator<Part> {
+        const mara = {trace: true, ...(threshold === undefined ? {} : {threshold})};
+        const body = {model, messages, mara, stream: true, temperature: 0};
+        const response = await this.#fetch("v1/chat/completions", {method: "POST", body: JSON.stringify(body), signal});
+        for await (const {error, id, choices} of events(response)) {
+            if (error !== undefined) throw new Refusal(response.status, error.message);
+            const mara = choices?.[0]?.mara;
+            if (mara !== undefined) yield {id, tokens: mara.tokens ?? [], progress: mara.progress ?? mara.stats};
+        }
+    }
+
+    /** Another threshold for an answer that is being generated. */
+    async change(id: string, threshold: number): Promise<void> {
+        await this.#fetch(`mara/generations/${id}`, {method: "PATCH", body: JSON.stringify({threshold})});
+    }
+
+    /** The conversation as a page of its own. */
+    async trace(conversation: object): Promise<Blob> {
+        return await (await this.#fetch("mara/trace", {method: "POST", body: JSON.stringify(conversation)})).blob();
+    }
+
+    async #fetch(path: string, init: RequestInit = {}): Promise<Response> {
+        const headers = {
+            "content-type": "application/json",
+            ...(this.key === "" ? {} : {authorization: `Bearer ${this.key}`})
+        };
+        const response = await fetch(path, {...init, headers});
+        if (response.ok) return response;
+        const {error} = (await response.json().catch(() => ({}))) as {error?: {message: string}};
+        throw new Refusal(response.status, error?.message ?? `The server answered ${response.status}`);
+    }
+}
+
+interface StreamEvent {
+    id: string;
+    error?: {message: string};
+    choices?: {mara?: {tokens?: TokenTrace[]; progress?: Progress; stats?: Progress}}[];
+}
+
+async function* events({body}: Response): AsyncGenerator<StreamEvent> {
+    const reader = (body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream() as never).getReader();
+    let text = "";
+    try {
+        for (;;) {
+            const {value, done} = (await reader.read()) as {value?: string; done: boolean};
+            if (done) return;
+            text += value;
+            for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+                const event = text.slice(0, end);
+                text = text.slice(end + 2);
+                if (event.startsWith("data: {")) yield JSON.parse(event.slice("data: ".length)) as StreamEvent;
+            }
+        }
+    } finally {
+        await reader.cancel().catch(() => {});
+    }
+}
