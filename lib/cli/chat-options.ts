@@ -18,6 +18,7 @@ export interface ChatOptions extends Omit<PairOptions, "agent">, AlignmentOption
     contextSize: number;
     json?: boolean;
     trace?: string;
+    guide?: string[];
 }
 
 /** Both sides of a chat; `raw` only where they are compared. */

@@ -45,13 +45,17 @@ export class ChatTrace {
 }
 
 export function describePair(
-    options: {model?: string; agent?: string | string[]; weight?: number[]; combine?: string},
+    options: {model?: string; agent?: string | string[]; weight?: number[]; combine?: string; guide?: string[]},
     threshold: number
 ): string {
     const name = (path: string | undefined) => (path === undefined ? "the demo's" : basename(path));
+    const model = `Model: ${name(options.model)}.`;
+    const guides = (options.guide ?? []).map((guide) => ` Guide: ${guide}.`).join("");
+    if (guides !== "" && options.agent === undefined && options.model !== undefined)
+        return `${model} No agent.${guides}`;
     const [first, ...more] = [options.agent].flat();
-    if (more.length === 0) return `Model: ${name(options.model)}. Agent: ${name(first)}. Threshold ${threshold}.`;
+    if (more.length === 0) return `${model} Agent: ${name(first)}. Threshold ${threshold}.${guides}`;
     const agents = [first, ...more].map((agent, i) => `${name(agent)} (weight ${options.weight?.[i] ?? 1})`);
     const combined = `combined "${options.combine ?? "weighted"}"`;
-    return `Model: ${name(options.model)}. Agents: ${agents.join(", ")}, ${combined}. Threshold ${threshold}.`;
+    return `${model} Agents: ${agents.join(", ")}, ${combined}. Threshold ${threshold}.${guides}`;
 }

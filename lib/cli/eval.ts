@@ -1,5 +1,6 @@
 /** `mara eval`: what an agent does to a model's answers, in numbers and as a page. */
 import {Command, Option} from "commander";
+import {guideForms} from "../align/guides/spec.js";
 import {invalidArgument} from "../errors.js";
 import {loadPrompts, type PromptFormat} from "../prompts/prompts.js";
 import {visible} from "../visible.js";
@@ -37,7 +38,10 @@ module:./mine.mjs, and sums such as "2*sentiment - profanity". The first one cho
 
 Against: raw (greedy), raw-sampled, bon:N (the best of N samples), aligner:FILE.gguf (rewrites the raw answer),
 agent:FILE (another agent), model:FILE.gguf (another model, the same agent), agents:FILE=WEIGHT,FILE=WEIGHT (several agents by
-the weighted mean; agents:all,… and agents:any,… otherwise), grid:N:FILE,FILE (two agents at N pairs of weights).
+the weighted mean; agents:all,… and agents:any,… otherwise), grid:N:FILE,FILE (two agents at N pairs of weights),
+guide:GUIDE (the model with a guide, greedy, no agent).
+
+Guides: ${guideForms.join(",\n")}.
 
 With --run, answers and scores are saved as they come, and the same command takes up what was interrupted; result.json and
 report.html, a page with everything, are written in the end. --json prints the result.json.

@@ -18,16 +18,19 @@ export interface PairOptions {
     threads?: number;
 }
 
-export interface ModelWithAgent {
+export interface OpenModel {
     llama: Llama;
     model: LlamaModel;
-    agent: MaraAgent;
-    /** All that were named; `agent` is the first. */
-    agents: [MaraAgent, ...MaraAgent[]];
     /** Options of a context for this model. */
     threads: {threads?: number};
     /** Frees everything, so that the process can end. */
     close(): Promise<void>;
+}
+
+export interface ModelWithAgent extends OpenModel {
+    agent: MaraAgent;
+    /** All that were named; `agent` is the first. */
+    agents: [MaraAgent, ...MaraAgent[]];
 }
 
 /** `several`: the option `--agent` may be given more than once. */
@@ -73,15 +76,21 @@ export async function openPair(
     const modelPath = await resolveModel(options.model);
     const agents: MaraAgent[] = [];
     for (const path of [options.agent ?? demoName].flat()) agents.push(await MaraAgent.load(path));
-    const llama = await openLlama(options.gpu);
-    const model = await loadModel(llama, modelPath);
+    const opened = await openModel(modelPath, options);
     const close = async () => {
-        await llama.dispose();
+        await opened.close();
         for (const agent of agents) agent.dispose();
     };
-    const threads = options.threads ?? threadsFor(llama, modelPath);
     const [agent] = agents as [MaraAgent];
-    return {llama, model, agent, agents: agents as [MaraAgent], threads: threads === undefined ? {} : {threads}, close};
+    return {...opened, agent, agents: agents as [MaraAgent], close};
+}
+
+/** The model alone, for what needs no agent. @throws MaraError MODEL_UNSUPPORTED */
+export async function openModel(modelPath: string, options: Pick<PairOptions, "gpu" | "threads">): Promise<OpenModel> {
+    const llama = await openLlama(options.gpu);
+    const model = await loadModel(llama, modelPath);
+    const threads = options.threads ?? threadsFor(llama, modelPath);
+    return {llama, model, threads: threads === undefined ? {} : {threads}, close: () => llama.dispose()};
 }
 
 /** Threads of a model for which none were asked: what `mara doctor` measured; undefined leaves it to node-llama-cpp. */

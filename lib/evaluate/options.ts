@@ -2,6 +2,8 @@ import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
+import type {ModelGuide} from "../align/guides/model-guide.js";
+import {parseGuide} from "../align/guides/spec.js";
 import {
     type AlignedContextOptions,
     type AlignerSettings,
@@ -65,7 +67,9 @@ export interface EvaluateOptions {
      * The sides that the aligned answers are compared with: "raw" (greedy), "raw-sampled", "bon:N" (the best of N samples by the first
      * reward), "aligner:FILE.gguf" (rewrites the raw answer), "agent:FILE" (another agent), "model:FILE.gguf" (another model
      * with the same agent), "agents:FILE=WEIGHT,FILE=WEIGHT" (several agents by the weighted mean; "agents:all,FILE,FILE" and "agents:any,FILE,FILE"
-     * by the other combinations), "grid:N:FILE,FILE" (two agents at N pairs of weights from 1 and 0 to 0 and 1). Default ["raw"].
+     * by the other combinations), "grid:N:FILE,FILE" (two agents at N pairs of weights from 1 and 0 to 0 and 1),
+     * "guide:GUIDE" (the model with a guide and no agent, greedy; GUIDE is "value:tuned=FILE,base=FILE,weight=1", "contrast:amateur=FILE,weight=0.5"
+     * or "guidance:scale=1.5,negativePrompt=TEXT"). Default ["raw"].
      */
     against?: readonly string[];
     /** Longest answer, in tokens. Default 256. */
@@ -162,7 +166,8 @@ export type Opponent =
     | {kind: "agents"; name: string; combine: Combine; agents: {path: string; weight: number}[]}
     | {kind: "raw" | "raw-sampled"; name: string}
     | {kind: "bon"; name: string; samples: number}
-    | {kind: "aligner" | "agent" | "model"; name: string; path: string};
+    | {kind: "aligner" | "agent" | "model"; name: string; path: string}
+    | {kind: "guide"; name: string; guide: ModelGuide};
 
 const schema = options({
     ...modelFields,
@@ -240,12 +245,13 @@ function parseOpponent(name: string): Opponent {
     const argument = rest.join(":");
     if ((kind === "raw" || kind === "raw-sampled") && rest.length === 0) return {kind, name};
     if (kind === "bon" && /^[1-9]\d{0,3}$/.test(argument)) return {kind, name, samples: Number(argument)};
+    if (kind === "guide") return {kind, name, guide: parseGuide(argument, `against ${JSON.stringify(name)}`)};
     if ((kind === "aligner" || kind === "agent" || kind === "model") && argument !== "")
         return {kind, name, path: argument};
     const agents = kind === "agents" ? parseAgents(argument) : undefined;
     if (agents !== undefined) return {kind: "agents", name, ...agents};
     const known =
-        "raw, raw-sampled, bon:N, aligner:FILE.gguf, agent:FILE, model:FILE.gguf, agents:FILE=WEIGHT,FILE=WEIGHT or grid:N:FILE,FILE";
+        "raw, raw-sampled, bon:N, aligner:FILE.gguf, agent:FILE, model:FILE.gguf, agents:FILE=WEIGHT,FILE=WEIGHT, grid:N:FILE,FILE or guide:GUIDE";
     throw invalidArgument("against", known, name);
 }
 

@@ -5,6 +5,7 @@ import {resolve} from "node:path";
 import type {Llama, LlamaModel, Token} from "node-llama-cpp";
 import {type AgentTensor, MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
+import type {ModelGuide} from "../align/guides/model-guide.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
 import type {WeightedAgent} from "../align/options.js";
 import type {Combine} from "../align/steer/panel.js";
@@ -27,13 +28,15 @@ export interface Plan {
     open(shape: ContextShape): Promise<OpenSide>;
     /** The tokens read before an answer; by default the prompt, as the model's chat wrapper puts it. */
     tokensOf?: (model: LlamaModel, prompt: Prompt, index: number) => Token[];
-    /** What workers need to know to open it themselves. */
-    remote: {
-        openModel: OpenModel;
-        aligned?: {agent: MaraAgent; settings: EvaluationSettings["aligned"]; threshold: number};
-    };
+    /** What workers need to know to open it themselves; undefined for a side that is answered here, since they have no guides. */
+    remote: RemotePlan | undefined;
     /** Frees the model or agent that was loaded for the plan itself. */
     close?: () => void;
+}
+
+export interface RemotePlan {
+    openModel: OpenModel;
+    aligned?: {agent: MaraAgent; settings: EvaluationSettings["aligned"]; threshold: number};
 }
 
 export type ContextShape = (model: LlamaModel) => {contextSize: number; sequences: number; threads?: number};
@@ -69,6 +72,8 @@ export async function opponentPlan(
             return raw(model, name, 1, sampling);
         case "bon":
             return raw(model, name, opponent.samples, sampling);
+        case "guide":
+            return guided(model, name, opponent.guide);
     }
     if (opponent.kind === "agents") return await combinedPlan(players, opponent);
     const path = resolve(orDemo(opponent.path, opponent.kind === "agent" ? "agent" : "model"));
@@ -118,6 +123,22 @@ function raw(model: LlamaModel, name: string, samples: number, sampling: Samplin
         remote: {openModel: async () => ({model})},
         open: async (shape) => {
             const context = await newContext(model, shape(model));
+            return {context, close: () => context.dispose()};
+        }
+    };
+}
+
+/** The most probable tokens after a guide, no agent asked. The side's name says which guide. */
+function guided(model: LlamaModel, name: string, guide: ModelGuide): Plan {
+    return {
+        name,
+        identity: {model: describeModel(model), guide: name},
+        samples: 1,
+        sampling: {},
+        ownTokens: true,
+        remote: undefined,
+        open: async (shape) => {
+            const {context} = await createAlignedContext(model, {...shape(model), guides: [guide]});
             return {context, close: () => context.dispose()};
         }
     };

@@ -4,7 +4,7 @@ import {hashOfModel} from "../align/cascade/student-table.js";
 import type {Coordinator} from "../queue/coordinator.js";
 import {agentBytes, RemoteModel} from "../queue/remote-model.js";
 import type {EvaluationSettings} from "./options.js";
-import type {ContextShape, Plan} from "./plans.js";
+import type {ContextShape, Plan, RemotePlan} from "./plans.js";
 import type {StoredBlock} from "./side-store.js";
 
 export interface RemoteAnswers {
@@ -20,15 +20,15 @@ export interface RemoteAnswers {
 
 /** @throws MaraError QUEUE_JOB; the signal's reason */
 export async function answerRemotely(
-    plan: Plan,
+    plan: RemotePlan & Pick<Plan, "sampling">,
     coordinator: Coordinator,
     {settings, signal, shape, tokensOf, blocks, onBlock}: RemoteAnswers
 ): Promise<void> {
     // The model is opened here for its vocabulary: workers are given tokens.
-    const {model, close} = await plan.remote.openModel();
+    const {model, close} = await plan.openModel();
     try {
         const remote = new RemoteModel(coordinator, {model, sha256: await hashOfModel(model), states: "f32"});
-        const {agent, settings: steering, threshold = 0} = plan.remote.aligned ?? {};
+        const {agent, settings: steering, threshold = 0} = plan.aligned ?? {};
         const aligned =
             agent === undefined || steering === undefined
                 ? undefined

@@ -69,6 +69,15 @@ describe.skipIf(!hasDemo)(`mara chat with the demo's pair${needsDemo}`, () => {
         expect(result.stats.candidateCounts.length).toBeLessThanOrEqual(9);
     });
 
+    it("answers with a guide, and another answer than without", async () => {
+        const guide = "guidance:scale=4,negativePrompt=When is breakfast, and where?";
+        const args = [...chat, "-p", question, "--max-tokens", "24"];
+        const guided = await succeed([...args, "--guide", guide]);
+        expect(guided).toMatch(/\w+.*\n$/);
+        expect(guided).not.toBe(await succeed(args));
+        expect(await succeed([...args, "--guide", "guidance:scale=1,negativePrompt=x"])).toBe(await succeed(args));
+    });
+
     it("keeps to --max-tokens", async () => {
         const result = JSON.parse(await succeed([...chat, "-p", question, "--json", "--max-tokens", "3"]));
         expect(result.stats.generatedTokens).toBeLessThanOrEqual(3);

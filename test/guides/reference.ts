@@ -14,9 +14,6 @@ import {PlainLogits} from "../support/plain-logits.js";
 /** Differences below this may come out either way where sums are taken in another order. */
 const noise = 1e-4;
 
-/** Logits after a prompt and a response. */
-type Reference = (prompt: readonly number[], response: readonly number[]) => Promise<Float64Array>;
-
 /** A guide and what it should do. */
 export interface Case {
     name: string;
