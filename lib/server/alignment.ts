@@ -1,7 +1,7 @@
 /** Which agent decides about a request, and with which settings. */
 import type {LlamaContextSequence} from "node-llama-cpp";
 import {type CandidateOptions, maxTopK} from "../align/candidate-options.js";
-import {type AlignerSettings, resolveSettings, settingsInForce} from "../align/options.js";
+import {type AlignerSettings, resolveSettings, settingsInForce, type WeightedAgent} from "../align/options.js";
 import {ApiError, refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
 import type {Sampling} from "./sampling.js";
@@ -17,27 +17,42 @@ export function alignmentOf(
     sampling: Sampling
 ): Alignment | undefined {
     const named = agentNameIn(engine, model);
+    const agents = agentsOf(engine, named, mara);
+    const {threshold, cascade, combine, enabled = true} = mara ?? {};
+    if (agents.length === 0) {
+        if (threshold !== undefined || cascade !== undefined || combine !== undefined || mara?.enabled === true)
+            throw new ApiError(400, "mara: no agent is named, by mara.agent, mara.agents or as in NAME:agent", {
+                param: "mara"
+            });
+        return undefined;
+    }
+    if (!enabled) return undefined;
+    const given = {agents, combine, threshold, cascade, seed: sampling.seed, candidates: candidatesOf(sampling)};
+    const set = Object.entries(given).filter(([, value]) => value !== undefined);
+    return settingsInForce(resolveSettings(Object.fromEntries(set))) as Alignment;
+}
+
+/** Who decides. @throws ApiError 400 if agents are named in several ways, 404 for one that is not served */
+function agentsOf(engine: Engine, named: string | undefined, mara: MaraExtension | undefined): WeightedAgent[] {
+    if (mara?.agents !== undefined && (named ?? mara.agent) !== undefined)
+        throw new ApiError(400, "mara.agents: an agent is named otherwise already", {param: "mara.agents"});
     if (named !== undefined && mara?.agent !== undefined && mara.agent !== named)
         throw new ApiError(400, `mara.agent: the model's name asks for ${JSON.stringify(named)} already`, {
             param: "mara.agent"
         });
-    const name = mara?.agent ?? named;
-    if (name === undefined) {
-        if (mara?.threshold !== undefined || mara?.cascade !== undefined || mara?.enabled === true)
-            throw new ApiError(400, "mara: no agent is named, by mara.agent or as in NAME:agent", {param: "mara"});
-        return undefined;
-    }
-    const agent = engine.agents.get(name);
-    if (agent === undefined)
-        throw new ApiError(404, `mara.agent: there is no agent ${JSON.stringify(name)}`, {
-            param: "mara.agent",
-            code: "agent_not_found"
-        });
-    const {threshold, cascade, enabled = true} = mara ?? {};
-    if (!enabled) return undefined;
-    const given = {agent, threshold, cascade, seed: sampling.seed, candidates: candidatesOf(sampling)};
-    const set = Object.entries(given).filter(([, value]) => value !== undefined);
-    return settingsInForce(resolveSettings(Object.fromEntries(set))) as Alignment;
+    const find = (name: string, param: string) => {
+        const agent = engine.agents.get(name);
+        if (agent !== undefined) return agent;
+        const message = `${param}: there is no agent ${JSON.stringify(name)}`;
+        throw new ApiError(404, message, {param, code: "agent_not_found"});
+    };
+    const alone = mara?.agent ?? named;
+    if (alone !== undefined) return [{agent: find(alone, "mara.agent")}];
+    return (mara?.agents ?? []).map(({agent, weight, threshold}, i) => ({
+        agent: find(agent, `mara.agents[${i}].agent`),
+        ...(weight === undefined ? {} : {weight}),
+        ...(threshold === undefined ? {} : {threshold})
+    }));
 }
 
 /** Prepares a sequence for a request. */

@@ -18,6 +18,35 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
         expect(await client.say({model: "demo:other", mara: {agent: "other"}})).toBe(named);
     });
 
+    it("is that of several agents with their weights", async () => {
+        const say = (mara: object) => client.say({model: "demo", temperature: 0, mara});
+        const named = await client.say({model: "demo:house"});
+        const [house, other] = [{agent: "house"}, {agent: "other"}];
+        expect(await say({agents: [house, other]})).toBe(named);
+        expect(
+            await say({
+                agents: [
+                    {...house, weight: 0},
+                    {...other, threshold: 0}
+                ]
+            })
+        ).toBe(raw);
+        expect(await say({agents: [{...house, weight: 0}]})).toBe(raw);
+        const split = [house, {...other, threshold: 0}];
+        expect(await say({agents: split, combine: "all"})).toBe(named);
+        expect(await say({agents: split, combine: "any"})).toBe(raw);
+        const refused = (body: object) => client.refused("/v1/chat/completions", {messages: [], ...body});
+        const messages = [{role: "user", content: "x"}];
+        expect(await refused({model: "demo:house", messages, mara: {agents: [other]}})).toMatchObject({
+            status: 400,
+            param: "mara.agents"
+        });
+        expect(await refused({model: "demo", messages, mara: {agents: [house, {agent: "no"}]}})).toMatchObject({
+            status: 404,
+            param: "mara.agents[1].agent"
+        });
+    });
+
     it("is plain where nothing is rejected, or the agent is not enabled", async () => {
         expect(await client.say({model: "demo:house", mara: {threshold: 0}})).toBe(raw);
         expect(await client.say({model: "demo:house", temperature: 0, mara: {enabled: false}})).toBe(raw);
@@ -36,7 +65,8 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
     });
 
     it("draws candidates by the request's settings", async () => {
-        const stats = async (body: object) => (await client.chat({model: "demo:house", ...body})).choices[0].mara.stats;
+        const stats = async (body: object) =>
+            (await client.chat({model: "demo:house", max_tokens: 20, ...body})).choices[0].mara.stats;
         expect((await stats({top_k: 1})).decisions).toBe(0);
         expect((await stats({min_p: 1})).decisions).toBe(0);
         expect((await stats({top_p: 1e-6})).decisions).toBe(0);
@@ -69,6 +99,7 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
         const stream = await client.stream({
             model: "demo:house",
             ...longAnswer,
+            max_tokens: 300,
             top_p: 1,
             mara: {threshold: 1, trace: true}
         });

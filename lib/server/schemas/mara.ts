@@ -8,6 +8,22 @@ export const maraSchema = z
             .min(1)
             .optional()
             .describe("Name of the agent that decides; takes the place of one in `model`."),
+        agents: z
+            .array(
+                z.strictObject({
+                    agent: z.string().min(1),
+                    weight: z.number().min(0).max(1e6).optional(),
+                    threshold: z.number().min(0).max(1).optional()
+                })
+            )
+            .min(1)
+            .max(16)
+            .optional()
+            .describe("Agents that decide together, by name; in place of `agent`. Default weight 1."),
+        combine: z
+            .enum(["weighted", "all", "any"])
+            .optional()
+            .describe('How the opinions of several agents become one verdict. Default "weighted".'),
         threshold: z
             .number()
             .min(0)
