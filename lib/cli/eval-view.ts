@@ -121,7 +121,10 @@ export function evaluationLines(
             ? []
             : [
                   "",
-                  `Hypervolume of the sides with several agents above ${visible(config.against[0] ?? "")}: ${short(tradeOff.hypervolume)}`
+                  ...wrap(
+                      `Hypervolume of the sides with several agents above ${visible(config.against[0] ?? "")}: ${short(tradeOff.hypervolume)}`,
+                      width
+                  )
               ]),
         ...(failed === 0 ? [] : ["", `${plural(failed, "score")} missing: the reward failed`]),
         "",

@@ -159,7 +159,8 @@ function steered(
     const {cascade, ...withoutCascade} = aligned;
     // Without a cascade the student changes nothing, and answers that earlier releases saved are still the same.
     const agents = "agent" in judges ? [judges.agent] : judges.agents.map(({agent}) => agent);
-    const decider = cascade === "off" ? {} : {cascade, student: agents.map(hashOfStudent).join()};
+    const students = agents.map(hashOfStudent);
+    const decider = cascade === "off" ? {} : {cascade, student: students.length === 1 ? students[0] : students};
     const whoJudges =
         "agent" in judges
             ? {agent: hashOfAgent(judges.agent), threshold: judges.threshold}
