@@ -11,7 +11,7 @@ import type {Trajectory} from "../../lib/train/rollout/rollouts.js";
 import {fileInput} from "../../lib/train/run/inputs.js";
 import {prompts} from "../generate/work.js";
 import {scratchFolder} from "../harness/tools.js";
-import {cpuSeconds, type Started, startRedis, startWorker} from "./processes.js";
+import {type Started, startRedis, startWorker} from "./processes.js";
 
 /** Seconds of processor time for one job that does next to nothing. */
 export interface JobCost {
@@ -59,14 +59,14 @@ export async function measureJobs(jobs: number): Promise<JobCost> {
                 items: [{prompt: {prompt: "How long?"}, response: `As long as ${i}.`}]
             });
         await ask(-1);
-        const before = {redis: cpuSeconds(redis.process), worker: cpuSeconds(worker.process), ours: ours()};
+        const before = {redis: await redis.cpuSeconds(), worker: await worker.cpuSeconds(), ours: ours()};
         const start = performance.now();
         await Promise.all(Array.from({length: jobs}, (_, i) => ask(i)));
         return {
             jobs,
             jobsPerSecond: jobs / ((performance.now() - start) / 1000),
-            redis: (cpuSeconds(redis.process) - before.redis) / jobs,
-            worker: (cpuSeconds(worker.process) - before.worker) / jobs,
+            redis: ((await redis.cpuSeconds()) - before.redis) / jobs,
+            worker: ((await worker.cpuSeconds()) - before.worker) / jobs,
             coordinator: (ours() - before.ours) / jobs
         };
     } finally {
@@ -113,12 +113,12 @@ export async function measureRollouts(
             while (running.length < count) running.push(await startWorker(redis.url, folder, threads));
             // Every worker opens the model before the time counts.
             await run(8 * count);
-            const before = cpuSeconds(redis.process);
+            const before = await redis.cpuSeconds();
             const start = performance.now();
             await run(episodes);
             const made = trajectories.reduce((sum, {tokens: {length}}) => sum + length, 0);
             tokensPerSecond[count] = made / ((performance.now() - start) / 1000);
-            redisSeconds = cpuSeconds(redis.process) - before;
+            redisSeconds = (await redis.cpuSeconds()) - before;
         }
         return {...(await measureBytes(trajectories, redisSeconds)), model: basename(modelPath), tokensPerSecond};
     } finally {

@@ -9,7 +9,8 @@ import {connect} from "../../lib/queue/connect.js";
 import {benchFile} from "../harness/tools.js";
 
 export interface Started {
-    process: ChildProcess;
+    /** Seconds of processor time that it has taken; 0 where the system does not tell. */
+    cpuSeconds(): Promise<number>;
     stop(): void;
 }
 
@@ -24,20 +25,20 @@ export async function startRedis(): Promise<Started & {url: string}> {
     const child = spawn("redis-server", options, {stdio: "ignore"});
     await once(child, "spawn");
     const url = `redis://127.0.0.1:${port}`;
-    for (let tries = 0; ; tries++) {
-        try {
-            (await connect(url)).close();
-            break;
-        } catch (error) {
-            if (tries === 50) throw error;
-            await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-    }
+    const connection = await patiently(() => connect(url));
+    const cpuSeconds = async () => {
+        const told = await connection.redis.info("cpu");
+        return [...told.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].reduce(
+            (sum, [, value]) => sum + Number(value),
+            0
+        );
+    };
     const stop = () => {
+        connection.close();
         child.kill();
         rmSync(folder, {recursive: true, force: true});
     };
-    return {process: child, url, stop};
+    return {url, cpuSeconds, stop};
 }
 
 /** `mara worker` for the models in a folder; it takes jobs once this resolves. */
@@ -49,11 +50,21 @@ export async function startWorker(url: string, models: string, threads: number):
     });
     await once(child.stderr, "data");
     child.stderr.resume();
-    return {process: child, stop: () => child.kill("SIGKILL")};
+    return {cpuSeconds: async () => cpuSeconds(child), stop: () => child.kill("SIGKILL")};
 }
 
-/** Seconds of processor time that a process has taken; 0 where the system does not tell. */
-export function cpuSeconds({pid}: ChildProcess): number {
+async function patiently<T>(act: () => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries++) {
+        try {
+            return await act();
+        } catch (error) {
+            if (tries === 50) throw error;
+            await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+    }
+}
+
+function cpuSeconds({pid}: ChildProcess): number {
     try {
         const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
         // User and system time, in hundredths of a second (proc(5), USER_HZ).

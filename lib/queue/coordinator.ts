@@ -92,7 +92,7 @@ export class Coordinator {
         if (redis.status === "ready") {
             await this.#beating;
             for (const queue of this.#queues.values()) await queue.close().catch(() => undefined);
-        }
+        } else for (const queue of this.#queues.values()) queue.abandon();
         this.connection.close();
     }
 }

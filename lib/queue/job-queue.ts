@@ -185,9 +185,19 @@ export class JobQueue {
         return `No worker has ${label} (SHA-256 ${wanted}); ${workers.length} are there.${versions} Waiting for one.`;
     }
 
-    async close(): Promise<void> {
+    #giveUp(): void {
         for (const {reject} of this.#waiting.values())
             reject(new MaraError("QUEUE_JOB", "The queue was closed before the job was done"));
+    }
+
+    /** Closes where there is no connection to tidy up by. */
+    abandon(): void {
+        this.#giveUp();
+        for (const part of [this.#events, this.#queue]) void part.close().catch(() => undefined);
+    }
+
+    async close(): Promise<void> {
+        this.#giveUp();
         const left = [...this.#waiting.keys()];
         // What nobody waits for need not be done; what a worker is at is left to it.
         await Promise.all(left.map((id) => this.#queue.remove(id).catch(() => 0)));

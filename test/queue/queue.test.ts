@@ -156,6 +156,21 @@ describeWithRedis("A worker", () => {
     });
 });
 
+describeWithRedis("A coordinator", () => {
+    it("closes where Redis is gone, and leaves nobody waiting", {timeout: 60_000}, async () => {
+        const redis = await TestRedis.start();
+        const coordinator = await Coordinator.open(redis.url);
+        const queue = coordinator.queue({label: "nothing", files: [hash], modules: []});
+        const items = [{prompt: {prompt: "?"}, response: "!"}];
+        const job = {kind: "score", reward: "length", files: {}, timeoutMs: 1000, retries: 0, items} as const;
+        const waiting = failure(() => queue.run(job));
+        await redis.close();
+        await until(() => coordinator.connection.redis.status !== "ready");
+        await coordinator.close();
+        expect(await waiting).toMatchObject({code: "QUEUE_JOB"});
+    });
+});
+
 describeWithRedis("A connection", () => {
     const folder = temporaryFolder();
     /** A self-signed certificate for 127.0.0.1, made for this test alone. */

@@ -41,7 +41,9 @@ describeWithRedis("Three workers", () => {
         await trainAgent({...options, runDirectory: local});
         const remote = newRun();
         const seen: TrainProgress[] = [];
-        await trainAgent({...options, runDirectory: remote, queue, onProgress: (progress) => seen.push(progress)});
+        const onProgress = (progress: TrainProgress) => void seen.push(progress);
+        const {summary} = await trainAgent({...options, runDirectory: remote, queue, onProgress});
+        expect(summary.facts).toContainEqual(["batches ahead", expect.stringMatching(/^2: /)]);
         expect(outcomeOf(remote, logs)).toEqual(outcomeOf(local, logs));
         expect(linesOf(remote, "metrics")[0]).toMatchObject({ahead: 2});
         // Two jobs for each batch of four, of three sequences, and two for the model's own responses.

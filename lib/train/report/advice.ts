@@ -123,6 +123,14 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
             `${last.episodes}${last.dropped > 0 ? `, ${last.dropped} of them dropped: their reward failed` : ""}`
         ],
         ["updates", String(last.updates)],
+        ...(config.batchesAhead === 1
+            ? []
+            : [
+                  [
+                      "batches ahead",
+                      `${config.batchesAhead}: what each taught was learnt that many batches later; docs/scaling.md says what it cost elsewhere`
+                  ] as [string, string]
+              ]),
         ["held-out reward", held]
     ];
     if (learntNothing([last]))
