@@ -128,7 +128,7 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
             : [
                   [
                       "batches ahead",
-                      `${config.batchesAhead}: what each taught was learnt that many batches later; docs/scaling.md says what it cost elsewhere`
+                      `${config.batchesAhead}: what each taught was learnt that many batches later; see docs/scaling.md`
                   ] as [string, string]
               ]),
         ["held-out reward", held]
