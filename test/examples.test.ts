@@ -10,7 +10,15 @@ import {root} from "./cli/helpers.js";
 
 const run = promisify(execFile);
 const folder = path.join(root, "examples");
-const env = {...process.env, MODEL: demoModelPath, AGENT: "demo", PROMPTS: "demo", PORT: "0", THREADS: "1"};
+const env = {
+    ...process.env,
+    MODEL: demoModelPath,
+    AGENT: "demo",
+    SECOND: "demo",
+    PROMPTS: "demo",
+    PORT: "0",
+    THREADS: "1"
+};
 
 async function outputOf(file: string): Promise<string> {
     const {stdout} = await run(process.execPath, [file], {cwd: folder, env});
@@ -23,6 +31,13 @@ it("json.mjs prints an object of its schema", async () => {
 
 it("functions.mjs prints an answer", async () => {
     expect((await outputOf("functions.mjs")).trim()).not.toBe("");
+});
+
+it("two-agents.mjs prints an answer for each weight: the same, where both are one agent", async () => {
+    const lines = (await outputOf("two-agents.mjs")).trim().split("\n");
+    const [first, ...others] = lines.map((line) => line.replace(/^\S+ /, ""));
+    expect(first).toMatch(/\w/);
+    expect(others).toEqual([first, first]);
 });
 
 it("ai-sdk.mjs streams, and prints the decisions, an object and a tool's result", async () => {
