@@ -46,10 +46,14 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
                 messages: [{role: "user", content}]
             }))
         );
-        bodies.push({...bodies[0], ...longAnswer, max_tokens: 30} as never);
-        const together = await Promise.all(bodies.map((body) => client.say(body)));
+        const [long, ...together] = await Promise.all([
+            client.say({model: "demo", ...longAnswer, max_tokens: 30}),
+            ...bodies.map((body) => client.say(body))
+        ]);
+        expect(long).toMatch(/^\s*\[/);
         const alone: string[] = [];
         for (const body of bodies) alone.push(await client.say(body));
+        // The model is sure of these texts, so that what llama.cpp rounds otherwise in other batches does not show.
         expect(together).toEqual(alone);
     });
 
