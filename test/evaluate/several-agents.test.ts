@@ -90,6 +90,6 @@ it("The area above a reference is that of the union of rectangles", () => {
 it.each(["agents:", "agents:all", "agents:a=0", "grid:1:a,b", "grid:3:a"])("%s is refused", async (name) => {
     expect(await failure(() => evaluate({...options, against: [name]}))).toMatchObject({
         code: "INVALID_ARGUMENT",
-        message: expect.stringContaining("agents:FILE=WEIGHT,FILE=WEIGHT or grid:N:FILE,FILE for against")
+        message: expect.stringContaining("agents:FILE=WEIGHT,FILE=WEIGHT, grid:N:FILE,FILE or guide:GUIDE for against")
     });
 });
