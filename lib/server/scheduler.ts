@@ -1,5 +1,6 @@
 /** Which request is answered in which sequence, and when. */
 import type {LlamaContextSequence, Token} from "node-llama-cpp";
+import {commonPrefix} from "../common-prefix.js";
 import {ApiError} from "./api-error.js";
 
 /** One sequence of the context. The conversation that it holds stays until another takes its place. */
@@ -127,15 +128,10 @@ export class Scheduler {
         const free = this.#slots.filter(({busy}) => !busy);
         const oldest = free.toSorted((a, b) => a.lastUse - b.lastUse)[0];
         if (oldest === undefined) return undefined;
-        const shared = free.map((slot) => ({slot, length: sharedLength(slot.sequence.contextTokens, tokens)}));
+        const shared = free.map((slot) => ({slot, length: commonPrefix(slot.sequence.contextTokens, tokens)}));
         const [best] = shared.toSorted((a, b) => b.length - a.length);
         return best !== undefined && best.length >= worthReusing * tokens.length ? best.slot : oldest;
     }
-}
-
-export function sharedLength(a: readonly Token[], b: readonly Token[]): number {
-    const first = a.findIndex((token, i) => token !== b[i]);
-    return first < 0 ? Math.min(a.length, b.length) : first;
 }
 
 function closing(): ApiError {

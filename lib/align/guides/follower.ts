@@ -1,4 +1,5 @@
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
+import {commonPrefix} from "../../common-prefix.js";
 import {createLanesContext} from "../backend/attach.js";
 import type {BatchToken} from "../backend/backend.js";
 import type {LanesBackend} from "../backend/lanes-backend.js";
@@ -80,7 +81,7 @@ export class Follower {
     /** Begins to decode what the sequence's text needs. Resolves with the logits that the text leads to; of an empty text, with none. */
     follow(sequence: number, text: readonly number[]): Promise<Float32Array> {
         const own = this.#sequences[sequence] as Followed;
-        if (own.wanted.length === text.length && commonLength(own.wanted, text) === text.length) return own.logits;
+        if (own.wanted.length === text.length && commonPrefix(own.wanted, text) === text.length) return own.logits;
         own.task?.reject(new Error("The text has changed meanwhile"));
         own.wanted = [...text];
         own.logits = new Promise((resolve, reject) => {
@@ -141,12 +142,12 @@ export class Follower {
         const kept = this.#keep(
             sequence,
             own,
-            Math.min(commonLength(own.held, wanted), Math.max(0, wanted.length - 1))
+            Math.min(commonPrefix(own.held, wanted), Math.max(0, wanted.length - 1))
         );
         let first = kept;
         const {recurrent, window} = this.#backend;
         const shared = this.#prefix.length - 1;
-        if (kept === 0 && shared > 0 && !recurrent && window === 0 && commonLength(this.#prefix, wanted) >= shared) {
+        if (kept === 0 && shared > 0 && !recurrent && window === 0 && commonPrefix(this.#prefix, wanted) >= shared) {
             this.#backend.shared(this.#sequences.length, sequence);
             first = Math.min(shared, wanted.length - 1);
             if (first < shared) this.#backend.remove(sequence, first);
@@ -191,11 +192,4 @@ export class Follower {
         }
         return found;
     }
-}
-
-/** How many tokens both begin with. */
-function commonLength(a: readonly number[], b: readonly number[]): number {
-    const length = Math.min(a.length, b.length);
-    for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
-    return length;
 }

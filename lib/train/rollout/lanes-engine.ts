@@ -1,6 +1,7 @@
 import {type BatchToken, decodeError, type HeldRow, type WaveToken} from "../../align/backend/backend.js";
 import type {LanesBackend} from "../../align/backend/lanes-backend.js";
 import type {Candidate} from "../../align/decide/candidates.js";
+import {commonPrefix} from "../../common-prefix.js";
 import type {NativeAgent} from "../../native.js";
 import type {RolloutEngine, RolloutText, StepOutcome, TextStep} from "./engine.js";
 import type {RolloutHost} from "./host.js";
@@ -159,10 +160,4 @@ export class LanesEngine implements RolloutEngine {
         const states = this.#backend.states(tokens.length);
         return {...outcome, states, width: states.length / tokens.length};
     }
-}
-
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-    let length = 0;
-    while (length < a.length && length < b.length && a[length] === b[length]) length++;
-    return length;
 }

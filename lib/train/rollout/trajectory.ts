@@ -2,6 +2,7 @@ import type {LlamaModel, Token} from "node-llama-cpp";
 import type {Candidate} from "../../align/decide/candidates.js";
 import type {Decision} from "../../align/decide/decision.js";
 import {asToken} from "../../align/node-llama-cpp/internals.js";
+import {commonPrefix} from "../../common-prefix.js";
 import type {StopTriggers} from "../../generation/prompt-tokens.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {StepOutcome} from "./engine.js";
@@ -165,10 +166,4 @@ export function spell(
         return [before, start];
     });
     return {text, spans};
-}
-
-function commonPrefix(a: string, b: string): number {
-    let length = 0;
-    while (length < a.length && length < b.length && a[length] === b[length]) length++;
-    return length;
 }
