@@ -4,22 +4,18 @@ import {afterAll, beforeAll, describe, expect, it, onTestFinished} from "vitest"
 import {type AlignedContextOptions, type DecisionEvent, MaraAgent} from "../../lib/index.js";
 import {randomTensors} from "../support/agents.js";
 import {generate, loadTinyModel, precise} from "../support/models.js";
-import {type ReferenceCascade, ReferenceDecoder, type ReferenceSettings} from "../support/reference-decoder.js";
+import {
+    firstOfSix,
+    type ReferenceCascade,
+    ReferenceDecoder,
+    type ReferenceSettings
+} from "../support/reference-decoder.js";
 import {ReferenceStudent, randomStudent} from "../support/students.js";
 import {vocabularySize} from "../support/tiny-model.js";
 import {align, refusal} from "./harness.js";
 
 const length = 24;
-const settings: ReferenceSettings = {
-    topK: 6,
-    topP: 1,
-    minP: 0,
-    strategy: "first",
-    order: "best-first",
-    threshold: 0.5,
-    fallbackIndex: 0,
-    seed: 3
-};
+const settings = firstOfSix;
 
 let model: LlamaModel;
 let other: LlamaModel;

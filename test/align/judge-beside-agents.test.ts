@@ -11,21 +11,12 @@ import {
 import {randomTensors} from "../support/agents.js";
 import {generate, loadTinyModel, precise} from "../support/models.js";
 import {ReferenceNetwork} from "../support/network.js";
-import {ReferenceDecoder, type ReferenceSettings, type Scored, studentNoise} from "../support/reference-decoder.js";
+import {firstOfSix, ReferenceDecoder, type Scored, studentNoise} from "../support/reference-decoder.js";
 import {ReferenceStudent, randomStudent} from "../support/students.js";
 import {vocabularySize} from "../support/tiny-model.js";
 import {align, expectCacheInStep, modes, refusal} from "./harness.js";
 
-const settings: ReferenceSettings = {
-    topK: 6,
-    topP: 1,
-    minP: 0,
-    strategy: "first",
-    order: "best-first",
-    threshold: 0.5,
-    fallbackIndex: 0,
-    seed: 3
-};
+const settings = firstOfSix;
 const seeds = [7, 8] as const;
 const length = 12;
 

@@ -11,19 +11,10 @@ import {
 import {randomTensors, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel, precise} from "../support/models.js";
 import {ReferenceNetwork} from "../support/network.js";
-import {ReferenceDecoder, type ReferenceSettings} from "../support/reference-decoder.js";
+import {firstOfSix, ReferenceDecoder, type ReferenceSettings} from "../support/reference-decoder.js";
 import {align, modes, refusal} from "./harness.js";
 
-const settings: ReferenceSettings = {
-    topK: 6,
-    topP: 1,
-    minP: 0,
-    strategy: "first",
-    order: "best-first",
-    threshold: 0.5,
-    fallbackIndex: 1,
-    seed: 3
-};
+const settings: ReferenceSettings = {...firstOfSix, fallbackIndex: 1};
 const prompts = ["once there was", "the hen and the", "is it so"];
 const length = 10;
 const members = [

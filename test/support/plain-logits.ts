@@ -1,15 +1,7 @@
 import type {LlamaContext, LlamaModel} from "node-llama-cpp";
 import {onTestFinished} from "vitest";
 import {precise} from "./models.js";
-
-/** The methods that `AddonContext` of a plain context offers; written down here so that nothing of lib/align is used. */
-interface PlainContext {
-    initBatch(size: number): void;
-    addToBatch(sequence: number, position: number, tokens: Uint32Array, outputs: Uint32Array): ArrayLike<number>;
-    decodeBatch(): Promise<void>;
-    removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
-    sampleToken(row: number, sampler: object, ...details: unknown[]): Promise<[number, unknown, unknown, number[]]>;
-}
+import {plainContext, plainSampler} from "./plain-context.js";
 
 /** A plain model's logits in the slowest way: for each text an empty cache, and the whole text from its beginning. */
 export class PlainLogits {
@@ -27,18 +19,13 @@ export class PlainLogits {
     static async of(model: LlamaModel): Promise<PlainLogits> {
         const context = await model.createContext({...precise, contextSize: 512});
         onTestFinished(() => context.dispose());
-        const {_bindings} = model.llama as unknown as {
-            _bindings: {AddonSampler: new (model: object) => {applyConfig(config: object): void}};
-        };
-        const sampler = new _bindings.AddonSampler((model as unknown as {_model: object})._model);
-        sampler.applyConfig({});
         const {tokens} = model.fileInfo.metadata.tokenizer.ggml as unknown as {tokens: string[]};
-        return new PlainLogits(context, sampler, tokens.length);
+        return new PlainLogits(context, plainSampler(model), tokens.length);
     }
 
     /** One logit per token of the vocabulary. */
     async after(text: readonly number[]): Promise<Float64Array> {
-        const context = (this.#context as unknown as {_ctx: PlainContext})._ctx;
+        const context = plainContext(this.#context);
         context.removeTokenCellsFromSequence(0, 0, -1);
         context.initBatch(text.length);
         const rows = context.addToBatch(0, 0, Uint32Array.from(text), Uint32Array.of(text.length - 1));

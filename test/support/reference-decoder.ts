@@ -4,6 +4,7 @@ import {xoroshiro128plus} from "pure-rand/generator/xoroshiro128plus";
 import type {RandomGenerator} from "pure-rand/types/RandomGenerator";
 import type {AgentTensor} from "../../lib/agent/agent.js";
 import {ReferenceNetwork} from "./network.js";
+import {plainContext, plainSampler} from "./plain-context.js";
 import type {ReferenceStudent} from "./students.js";
 
 /** Every setting that the choice of a token depends on, none left to a default. */
@@ -17,6 +18,18 @@ export interface ReferenceSettings {
     fallbackIndex: number;
     seed: number;
 }
+
+/** The first accepted of six candidates, for an agent's tests. */
+export const firstOfSix: ReferenceSettings = {
+    topK: 6,
+    topP: 1,
+    minP: 0,
+    strategy: "first",
+    order: "best-first",
+    threshold: 0.5,
+    fallbackIndex: 0,
+    seed: 3
+};
 
 export interface ReferenceStep {
     /** Most probable first. */
@@ -65,16 +78,6 @@ interface Choice {
     tie: string | undefined;
 }
 
-/** The methods that `AddonContext` of a plain context offers; written down here so that nothing of lib/align is used. */
-interface PlainContext {
-    initBatch(size: number): void;
-    addToBatch(sequence: number, position: number, tokens: Uint32Array, outputs: Uint32Array): ArrayLike<number>;
-    decodeBatch(): Promise<void>;
-    removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
-    sampleToken(row: number, sampler: object, ...details: unknown[]): Promise<[number, unknown, unknown, number[]]>;
-    getEmbedding(count: number): Float64Array;
-}
-
 /**
  * Decodes as the paper says, in the slowest and most obvious way: for each candidate an empty cache and the whole text from its
  * beginning, on a plain context; candidates from the raw logits and the agent's network in float64.
@@ -93,12 +96,7 @@ export class ReferenceDecoder {
     /** `stepwise`: the prompt as one batch and each generated token as another, as any decoder would; else the text as one batch. */
     static async create(model: LlamaModel, options: LlamaContextOptions, stepwise: boolean): Promise<ReferenceDecoder> {
         const context = await model.createContext({...options, ...{_embeddings: true}});
-        const {_bindings} = model.llama as unknown as {
-            _bindings: {AddonSampler: new (model: object) => {applyConfig(config: object): void}};
-        };
-        const sampler = new _bindings.AddonSampler((model as unknown as {_model: object})._model);
-        sampler.applyConfig({});
-        return new ReferenceDecoder(context, sampler, stepwise);
+        return new ReferenceDecoder(context, plainSampler(model), stepwise);
     }
 
     async dispose(): Promise<void> {
@@ -174,7 +172,7 @@ export class ReferenceDecoder {
 
     /** Logits and state of the last token, from an empty cache. */
     async #evaluate(batches: readonly (readonly number[])[], wantsLogits: boolean): Promise<Evaluation> {
-        const context = (this.#context as unknown as {_ctx: PlainContext})._ctx;
+        const context = plainContext(this.#context);
         context.removeTokenCellsFromSequence(0, 0, -1);
         let position = 0;
         let rows: ArrayLike<number> = [];
