@@ -15,7 +15,7 @@ export interface Costs {
     network: number;
     /** Seconds of the coordinator's main thread for a job, and for a byte. */
     coordinator: {job: number; byte: number};
-    /** Of the learner; Infinity where nothing is learnt. */
+    /** How fast the learner is; Infinity where nothing is learnt. */
     updatesPerSecond: number;
     updatesPerEpisode: number;
 }

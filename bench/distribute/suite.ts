@@ -13,7 +13,7 @@ export const distributeSuite: Suite = {title: "Work shared among machines", run}
 
 /** Assumed, not measured: one gigabit a second into the coordinator, at nine tenths. */
 const network = 1.125e8;
-/** Of `mara train` by default. */
+/** `mara train` makes that many by default. */
 const updatesPerEpisode = 10;
 const episodesPerJob = 8;
 

@@ -12,7 +12,7 @@ export interface GenerateContender extends Contender<GenerateResult> {
     onePoolThread: boolean;
     /** With node-llama-cpp's `InputLookupTokenPredictor`. */
     predictor: boolean;
-    /** Of a text that copies from its prompt. */
+    /** True if the text copies from its prompt. */
     copying: boolean;
     /** The places where the text of several sequences parted from that of the first contender of its kind. */
     parted: Set<string>;

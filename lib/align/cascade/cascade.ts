@@ -91,7 +91,7 @@ export class Cascade {
 }
 
 interface Guess extends StandIn {
-    /** Of the accept logit. */
+    /** Where the student expects the accept logit; `deviation` says how far it may be off. */
     readonly mean: number;
     readonly deviation: number;
 }

@@ -21,7 +21,7 @@ export interface DecidedCandidate {
      * if the candidate was not evaluated.
      */
     by: Decider | null;
-    /** Of each agent, in the order of `agents`, then of the judge; null for who was not asked. */
+    /** What each agent said, in the order of `agents`, and then the judge; null where one was not asked. */
     opinions: ({acceptProbability: number; by: Decider} | null)[];
 }
 

@@ -4,7 +4,7 @@ import type {LlamaContext, LlamaContextOptions} from "node-llama-cpp";
 export interface GuideHost {
     /** Options that the guides' contexts take over, so that both compute alike. */
     readonly options: LlamaContextOptions;
-    /** What is closed before the context is disposed. */
+    /** Each closes what a guide has opened. They are called before the context is disposed. */
     readonly opened: Set<() => Promise<void>>;
 }
 
