@@ -47,6 +47,77 @@ export function figures(
     ].join("\n");
 }
 
+/** The same training with several seeds, each against the same answers. */
+export function seedFigures(results: readonly EvaluationResult[]): string {
+    const {config} = results[0] as EvaluationResult;
+    const against = ({pairs}: EvaluationResult, other: string, reward: number) => {
+        const pair = pairs.find((pair) => pair.other === other && pair.reward === reward);
+        return pair === undefined ? "–" : points(pair.difference);
+    };
+    const own = (results[0] as EvaluationResult).others.find(({name}) => name === "raw") as SideResult;
+    const row = (name: string, threshold: string, side: SideResult) => [
+        name,
+        threshold,
+        ...side.rewards.map(({mean}) => mean?.toPrecision(3) ?? "–"),
+        share(side.repetition),
+        number(side.perplexity),
+        side.decodesPerToken.toPrecision(3)
+    ];
+    return [
+        `## advantage, ${results.length} seeds`,
+        "",
+        renderTable({
+            title: `Difference over ${config.prompts} held-out prompts, points`,
+            columns: [
+                "seed",
+                "to raw, by sentiment",
+                "to raw, by readability",
+                "to bon:4, by sentiment",
+                "to bon:4, by readability"
+            ],
+            rows: results.map((result, i) => [
+                String(i + 1),
+                ...["raw", "bon:4"].flatMap((other) => [0, 1].map((reward) => against(result, other, reward)))
+            ])
+        }),
+        renderTable({
+            title: "Answers",
+            columns: ["seed", "threshold", ...config.rewards, "repetition", "perplexity", "decodes per token"],
+            rows: [
+                ...results.map(({aligned, config}, i) => row(String(i + 1), String(config.threshold), aligned)),
+                row("raw", "", own)
+            ]
+        })
+    ].join("\n");
+}
+
+/** What agents do where they were not trained to do anything. */
+export function offDomainFigures(results: readonly EvaluationResult[]): string {
+    const {config, others} = results[0] as EvaluationResult;
+    const own = others[0] as SideResult;
+    const excess = (side: SideResult) => {
+        const [mine, theirs] = [side.perplexity.value, own.perplexity.value];
+        return mine === null || theirs === null ? "–" : `${(100 * (mine / theirs - 1)).toFixed(1)} %`;
+    };
+    const row = (name: string, side: SideResult) => [
+        name,
+        number(side.perplexity),
+        excess(side),
+        share(side.repetition),
+        ...side.rewards.map(({mean}) => mean?.toPrecision(3) ?? "–"),
+        side.decodesPerToken.toPrecision(3)
+    ];
+    return [
+        "## advantage, off its domain",
+        "",
+        renderTable({
+            title: `${config.prompts} tasks of other kinds`,
+            columns: ["seed", "perplexity", "above raw", "repetition", ...config.rewards, "decodes per token"],
+            rows: [...results.map(({aligned}, i) => row(String(i + 1), aligned)), row("raw", own)]
+        })
+    ].join("\n");
+}
+
 /** What the threshold does to preference and fluency. */
 export function dialFigures(method: string, {config, dial}: EvaluationResult): string {
     return [

@@ -44,7 +44,8 @@ for (const [name, prompts] of Object.entries(splits)) {
         const j = uniformInt(random, 0, i);
         [prompts[i], prompts[j]] = [prompts[j] as string, prompts[i] as string];
     }
-    const lines = prompts.map((prompt) => `${JSON.stringify({prompt})}\n`);
+    const mark = name === "leave-alone" ? {leaveAlone: true} : {};
+    const lines = prompts.map((prompt) => `${JSON.stringify({prompt, ...mark})}\n`);
     writeFileSync(join(folder, `${name}.jsonl`), lines.join(""));
     console.log(`${name}.jsonl: ${prompts.length} prompts`);
 }

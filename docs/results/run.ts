@@ -1,11 +1,12 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-METHOD and eval-METHOD (sac, preference, advantage), off-domain, cascade, dial, write. Each goes on from what an
- * earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
+ * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage with three seeds: advantage, advantage-2,
+ * advantage-3), off-domain-AGENT of the last three, cascade, dial, write. Each goes on from what an earlier call left in docs/results/work,
+ * which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
-import {copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync} from "node:fs";
+import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {describeMachine} from "../../bench/harness/machine.js";
@@ -14,7 +15,7 @@ import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
 import type {EvaluateOptions} from "../../lib/evaluate/options.js";
 import {loadPrompts} from "../../lib/prompts/prompts.js";
 import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.js";
-import {dialFigures, figures} from "./figures.js";
+import {dialFigures, figures, offDomainFigures, seedFigures} from "./figures.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const work = join(here, "work");
@@ -25,11 +26,12 @@ const reward = "sentiment";
 const secondReward = "readability";
 const maxTokens = 48;
 /** The dial is nine evaluations more, so it is made for one agent and some of the prompts. */
-const dialMethod: Method = "preference";
+const dialAgent = "preference";
 const dialPrompts = 64;
 const cascadePrompts = 216;
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
+const advantage = ["--method", "advantage", "--preset", "small"];
 /** What is given to `mara train` besides model, prompts, reward and folder. */
 const methods = {
     sac: [
@@ -40,15 +42,23 @@ const methods = {
         ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
     ],
     preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
-    advantage: ["--method", "advantage", "--preset", "small"]
+    advantage: [...advantage, "--seed", "1"]
 } as const;
-type Method = keyof typeof methods;
+const agents = {
+    ...methods,
+    "advantage-2": [...advantage, "--seed", "2"],
+    "advantage-3": [...advantage, "--seed", "3"]
+} as const;
+type AgentName = keyof typeof agents;
+/** The agents that also learn what to leave alone. */
+const seeds = ["advantage", "advantage-2", "advantage-3"] as const satisfies AgentName[];
 
-function train(method: Method): void {
-    const out = join(work, method);
+function train(name: AgentName): void {
+    const out = join(work, name);
     const folder = ["--out", out];
-    const start = ["-m", modelPath, "--prompts", join(here, "prompts", "train.jsonl"), "--reward", reward];
-    const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off", ...methods[method]];
+    const prompts = seeds.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
+    const start = ["-m", modelPath, "--prompts", prompts, "--reward", reward];
+    const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off", ...agents[name]];
     const begun = existsSync(join(out, "config.json"));
     const args = ["train", ...folder, ...(begun ? ["--resume"] : [...start, ...shape])];
     console.log(`mara ${args.join(" ")}`);
@@ -56,20 +66,24 @@ function train(method: Method): void {
     if (status !== 0) throw new Error(`mara train ended with ${status}`);
 }
 
+/** The training prompts and those to leave alone, as one file. */
+function withLeaveAlone(): string {
+    const texts = ["train.jsonl", "leave-alone.jsonl"].map((name) => readFileSync(join(here, "prompts", name), "utf8"));
+    const path = join(work, "train.jsonl");
+    writeFileSync(path, texts.join(""));
+    return path;
+}
+
 type EvaluationOptions = Pick<
     EvaluateOptions,
     "prompts" | "rewards" | "against" | "thresholds" | "cascade" | "sequences" | "waves"
 >;
 
-const evaluation = (method: Method) =>
-    run(`eval-${method}`, method, {
-        prompts: heldOut,
-        rewards: [reward, secondReward],
-        against: ["raw", "bon:4"]
-    });
+const evaluation = (name: AgentName) =>
+    run(`eval-${name}`, name, {prompts: heldOut, rewards: [reward, secondReward], against: ["raw", "bon:4"]});
 
 const dial = async () =>
-    await run("dial", dialMethod, {
+    await run("dial", dialAgent, {
         prompts: (await loadPrompts(heldOut)).slice(0, dialPrompts),
         rewards: [reward],
         against: ["raw"],
@@ -77,36 +91,42 @@ const dial = async () =>
     });
 
 /** Prompts of other kinds, on which the agent should change little. */
-const offDomain = () =>
-    run("off-domain", "advantage", {prompts: offDomainPrompts, rewards: [reward, secondReward], against: ["raw"]});
+const offDomain = (name: AgentName) =>
+    run(`off-domain-${name}`, name, {prompts: offDomainPrompts, rewards: [reward, secondReward], against: ["raw"]});
 
 /** One candidate a wave, so that every decode has one token and their number tells the time. */
 async function cascade(): Promise<CascadeRun[]> {
     const runs: CascadeRun[] = [];
-    let last: string | undefined;
     for (const [name, option] of Object.entries(cascades)) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
-        const folder = join("cascade", name.replaceAll(" ", "-"));
-        // The model's own answers are the same each time.
-        const raw = join(work, folder, "sides", "raw.jsonl");
-        if (last !== undefined && !existsSync(raw)) {
-            mkdirSync(join(work, folder, "sides"), {recursive: true});
-            copyFileSync(last, raw);
-        }
-        last = raw;
-        const {result} = await run(folder, "advantage", options);
+        const {result} = await run(`cascade-${name.replaceAll(" ", "-")}`, "advantage", options);
         runs.push({name, result});
     }
     return runs;
 }
 
+/** The model's own answers are the same for every agent and cascade, so another run's are taken over. */
+function takeOver(folder: string, group: string): void {
+    const sides = join(work, folder, "sides");
+    if (existsSync(sides)) return;
+    const other = readdirSync(work).find(
+        (name) => name.startsWith(group) && existsSync(join(work, name, "result.json"))
+    );
+    if (other === undefined) return;
+    mkdirSync(sides, {recursive: true});
+    for (const side of readdirSync(join(work, other, "sides"))) {
+        if (/^(raw|bon)/.test(side)) copyFileSync(join(work, other, "sides", side), join(sides, side));
+    }
+}
+
 /** Takes minutes at first, and a moment once everything is in the work folder. */
-async function run(folder: string, method: Method, options: EvaluationOptions): Promise<Evaluation> {
+async function run(folder: string, name: AgentName, options: EvaluationOptions): Promise<Evaluation> {
     let [last, start] = ["", Date.now()];
+    takeOver(folder, folder.slice(0, folder.indexOf("-") + 1));
     return await evaluate({
         model: modelPath,
-        agent: join(work, method, "agent.safetensors"),
+        agent: join(work, name, "agent.safetensors"),
         ...options,
         maxTokens,
         threads: 1,
@@ -120,40 +140,56 @@ async function run(folder: string, method: Method, options: EvaluationOptions): 
     });
 }
 
-/** The evaluations as JSON and SVG, and their figures in README.md between its two marks. */
+/** The evaluations that are in the work folder, as JSON and SVG, and their figures in README.md. */
 async function write(): Promise<void> {
-    const prompts = await loadPrompts(heldOut);
-    const parts: string[] = [];
-    for (const method of Object.keys(methods) as Method[]) {
-        if (!existsSync(join(work, `eval-${method}`, "result.json"))) continue;
-        const {result, sides} = await evaluation(method);
-        writeFileSync(join(here, `${method}.json`), `${JSON.stringify(rounded(result), null, 1)}\n`);
-        parts.push(figures(method, result, sides, prompts));
+    const done = (folder: string) => existsSync(join(work, folder, "result.json"));
+    const names = (Object.keys(agents) as AgentName[]).filter((name) => done(`eval-${name}`));
+    for (const name of names) {
+        const {result, sides} = await evaluation(name);
+        save(`${name}.json`, result);
+        // The other seeds are told beside the first.
+        if (name in methods) tell(name, figures(name, result, sides, await loadPrompts(heldOut)));
     }
-    if (existsSync(join(work, "off-domain", "result.json"))) {
-        const {result, sides} = await offDomain();
-        writeFileSync(join(here, "off-domain.json"), `${JSON.stringify(rounded(result), null, 1)}\n`);
-        parts.push(figures("advantage, off its domain", result, sides, await loadPrompts(offDomainPrompts)));
+    const told = seeds.filter((name) => names.includes(name));
+    if (told.length > 1) {
+        const results = [];
+        for (const name of told) results.push((await evaluation(name)).result);
+        tell("seeds", seedFigures(results));
     }
-    if (existsSync(join(work, "cascade", "0", "result.json"))) {
+    const away = seeds.filter((name) => done(`off-domain-${name}`));
+    if (away.length > 0) {
+        const results = [];
+        for (const name of away) results.push((await offDomain(name)).result);
+        save("off-domain.json", results);
+        tell("off-domain", offDomainFigures(results));
+    }
+    if (done("cascade-0")) {
         const runs = await cascade();
-        writeFileSync(join(here, "cascade.json"), `${JSON.stringify(rounded(runs), null, 1)}\n`);
+        save("cascade.json", runs);
         writeFileSync(join(here, "cascade.svg"), cascadeSvg(runs));
-        parts.push(cascadeFigures(runs));
+        tell("cascade", cascadeFigures(runs));
     }
-    if (existsSync(join(work, "dial", "result.json"))) {
+    if (done("dial")) {
         const {result} = await dial();
-        writeFileSync(join(here, "dial.json"), `${JSON.stringify(rounded(result.dial), null, 1)}\n`);
+        save("dial.json", result.dial);
         writeFileSync(join(here, "dial.svg"), dialSvg(result));
-        parts.push(dialFigures(dialMethod, result));
+        tell("dial", dialFigures(dialAgent, result));
     }
+}
+
+function save(name: string, value: unknown): void {
+    writeFileSync(join(here, name), `${JSON.stringify(rounded(value), null, 1)}\n`);
+}
+
+/** Puts a part of README.md between its two marks. Parts that were not made here stay as they are. */
+function tell(part: string, text: string): void {
     const {cpu, date, node} = describeMachine();
-    parts.push(`${date} UTC, one thread of ${cpu}, Node ${node}.`);
     const readme = join(here, "README.md");
-    const [before, , after] = readFileSync(readme, "utf8").split(/<!-- \/?figures -->\n/);
-    if (after === undefined) throw new Error("README.md has lost the marks between which the figures go");
-    const text = `${before}<!-- figures -->\n\n${parts.join("\n\n")}\n\n<!-- /figures -->\n${after}`;
-    writeFileSync(readme, text);
+    const whole = readFileSync(readme, "utf8");
+    const [before, , after] = whole.split(new RegExp(`<!-- /?${part} -->\n`));
+    if (after === undefined) throw new Error(`README.md has lost the marks between which ${part} goes`);
+    const made = `${date} UTC, one thread of ${cpu}, Node ${node}.`;
+    writeFileSync(readme, `${before}<!-- ${part} -->\n\n${text}\n\n${made}\n\n<!-- /${part} -->\n${after}`);
 }
 
 /** Six digits: the rest is noise. */
@@ -164,13 +200,13 @@ function rounded(value: unknown): unknown {
 }
 
 const steps: Record<string, () => Promise<unknown>> = {
-    "train-sac": async () => train("sac"),
-    "train-preference": async () => train("preference"),
-    "train-advantage": async () => train("advantage"),
-    "eval-sac": () => evaluation("sac"),
-    "eval-preference": () => evaluation("preference"),
-    "eval-advantage": () => evaluation("advantage"),
-    "off-domain": offDomain,
+    ...Object.fromEntries(
+        (Object.keys(agents) as AgentName[]).flatMap((name) => [
+            [`train-${name}`, async () => train(name)],
+            [`eval-${name}`, () => evaluation(name)]
+        ])
+    ),
+    ...Object.fromEntries(seeds.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
     cascade,
     dial,
     write
