@@ -15,12 +15,21 @@ interface OnnxRuntime {
 
 const peers = fileURLToPath(new URL("../peers/package.json", import.meta.url));
 
+/** onnxruntime-node; undefined where the bench has not installed it. */
+export function onnxRuntime(): OnnxRuntime | undefined {
+    try {
+        return createRequire(peers)("onnxruntime-node") as OnnxRuntime;
+    } catch {
+        return undefined;
+    }
+}
+
 export async function onnxScorer(tensors: Record<string, AgentTensor>, threads: number) {
     const require = createRequire(peers);
     const {InferenceSession, Tensor} = require("onnxruntime-node") as OnnxRuntime;
     const {version} = require("onnxruntime-node/package.json") as {version: string};
     const width = tensors["ln.weight"]?.data.length as number;
-    const session = await InferenceSession.create(encodeModel(tensors, width), {
+    const session = await InferenceSession.create(encodeAgent(tensors), {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         executionMode: "sequential",
@@ -36,7 +45,8 @@ export async function onnxScorer(tensors: Record<string, AgentTensor>, threads: 
 const float = 1;
 
 /** The network as an ONNX model: protobuf by hand, since its fields are few (onnx.proto, IR version 8, opset 17). */
-function encodeModel(tensors: Record<string, AgentTensor>, width: number): Uint8Array {
+export function encodeAgent(tensors: Readonly<Record<string, AgentTensor>>): Uint8Array {
+    const width = tensors["ln.weight"]?.data.length as number;
     const node = (type: string, inputs: string[], output: string, attributes: Buffer[] = []) =>
         message(1, [...inputs.map((name) => text(1, name)), text(2, output), text(4, type)].concat(attributes));
     const integer = (name: string, value: number) => message(5, [text(1, name), varint(3, value), varint(20, 2)]);

@@ -1,7 +1,9 @@
 /** The judges of examples/, against what they say they do. */
 import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
-import type {DecisionEvent, JudgeBatch} from "../../lib/index.js";
+import {encodeAgent, onnxRuntime} from "../../bench/kernel/onnx.js";
+import {type DecisionEvent, type JudgeBatch, MaraAgent} from "../../lib/index.js";
+import {randomTensors} from "../support/agents.js";
 import {generate, loadTinyModel} from "../support/models.js";
 import {seededRandom} from "../support/random.js";
 import {align} from "./harness.js";
@@ -61,4 +63,36 @@ it("The classifier's verdicts are its pipeline's", async () => {
     expect(() => judge({states: new Float32Array(3), width: 3, candidates: [1]})).toThrow(
         /reads 64 numbers, a state has 3/
     );
+});
+
+const onnx = onnxRuntime();
+
+it.skipIf(onnx === undefined)("An agent's network as an ONNX model judges as the agent does", async () => {
+    const {onnxJudge} = await example("onnx-judge");
+    const {InferenceSession, Tensor} = onnx as NonNullable<typeof onnx>;
+    const tensors = randomTensors(model.embeddingVectorSize, 7, {bias: 0.5});
+    const session = await InferenceSession.create(encodeAgent(tensors), {intraOpNumThreads: 1});
+    const agent = MaraAgent.fromTensors(tensors, {dtype: "f32", threads: 1});
+    const settings = {waves: [2], candidates: {topK: 5, topP: 1}};
+    const [decided, expected] = await Promise.all(
+        [{judge: onnxJudge(session, Tensor)}, {agent}].map(async (by) => {
+            const {context, aligner} = await align(model, {...settings, ...by});
+            const events: DecisionEvent[] = [];
+            aligner.onDecision((event) => events.push(event));
+            await generate(context.getSequence(), model.tokenize("once there was"), 8);
+            return events.map(({chosenRank, candidates}) => ({
+                chosenRank,
+                verdicts: candidates.map(({acceptProbability}) => acceptProbability)
+            }));
+        })
+    );
+    expect(decided).toHaveLength(8);
+    for (const [i, {chosenRank, verdicts}] of (expected as NonNullable<typeof expected>).entries()) {
+        expect(decided?.[i]?.chosenRank).toBe(chosenRank);
+        for (const [rank, verdict] of verdicts.entries()) {
+            if (verdict === null) expect(decided?.[i]?.verdicts[rank]).toBeNull();
+            else expect(decided?.[i]?.verdicts[rank]).toBeCloseTo(verdict, 4);
+        }
+    }
+    agent.dispose();
 });

@@ -158,8 +158,7 @@ describe.each(modes)("Listeners (%s)", (mode) => {
         const evaluated = await plain.getSequence().controlledEvaluate(input as never);
         const probabilities = evaluated.at(-1)?.next.probabilities as Map<number, number>;
         for (const {token, probability: among, logProbability} of events[0]?.candidates ?? []) {
-            if (mode === "serial") expect(logProbability.before).toBeNull();
-            else expect(logProbability.before).toBeCloseTo(Math.log(probabilities.get(token) as number), 4);
+            expect(logProbability.before).toBeCloseTo(Math.log(probabilities.get(token) as number), 4);
             expect(logProbability.after).toBe(Math.log(among));
         }
         expect(events).toHaveLength(3);

@@ -1,5 +1,6 @@
 /** Before the tests: one line for each thing that this machine lacks and tests need, with what would enable them. */
 import {existsSync} from "node:fs";
+import {onnxRuntime} from "../../bench/kernel/onnx.js";
 import {native} from "../../lib/native.js";
 import {goldenPath} from "../agent/helpers.js";
 import {hasRedis} from "../queue/redis.js";
@@ -32,6 +33,11 @@ const needs = [
         tests: "pages in a browser",
         enabledBy: "Debian's chromium, or MARA_CHROMIUM naming one",
         here: existsSync(chromiumPath)
+    },
+    {
+        tests: "an ONNX classifier as judge",
+        enabledBy: "onnxruntime-node in bench/peers, where npm run bench kernel installs it",
+        here: onnxRuntime() !== undefined
     },
     {
         tests: "queues",

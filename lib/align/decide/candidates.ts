@@ -11,6 +11,7 @@ import {
     type SamplerConfig
 } from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
+import {logProbabilities} from "./log-probabilities.js";
 import type {Row} from "./row.js";
 import {aboveMinP, type Scored, topWanted, truncate, withinTopP} from "./top-logits.js";
 
@@ -86,6 +87,22 @@ export class CandidateSource {
         return await row.read((index) => this.#context.sampleToken(index, sampler, ...given));
     }
 
+    /** Log-probabilities of the tokens over the whole vocabulary, by `logits`, else by those that the chain finds in the row. */
+    async modelLogs(
+        row: Row,
+        candidates: readonly Candidate[],
+        logits: Float32Array | undefined
+    ): Promise<readonly number[]> {
+        if (logits !== undefined) return logProbabilities(logits, candidates);
+        const sample = await row.read((index) =>
+            this.#withOwnSampler((sampler) => this.#context.sampleToken(index, sampler, true))
+        );
+        const [, pairs = []] = sample as DetailedSample;
+        const logs = new Map<number, number>();
+        for (let i = 0; i + 1 < pairs.length; i += 2) logs.set(pairs[i] as number, Math.log(pairs[i + 1] as number));
+        return candidates.map(({token}) => logs.get(token) ?? Number.NEGATIVE_INFINITY);
+    }
+
     isEndOfGeneration(token: number): boolean {
         return this.#model.isEogToken(asToken(token));
     }
@@ -115,13 +132,20 @@ export class CandidateSource {
         return {candidates: drawn === -1 ? [] : toCandidates(fromPairs(logits), settings.temperature), drawn};
     }
 
-    /** Finds out by a trial, because releases before 3.22 ignore a wish for logits. It uses its own sampler, since sampling changes a chain. */
+    /** Finds out by a trial, because releases before 3.22 ignore a wish for logits. */
     async #findOutWhetherLogits(row: number): Promise<boolean> {
+        const sample = await this.#withOwnSampler((sampler) =>
+            this.#context.sampleToken(row, sampler, false, false, bestOnly(1), false)
+        );
+        return (sample as DetailedSample)[3] !== undefined;
+    }
+
+    /** Runs `use` with a sampler that changes no logit, since sampling would change the state of another's chain. */
+    async #withOwnSampler<T>(use: (sampler: AddonSampler) => Promise<T>): Promise<T> {
         const sampler = new this.#bindings.AddonSampler(modelInternals(this.#model)._model);
         try {
             sampler.applyConfig({temperature: 0});
-            const sample = await this.#context.sampleToken(row, sampler, false, false, bestOnly(1), false);
-            return (sample as DetailedSample)[3] !== undefined;
+            return await use(sampler);
         } finally {
             sampler.dispose();
         }

@@ -10,8 +10,8 @@ export interface DecidedCandidate {
     /** Probability among the candidates, after the temperature. */
     probability: number;
     /**
-     * Natural logarithms: `before`, the model's own over the whole vocabulary at temperature 1, before guides, penalties, truncation and temperature (null in
-     * serial mode, in which logits cannot be looked at); `after`, over the candidates, after all of these.
+     * Natural logarithms: `before`, the model's own over the whole vocabulary at temperature 1, before guides, penalties, truncation and temperature (null of
+     * the decision under way when the first listener comes); `after`, over the candidates, after all of these.
      */
     logProbability: {before: number | null; after: number};
     /** The agent's accept probability, or the student's estimate of it, or what several make of it together; null if the candidate was not evaluated. */
@@ -52,7 +52,7 @@ export interface DecisionEvent extends DecisionRecord {
 /** What `aligner.onDecision` calls. Its result is not waited for. */
 export type DecisionListener = (event: DecisionEvent) => unknown;
 
-/** `modelLogs`: the model's log-probabilities of the candidates, where the row could be looked at. */
+/** `modelLogs`: the model's log-probabilities of the candidates; undefined if nobody was listening when they were drawn. */
 export function recordOf(
     {position, decision, panel, opinions}: Undecided,
     modelLogs: readonly number[] | undefined

@@ -6,7 +6,6 @@ import type {PlacedToken} from "../backend/backend.js";
 import type {Cascades} from "../cascade/cascade.js";
 import type {Candidate, CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
-import {logProbabilities} from "../decide/log-probabilities.js";
 import type {Row} from "../decide/row.js";
 import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
@@ -39,7 +38,7 @@ export interface SequenceState extends CountedSequence {
 export interface Sequences {
     _stateOf(sequence: number): SequenceState;
     _isListening(sequence: LlamaContextSequence | undefined): boolean;
-    /** `modelLogs`: the model's log-probabilities of the candidates, where the row could be looked at. */
+    /** `modelLogs`: the model's log-probabilities of the candidates; undefined if nobody was listening when they were drawn. */
     _report(undecided: Undecided, modelLogs: readonly number[] | undefined): void;
 }
 
@@ -147,11 +146,13 @@ export class Step {
         const before = {...counters.total.time};
         const isGoingOn = isGenerated({token: row.token, position: row.position - 1}, state);
         const {deliberation, drawn, modelLogs} = await this.#read(row, async () => {
-            const logits = sequences._isListening(state.sequence) ? row.logits() : undefined;
+            const isListening = sequences._isListening(state.sequence);
+            // They are copied before guides change them. In serial mode, which has no guides, the row is as it was.
+            const logits = isListening ? row.logits() : undefined;
             await this.#guide(row, state);
             const taken = await source.take(row, sampler, config, settings);
             const asked = deliberate(row, state, this.#parts.texts.of(row.sequence), taken.candidates);
-            const modelLogs = logits && logProbabilities(logits, taken.candidates);
+            const modelLogs = isListening ? await source.modelLogs(row, taken.candidates, logits) : undefined;
             if (taken.candidates.length > 1) {
                 if (settings.panel.own?.judge.needsStates === false)
                     await askPanel(asked, [...taken.candidates.keys()], this.#parts.width, () => new Float32Array(0));
