@@ -6,6 +6,7 @@ import {parseArgs} from "node:util";
 import {cascadeSuite} from "./cascade/suite.js";
 import {distributeSuite} from "./distribute/suite.js";
 import {generateSuite} from "./generate/suite.js";
+import {guidesSuite} from "./guides/suite.js";
 import {renderChart} from "./harness/chart.js";
 import {describeMachine, machineLine} from "./harness/machine.js";
 import type {Suite, SuiteResult, Target} from "./harness/suite.js";
@@ -23,6 +24,7 @@ const suites: Record<string, Suite> = {
     load: loadSuite,
     several: severalSuite,
     generate: generateSuite,
+    guides: guidesSuite,
     cascade: cascadeSuite,
     reference: referenceSuite,
     train: trainSuite,
@@ -97,8 +99,10 @@ async function main(): Promise<void> {
         if (values.charts === undefined) continue;
         const line = `${machineLine(started)} · ${options.threads} thread(s), medians of ${options.rounds} round(s), whiskers: quartiles`;
         mkdirSync(values.charts, {recursive: true});
-        writeFileSync(join(values.charts, `${name}.svg`), renderChart(title, line, panels, columns));
-        writeFileSync(join(values.charts, `${name}.md`), `# ${title}\n\n${line}\n\n![Chart](${name}.svg)\n\n${text}`);
+        // Some suites have tables only.
+        const chart = panels.length === 0 ? "" : `![Chart](${name}.svg)\n\n`;
+        if (chart !== "") writeFileSync(join(values.charts, `${name}.svg`), renderChart(title, line, panels, columns));
+        writeFileSync(join(values.charts, `${name}.md`), `# ${title}\n\n${line}\n\n${chart}${text}`);
     }
     if (values.json !== undefined)
         writeFileSync(values.json, `${JSON.stringify({machine, suites: results}, null, 1)}\n`);

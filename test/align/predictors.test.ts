@@ -123,6 +123,15 @@ describe("The text is that without a predictor, verdict by verdict,", () => {
         expect(right.decodes).toBeLessThan(without.decodes / 4);
     });
 
+    it.each(["weighted", "all", "any"] as const)("with two agents of which %s decide", async (combine) => {
+        const second = randomAgent(model.embeddingVectorSize, 43, {bias: 1});
+        const agents = [{agent}, {agent: second, weight: 2, threshold: 0.4}];
+        const {without, right} = await expectSame({agents, combine, waves: [1]});
+        expect(without.rejections).toBeGreaterThan(2);
+        expect(right.decodes).toBeLessThan(without.decodes);
+        expect(right.predictions.validated).toBeGreaterThan(0);
+    });
+
     it("with penalties, a bias, a grammar and a guide", async () => {
         const grammar = await (await testLlama()).createGrammar({grammar: 'root ::= ([a-m] [n-z] " "?)+'});
         const {LlamaGrammarEvaluationState} = await import("node-llama-cpp");

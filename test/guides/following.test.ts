@@ -1,4 +1,5 @@
 /** Guides follow whatever is done to a sequence. Each text is compared with that of a guide that computes the whole text anew each time. */
+import {join} from "node:path";
 import {
     GeneralChatWrapper,
     LlamaChatSession,
@@ -9,10 +10,15 @@ import {
     TokenBias
 } from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
-import type {AlignedContextOptions, Guide, GuidedRow, MaraAgent} from "../../lib/index.js";
-import {agentFor, align, rejections} from "../align/harness.js";
+import type {AlignedContextOptions, MaraAgent} from "../../lib/index.js";
+import {agentFor, align} from "../align/harness.js";
+import {temporaryFolder} from "../cli/helpers.js";
 import {generate, loadTinyModel} from "../support/models.js";
+import {Oracle} from "../support/predictors.js";
+import {likeReference, slowly} from "./like-reference.js";
 import {type Case, contrastCase, guidanceCase, valueCase} from "./reference.js";
+
+const folder = temporaryFolder();
 
 let model: LlamaModel;
 let other: LlamaModel;
@@ -30,47 +36,8 @@ const cases = async (): Promise<Case[]> => [
     await valueCase({tuned: other, base: model, weight: 0.7})
 ];
 
-/** The reference as a guide; it notes the text of every row. */
-function slowly({change}: Case): Guide & {rows: GuidedRow[]} {
-    const rows: GuidedRow[] = [];
-    // One plain context serves all sequences, one after the other.
-    let last: Promise<unknown> = Promise.resolve();
-    return {
-        rows,
-        async guide(logits, row) {
-            const tokens = [...row.tokens];
-            rows.push({...row, tokens});
-            const before = last;
-            const changing = before.then(() =>
-                change(
-                    Float64Array.from(logits),
-                    tokens.slice(0, row.responseStart),
-                    tokens.slice(row.responseStart),
-                    row.hasGrammar
-                )
-            );
-            last = changing;
-            logits.set(await changing);
-        }
-    };
-}
-
-/** Does the same in a context with the guide and in one with the reference. Both must give the same. */
-async function alike<T>(
-    run: (sequences: LlamaContextSequence[]) => Promise<T>,
-    options: AlignedContextOptions = {}
-): Promise<void> {
-    for (const one of await cases()) {
-        const results: T[] = [];
-        for (const guide of [one.guide, slowly(one)]) {
-            const {context, aligner} = await align(model, {...options, guides: [guide]});
-            const sequences = Array.from({length: options.sequences ?? 1}, () => context.getSequence());
-            results.push(await run(sequences));
-            if (options.agent !== undefined) expect(rejections(aligner.stats())).toBeGreaterThan(0);
-        }
-        expect(results[0], one.name).toEqual(results[1]);
-    }
-}
+const alike = async <T>(run: (sequences: LlamaContextSequence[]) => Promise<T>, options?: AlignedContextOptions) =>
+    await likeReference(model, await cases(), run, options);
 
 const first = ([sequence]: LlamaContextSequence[]) => sequence as LlamaContextSequence;
 
@@ -116,7 +83,49 @@ describe("A guide follows", () => {
     });
 
     it("a text that outgrows the context", async () => {
-        await alike((sequences) => generate(first(sequences), model.tokenize("once there was"), 70), {contextSize: 48});
+        for (const own of [{}, {agent}])
+            await alike((sequences) => generate(first(sequences), model.tokenize("once there was"), 70), {
+                ...own,
+                contextSize: 48
+            });
+    });
+
+    it("a text that was saved, and is loaded after another or into another sequence", async () => {
+        const file = join(folder, "text.state");
+        for (const own of [{}, {agent}])
+            await alike(
+                async ([one, two]) => {
+                    const [saved, loading] = [one as LlamaContextSequence, two as LlamaContextSequence];
+                    await generate(saved, model.tokenize("the hen and the"), 8);
+                    await saved.saveStateToFile(file);
+                    const found = [await generate(saved, model.tokenize("and"), 6)];
+                    for (const sequence of [saved, loading]) {
+                        await sequence.loadStateFromFile(file, {acceptRisk: true});
+                        found.push(await generate(sequence, model.tokenize("so"), 6));
+                    }
+                    return found;
+                },
+                {...own, sequences: 2}
+            );
+    });
+
+    it("a text whose tokens were predicted", async () => {
+        await alike(
+            async ([sequence]) => {
+                const {context} = sequence as LlamaContextSequence;
+                const text = "once there was a hen and once there was";
+                const plain = await generate(sequence as LlamaContextSequence, model.tokenize(text), 16);
+                (sequence as LlamaContextSequence).dispose();
+                const tokenPredictor = new Oracle(plain as Token[], {
+                    prompt: model.tokenize(text).length,
+                    wrongEvery: 3
+                });
+                const predicted = context.getSequence({tokenPredictor});
+                expect(await generate(predicted, model.tokenize(text), 16)).toEqual(plain);
+                return plain;
+            },
+            {agent}
+        );
     });
 
     it("a generation that is broken off, and the next", async () => {

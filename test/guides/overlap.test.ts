@@ -4,7 +4,10 @@ import {afterAll, beforeAll, expect, it, onTestFinished} from "vitest";
 import {LanesBackend} from "../../lib/align/backend/lanes-backend.js";
 import {valueModel} from "../../lib/index.js";
 import {align} from "../align/harness.js";
+import {acceptAll, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel} from "../support/models.js";
+import {loadZooModel} from "../zoo/model.js";
+import {recurrentArchitectures} from "../zoo/recurrent.js";
 
 let model: LlamaModel;
 let tuned: LlamaModel;
@@ -19,22 +22,24 @@ afterAll(() => Promise.all([model?.dispose(), tuned?.dispose()]));
 /** Notes the decodes of every context with lanes: how many each made, and at how many of them another was under way. */
 function watchDecodes(): {counts: Map<object, number>; together: () => number} {
     const {prototype} = LanesBackend;
-    const stock = prototype.decode;
-    onTestFinished(() => {
-        prototype.decode = stock;
-    });
     const counts = new Map<object, number>();
     let running = 0;
     let together = 0;
-    prototype.decode = async function (tokens) {
-        counts.set(this, (counts.get(this) ?? 0) + 1);
-        if (running++ > 0) together++;
-        try {
-            return await stock.call(this, tokens);
-        } finally {
-            running--;
-        }
-    };
+    const watched = <Args extends unknown[], Result>(stock: (...args: Args) => Promise<Result>) =>
+        async function (this: LanesBackend, ...args: Args): Promise<Result> {
+            counts.set(this, (counts.get(this) ?? 0) + 1);
+            if (running++ > 0) together++;
+            try {
+                return await stock.apply(this, args);
+            } finally {
+                running--;
+            }
+        };
+    const {decode, wave} = prototype;
+    Object.assign(prototype, {decode: watched(decode), wave: watched(wave)});
+    onTestFinished(() => {
+        Object.assign(prototype, {decode, wave});
+    });
     return {counts, together: () => together};
 }
 
@@ -56,4 +61,41 @@ it("Sequences that step together share the guide's decodes", async () => {
     const [main = 0, guide] = seen.counts.values();
     expect(main).toBeLessThan(24);
     expect(guide).toBeLessThanOrEqual(main);
+});
+
+const candidates = {topK: 3, topP: 1, minP: 0};
+
+it("With an agent, the guide decodes the candidate that is tried first while the guided model does", async () => {
+    const agent = acceptAll(model.embeddingVectorSize);
+    const {context} = await align(model, {agent, guides: [valueModel({tuned, weight: 0.5})], candidates});
+    const sequence = context.getSequence();
+    const seen = watchDecodes();
+    expect(await generate(sequence, model.tokenize("the hen and the"), 12)).toHaveLength(12);
+    // The prompt, and each token once.
+    expect([...seen.counts.values()]).toEqual([13, 13]);
+    expect(seen.together()).toBe(13);
+});
+
+it("Where candidates are mostly rejected, the guide waits for what is emitted", async () => {
+    const agent = rejectAll(model.embeddingVectorSize);
+    const guides = [valueModel({tuned, weight: 0.5})];
+    const {context} = await align(model, {agent, guides, candidates, fallbackIndex: 1});
+    const sequence = context.getSequence();
+    const seen = watchDecodes();
+    expect(await generate(sequence, model.tokenize("the hen and the"), 40)).toHaveLength(40);
+    const [, guide = 0] = seen.counts.values();
+    // Four candidates are decoded in vain before that is known.
+    expect(guide).toBe(40 + 4);
+});
+
+it("A recurrent guide, which cannot take a token back, decodes nothing in vain", async () => {
+    const mamba = await loadZooModel(recurrentArchitectures.mamba2 as (typeof recurrentArchitectures)[string], "F32");
+    const agent = rejectAll(model.embeddingVectorSize);
+    const guides = [valueModel({tuned: mamba, weight: 0.5})];
+    const {context} = await align(model, {agent, guides, candidates, fallbackIndex: 1});
+    const seen = watchDecodes();
+    expect(await generate(context.getSequence(), model.tokenize("the hen and the"), 12)).toHaveLength(12);
+    const [, guide = 0] = seen.counts.values();
+    expect(guide).toBe(12);
+    await mamba.dispose();
 });

@@ -17,7 +17,7 @@ export class PlainLogits {
 
     /** Ends with the test. */
     static async of(model: LlamaModel): Promise<PlainLogits> {
-        const context = await model.createContext({...precise, contextSize: 512});
+        const context = await model.createContext({...precise, contextSize: 2048, batchSize: 2048});
         onTestFinished(() => context.dispose());
         const {tokens} = model.fileInfo.metadata.tokenizer.ggml as unknown as {tokens: string[]};
         return new PlainLogits(context, plainSampler(model), tokens.length);

@@ -78,6 +78,11 @@ export class Follower {
         return this.#context.contextSize;
     }
 
+    /** False for models that cannot go back by a token, which would decode the whole text anew. */
+    get canTakeBack(): boolean {
+        return !this.#backend.recurrent;
+    }
+
     /** Begins to decode what the sequence's text needs. Resolves with the logits that the text leads to; of an empty text, with none. */
     follow(sequence: number, text: readonly number[]): Promise<Float32Array> {
         const own = this.#sequences[sequence] as Followed;

@@ -4,6 +4,7 @@ import type {Llama, LlamaContext, LlamaModel} from "node-llama-cpp";
 import {invalidArgument, MaraError, reasonOf} from "../../errors.js";
 import {sequenceInternals} from "../node-llama-cpp/internals.js";
 import type {Guide, GuidedRow, GuidedText} from "../steer/guide.js";
+import {AcceptanceRates} from "../wave/acceptance-rates.js";
 import {Follower} from "./follower.js";
 import {guideHostOf} from "./host.js";
 import {onScaleOf} from "./logits.js";
@@ -56,11 +57,21 @@ class Companion {
     }
 
     /** Begins to decode what the text needs. */
-    async follow({sequence, tokens, responseStart}: GuidedText): Promise<Float32Array> {
+    async follow(text: GuidedText): Promise<Float32Array> {
+        return await this.#follower.follow(numberOf(text), this.#spell(text));
+    }
+
+    /** The same where the last token may be taken back. */
+    try(text: GuidedText): void {
+        const spelt = this.#spell(text);
+        const {canTakeBack, size} = this.#follower;
+        if (canTakeBack && spelt.length <= size) this.#follower.follow(numberOf(text), spelt).catch(() => {});
+    }
+
+    #spell({tokens, responseStart}: GuidedText): readonly number[] {
         const prompt = this.#prompt;
         const text = prompt === undefined ? tokens : [...prompt, ...tokens.slice(responseStart)];
-        const spelt = this.mapping === undefined ? text : lastOf(this.mapping.spell(text), this.#follower.size);
-        return await this.#follower.follow(sequenceInternals(sequence)._sequenceId, spelt);
+        return this.mapping === undefined ? text : lastOf(this.mapping.spell(text), this.#follower.size);
     }
 
     /**
@@ -72,19 +83,58 @@ class Companion {
         return isMapped ? onScaleOf(own, logits) : logits;
     }
 
-    async forget(sequence: GuidedText["sequence"]): Promise<void> {
-        await this.#follower.follow(sequenceInternals(sequence)._sequenceId, []);
+    async forget(text: Pick<GuidedText, "sequence">): Promise<void> {
+        await this.#follower.follow(numberOf(text), []);
     }
+}
+
+function numberOf({sequence}: Pick<GuidedText, "sequence">): number {
+    return sequenceInternals(sequence)._sequenceId;
+}
+
+/**
+ * Tells whether candidates are worth decoding when they are tried. One that is emitted saves the time of a decode, one that is not
+ * costs it, so they are worth it where at least every second one is emitted.
+ */
+class Trials {
+    readonly #rates = new AcceptanceRates();
+    /** The candidate that each sequence tried last, and its index in the text. */
+    readonly #tried = new Map<number, {index: number; token: number}>();
+
+    /** Notes the last token of the text. */
+    note(text: GuidedText): void {
+        const index = text.tokens.length - 1;
+        this.#tried.set(numberOf(text), {index, token: text.tokens[index] as number});
+    }
+
+    /** Sees whether the text goes on with what was tried. */
+    observe(text: GuidedText): void {
+        const tried = this.#tried.get(numberOf(text));
+        if (tried === undefined || !this.#tried.delete(numberOf(text))) return;
+        this.#rates.observe(1, text.tokens[tried.index] === tried.token);
+    }
+
+    get areWorthIt(): boolean {
+        return this.#rates.at(0) >= 0.5;
+    }
+}
+
+/** What a guide has opened beside one context. */
+interface Opened {
+    companions: Promise<Companion[]>;
+    ready?: Companion[];
+    trials: Trials;
 }
 
 /** A guide whose models follow the guided text in contexts of their own, each on its own decode thread. */
 export function modelGuide(models: readonly GuideModel[], combine: Combine): ModelGuide {
-    const opened = new WeakMap<LlamaContext, {companions: Promise<Companion[]>; ready?: Companion[]}>();
+    const opened = new WeakMap<LlamaContext, Opened>();
     const open = (context: LlamaContext) => {
         let state = opened.get(context);
         if (state === undefined) {
-            const created: {companions: Promise<Companion[]>; ready?: Companion[]} = {
-                companions: Promise.all(models.map((one) => openCompanion(context, one)))
+            const created: Opened = {
+                companions: Promise.all(models.map((one) => openCompanion(context, one))),
+                trials: new Trials()
             };
             created.companions.then(
                 (companions) => {
@@ -109,11 +159,18 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
             combine(logits, inOwnTerms, row);
         },
         decoding(text) {
-            for (const one of open(text.sequence.context).ready ?? []) one.follow(text).catch(() => {});
+            const {ready = [], trials} = open(text.sequence.context);
+            trials.observe(text);
+            for (const one of ready) one.follow(text).catch(() => {});
+        },
+        trying(text) {
+            const {ready = [], trials} = open(text.sequence.context);
+            trials.note(text);
+            if (trials.areWorthIt) for (const one of ready) one.try(text);
         },
         takenBack({sequence, start}) {
             if (start > 0) return;
-            for (const one of opened.get(sequence.context)?.ready ?? []) one.forget(sequence).catch(() => {});
+            for (const one of opened.get(sequence.context)?.ready ?? []) one.forget({sequence}).catch(() => {});
         },
         mapped(context) {
             const mappings = (opened.get(context)?.ready ?? []).map(({mapping}) => mapping?.share);

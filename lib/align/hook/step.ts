@@ -4,20 +4,19 @@ import {MaraError} from "../../errors.js";
 import {fromNative} from "../../native.js";
 import type {PlacedToken} from "../backend/backend.js";
 import type {Cascades} from "../cascade/cascade.js";
-import type {Candidate, CandidateSource} from "../decide/candidates.js";
+import type {CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
 import type {Row} from "../decide/row.js";
 import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
 import type {Predictions} from "../predict/predictions.js";
-import {askPanel, type Deliberation, foregone} from "../steer/ask-panel.js";
-import {askGuides, guidedText, tellGuides} from "../steer/guide.js";
-import type {Opinions} from "../steer/panel.js";
+import {askPanel, deliberate, foregone} from "../steer/ask-panel.js";
+import {askGuides, guidedText, tellGuides, tellTried} from "../steer/guide.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
-import type {SequenceText, Texts} from "./texts.js";
+import type {Texts} from "./texts.js";
 
 /** A sequence's settings and state. */
 export interface SequenceState extends CountedSequence {
@@ -151,7 +150,7 @@ export class Step {
             const logits = isListening ? row.logits() : undefined;
             await this.#guide(row, state);
             const taken = await source.take(row, sampler, config, settings);
-            const asked = deliberate(row, state, this.#parts.texts.of(row.sequence), taken.candidates);
+            const asked = deliberate(row.position, state, this.#parts.texts.of(row.sequence), taken.candidates);
             const modelLogs = isListening ? await source.modelLogs(row, taken.candidates, logits) : undefined;
             if (taken.candidates.length > 1) {
                 if (settings.panel.own?.judge.needsStates === false)
@@ -260,6 +259,7 @@ export class Step {
         const waiting = this.#waiting;
         this.#waiting = [];
         const undecided = waiting.map((one) => one.undecided);
+        for (const one of undecided) this.#tellTried(one);
         this.#settling = waves
             .settle(undecided, this.#certain.splice(0))
             .then(
@@ -278,20 +278,14 @@ export class Step {
                 this.#settleWhenReady();
             });
     }
-}
 
-function deliberate(
-    {position}: Row,
-    {settings: {panel, strategy}, sequence: holder}: SequenceState,
-    {tokens, responseStart}: SequenceText,
-    candidates: readonly Candidate[]
-): Deliberation {
-    const text = () => ({
-        prompt: tokens.slice(0, responseStart).map(asToken),
-        answer: tokens.slice(responseStart, position).map(asToken)
-    });
-    const opinions = candidates.map((): Opinions => panel.members.map(() => null));
-    return {panel, candidates, opinions, compares: strategy === "max-prob", position, holder, text};
+    /** Lets guides decode the candidate that comes first in the wave, beside it. */
+    #tellTried({sequence, decision}: Undecided): void {
+        const {settings, sequence: holder} = this.#parts.sequences._stateOf(sequence);
+        const [rank] = decision.upcoming(1);
+        if (holder === undefined || rank === undefined) return;
+        tellTried(settings.guides, guidedText(holder, this.#parts.texts.of(sequence)), decision.tokenAt(rank));
+    }
 }
 
 /** The result of `sampleToken` when probabilities or a confidence are asked for. */

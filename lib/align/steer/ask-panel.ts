@@ -2,6 +2,7 @@ import type {LlamaContextSequence, Token} from "node-llama-cpp";
 import type {Candidate} from "../decide/candidates.js";
 import type {Foregone} from "../decide/decision.js";
 import {asToken} from "../node-llama-cpp/internals.js";
+import type {Strategy} from "../options.js";
 import {askJudge} from "./judge.js";
 import {logitOf, type Opinions, type Panel} from "./panel.js";
 
@@ -20,6 +21,24 @@ export interface Deliberation {
     readonly holder: LlamaContextSequence | undefined;
     /** The text that the candidates would follow. */
     readonly text: () => {prompt: readonly Token[]; answer: readonly Token[]};
+}
+
+/** A deliberation about candidates for a position, in which nothing has been said yet. `text`: that of the sequence, which may grow meanwhile. */
+export function deliberate(
+    position: number,
+    {
+        settings: {panel, strategy},
+        sequence: holder
+    }: {settings: {panel: Panel; strategy: Strategy}; sequence: LlamaContextSequence | undefined},
+    {tokens, responseStart}: {tokens: readonly number[]; responseStart: number},
+    candidates: readonly Candidate[]
+): Deliberation {
+    const text = () => ({
+        prompt: tokens.slice(0, responseStart).map(asToken),
+        answer: tokens.slice(responseStart, position).map(asToken)
+    });
+    const opinions = candidates.map((): Opinions => panel.members.map(() => null));
+    return {panel, candidates, opinions, compares: strategy === "max-prob", position, holder, text};
 }
 
 /**

@@ -44,6 +44,11 @@ export interface Guide {
     open?(context: LlamaContext): Promise<void>;
     /** The context is about to decode the last tokens of this text. What the guide decodes meanwhile runs beside it. */
     decoding?(text: GuidedText): void;
+    /**
+     * A candidate is about to be tried: the last token of this text, which may be rejected. A guide that can take it back may decode it
+     * beside the context. `decoding` tells what became of it.
+     */
+    trying?(text: GuidedText): void;
     /** A token was chosen for this position. */
     emitted?(token: Token, at: {sequence: LlamaContextSequence; position: number}): void;
     /** The sequence's tokens at positions from `start` to before `end` (undefined: to the last) have left the context. */
@@ -81,4 +86,12 @@ export async function askGuides(guides: readonly Guide[], logits: Float32Array, 
 /** Tells every guide. The first failure of each is told as a warning, because the text goes on without it. */
 export function tellGuides(guides: readonly Guide[], tell: (guide: Guide) => unknown): void {
     for (const guide of guides) quietly(guide, "A guide", () => tell(guide));
+}
+
+/** Tells every guide that follows candidates which one is tried behind the text. */
+export function tellTried(guides: readonly Guide[], text: GuidedText, token: number): void {
+    const following = guides.filter(({trying}) => trying !== undefined);
+    if (following.length === 0) return;
+    const tried = {...text, tokens: [...text.tokens, token as Token]};
+    tellGuides(following, (guide) => guide.trying?.(tried));
 }
