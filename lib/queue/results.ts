@@ -6,7 +6,7 @@ import type {StoredBlock} from "../evaluate/side-store.js";
 import {storedBlockSchema} from "../evaluate/side-store.js";
 import type {ScoredResponse} from "../rewards/reward.js";
 import type {ResponseStates} from "../train/rollout/read-states.js";
-import type {Trajectory} from "../train/rollout/trajectory.js";
+import type {Draws, Trajectory} from "../train/rollout/trajectory.js";
 import {fromHalf} from "./encode.js";
 
 const count = z.int().min(0);
@@ -34,7 +34,10 @@ const trajectory = z.object({
         })
     ),
     states,
-    width: z.int().min(1)
+    width: z.int().min(1),
+    draws: z
+        .object({ranks: z.instanceof(Int32Array), counts: z.instanceof(Int32Array), logProbabilities: floats})
+        .optional()
 });
 
 /** The trajectories of a job of this many prompts. @throws MaraError QUEUE_JOB */
@@ -50,6 +53,7 @@ export function asTrajectories(
             one.width === width &&
             (!withStates || (rows.length >= needed * width && rows.length % width === 0)) &&
             one.tokenSpans.length === one.tokens.length &&
+            areDraws(one.draws, one.tokens.length) &&
             one.decisions.every(
                 ({tokenIndex, candidates, logProbabilities, acceptProbabilities, tried, chosenRank}) =>
                     tokenIndex < one.tokens.length &&
@@ -61,6 +65,18 @@ export function asTrajectories(
         if (!consistent) throw unfit("its lengths do not fit together");
         return {...one, states: rows, prompt: prompts[i]} as Trajectory;
     });
+}
+
+/** True if they tell of as many tokens, or are not there. */
+function areDraws(draws: Draws | undefined, tokens: number): boolean {
+    if (draws === undefined) return true;
+    const {ranks, counts, logProbabilities} = draws;
+    return (
+        ranks.length === tokens &&
+        counts.length === tokens &&
+        counts.every((count, i) => count >= 1 && (ranks[i] as number) >= 0 && (ranks[i] as number) < count) &&
+        counts.reduce((sum, count) => sum + count, 0) === logProbabilities.length
+    );
 }
 
 /** @throws MaraError QUEUE_JOB */

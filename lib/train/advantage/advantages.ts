@@ -1,6 +1,6 @@
 /** From credits to labels: whether a token did better than the model's tokens do after the same prompt, and by how much. */
 import type {Labelled, LeftAlone} from "../preference/labelled.js";
-import type {Sampled} from "./sampled.js";
+import type {LearntFrom} from "./sampled.js";
 
 /**
  * The advantage of a token: the credits from it on, each `creditDecay` times the one before, and the rest of the response's score; less
@@ -9,7 +9,7 @@ import type {Sampled} from "./sampled.js";
  * be left alone is labelled accept, with weight 1.
  */
 export function labelledByAdvantage(
-    sampled: Sampled,
+    sampled: LearntFrom,
     creditDecay: number,
     leftAlone: LeftAlone = () => false
 ): Labelled {

@@ -1,8 +1,11 @@
-/** Responses that the model samples by itself, with the hidden state of every token and the credit that the reward gives it. */
+/**
+ * Responses that the model samples by itself, with the hidden state of every token, the credit that the reward gives it, and what it was
+ * drawn from.
+ */
 import type {ScoredResponse} from "../../rewards/reward.js";
 import type {ResponseRow} from "../preference/responses.js";
 import {concatenate as joined} from "../rollout/rows.js";
-import type {Trajectory} from "../rollout/trajectory.js";
+import type {Draws, Trajectory} from "../rollout/trajectory.js";
 import {requireHope} from "../run/hope.js";
 import {unlessAborted} from "../run/interruption.js";
 import {type Job, scoreOrReason} from "../run/job.js";
@@ -24,6 +27,11 @@ export interface Sampled {
     states: Float32Array;
     /** Share of the score that each token earned by the reward's spans. */
     credits: Float32Array;
+    tokens: Int32Array;
+    /** What each token was drawn from, as in `Draws`. */
+    ranks: Int32Array;
+    counts: Int32Array;
+    logProbabilities: Float32Array;
     /** Tokens of each response. */
     lengths: Int32Array;
     /** Index of each response's prompt. */
@@ -31,6 +39,8 @@ export interface Sampled {
     /** What each response's score has beyond its spans. */
     rests: Float32Array;
 }
+
+export type LearntFrom = Pick<Sampled, "states" | "credits" | "lengths" | "prompts" | "rests">;
 
 /** Responses of a block, per sequence: enough that a sequence seldom stands idle at the block's end. */
 const blocksPerSequence = 4;
@@ -114,21 +124,25 @@ function sampledOf(
             credits[token] = (credits[token] as number) + share;
         });
         const {prompt} = places[i] as {prompt: number};
-        return [{credits, states: trajectory.states, prompt, rest: scored.score - spent}];
+        return [{...trajectory, credits, prompt, rest: scored.score - spent, ...(trajectory.draws as Draws)}];
     });
     return {
         states: joined(kept.map(({states}) => states)),
         credits: joined(kept.map(({credits}) => credits)),
+        tokens: Int32Array.from(kept.flatMap(({tokens}) => tokens)),
+        ranks: Int32Array.from(kept.flatMap(({ranks}) => [...ranks])),
+        counts: Int32Array.from(kept.flatMap(({counts}) => [...counts])),
+        logProbabilities: joined(kept.map(({logProbabilities}) => logProbabilities)),
         lengths: Int32Array.from(kept, ({credits}) => credits.length),
         prompts: Int32Array.from(kept, ({prompt}) => prompt),
         rests: Float32Array.from(kept, ({rest}) => rest)
     };
 }
 
-/** All responses of the run. @throws MaraError RUN_DAMAGED */
-export async function readSampled({run}: Pick<Job, "run">): Promise<Sampled> {
+/** What the fit needs of all responses of the run. @throws MaraError RUN_DAMAGED */
+export async function readSampled(job: Pick<Job, "run">): Promise<LearntFrom> {
     const parts: Sampled[] = [];
-    for await (const bytes of run.segments()) parts.push(unpack<keyof Sampled>(bytes) as unknown as Sampled);
+    for await (const part of sampledParts(job)) parts.push(part);
     return {
         states: joined(parts.map(({states}) => states)),
         credits: joined(parts.map(({credits}) => credits)),
@@ -136,4 +150,9 @@ export async function readSampled({run}: Pick<Job, "run">): Promise<Sampled> {
         prompts: Int32Array.from(parts.flatMap(({prompts}) => [...prompts])),
         rests: Float32Array.from(parts.flatMap(({rests}) => [...rests]))
     };
+}
+
+/** The run's responses, some at a time. @throws MaraError RUN_DAMAGED */
+export async function* sampledParts({run}: Pick<Job, "run">): AsyncGenerator<Sampled> {
+    for await (const bytes of run.segments()) yield unpack<keyof Sampled>(bytes) as unknown as Sampled;
 }

@@ -2,15 +2,18 @@ import type {MaraAgent} from "../../agent/agent.js";
 import {resolveSettings} from "../../align/options.js";
 import {MaraError, type MaraErrorCode} from "../../errors.js";
 import type {Prompt} from "../../prompts/prompts.js";
+import {sampledParts} from "../advantage/sampled.js";
 import type {InputFiles} from "../run/inputs.js";
 import type {Job} from "../run/job.js";
 import {studentDefaults} from "./defaults.js";
-import {makeStudent} from "./make.js";
+import {type MakeStudent, makeStudent} from "./make.js";
 import {defaultThreads} from "./train-student.js";
 
 const decisions = 4000;
 /** The student of a short run is made from as many responses as the run itself, but at least these. */
 const minResponses = 64;
+/** Most bytes of states that a student learns from besides those of its decisions. */
+const maxStateBytes = 2 ** 29;
 /** Reasons that leave an agent without a student, which is as good an agent. */
 const noStudent = new Set<MaraErrorCode>(["STUDENT_TOO_FEW", "MODEL_UNSUPPORTED"]);
 
@@ -37,7 +40,8 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
             rollouts: {sequences, candidates, fallbackIndex, ...(threads === null ? {} : {threads})},
             preset: config.preset,
             listener,
-            signal
+            signal,
+            ...(config.method === "advantage" ? {drawn: drawnOf(job)} : {})
         });
         return completed;
     } catch (error) {
@@ -46,6 +50,18 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
         process.emitWarning(`The agent gets no student. ${error.message}`, {type: "MaraWarning", code: error.code});
         return true;
     }
+}
+
+/** What an `advantage` run sampled, as far as its states fit the memory that they may take. */
+function drawnOf(job: Job): MakeStudent["drawn"] {
+    const {config, model} = job;
+    const bytes = responsesOf(job) * config.maxTokens * model.embeddingVectorSize * Float32Array.BYTES_PER_ELEMENT;
+    return {
+        parts: sampledParts(job),
+        minP: config.candidates.minP,
+        temperature: config.sampleTemperature,
+        stride: Math.ceil(bytes / maxStateBytes)
+    };
 }
 
 /** Responses that the run learnt from. */

@@ -30,6 +30,8 @@ export interface Collecting {
 export interface Collected {
     training: LabelStore;
     heldOut: LabelStore;
+    /** Indexes of the prompts whose responses are held out. */
+    heldOutPrompts: ReadonlySet<number>;
     /** False if the signal ended it; what was there by then is kept. */
     completed: boolean;
 }
@@ -62,7 +64,8 @@ export async function collectLabels(work: Collecting): Promise<Collected> {
         // Texts that hold no decision in a whole pass never will.
         else if (++next.emptyBlocks * promptsPerBlock >= next.prompts) break;
     }
-    return {training: training.store, heldOut: heldOut.store, completed};
+    const heldOutPrompts = new Set(order.slice(0, size));
+    return {training: training.store, heldOut: heldOut.store, heldOutPrompts, completed};
 }
 
 /** Prompts that are answered one block after the other, again and again. */

@@ -9,12 +9,13 @@ const largestLogit = 8;
 const minLogProbability = Math.log(1e-6);
 
 /** The decisions of one response, one item of `tokens` and so on for each candidate. */
-interface ResponseLabels {
+export interface ResponseLabels {
     /** Hidden state of the token before each decision, [decisions][width]. */
     states: Float32Array;
     /** Candidates of each decision. */
     sizes: number[];
     tokens: number[];
+    /** Among the candidates, at temperature 1. */
     logProbabilities: number[];
     ranks: number[];
     /** The agent's, cut at ±8. */
@@ -55,7 +56,7 @@ export class LabelStore {
     add({decisions}: Trajectory, states: Float32Array, first: number): void {
         const known = decisions.filter(({tokenIndex}) => tokenIndex >= first);
         const candidates = known.flatMap(({candidates}) => candidates as readonly Token[]);
-        this.#responses.push({
+        this.enter({
             states: gather(
                 states,
                 known.map(({tokenIndex}) => tokenIndex - first),
@@ -63,12 +64,14 @@ export class LabelStore {
             ),
             sizes: known.map(({candidates}) => candidates.length),
             tokens: candidates,
-            logProbabilities: known.flatMap(({logProbabilities}) =>
-                Array.from(logProbabilities, (value) => Math.max(value, minLogProbability))
-            ),
-            ranks: known.flatMap(({candidates}) => candidates.map((_, rank) => Math.log1p(rank))),
+            logProbabilities: known.flatMap(({logProbabilities}) => Array.from(logProbabilities)),
+            ranks: known.flatMap(({candidates}) => candidates.map((_, rank) => rank)),
             logits: known.flatMap(({acceptProbabilities}) => Array.from(acceptProbabilities, logit))
         });
+    }
+
+    enter(labels: ResponseLabels): void {
+        this.#responses.push(labels);
     }
 
     join(): Labels {
@@ -86,8 +89,12 @@ export class LabelStore {
                 )
             ),
             token: Int32Array.from(responses.flatMap(({tokens}) => tokens)),
-            logProbability: Float32Array.from(responses.flatMap(({logProbabilities}) => logProbabilities)),
-            rank: Float32Array.from(responses.flatMap(({ranks}) => ranks)),
+            logProbability: Float32Array.from(
+                responses.flatMap(({logProbabilities}) =>
+                    logProbabilities.map((value) => Math.max(value, minLogProbability))
+                )
+            ),
+            rank: Float32Array.from(responses.flatMap(({ranks}) => ranks.map((rank) => Math.log1p(rank)))),
             logit: Float32Array.from(responses.flatMap(({logits}) => logits))
         };
     }

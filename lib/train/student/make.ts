@@ -10,6 +10,7 @@ import {type RolloutOptions, Rollouts} from "../rollout/rollouts.js";
 import type {Job} from "../run/job.js";
 import {Phase, type TrainProgress} from "../run/progress.js";
 import {collectLabels} from "./collect.js";
+import {addDrawn, type DrawnFrom} from "./drawn.js";
 import {fitStudent} from "./fit.js";
 import {logit} from "./labels.js";
 
@@ -32,6 +33,8 @@ export interface MakeStudent {
     /** The run's preset, for progress; null without a run. */
     preset: TrainProgress["preset"];
     signal: AbortSignal | undefined;
+    /** Responses of the model's own to the same prompts, with their states. */
+    drawn?: Omit<DrawnFrom, "agent"> | undefined;
 }
 
 export interface MadeStudent {
@@ -58,7 +61,7 @@ export async function makeStudent(work: MakeStudent): Promise<MadeStudent> {
         maxTokens,
         contextSize: longest + maxTokens
     });
-    const {training, heldOut, completed} = await collectLabels({
+    const {training, heldOut, heldOutPrompts, completed} = await collectLabels({
         ...work,
         rollouts,
         onDecisions: (done) => collecting.tell(done)
@@ -70,6 +73,8 @@ export async function makeStudent(work: MakeStudent): Promise<MadeStudent> {
                 ? "The responses hold no decision, because there is one candidate for each token"
                 : "It was interrupted before the first decisions were complete"
         );
+    if (work.drawn !== undefined)
+        await addDrawn(training, {...work.drawn, agent}, (prompt) => heldOutPrompts.has(prompt));
     const [learnt, held] = [training.join(), heldOut.join()];
     const tokens = Int32Array.from(new Set([...learnt.token, ...held.token])).sort();
     const fitting = new Phase("student", {total: work.epochs, from: 0, job});
