@@ -41,7 +41,7 @@ export function createApp(service: Service): Hono {
     app.post("/v1/chat/completions", (c) => chatCompletions(service, c.req.raw));
     app.post("/v1/completions", (c) => completions(service, c.req.raw));
     app.post("/v1/responses", (c) => responses(service, c.req.raw));
-    app.get("/openapi.json", () => Response.json(openApi(options.apiKey !== undefined)));
+    app.get("/openapi.json", () => Response.json(openApi(options.apiKey !== undefined, engine.modelNames)));
     app.post("/mara/trace", (c) => tracePage(service, c.req.raw));
     if (options.page) for (const [path, name] of pageFiles) app.get(path, () => pageFile(name));
     app.patch("/mara/generations/:id", (c) => changeSettings(service, c.req.raw, c.req.param("id")));

@@ -53,8 +53,8 @@ const statuses: Record<number, string> = {
 
 const json = (schema: object) => ({content: {"application/json": {schema}}});
 
-/** `hasKey`: requests must bring one. */
-export function openApi(hasKey: boolean): object {
+/** `hasKey`: requests must bring one. `modelNames`: what they may name as `model`. */
+export function openApi(hasKey: boolean, modelNames: readonly string[]): object {
     const schemas: Record<string, object> = {};
     const reference = (schema: z.ZodType, name: string, io: "input" | "output" = "input") => {
         const {
@@ -148,6 +148,8 @@ export function openApi(hasKey: boolean): object {
         "/health": get("Whether the server answers", json(health).content, {security: []}),
         "/metrics": get("Counters, for Prometheus", {"text/plain": {schema: {type: "string"}}})
     };
+    for (const name of ["ChatRequest", "CompletionRequest", "ResponsesRequest"])
+        Object.assign((schemas[name] as {properties: {model: object}}).properties.model, {enum: modelNames});
     return {
         openapi: "3.1.0",
         info: {title: "node-llama-mara", version: packageVersion(), description: "See docs/server.md."},

@@ -108,6 +108,7 @@ describe.skipIf(!hasDemo)(`GET /openapi.json${needsDemo}`, () => {
         expect(Object.keys(schemas.ChatRequest.properties)).toEqual(
             expect.arrayContaining(["messages", "top_k", "mara"])
         );
+        expect(schemas.CompletionRequest.properties.model.enum).toEqual(["demo", "demo:house"]);
         const references = JSON.stringify(document).match(/#\/components\/schemas\/\w+/g) ?? [];
         for (const name of references) expect(schemas).toHaveProperty(name.split("/").at(-1) as string);
         expect(document.paths["/v1/chat/completions"].post.responses).toHaveProperty("429");
