@@ -3,7 +3,7 @@ import type {Token} from "node-llama-cpp";
 import {type Alignment, align} from "./alignment.js";
 import type {Engine} from "./engine.js";
 import type {Slot} from "./scheduler.js";
-import type {Tap} from "./tap.js";
+import type {Drawn, Tap} from "./tap.js";
 import {endOf, type Piece, Tracer} from "./trace.js";
 
 export type FinishReason = "stop" | "length" | "tool_calls";
@@ -34,6 +34,8 @@ export interface Answered {
     stats: AnswerStats;
     /** The decision about the end, where there was one. */
     end: Piece | undefined;
+    /** Tokens at the end that no text was given for: the end itself, or a part of a character. Those of a stop text are not among them. */
+    unshown: readonly Drawn[];
     tracer: Tracer;
 }
 
@@ -94,6 +96,7 @@ export async function answer(
                 changed: tap.drawn.filter(({decision}) => (decision?.chosenRank ?? 0) > 0).length,
                 fallbacks: count("fallbacks")
             },
+            unshown: reason === "length" || end !== undefined ? tap.unshown : [],
             end: end && {text: "", drawn: [end]},
             tracer
         };

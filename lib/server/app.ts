@@ -11,6 +11,7 @@ import {pageFile, pageFiles} from "./page-endpoint.js";
 import {responses} from "./responses-endpoint.js";
 import type {Service} from "./service.js";
 import {changeSettings} from "./settings-endpoint.js";
+import {detokenize, tokenize, tokenizerInfo} from "./tokens-endpoint.js";
 import {tracePage} from "./trace-endpoint.js";
 
 export function createApp(service: Service): Hono {
@@ -23,7 +24,8 @@ export function createApp(service: Service): Hono {
         app.use(cors({origin: [...options.origins], allowHeaders: ["authorization", "content-type"], maxAge: 600}));
     if (options.apiKey !== undefined) {
         const key = requireKey(options.apiKey);
-        for (const path of ["/v1/*", "/mara/*", "/metrics"]) app.use(path, key);
+        for (const path of ["/v1/*", "/mara/*", "/metrics", "/tokenizer_info", "/tokenize", "/detokenize"])
+            app.use(path, key);
     }
 
     app.get("/health", () =>
@@ -41,6 +43,9 @@ export function createApp(service: Service): Hono {
     app.post("/v1/chat/completions", (c) => chatCompletions(service, c.req.raw));
     app.post("/v1/completions", (c) => completions(service, c.req.raw));
     app.post("/v1/responses", (c) => responses(service, c.req.raw));
+    app.get("/tokenizer_info", () => tokenizerInfo(engine));
+    app.post("/tokenize", (c) => tokenize(service, c.req.raw));
+    app.post("/detokenize", (c) => detokenize(service, c.req.raw));
     app.get("/openapi.json", () => Response.json(openApi(options.apiKey !== undefined, engine.modelNames)));
     app.post("/mara/trace", (c) => tracePage(service, c.req.raw));
     if (options.page) for (const [path, name] of pageFiles) app.get(path, () => pageFile(name));

@@ -51,26 +51,34 @@ export class CompletionChoice {
     add(pieces: readonly Piece[], tracer: Tracer): object {
         const own = emptyLogprobs();
         let offset = this.#text.length;
-        const {logprobs, trace} = this.#options;
         for (const piece of pieces) {
-            if (logprobs !== undefined)
-                for (const {token, logprob, top_logprobs} of logprobsOf(this.#model, piece, logprobs)) {
-                    own.tokens.push(token);
-                    own.token_logprobs.push(logprob);
-                    own.top_logprobs.push(Object.fromEntries(top_logprobs.map((one) => [one.token, one.logprob])));
-                    own.text_offset.push(offset);
-                }
+            this.#tell(piece, offset, own);
             offset += piece.text.length;
         }
         const text = pieces.map((piece) => piece.text).join("");
-        return this.#add(text, own, trace ? {mara: {tokens: this.#traced(pieces, tracer)}} : {});
+        return this.#add(text, own, this.#options.trace ? {mara: {tokens: this.#traced(pieces, tracer)}} : {});
     }
 
-    /** The chunk that ends a stream's choice. */
-    finish({reason, stats, end, tracer}: Answered): object {
+    #tell(piece: Piece, offset: number, own: Logprobs): void {
+        const {logprobs} = this.#options;
+        if (logprobs === undefined) return;
+        for (const {token, logprob, top_logprobs} of logprobsOf(this.#model, piece, logprobs)) {
+            own.tokens.push(token);
+            own.token_logprobs.push(logprob);
+            own.top_logprobs.push(Object.fromEntries(top_logprobs.map((one) => [one.token, one.logprob])));
+            own.text_offset.push(offset);
+        }
+    }
+
+    /** The chunk that ends a stream's choice. Every generated token has its log-probability, as clients count on that drop the last one. */
+    finish({reason, stats, end, unshown, tracer}: Answered): object {
+        const own = emptyLogprobs();
+        for (const one of unshown)
+            this.#tell({text: this.#model.detokenize([one.token], true), drawn: [one]}, this.#text.length, own);
         const tokens = this.#options.trace && end !== undefined ? {tokens: this.#traced([end], tracer)} : {};
         const mara = {...tokens, stats: rounded(stats)};
-        return {index: this.#index, text: "", logprobs: null, finish_reason: reason, mara};
+        const told = this.#add("", own, {finish_reason: reason, mara});
+        return own.tokens.length === 0 ? {...told, logprobs: null} : told;
     }
 
     whole({reason, stats}: Answered): object {

@@ -1,6 +1,7 @@
 /** Completions of a text: how they are generated, and how probable the text itself is. */
 import type {ControlledEvaluateInputItem, LlamaContextSequence, Token} from "node-llama-cpp";
 import {type Answered, type AnswerTask, answer} from "./answer.js";
+import {refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
 import {evaluateOptions, type Sampling} from "./sampling.js";
 import type {Slot} from "./scheduler.js";
@@ -20,6 +21,12 @@ export function promptTokensOf({model}: Engine, prompt: string | readonly number
     const {bos, shouldPrependBosToken} = model.tokens;
     if (!shouldPrependBosToken || bos === null || own[0] === bos) return {tokens: own, added: 0};
     return {tokens: [bos, ...own], added: 1};
+}
+
+/** @throws ApiError 400 where a number is no token of the model */
+export function requireTokens({model}: Engine, numbers: readonly number[], param: string): void {
+    const size = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+    if (numbers.some((number) => number >= size)) throw refused(param, `the model has ${size} tokens`);
 }
 
 /** The `index`th of a prompt's completions. `before` runs in the sequence first. */

@@ -3,7 +3,7 @@ import {alignmentOf} from "./alignment.js";
 import type {Answered} from "./answer.js";
 import {refused} from "./api-error.js";
 import {readBody} from "./body.js";
-import {type CompletionTask, complete, promptLogprobs, promptTokensOf} from "./completion.js";
+import {type CompletionTask, complete, promptLogprobs, promptTokensOf, requireTokens} from "./completion.js";
 import {CompletionChoice} from "./completion-choice.js";
 import {eventStream} from "./event-stream.js";
 import {samplingOf} from "./sampling.js";
@@ -104,10 +104,8 @@ async function prepare(
     const sampling = await samplingOf(engine, body);
     const alignment = alignmentOf(engine, body, sampling);
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
-    const size = engine.model.fileInfo.metadata.tokenizer.ggml.tokens.length;
     return prompts.map((given) => {
-        if (typeof given !== "string" && given.some((token) => token >= size))
-            throw refused("prompt", `the model has ${size} tokens`);
+        if (typeof given !== "string") requireTokens(engine, given, "prompt");
         const {tokens, added} = promptTokensOf(engine, given);
         const room = engine.roomFor(tokens, "prompt");
         return {

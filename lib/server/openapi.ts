@@ -5,6 +5,7 @@ import {chatSchema} from "./schemas/chat.js";
 import {completionSchema} from "./schemas/completion.js";
 import {responsesSchema} from "./schemas/responses.js";
 import {settingsSchema} from "./settings-endpoint.js";
+import {detokenizeSchema, tokenizeSchema} from "./tokens-endpoint.js";
 import {traceSchema} from "./trace-endpoint.js";
 
 const error = z
@@ -99,6 +100,8 @@ export function openApi(hasKey: boolean, modelNames: readonly string[]): object 
     );
     const page = {description: "The page", content: {"text/html": {schema: {type: "string"}}}};
     const traceOperation = {...traced, responses: {...traced.responses, 200: page}};
+    const tokenList = {type: "object", properties: {tokens: {type: "array", items: {type: "integer"}}}};
+    const looseObject = {type: "object"};
     const paths = {
         "/v1/models": get("The names that `model` may have", json(list).content),
         "/v1/models/{id}": get("One of them", json(reference(model, "Model", "output")).content, {
@@ -145,6 +148,11 @@ export function openApi(hasKey: boolean, modelNames: readonly string[]): object 
             }
         },
         "/mara/trace": {post: traceOperation},
+        "/tokenizer_info": get("The model's special tokens and chat template", json(looseObject).content),
+        "/tokenize": {post: operation("The tokens of a text", reference(tokenizeSchema, "Text"), tokenList, false)},
+        "/detokenize": {
+            post: operation("The text of tokens", reference(detokenizeSchema, "Tokens"), looseObject, false)
+        },
         "/health": get("Whether the server answers", json(health).content, {security: []}),
         "/metrics": get("Counters, for Prometheus", {"text/plain": {schema: {type: "string"}}})
     };

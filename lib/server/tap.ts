@@ -50,6 +50,11 @@ export class Tap {
         });
     }
 
+    /** What was generated behind the last token that was shown. */
+    get unshown(): readonly Drawn[] {
+        return this.#drawn.slice(this.#next);
+    }
+
     async *#evaluate(
         sequence: LlamaContextSequence,
         tokens: Token[],

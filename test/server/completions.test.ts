@@ -71,6 +71,50 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
         expect((await client.ok(path, {...greedy, echo: true, max_tokens: 1})).choices[0].logprobs).toBeNull();
     });
 
+    it("tells the log-probability of tokens that have no text: of the end, and of a part of a character", async () => {
+        const model = await demoModel();
+        const [byte] = model.tokenize("\u{1F98A}") as [Token];
+        expect(model.detokenize([byte])).toBe("\uFFFD");
+        const {text: rest, finish_reason} = (await client.ok(path, {...greedy, max_tokens: 200})).choices[0];
+        expect(finish_reason).toBe("stop");
+        for (const [text, logit_bias, reason] of [
+            [prompt + rest, undefined, "stop"],
+            [prompt, {[byte]: 100}, "length"]
+        ] as const) {
+            const body = {...greedy, prompt: text, echo: true, logprobs: 1, max_tokens: 1, logit_bias};
+            const {choices} = await client.ok(path, body);
+            expect(choices[0]).toMatchObject({text, finish_reason: reason});
+            const {token_logprobs, text_offset} = choices[0].logprobs;
+            expect(token_logprobs).toHaveLength(model.tokenize(text).length + 1);
+            expect(token_logprobs.at(-1)).toBeLessThanOrEqual(0);
+            expect(text_offset.at(-1)).toBe(text.length);
+            const chunks = await (await client.stream({...body, messages: undefined}, path)).all();
+            const streamed = chunks.flatMap((chunk: Json) => chunk.choices[0].logprobs?.token_logprobs ?? []);
+            expect(streamed).toHaveLength(token_logprobs.length);
+        }
+        const stopped = await client.ok(path, {...greedy, logprobs: 1, max_tokens: 8, stop: " "});
+        expect(stopped.choices[0].logprobs.tokens.join("")).toBe(stopped.choices[0].text);
+    });
+
+    it("turns texts into tokens and back, as vLLM does", async () => {
+        const model = await demoModel();
+        const {bosString, eosString, eos} = model.tokens;
+        const info = await client.ok("/tokenizer_info");
+        expect(info).toMatchObject({bos_token: bosString, eos_token: eosString});
+        expect(info.chat_template).toBe(model.fileInfo.metadata.tokenizer.chat_template);
+        const own = model.tokenize(prompt);
+        const {tokens, count, max_model_len} = await client.ok("/tokenize", {prompt, add_special_tokens: false});
+        expect([tokens, count, max_model_len]).toEqual([own, own.length, model.trainContextSize]);
+        expect(await client.ok("/detokenize", {model: "demo", tokens})).toEqual({prompt});
+        expect((await client.ok("/tokenize", {prompt: eosString, add_special_tokens: false})).tokens).toEqual([eos]);
+        const whole = await client.ok("/tokenize", {prompt});
+        expect(whole.tokens.slice(-own.length)).toEqual(own);
+        expect(await client.refused("/detokenize", {tokens: [123_456_789]})).toMatchObject({
+            status: 400,
+            param: "tokens"
+        });
+    });
+
     it("refuses what it cannot do", async () => {
         const wrong: [string, object][] = [
             ["prompt", {prompt: undefined}],

@@ -93,10 +93,13 @@ describe.skipIf(!hasDemo)(`GET /openapi.json${needsDemo}`, () => {
         const document = await client.ok("/openapi.json");
         expect(document.openapi).toBe("3.1.0");
         expect(Object.keys(document.paths).sort()).toEqual([
+            "/detokenize",
             "/health",
             "/mara/generations/{id}",
             "/mara/trace",
             "/metrics",
+            "/tokenize",
+            "/tokenizer_info",
             "/v1/chat/completions",
             "/v1/completions",
             "/v1/models",
