@@ -161,7 +161,7 @@ function examples([ours, theirs]: readonly Side[], prompts: readonly Prompt[]): 
     });
 }
 
-function number({value, interval95}: Estimate): string {
+export function number({value, interval95}: Estimate): string {
     if (value === null) return "–";
     const [low, high] = (interval95 ?? []).map((bound) => bound.toPrecision(3));
     return low === undefined ? value.toPrecision(3) : `${value.toPrecision(3)} (${low} to ${high})`;

@@ -2,12 +2,12 @@
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
  * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage with three seeds: advantage, advantage-2,
- * advantage-3), off-domain-AGENT of the last three, cascade, dial, write. Each goes on from what an earlier call left in docs/results/work,
+ * advantage-3), off-domain-AGENT of the last three, two-agents, cascade, dial, write. Each goes on from what an earlier call left in docs/results/work,
  * which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
-import {join} from "node:path";
+import {join, relative} from "node:path";
 import {fileURLToPath} from "node:url";
 import {describeMachine} from "../../bench/harness/machine.js";
 import {dialSvg} from "../../lib/evaluate/dial-chart.js";
@@ -16,6 +16,7 @@ import type {EvaluateOptions} from "../../lib/evaluate/options.js";
 import {loadPrompts} from "../../lib/prompts/prompts.js";
 import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.js";
 import {dialFigures, figures, offDomainFigures, seedFigures} from "./figures.js";
+import {twoFigures, twoRewards, twoSides, twoSvg} from "./two-agents.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const work = join(here, "work");
@@ -55,10 +56,15 @@ const seeds = ["advantage", "advantage-2", "advantage-3"] as const satisfies Age
 
 function train(name: AgentName): void {
     const out = join(work, name);
-    const folder = ["--out", out];
     const prompts = seeds.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
-    const start = ["-m", modelPath, "--prompts", prompts, "--reward", reward];
-    const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off", ...agents[name]];
+    learn(out, ["--prompts", prompts, "--reward", reward, ...agents[name]]);
+}
+
+/** A run of `mara train`, or what is left of it. */
+function learn(out: string, options: readonly string[]): void {
+    const folder = ["--out", out];
+    const start = ["-m", modelPath, ...options];
+    const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off"];
     const begun = existsSync(join(out, "config.json"));
     const args = ["train", ...folder, ...(begun ? ["--resume"] : [...start, ...shape])];
     console.log(`mara ${args.join(" ")}`);
@@ -93,6 +99,28 @@ const dial = async () =>
 /** Prompts of other kinds, on which the agent should change little. */
 const offDomain = (name: AgentName) =>
     run(`off-domain-${name}`, name, {prompts: offDomainPrompts, rewards: [reward, secondReward], against: ["raw"]});
+
+/** Two agents of the same responses, one for each reward, which are drawn for both runs by the same seed. */
+async function twoAgents(): Promise<Evaluation> {
+    const fileOf = (name: string) => join(work, "two-agents", name, "agent.safetensors");
+    for (const [name, own] of Object.entries(twoRewards)) {
+        if (existsSync(fileOf(name))) continue;
+        const prompts = join(here, "prompts", "train.jsonl");
+        learn(join(work, "two-agents", name), ["--prompts", prompts, "--reward", own, ...advantage, "--no-student"]);
+    }
+    return await evaluate({
+        model: modelPath,
+        agent: fileOf("sentiment"),
+        prompts: heldOut,
+        rewards: Object.values(twoRewards),
+        against: twoSides((name) => relative(process.cwd(), fileOf(name))),
+        maxTokens,
+        threads: 1,
+        sequences: 8,
+        fluency: false,
+        runDirectory: join(work, "eval-two-agents")
+    });
+}
 
 /** One candidate a wave, so that every decode has one token and their number tells the time. */
 async function cascade(): Promise<CascadeRun[]> {
@@ -163,6 +191,12 @@ async function write(): Promise<void> {
         save("off-domain.json", results);
         tell("off-domain", offDomainFigures(results));
     }
+    if (done("eval-two-agents")) {
+        const evaluation = await twoAgents();
+        save("two-agents.json", evaluation.result);
+        writeFileSync(join(here, "two-agents.svg"), twoSvg(evaluation));
+        tell("two-agents", twoFigures(evaluation));
+    }
     if (done("cascade-0")) {
         const runs = await cascade();
         save("cascade.json", runs);
@@ -207,6 +241,7 @@ const steps: Record<string, () => Promise<unknown>> = {
         ])
     ),
     ...Object.fromEntries(seeds.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
+    "two-agents": twoAgents,
     cascade,
     dial,
     write
