@@ -43,6 +43,7 @@ export interface AnswerTask {
     tokens: readonly Token[];
     alignment: Alignment | undefined;
     wantsProbabilities: boolean;
+    maxTokens: number;
     signal: AbortSignal;
     /** The sequences of a request while it runs; their settings can be changed. */
     running: Set<Slot>;
@@ -60,7 +61,7 @@ export async function answer(
     const {sequence} = slot;
     const {tokens, alignment, signal, running} = task;
     const tap = engine.tapOf(sequence);
-    tap.begin(task.wantsProbabilities);
+    tap.begin(task.wantsProbabilities, task.maxTokens);
     align(engine, sequence, alignment);
     const before = engine.aligner?.stats(sequence);
     let start = performance.now();

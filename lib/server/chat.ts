@@ -10,7 +10,6 @@ export interface ChatTask extends AnswerTask {
     history: ChatHistoryItem[];
     functions: ChatModelFunctions | undefined;
     grammar: LlamaGrammar | undefined;
-    maxTokens: number;
     maxCalls: number | undefined;
     stop: readonly string[];
     sampling: Sampling;

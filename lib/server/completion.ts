@@ -10,7 +10,6 @@ import type {Piece, Tracer} from "./trace.js";
 export interface CompletionTask extends AnswerTask {
     /** Of `tokens`, those that were put in front of the prompt. */
     added: number;
-    maxTokens: number;
     stop: readonly string[];
     sampling: Sampling;
 }

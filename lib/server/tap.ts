@@ -20,6 +20,7 @@ export class Tap {
     #drawn: Drawn[] = [];
     #next = 0;
     #wantsProbabilities = false;
+    #most = 0;
     readonly #decisions = new Map<number, DecisionRecord>();
 
     constructor(sequence: LlamaContextSequence, aligner: Aligner | undefined) {
@@ -27,8 +28,9 @@ export class Tap {
         sequence.evaluate = (tokens, options) => this.#evaluate(sequence, tokens, options);
     }
 
-    /** Begins an answer. */
-    begin(wantsProbabilities: boolean): void {
+    /** Begins an answer. Behind the first part of a character node-llama-cpp generates one token too many; it does not count. */
+    begin(wantsProbabilities: boolean, maxTokens: number): void {
+        this.#most = maxTokens;
         this.#drawn = [];
         this.#next = 0;
         this.#wantsProbabilities = wantsProbabilities;
@@ -70,7 +72,7 @@ export class Tap {
                 const {token, probabilities} = value as {token: Token; probabilities?: Map<Token, number>};
                 const decision = this.#decisions.get(sequence.nextTokenIndex);
                 this.#decisions.clear();
-                this.#drawn.push({token, decision, probabilities});
+                if (this.#drawn.length < this.#most) this.#drawn.push({token, decision, probabilities});
                 replacement = yield token;
             }
         } finally {

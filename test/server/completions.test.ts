@@ -82,7 +82,8 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
             [prompt, {[byte]: 100}, "length"]
         ] as const) {
             const body = {...greedy, prompt: text, echo: true, logprobs: 1, max_tokens: 1, logit_bias};
-            const {choices} = await client.ok(path, body);
+            const {choices, usage} = await client.ok(path, body);
+            expect(usage.completion_tokens).toBe(reason === "length" ? 1 : 0);
             expect(choices[0]).toMatchObject({text, finish_reason: reason});
             const {token_logprobs, text_offset} = choices[0].logprobs;
             expect(token_logprobs).toHaveLength(model.tokenize(text).length + 1);
