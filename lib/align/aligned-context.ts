@@ -97,7 +97,11 @@ export async function createContext(
     }
     // This asks for hidden states by node-llama-cpp's own switch for embedding contexts; no memory is touched.
     const context = await newContext(model, {...options, _embeddings: true} as typeof options);
-    const shape = {batchSize: context.batchSize, sequences: context.totalSequences};
+    const shape = {
+        batchSize: context.batchSize,
+        sequences: context.totalSequences,
+        tiled: model.llama.gpu === false
+    };
     return {context, backend: new SerialBackend(stockContext(context), shape, keptStates(context))};
 }
 

@@ -1,6 +1,7 @@
 import type {AddonContext} from "../node-llama-cpp/internals.js";
 import type {Backend, BatchToken, DecodeOutcome, HeldRow, PlacedToken, WaveOutcome, WaveToken} from "./backend.js";
 import {Change} from "./change.js";
+import {tiledFrom} from "./independent-batches.js";
 import type {KeptStates} from "./kept-states.js";
 
 /**
@@ -19,9 +20,11 @@ export class SerialBackend implements Backend {
     readonly #context: AddonContext;
     /** Recurrent and hybrid models have it; others take tokens back by their cells. */
     readonly #states: KeptStates | undefined;
+    /** True if long prompts are decoded in pieces (`piecesOf`). */
+    readonly #inPieces: boolean;
     /** True if rows of several sequences may wait for each other. */
     readonly #shared: boolean;
-    /** Tokens in the last batch. */
+    /** Tokens in the last batch, or in its last piece. */
     #decoded = 0;
     /** Number of the last decode, by which a row knows whether its logits still stand. */
     #decodes = 0;
@@ -30,29 +33,36 @@ export class SerialBackend implements Backend {
     #isRedecoding = false;
     readonly #withdrawal = new Change();
 
-    constructor(context: AddonContext, shape: {batchSize: number; sequences: number}, states: KeptStates | undefined) {
+    /** `tiled`: attention computes long batches in tiles, as it does on CPUs. */
+    constructor(
+        context: AddonContext,
+        shape: {batchSize: number; sequences: number; tiled: boolean},
+        states: KeptStates | undefined
+    ) {
         this.#context = context;
         this.waveSize = shape.batchSize;
         this.#shared = shape.sequences > 1;
         this.#states = states;
         this.recurrent = states !== undefined;
+        // Recurrent states go back by whole batches, and some recurrent layers round by a batch's length.
+        this.#inPieces = shape.tiled && !this.recurrent;
     }
 
     async decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
         // With one sequence no decode comes between this one and the reading of its rows.
-        const decodeMs = await this.#run(tokens, this.#shared);
+        const {decodeMs, first} = await this.#run(tokens, this.#shared);
         // llama.cpp can take back a token only with all that follow it, so a token in the middle would have to be decoded again with
         // them; a state goes back to before the batch.
         const again = (token: BatchToken) =>
             tokens.filter(
                 ({sequence, position}) => sequence === token.sequence && (this.recurrent || position >= token.position)
             );
-        const rows = tokens.map((token, i) => (token.output ? this.#row(i, token, again(token)) : undefined));
+        const rows = tokens.map((token, i) => (token.output ? this.#row(i - first, token, again(token)) : undefined));
         return {decodeMs, rows};
     }
 
     async wave(tokens: readonly WaveToken[]): Promise<WaveOutcome> {
-        const decodeMs = await this.#run(
+        const {decodeMs} = await this.#run(
             tokens.map((token) => ({...token, output: true})),
             true
         );
@@ -75,9 +85,26 @@ export class SerialBackend implements Backend {
         return this.#row(index, again, [again]);
     }
 
-    /** `keep`: the tokens may be taken back. */
-    async #run(tokens: readonly BatchToken[], keep: boolean): Promise<number> {
+    /** `keep`: the tokens may be taken back. `first`: the place of the token whose place in llama.cpp's last batch is 0. */
+    async #run(tokens: readonly BatchToken[], keep: boolean): Promise<{decodeMs: number; first: number}> {
         await this.#prepareStates(tokens, keep);
+        const pieces = this.#inPieces ? piecesOf(tokens) : [tokens];
+        const begins = new Map<number, number>();
+        let decodeMs = 0;
+        try {
+            for (const piece of pieces) {
+                decodeMs += await this.#decodePiece(piece);
+                for (const {sequence, position} of piece) if (!begins.has(sequence)) begins.set(sequence, position);
+            }
+        } catch (error) {
+            // node-llama-cpp takes the whole batch for not decoded.
+            for (const [sequence, position] of begins) this.remove(sequence, position);
+            throw error;
+        }
+        return {decodeMs, first: tokens.length - this.#decoded};
+    }
+
+    async #decodePiece(tokens: readonly BatchToken[]): Promise<number> {
         this.#decoded = tokens.length;
         this.#decodes++;
         this.#context.initBatch(tokens.length);
@@ -118,9 +145,9 @@ export class SerialBackend implements Backend {
                     this.#isRedecoding = true;
                     const {sequence, position} = tokens[0] as BatchToken;
                     this.remove(sequence, position);
-                    const decodeMs = await this.#run(tokens, true);
+                    const {decodeMs, first} = await this.#run(tokens, true);
                     decode = this.#decodes;
-                    place = tokens.indexOf(token);
+                    place = tokens.indexOf(token) - first;
                     return {index: place, decodeMs};
                 } catch (error) {
                     this.#withdraw();
@@ -187,4 +214,18 @@ export class SerialBackend implements Backend {
     close(): void {
         this.#states?.forgetAll();
     }
+}
+
+/**
+ * Cuts what stands in front of a batch's first output into pieces of `tiledFrom` tokens. A context that gives hidden states gives the logits of every
+ * token as well, and llama.cpp keeps room for those of its longest batch: 0.4 MB per token with 49 152 logits. A token is computed in a piece as
+ * in the whole batch, since the pieces are whole tiles and the last is no shorter than one.
+ */
+function piecesOf(tokens: readonly BatchToken[]): (readonly BatchToken[])[] {
+    const output = tokens.findIndex((token) => token.output);
+    const end = Math.min(output < 0 ? tokens.length : output, tokens.length - tiledFrom);
+    const pieces: (readonly BatchToken[])[] = [];
+    let start = 0;
+    for (; start + tiledFrom <= end; start += tiledFrom) pieces.push(tokens.slice(start, start + tiledFrom));
+    return [...pieces, tokens.slice(start)];
 }
