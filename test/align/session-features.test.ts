@@ -1,13 +1,15 @@
 /** What node-llama-cpp's sessions and completions do when aligned, as the table in docs/compatibility.md says. */
 import {
+    GeneralChatWrapper,
     LlamaChatSession,
     LlamaCompletion,
     type LlamaContext,
     type LlamaModel,
+    LlamaText,
     resolveChatWrapper,
     type Token
 } from "node-llama-cpp";
-import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {afterAll, beforeAll, describe, expect, it, onTestFinished} from "vitest";
 import {demoModelPath} from "../../lib/demo/files.js";
 import {testLlama} from "../support/models.js";
 import {modes} from "./harness.js";
@@ -99,6 +101,79 @@ describe.each(modes)("With an agent that accepts everything (%s)", (mode) => {
             },
             {contextSize: 128}
         );
+    });
+
+    it("a gap in a text is filled alike, also where the context shifts", async () => {
+        const [prefix, suffix, middle] = ["<|", "|>", "|"].map((sign) => model.tokenize(sign).at(-1) as Token);
+        const filling = await (await testLlama()).loadModel({
+            modelPath: demoModelPath,
+            metadataOverrides: {
+                tokenizer: {
+                    ggml: {fim_pre_token_id: prefix, fim_suf_token_id: suffix, fim_mid_token_id: middle} as object
+                }
+            }
+        });
+        onTestFinished(() => filling.dispose());
+        const endless = await (await testLlama()).createGrammar({grammar: 'root ::= [a-z]+ " " root'});
+        const {wanted, aligner} = await likePlain(
+            filling,
+            mode,
+            async (context) => {
+                const sequence = context.getSequence();
+                const completion = new LlamaCompletion({contextSequence: sequence});
+                const tokens: Token[] = [];
+                const first = await completion.generateInfillCompletion("The sea", " in the morning", {maxTokens: 12});
+                const text = [...sequence.contextTokens];
+                const shifted = await completion.generateInfillCompletion("The moon", " at night", {
+                    maxTokens: 150,
+                    contextShiftSize: 40,
+                    grammar: endless,
+                    onToken: (some) => void tokens.push(...some)
+                });
+                return [completion.infillSupported, first, text, shifted, tokens] as const;
+            },
+            {contextSize: 128}
+        );
+        const [isSupported, first, text, , tokens] = wanted;
+        expect(isSupported).toBe(true);
+        expect(first.length).toBeGreaterThan(5);
+        for (const token of [prefix, suffix, middle]) expect(text).toContain(token);
+        expect(tokens).toHaveLength(150);
+        expect(aligner.stats().decisions).toBeGreaterThan(0);
+    });
+
+    it("a thought is cut at its budget, and the answer goes on behind it", async () => {
+        class ThinkingChatWrapper extends GeneralChatWrapper {
+            override settings = {
+                ...GeneralChatWrapper.defaultSettings,
+                segments: {
+                    thought: {prefix: LlamaText("<think>"), suffix: LlamaText("</think>"), openOnResponseStart: true}
+                }
+            };
+        }
+        const think = async (context: LlamaContext, thoughtTokens: number) => {
+            const sequence = context.getSequence();
+            const session = new LlamaChatSession({contextSequence: sequence, chatWrapper: new ThinkingChatWrapper()});
+            const [thought, answer]: [Token[], Token[]] = [[], []];
+            await session.prompt(text, {
+                maxTokens: 24,
+                budgets: {thoughtTokens},
+                onResponseChunk: ({type, tokens}) => void (type === "segment" ? thought : answer).push(...tokens)
+            });
+            const written = model.detokenize(sequence.contextTokens);
+            sequence.dispose();
+            return {thought, answer, written};
+        };
+        const {wanted, aligner} = await likePlain(model, mode, async (context) => [
+            await think(context, 6),
+            await think(context, Number.POSITIVE_INFINITY)
+        ]);
+        const [cut, whole] = wanted;
+        expect(cut?.thought).toHaveLength(6);
+        expect(cut?.answer.length).toBeGreaterThan(3);
+        expect(cut?.written).toContain("</think>");
+        expect(whole?.thought.length).toBeGreaterThan(6);
+        expect(aligner.stats().decisions).toBeGreaterThan(0);
     });
 
     it("the end of a text is given out only if asked for", async () => {
