@@ -171,6 +171,28 @@ describe("decode costs", () => {
         expect([1, 2, 3, 5, 7].map((size) => costs.of(size))).toEqual([10, 15, 20, 30, 40]);
     });
 
+    it("are hoped to grow slowly beyond what was measured, until it is", () => {
+        const costs = new DecodeCosts();
+        costs.observe(1, 10);
+        costs.observe(3, 28);
+        expect([1, 2, 3, 9].map((size) => costs.hopeful(size))).toEqual([10, 19, 28, 37]);
+        costs.observe(9, 60);
+        expect(costs.hopeful(9)).toBe(60);
+        expect(costs.hopeful(6)).toBe(44);
+    });
+
+    it("are forgotten where larger batches seemed dear long ago", () => {
+        const costs = new DecodeCosts();
+        costs.observe(1, 10);
+        costs.observe(2, 12);
+        costs.observe(4, 90);
+        for (let i = 0; i < 500; i++) costs.observe(2, 12);
+        expect(costs.of(4)).toBe(90);
+        costs.observe(2, 12);
+        expect(costs.of(4)).toBe(16);
+        expect(costs.of(1)).toBe(10);
+    });
+
     it("never fall with size", () => {
         const costs = new DecodeCosts();
         costs.observe(1, 10);

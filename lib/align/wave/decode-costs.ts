@@ -4,21 +4,27 @@ const remembered = 9;
 /** Assumed cost of each further token, as a share of a single token's decode, where nothing larger was measured yet. */
 const assumedSlope = 0.15;
 
+/** A size that was too dear this many decodes ago may be tried again: the machine may have been busy, or has changed. */
+const trusted = 500;
+
 /** Time of a decode by batch size, learnt from the decodes that happen anyway. In milliseconds once one was measured, in single decodes before. */
 export class DecodeCosts {
-    readonly #samples = new Map<number, number[]>();
+    readonly #samples = new Map<number, {times: number[]; last: number}>();
+    #decodes = 0;
     #curve: {size: number; cost: number}[] = [];
 
     observe(size: number, milliseconds: number): void {
-        const samples = this.#samples.get(size) ?? [];
-        samples.push(milliseconds);
-        if (samples.length > remembered) samples.shift();
-        this.#samples.set(size, samples);
+        const times = this.#samples.get(size)?.times ?? [];
+        times.push(milliseconds);
+        if (times.length > remembered) times.shift();
+        this.#samples.set(size, {times, last: ++this.#decodes});
+        for (const [other, {last}] of this.#samples)
+            if (other > size && this.#decodes - last > trusted) this.#samples.delete(other);
         this.#curve = [];
         let min = Number.POSITIVE_INFINITY;
-        for (const [at, values] of [...this.#samples].sort(([a], [b]) => b - a)) {
+        for (const [at, {times}] of [...this.#samples].sort(([a], [b]) => b - a)) {
             // A larger batch cannot be cheaper. Where it seems so, the smaller one was measured with noise, which only adds time.
-            min = Math.min(min, median(values));
+            min = Math.min(min, median(times));
             this.#curve.unshift({size: at, cost: min});
         }
     }
@@ -34,6 +40,13 @@ export class DecodeCosts {
         if (low !== undefined) return low.cost + (size - low.size) * this.#slopeBeyond(low);
         if (high !== undefined) return (high.cost * (1 + assumedSlope * size)) / (1 + assumedSlope * high.size);
         return 1 + assumedSlope * size;
+    }
+
+    /** The same, but the least that may be hoped for where only smaller sizes were measured: the step from one token to two is often the largest. */
+    hopeful(size: number): number {
+        const last = this.#curve.at(-1);
+        if (last === undefined || size <= last.size) return this.of(size);
+        return Math.min(this.of(size), last.cost + (size - last.size) * assumedSlope * this.of(1));
     }
 
     #slopeBeyond(last: {size: number; cost: number}): number {

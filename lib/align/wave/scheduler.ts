@@ -73,7 +73,10 @@ export class LearnedWaves implements WaveScheduler {
         return dealLanes(open, this.#bestTogether(open, limits), limits);
     }
 
-    /** As many as save the most time, a token emitted without a decode being worth its share of one. */
+    /**
+     * As many as save the most time, a token emitted without a decode being worth its share of one. What seems to pay at the least cost that a
+     * larger batch may have is tried, and by that measured.
+     */
     runLength(chances: readonly number[], {tokens, sequences}: RunLimits, decision?: Decision): number {
         const reached = decision === undefined ? 1 : this.#rates.at(decision.tried);
         const share = (reached * this.#costs.of(sequences)) / sequences;
@@ -82,7 +85,7 @@ export class LearnedWaves implements WaveScheduler {
         let best = {length: 0, gain: 0};
         for (const [i, chance] of chances.entries()) {
             saved += chance * share;
-            const gain = saved - (this.#costs.of(tokens + i + 1) - without);
+            const gain = saved - (this.#costs.hopeful(tokens + i + 1) - without);
             if (gain > best.gain) best = {length: i + 1, gain};
         }
         return best.length;
