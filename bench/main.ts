@@ -38,6 +38,7 @@ Suites: ${Object.keys(suites).join(", ")} (default: all)
   --quick          fewer cases, one round, short samples
   --rounds N       rounds of every contender (default 5)
   --threads N      threads of every contender (default 1)
+  --only PATTERN   contenders whose names match this regular expression, in generate and cascade
   --json FILE      writes every measured value
   --charts FOLDER  writes a chart and the tables per suite (docs/bench for the committed ones)
   --help`;
@@ -48,6 +49,7 @@ const {values, positionals} = parseArgs({
         quick: {type: "boolean", default: false},
         rounds: {type: "string"},
         threads: {type: "string", default: "1"},
+        only: {type: "string", default: ""},
         json: {type: "string"},
         charts: {type: "string"},
         help: {type: "boolean", default: false}
@@ -84,6 +86,7 @@ async function main(): Promise<void> {
         quick: values.quick,
         threads: Number(values.threads),
         rounds: Number(values.rounds ?? (values.quick ? 1 : 5)),
+        only: new RegExp(values.only),
         log: (line: string) => console.error(line)
     };
     console.log(`${machineLine(machine)} · ${options.threads} thread(s), ${options.rounds} round(s)\n`);
@@ -95,7 +98,7 @@ async function main(): Promise<void> {
         const text = render(result);
         console.log(`## ${title}\n\n${text}`);
         const {panels, columns, tables, ...kept} = result;
-        results[name] = {machine: started, options: {...options, log: undefined}, tables, ...kept};
+        results[name] = {machine: started, options: {...options, only: values.only, log: undefined}, tables, ...kept};
         if (values.charts === undefined) continue;
         const line = `${machineLine(started)} · ${options.threads} thread(s), medians of ${options.rounds} round(s), whiskers: quartiles`;
         mkdirSync(values.charts, {recursive: true});

@@ -22,19 +22,28 @@ interface RealAgent {
     wanted: number;
 }
 
-/** Undefined: plain. */
-const kinds: Record<string, CascadeOption | undefined> = {
-    plain: undefined,
-    "agent alone": "off",
-    '"auto"': "auto",
-    "agreement 0.98": {agreement: 0.98},
-    "agreement 0.95": {agreement: 0.95},
-    "agreement 0.9": {agreement: 0.9},
-    "student alone": {agreement: 0}
+interface Kind {
+    /** Undefined: plain. */
+    cascade?: CascadeOption;
+    /** With node-llama-cpp's `InputLookupTokenPredictor`. */
+    predictor?: boolean;
+}
+
+const kinds: Record<string, Kind> = {
+    plain: {},
+    "plain, lookup": {predictor: true},
+    "agent alone": {cascade: "off"},
+    "agent alone, lookup": {cascade: "off", predictor: true},
+    '"auto"': {cascade: "auto"},
+    '"auto", lookup': {cascade: "auto", predictor: true},
+    "agreement 0.98": {cascade: {agreement: 0.98}},
+    "agreement 0.95": {cascade: {agreement: 0.95}},
+    "agreement 0.9": {cascade: {agreement: 0.9}},
+    "student alone": {cascade: {agreement: 0}}
 };
 const maxTokens = 48;
 
-async function run({quick, threads, rounds, log}: BenchOptions): Promise<SuiteResult> {
+async function run({quick, threads, rounds, only, log}: BenchOptions): Promise<SuiteResult> {
     const result: SuiteResult = {
         tables: [],
         panels: [],
@@ -50,9 +59,9 @@ async function run({quick, threads, rounds, log}: BenchOptions): Promise<SuiteRe
     for (const agent of await findAgents(result.skipped, {quick, log})) {
         const ratios = new Map<string, number>();
         for (const sequences of [1, 4, 8]) {
-            const contenders = Object.entries(kinds).map(([name, cascade]) =>
-                contenderOf(name, {agent, cascade, sequences, threads})
-            );
+            const contenders = Object.entries(kinds)
+                .filter(([name, {predictor}]) => only.test(name) && (!predictor || sequences === 1))
+                .map(([name, kind]) => contenderOf(name, {...kind, agent, sequences, threads}));
             const {results, skipped} = await interleave(contenders, rounds, (line) =>
                 log(`${agent.name}, ${sequences} seq.: ${line}`)
             );
@@ -79,12 +88,12 @@ async function run({quick, threads, rounds, log}: BenchOptions): Promise<SuiteRe
 
 function contenderOf(
     name: string,
-    given: {agent: RealAgent; cascade: CascadeOption | undefined; sequences: number; threads: number}
+    given: Kind & {agent: RealAgent; sequences: number; threads: number}
 ): Contender<AnswerResult> {
-    const {agent, cascade, sequences, threads} = given;
+    const {agent, cascade, predictor = false, sequences, threads} = given;
     const {modelPath, agentPath, promptsFile, prompts} = agent;
     const work: AnswerWork = {
-        ...{modelPath, sequences, threads, maxTokens, promptsFile, prompts},
+        ...{modelPath, sequences, predictor, threads, maxTokens, promptsFile, prompts},
         ...(cascade === undefined ? {} : {agentPath, cascade})
     };
     // One pool thread keeps plain's decodes on one thread, which is its fastest form.
@@ -164,7 +173,7 @@ function tableOf(title: string, results: ReadonlyMap<string, readonly AnswerResu
                 short(perCpu(name) / perCpu("plain")),
                 short(at(name, ({decodesPerToken}) => decodesPerToken)),
                 Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–",
-                name === "plain" ? "–" : `${same} of ${own.length}`
+                name.startsWith("plain") ? "–" : `${same} of ${own.length}`
             ];
         })
     };

@@ -6,6 +6,8 @@ export interface AnswerWork {
     agentPath?: string;
     cascade?: CascadeOption;
     sequences: number;
+    /** node-llama-cpp's `InputLookupTokenPredictor` on every sequence. */
+    predictor: boolean;
     promptsFile: string;
     /** How many of the file's prompts are answered. */
     prompts: number;

@@ -1,5 +1,5 @@
 /** Answers prompts as a chat would, plain or with an agent and its student, in a process of its own. */
-import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
+import {InputLookupTokenPredictor, type LlamaContext, type LlamaContextSequence, type Token} from "node-llama-cpp";
 import {promptTokens} from "../../lib/generation/prompt-tokens.js";
 import {type Aligner, createAlignedContext, loadPrompts, MaraAgent} from "../../lib/index.js";
 import {recordBatches, recordPlain} from "../generate/measure.js";
@@ -28,7 +28,9 @@ async function measureAnswers(work: AnswerWork): Promise<AnswerResult> {
                   ...(cascade === undefined ? {} : {cascade})
               });
     if (aligner === undefined) recordPlain(context, batches);
-    const sequences = Array.from({length: count}, () => context.getSequence());
+    const sequences = Array.from({length: count}, () =>
+        context.getSequence({...(work.predictor && {tokenPredictor: new InputLookupTokenPredictor()})})
+    );
 
     // The aligner learns its wave sizes meanwhile.
     await answerAll(sequences, prompts.slice(0, count), maxTokens);
@@ -67,6 +69,7 @@ async function answerAll(
                 const prompt = prompts[i] as Token[];
                 const answer: Token[] = [];
                 await sequence.clearHistory();
+                sequence.tokenPredictor?.updateInputTokens?.(prompt);
                 for await (const token of sequence.evaluate(prompt)) {
                     answer.push(token);
                     if (answer.length === maxTokens) break;

@@ -42,14 +42,20 @@ export function nameOf({mode, rate, sequences, onePoolThread, predictor, copying
     return `${what}${predictor ? ", lookup" : ""}${copying ? ", copying" : ""}, ${sequences} seq.`;
 }
 
-/** With and without a token predictor, where it helps and where it does not. */
-const predictorKinds: Omit<Kind, "sequences">[] = [false, true].flatMap((copying) =>
-    [false, true].flatMap((predictor) =>
-        (["plain", "lanes"] as const)
-            .filter(() => copying || predictor)
-            .map((mode) => ({mode, rate: 1, onePoolThread: false, predictor, copying}))
-    )
-);
+/** With and without a token predictor, where it helps and where it does not. Plain, and aligned by agents of these rates. */
+function predictorKinds(rates: readonly number[]): Omit<Kind, "sequences">[] {
+    const modes: Pick<Kind, "mode" | "rate">[] = [
+        {mode: "plain", rate: 1},
+        ...rates.map((rate) => ({mode: "lanes" as const, rate}))
+    ];
+    return [false, true].flatMap((copying) =>
+        [false, true].flatMap((predictor) =>
+            modes
+                .filter(() => copying || predictor)
+                .map((kind) => ({...kind, onePoolThread: false, predictor, copying}))
+        )
+    );
+}
 
 /** Every contender of a model, in the order in which they take turns. */
 export function generateContenders(plan: Plan): GenerateContender[] {
@@ -64,7 +70,7 @@ export function generateContenders(plan: Plan): GenerateContender[] {
             {...usual, mode: "plain", rate: 1, onePoolThread: true},
             ...rates.map((rate) => ({...usual, mode: "lanes" as const, rate})),
             ...serialRates.map((rate) => ({...usual, mode: "serial" as const, rate})),
-            ...(sequences === 1 ? predictorKinds : [])
+            ...(sequences === 1 ? predictorKinds(rates.filter((rate) => rate === 1 || rate === 0.8)) : [])
         ];
         return kinds.map((kind) => contenderOf({...kind, sequences}, plan, texts));
     });

@@ -29,7 +29,7 @@ export async function measureGeneration(work: GenerateWork): Promise<GenerateRes
         prefillTokens === 0 ? null : await measurePrefill(sequences[0] as LlamaContextSequence, prefillTokens);
     aligner?.resetStats();
     batches.length = 0;
-    const {texts, tokensPerSecond} = await generateAll(sequences, tokens, work.copying);
+    const {texts, tokensPerSecond, processorMs} = await generateAll(sequences, tokens, work.copying);
 
     const stats = aligner?.stats();
     const generated = tokens * sequences.length;
@@ -38,6 +38,7 @@ export async function measureGeneration(work: GenerateWork): Promise<GenerateRes
     for (const size of batches) counted[size] = (counted[size] ?? 0) + 1 / generated;
     return {
         tokensPerSecond,
+        processorMs,
         decodesPerToken: perToken(batches.length),
         batches: counted,
         topAcceptance: stats === undefined ? null : (stats.acceptedRanks[0] ?? 0) / Math.max(1, stats.decisions),

@@ -12,6 +12,8 @@ export interface Generation {
     texts: number[][];
     /** Measured over the time in which every sequence was generating. */
     tokensPerSecond: number;
+    /** The process's processor time per token, over the whole generation. */
+    processorMs: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export async function generateAll(
         await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(0, -1));
         starts.push(prompt.at(-1) as Token);
     }
+    const processor = process.cpuUsage();
     const runs = await Promise.all(
         sequences.map(async (sequence, i) => {
             const text: number[] = [];
@@ -43,10 +46,15 @@ export async function generateAll(
             return {text, times};
         })
     );
+    const {user, system} = process.cpuUsage(processor);
     const from = Math.max(...runs.map(({times}) => times[0] as number));
     const until = Math.min(...runs.map(({times}) => times.at(-1) as number));
     const within = runs.flatMap(({times}) => times.filter((time) => time > from && time <= until)).length;
-    return {texts: runs.map(({text}) => text), tokensPerSecond: (within * 1000) / (until - from)};
+    return {
+        texts: runs.map(({text}) => text),
+        tokensPerSecond: (within * 1000) / (until - from),
+        processorMs: (user + system) / 1000 / (tokens * sequences.length)
+    };
 }
 
 export function promptTokens(model: LlamaModel, index: number): Token[] {

@@ -3,6 +3,7 @@ import {medianOf, type Spread, spreadOf} from "../harness/statistics.js";
 import {short, type Table} from "../harness/table.js";
 import type {GenerateContender} from "./contenders.js";
 import {percent} from "./contenders.js";
+import {predictorTable} from "./predictors.js";
 import type {Costs, GenerateMode, GenerateResult} from "./work.js";
 
 export interface Measured {
@@ -57,6 +58,11 @@ export class ModelReport {
         return median(this.find(wanted), ({tokensPerSecond}) => tokensPerSecond);
     }
 
+    /** Median processor time per token in milliseconds; NaN where it was not measured. */
+    processor(wanted: Wanted): number {
+        return median(this.find(wanted), ({processorMs}) => processorMs);
+    }
+
     /** Milliseconds of a decode of `size` tokens on a stock context. */
     cost(size: number): number {
         return medianOf(this.#costs.map((costs) => costs[size]?.median ?? Number.NaN));
@@ -73,7 +79,7 @@ export class ModelReport {
 
     tables(): Table[] {
         const counts = [...new Set(this.measured.map(({contender}) => contender.sequences))];
-        return [...counts.map((count) => this.#speedTable(count)), this.#predictorTable(), this.#memoryTable()];
+        return [...counts.map((count) => this.#speedTable(count)), predictorTable(this), this.#memoryTable()];
     }
 
     panels(): Panel[] {
@@ -118,38 +124,6 @@ export class ModelReport {
         return this.measured.filter(
             ({contender: {sequences, predictor, copying}}) => sequences === count && !predictor && !copying
         );
-    }
-
-    #predictorTable(): Table {
-        const rows = [false, true].flatMap((copying) =>
-            [false, true].flatMap((predictor) =>
-                (["plain", "lanes"] as const).flatMap((mode) => {
-                    const entry = this.find({mode, sequences: 1, predictor, copying});
-                    if (entry === undefined) return [];
-                    const speed = speedOf(entry);
-                    const alike = {sequences: 1, copying};
-                    return [
-                        [
-                            `${labelOf(entry.contender)}${predictor ? ", lookup" : ""}`,
-                            copying ? "copies its prompt" : "does not",
-                            short(speed.median),
-                            `${short(speed.low)}–${short(speed.high)}`,
-                            short(speed.median / this.speed({...alike, mode: "plain", predictor})),
-                            short(speed.median / this.speed({...alike, mode})),
-                            short(median(entry, ({decodesPerToken}) => decodesPerToken))
-                        ]
-                    ];
-                })
-            )
-        );
-        return {
-            title: `${this.name}: node-llama-cpp's InputLookupTokenPredictor, one sequence`,
-            columns:
-                "contender|text|tokens/s|quartiles|to plain with the same predictor|to itself without|decodes/token".split(
-                    "|"
-                ),
-            rows
-        };
     }
 
     #speedTable(sequences: number): Table {
@@ -222,11 +196,11 @@ export function median(entry: Measured | undefined, pick: (result: GenerateResul
     return medianOf((entry?.results ?? []).map(pick));
 }
 
-function speedOf({results}: Measured): Spread {
+export function speedOf({results}: Measured): Spread {
     return spreadOf(results.map(({tokensPerSecond}) => tokensPerSecond));
 }
 
-function labelOf({mode, rate, onePoolThread}: GenerateContender): string {
+export function labelOf({mode, rate, onePoolThread}: GenerateContender): string {
     if (mode === "plain") return onePoolThread ? "plain, one pool thread" : "plain";
     return `${mode}, ${percent(rate)} accepted`;
 }

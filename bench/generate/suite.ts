@@ -38,7 +38,7 @@ async function run(options: BenchOptions): Promise<SuiteResult> {
 
 async function measureModel(
     modelPath: string,
-    {quick, threads, rounds, log}: BenchOptions,
+    {quick, threads, rounds, only, log}: BenchOptions,
     skipped: Record<string, string>
 ): Promise<ModelReport> {
     const name = modelName(modelPath);
@@ -64,7 +64,8 @@ async function measureModel(
         threads
     });
     const contenders = generateContenders(plan);
-    const outcome = await interleave<unknown>([costs, ...contenders], rounds, (line) => log(`${name}: ${line}`));
+    const taking = [costs, ...contenders].filter((contender) => only.test(contender.name));
+    const outcome = await interleave<unknown>(taking, rounds, (line) => log(`${name}: ${line}`));
     for (const [contender, reason] of Object.entries(outcome.skipped)) skipped[`${name}: ${contender}`] = reason;
     const measured = contenders.flatMap((contender) => {
         const results = outcome.results.get(contender.name) as GenerateResult[] | undefined;

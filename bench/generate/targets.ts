@@ -1,5 +1,6 @@
 import {atLeast, atMost, type Target} from "../harness/suite.js";
 import {percent} from "./contenders.js";
+import {predictorTargets} from "./predictors.js";
 import {anonymousOf, type ModelReport, median} from "./report.js";
 
 /** Issue 3, "What it must reach", for one model. */
@@ -36,20 +37,7 @@ export function generateTargets(report: ModelReport): Target[] {
             0.95,
             one("8 seq.", report.speed({...lanes, sequences: 8}) / plain(8))
         ),
-        atLeast(
-            named("with a token predictor, a text that copies its prompt ≥ 0.9 of plain with the same"),
-            0.9,
-            one(
-                "1 seq.",
-                report.speed({...lanes, predictor: true, copying: true}) /
-                    report.speed({...lanes, mode: "plain", predictor: true, copying: true})
-            )
-        ),
-        atLeast(
-            named("with a token predictor, another text as fast as without, but for 2 % of noise"),
-            0.98,
-            one("1 seq.", report.speed({...lanes, predictor: true}) / report.speed(lanes))
-        ),
+        ...predictorTargets(report),
         atLeast(
             named("prefill in lanes mode ≥ 0.98 of plain"),
             0.98,

@@ -30,6 +30,8 @@ export interface MemoryUse {
 
 export interface GenerateResult {
     tokensPerSecond: number;
+    /** Processor time of the process per generated token. */
+    processorMs: number;
     decodesPerToken: number;
     /** `batches[n]`: decodes of n tokens, per generated token. */
     batches: Record<number, number>;

@@ -7,6 +7,8 @@ export interface BenchOptions {
     /** Threads of every contender. */
     threads: number;
     rounds: number;
+    /** Of contenders that take turns, those whose names match. */
+    only: RegExp;
     log(line: string): void;
 }
 
