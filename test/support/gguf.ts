@@ -22,7 +22,7 @@ export interface GgufTensor {
 const valueTypes = {i32: 5, u32: 4, f32: 6, bool: 7, string: 8, array: 9} as const;
 const tensorTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 8} as const;
 /** Values of a quantised block, which share a scale. */
-const blockSize = 32;
+export const blockSize = 32;
 const alignment = 32;
 
 export function encodeGguf(

@@ -2,7 +2,7 @@
 import {mkdirSync, renameSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";
-import {encodeGguf, type GgufTensor, type GgufType, type GgufValue} from "../support/gguf.js";
+import {blockSize, encodeGguf, type GgufTensor, type GgufType, type GgufValue} from "../support/gguf.js";
 import {testLlama} from "../support/models.js";
 import {type Random, seededRandom} from "../support/random.js";
 import {firstWord, modelFolder, tokenizer, vocabularySize} from "../support/tiny-model.js";
@@ -89,6 +89,8 @@ function fill(random: Random, rule: TensorRule, dtype: GgufType): GgufTensor {
     const length = shape.reduce((product, size) => product * size);
     const {mean, spread} = "gain" in rule ? {mean: 0, spread: rule.gain / Math.sqrt(shape[0] as number)} : rule;
     // llama.cpp has biases and norms in single precision only.
-    const type = "gain" in rule ? dtype : "F32";
+    // Blocks do not reach from one row into the next. llama.cpp's own quantiser keeps such matrices in half precision, too.
+    const fits = dtype === "F32" || dtype === "F16" || (shape[0] as number) % blockSize === 0;
+    const type = "gain" in rule ? (fits ? dtype : "F16") : "F32";
     return {shape, type, values: Float32Array.from({length}, () => mean + random.normal() * spread)};
 }
