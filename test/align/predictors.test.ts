@@ -2,7 +2,7 @@
 import {type LlamaModel, type Token, TokenBias, type TokenPredictor} from "node-llama-cpp";
 import {beforeAll, describe, expect, it} from "vitest";
 import {type JudgeBatch, MaraAgent} from "../../lib/index.js";
-import {acceptAll, randomTensors} from "../support/agents.js";
+import {acceptAll, randomAgent, randomTensors} from "../support/agents.js";
 import {generate, loadTinyModel, precise, testLlama} from "../support/models.js";
 import {randomStudent} from "../support/students.js";
 import {align, type Evaluation, expectSame, lanes, length, oracle, plain, prompt, run, tiny} from "./predicting.js";
