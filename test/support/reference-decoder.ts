@@ -113,7 +113,8 @@ export class ReferenceDecoder {
             sequence = 0,
             cascade,
             accept,
-            foregone
+            foregone,
+            written = []
         }: {
             sequence?: number;
             cascade?: ReferenceCascade;
@@ -121,13 +122,17 @@ export class ReferenceDecoder {
             accept?: (state: Float64Array) => number;
             /** Gives a candidate's accept probability from the state before it; "tie" where float noise could turn it. */
             foregone?: (state: ArrayLike<number>, rank: number, candidates: readonly Scored[]) => number | "tie";
+            /** Tokens that were generated before. */
+            written?: readonly number[];
         } = {}
     ): Promise<ReferenceRun> {
         const network = new ReferenceNetwork(tensors);
         const generator = xoroshiro128plus((settings.seed ^ Math.imul(sequence + 1, 0x9e3779b1)) | 0);
         const run: ReferenceRun = {tokens: [], steps: []};
-        const batchesOf = (generated: readonly number[]) =>
-            this.#stepwise ? [prompt, ...generated.map((token) => [token])] : [[...prompt, ...generated]];
+        const batchesOf = (tokens: readonly number[]) => {
+            const generated = [...written, ...tokens];
+            return this.#stepwise ? [prompt, ...generated.map((token) => [token])] : [[...prompt, ...generated]];
+        };
         while (run.tokens.length < count) {
             const {logits, state: before} = await this.#evaluate(batchesOf(run.tokens), true);
             const lists = candidateLists(logits, settings);
