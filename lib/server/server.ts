@@ -1,3 +1,4 @@
+import {setMaxListeners} from "node:events";
 import {createApp, failureEntry} from "./app.js";
 import {Engine} from "./engine.js";
 import {Metrics} from "./metrics.js";
@@ -30,6 +31,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     const resolved = resolveOptions(options);
     const engine = await Engine.open(resolved);
     const closing = new AbortController();
+    // Every request that goes on listens to it; above ten of them Node would warn of a leak.
+    setMaxListeners(0, closing.signal);
     const service: Service = {
         engine,
         options: resolved,

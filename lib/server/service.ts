@@ -1,5 +1,6 @@
 /** What every endpoint works with. */
 import {randomUUID} from "node:crypto";
+import {setMaxListeners} from "node:events";
 import type {Token} from "node-llama-cpp";
 import type {Answered, AnswerTask} from "./answer.js";
 import {ApiError} from "./api-error.js";
@@ -38,6 +39,8 @@ export class Lifetime {
             this.#controller.abort(new ApiError(408, `The answer took longer than ${timeout} s.`, {code: "timeout"}));
         this.#timer = setTimeout(late, timeout * 1000);
         this.#timer.unref();
+        // Each of its answers listens while it waits; above ten of them Node would warn of a leak.
+        setMaxListeners(0, this.#controller.signal);
         this.#sources = [request.signal, service.closing];
         for (const source of this.#sources) {
             if (source.aborted) this.leave();

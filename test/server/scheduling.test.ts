@@ -57,6 +57,19 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         expect(together).toEqual(alone);
     });
 
+    it("bring no warning of a leak, however many they are", async () => {
+        const client = await demoServer({parallel: 2, queue: 100});
+        const warnings: Error[] = [];
+        const told = (warning: Error) => void warnings.push(warning);
+        process.on("warning", told);
+        endings.push(async () => process.off("warning", told));
+        await Promise.all([
+            ...Array.from({length: 12}, () => client.say({model: "demo", max_tokens: 1})),
+            client.chat({model: "demo:house", n: 12, max_tokens: 1})
+        ]);
+        expect(warnings).toEqual([]);
+    });
+
     it("use a beginning again that a sequence has, and the least recently used gives way", async () => {
         const client = await demoServer({parallel: 2});
         const say = async (messages: object[]) => {

@@ -35,12 +35,17 @@ export class Memory {
         return this.samples.at(-1) ?? 0;
     }
 
-    /** Growth from the middle third to the last, in medians: what comes before is the warm-up. */
+    /** What comes before the middle third is the warm-up. */
     get growth(): number {
-        const third = Math.floor(this.samples.length / 3);
-        if (third === 0) return 0;
-        return median(this.samples.slice(-third)) / median(this.samples.slice(third, -third)) - 1;
+        return growthOf(this.samples);
     }
+}
+
+/** Growth of a median from the middle third of samples to the last. */
+export function growthOf(samples: readonly number[]): number {
+    const third = Math.floor(samples.length / 3);
+    if (third === 0) return 0;
+    return median(samples.slice(-third)) / median(samples.slice(third, -third)) - 1;
 }
 
 function median(values: readonly number[]): number {
