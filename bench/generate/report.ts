@@ -129,10 +129,11 @@ export class ModelReport {
     #speedTable(sequences: number): Table {
         const base = this.speed({mode: "plain", sequences});
         const fairest = this.speed({mode: "plain", sequences, onePoolThread: true});
+        const plainCpu = this.processor({mode: "plain", sequences});
         return {
             title: `${this.name}, ${sequences} sequence${sequences === 1 ? "" : "s"} at once`,
             columns:
-                "contender|tokens/s|quartiles|to plain|to plain, one pool thread|of the ideal|decodes/token|accepted|kernel µs|rest µs|prefill/s".split(
+                "contender|tokens/s|quartiles|to plain|to plain, one pool thread|CPU ms/token|plain's CPU to it|of the ideal|decodes/token|accepted|kernel µs|rest µs|prefill/s".split(
                     "|"
                 ),
             rows: this.#with(sequences).map((entry) => {
@@ -147,6 +148,8 @@ export class ModelReport {
                     `${short(speed.low)}–${short(speed.high)}`,
                     short(speed.median / base),
                     short(speed.median / fairest),
+                    short(value(({processorMs}) => processorMs)),
+                    short(plainCpu / value(({processorMs}) => processorMs)),
                     short(speed.median / this.ideal(entry)),
                     short(value(({decodesPerToken}) => decodesPerToken)),
                     Number.isFinite(acceptance) ? percent(acceptance) : "–",

@@ -5,6 +5,7 @@
  */
 import {type LlamaContext, LlamaGrammarEvaluationState, type LlamaModel, type Token} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {countEmbeddings, readEmbeddings} from "../../lib/align/node-llama-cpp/embeddings.js";
 import {type AlignedContextOptions, createAlignedContext, MaraAgent} from "../../lib/index.js";
 import {acceptAll, randomAgent, randomTensors} from "../support/agents.js";
 import {failure} from "../support/failure.js";
@@ -157,6 +158,13 @@ describe.each(Object.entries(architectures))("%s", (_, architecture) => {
         for (const [i, text] of texts.entries())
             expect(together.tokens[i], `sequence ${i}`).toEqual((await write(of, own, [text], 100)).tokens[0]);
         if (isOther) await of.dispose();
+    });
+
+    it("gives the embeddings that a student is made from", async () => {
+        expect(countEmbeddings(model)).toBe(vocabularySize);
+        const rows = await readEmbeddings(model, [firstWord, vocabularySize - 1]);
+        expect(rows.every((value) => Number.isFinite(value) && value !== 0)).toBe(true);
+        expect(rows.subarray(0, width)).not.toEqual(rows.subarray(width));
     });
 
     it("goes on after tokens were erased and others put in their place", async () => {
