@@ -7,6 +7,7 @@ import {hasRedis} from "../queue/redis.js";
 import {chromiumPath} from "./browser.js";
 import {testModelPath} from "./models.js";
 import {hasPython} from "./python.js";
+import {hasLmEval, hasSchemathesis} from "./python-clients.js";
 import {bunPath, denoPath} from "./runtimes.js";
 import {hasTypedoc} from "./typedoc.js";
 
@@ -53,6 +54,16 @@ const needs = [
         tests: "the API reference by typedoc",
         enabledBy: "npm run docs:api, which fetches typedoc from the npm registry",
         here: hasTypedoc
+    },
+    {
+        tests: "lm-evaluation-harness against the server",
+        enabledBy: "npm run clients, which fetches it from PyPI",
+        here: hasLmEval
+    },
+    {
+        tests: "schemathesis against /openapi.json",
+        enabledBy: "npm run clients -- --install schemathesis, which fetches it from PyPI",
+        here: hasSchemathesis
     },
     {
         tests: "agents on a GPU",
