@@ -48,11 +48,13 @@ void Cache::fill(int32_t count) {
         }
         const auto owner = first_of(source->owners);
         const Position start = source->position;
+        // Of a longer copy the layers with a window would get the last window only, and stand elsewhere than the
+        // others.
+        const Position end = start + (window_ > 0 ? std::min(count, window_) : count);
         std::vector<Position> positions;
         for (const Cell& cell : cells_)
-            if (cell.owners.test(static_cast<size_t>(owner)) && cell.position < start + count)
-                positions.push_back(cell.position);
-        api_.memory_seq_cp(memory_, owner, lane, start, start + count);
+            if (cell.owners.test(static_cast<size_t>(owner)) && cell.position < end) positions.push_back(cell.position);
+        api_.memory_seq_cp(memory_, owner, lane, start, end);
         const std::vector<uint8_t> data = read(lane);
         api_.memory_seq_rm(memory_, lane, -1, -1);
         if (!write(lane, data)) return;

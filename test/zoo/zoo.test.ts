@@ -151,7 +151,7 @@ describe.each(Object.entries(architectures))("%s", (_, architecture) => {
         const isOther = type !== dtype;
         const of = isOther ? await loadZooModel(architecture, type) : model;
         const own = {...(isOther && defaults), agent: strict, mode: "lanes"} as const;
-        // Where node-llama-cpp cuts a longer one depends on the others, and layers with a window do not line tiles up.
+        // Where node-llama-cpp cuts a longer one depends on the others, and later parts stand in other tiles of layers with a window.
         const texts = isOther || !isPrecise ? prompts.map((text) => text.slice(0, 60)) : prompts;
         const together = await write(of, own, texts, 100);
         expect(together.rejected).toBeGreaterThan(256);
