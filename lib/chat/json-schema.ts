@@ -5,19 +5,34 @@ import {invalidArgument} from "../errors.js";
 /** A JSON schema of any draft, as zod and others write it. */
 export type JsonSchema = {readonly [keyword: string]: unknown};
 
+/** A keyword of a schema to which the grammar does not hold an answer. */
+export interface Unheld {
+    /** `schema.properties.name.pattern` */
+    place: string;
+    keyword: string;
+    /** What the grammar would hold the answer to instead, without this keyword, is another form. */
+    changesForm: boolean;
+}
+
 /** What node-llama-cpp's grammars hold an answer to, or can do without. */
 const known = new Set(
     (
-        "$schema $id $ref $defs definitions type const enum oneOf anyOf properties required additionalProperties propertyNames " +
+        "$schema $id $ref $defs definitions type const enum oneOf anyOf properties required additionalProperties " +
         "minProperties maxProperties items prefixItems minItems maxItems minLength maxLength format nullable " +
         "title description default examples deprecated readOnly writeOnly $comment"
     ).split(" ")
 );
 
+/** They say something about values, and nothing about which there are. */
+const annotations =
+    "$schema $id $defs definitions title description default examples deprecated readOnly writeOnly $comment";
+const besideAnnotations = {
+    $ref: new Set([...annotations.split(" "), "$ref"]),
+    oneOf: new Set([...annotations.split(" "), "oneOf", "anyOf"])
+};
+
 const formats = ["date-time", "time", "date"];
 const basic = ["string", "number", "integer", "boolean", "null"];
-/** zod bounds every integer by these. */
-const unbounded = new Set<unknown>([Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER]);
 
 const anything: JsonSchema = {
     oneOf: [
@@ -27,22 +42,29 @@ const anything: JsonSchema = {
     ]
 };
 
+/** Levels of nested schemas. */
+const deepest = 64;
+
 /**
  * The schema in node-llama-cpp's words, and the keywords to which its grammar does not hold an answer (`pattern`, `minimum` …). Properties
  * that are not required are written all the same.
- * @param name what the schema is called in messages
- * @throws MaraError INVALID_ARGUMENT for `allOf`, `not`, tuples by `items` and references elsewhere than into the definitions at the root
+ * @param name what the schema is called
+ */
+export function convertSchema(schema: unknown, name: string): {schema: GbnfJsonObjectSchema; unheld: Unheld[]} {
+    const unheld: Unheld[] = [];
+    return {schema: converted(schema, name, unheld) as unknown as GbnfJsonObjectSchema, unheld};
+}
+
+/**
+ * As `convertSchema`, for callers who may go on without the keywords that only narrow the form.
+ * @throws MaraError INVALID_ARGUMENT for `allOf`, `not`, tuples by `items`, references elsewhere than into definitions, and what is no schema
  */
 export function grammarSchema(schema: JsonSchema, name: string): {schema: GbnfJsonObjectSchema; unheld: string[]} {
-    const unheld = new Set<string>();
-    const made = converted(schema, name, unheld);
-    const definitions = (schema.$defs ?? schema.definitions) as Record<string, JsonSchema> | undefined;
-    const defs = Object.entries(definitions ?? {}).map(([key, value]) => [
-        key,
-        converted(value, `${name}.$defs.${key}`, unheld)
-    ]);
-    const whole = defs.length === 0 ? made : {...made, $defs: Object.fromEntries(defs)};
-    return {schema: whole as GbnfJsonObjectSchema, unheld: [...unheld].sort()};
+    const {schema: made, unheld} = convertSchema(schema, name);
+    const wrong = unheld.find(({changesForm}) => changesForm);
+    if (wrong !== undefined)
+        throw invalidArgument(wrong.place, "a schema of which a grammar can be made", wrong.keyword);
+    return {schema: made, unheld: [...new Set(unheld.map(({keyword}) => keyword))].sort()};
 }
 
 /**
@@ -58,34 +80,56 @@ export async function jsonGrammar(llama: Llama, schema: JsonSchema | "any", name
     }
 }
 
-function converted(schema: JsonSchema | boolean, name: string, unheld: Set<string>): JsonSchema {
-    if (schema === true) return anything;
-    if (typeof schema !== "object" || schema === null) throw invalidArgument(name, "a JSON schema", schema);
-    for (const [keyword, value] of Object.entries(schema)) {
-        if (keyword === "allOf" || keyword === "not" || (keyword === "items" && Array.isArray(value)))
-            throw invalidArgument(`${name}.${keyword}`, "a schema without it, which a grammar cannot say,", value);
-        if (keyword === "format" ? !formats.includes(value as string) : !known.has(keyword) && !unbounded.has(value))
-            unheld.add(keyword);
+function converted(given: unknown, place: string, unheld: Unheld[], depth = 0): JsonSchema {
+    if (given === true) return anything;
+    const miss = (keyword: string, changesForm: boolean, at = `${place}.${keyword}`): JsonSchema => {
+        unheld.push({place: at, keyword, changesForm});
+        return anything;
+    };
+    if (typeof given !== "object" || given === null || Array.isArray(given) || depth > deepest)
+        return miss(`no JSON schema of at most ${deepest} levels`, true, place);
+    const schema = given as JsonSchema;
+    for (const [keyword, value] of Object.entries(schema))
+        if (value !== undefined && !isHeld(keyword, value)) miss(keyword, changing.has(keyword));
+    const inner = (value: unknown, key: string) => converted(value, `${place}.${key}`, unheld, depth + 1);
+    const all = (key: string) =>
+        Array.isArray(schema[key]) ? schema[key].map((value, i) => inner(value, `${key}[${i}]`)) : [miss(key, true)];
+    const each = (key: string) => {
+        const values = schema[key] ?? {};
+        if (typeof values !== "object" || Array.isArray(values)) miss(key, true);
+        return Object.fromEntries(Object.entries(values).map(([name, one]) => [name, inner(one, `${key}.${name}`)]));
+    };
+    const alone = (key: keyof typeof besideAnnotations) => {
+        for (const other of Object.keys(schema))
+            if (known.has(other) && !besideAnnotations[key].has(other)) miss(other, false);
+    };
+    const $defs = {...each("definitions"), ...each("$defs")};
+    const described = {
+        ...(typeof schema.description === "string" && {description: schema.description}),
+        ...(Object.keys($defs).length > 0 && {$defs})
+    };
+    if (schema.$ref !== undefined) {
+        const [, key] = /^#\/(?:\$defs|definitions)\/([^/]+)$/.exec(String(schema.$ref)) ?? [];
+        alone("$ref");
+        return key === undefined ? miss("$ref", true) : {...described, $ref: `#/$defs/${key}`};
     }
-    const inner = (value: unknown, key: string) => converted(value as JsonSchema, `${name}.${key}`, unheld);
-    const all = (values: unknown, key: string) => (values as unknown[]).map((value, i) => inner(value, `${key}[${i}]`));
-    const described = typeof schema.description === "string" ? {description: schema.description} : {};
-    if (typeof schema.$ref === "string") return {...described, $ref: reference(schema.$ref, `${name}.$ref`)};
-    const alternatives = schema.oneOf ?? schema.anyOf;
-    if (Array.isArray(alternatives)) return {...described, oneOf: all(alternatives, "oneOf")};
+    const alternatives = schema.oneOf === undefined ? "anyOf" : "oneOf";
+    if (schema[alternatives] !== undefined) {
+        alone("oneOf");
+        return {...described, oneOf: all(alternatives)};
+    }
     if ("const" in schema || "enum" in schema) return {...described, ...picked(schema, ["const", "enum"])};
 
     const types = typesOf(schema);
-    if (types === undefined) return {...anything, ...described};
+    if (types === undefined) return {...(schema.type === undefined ? anything : miss("type", false)), ...described};
     const made = types.map((type): JsonSchema => {
         if (type === "object") {
-            const properties = Object.entries((schema.properties ?? {}) as Record<string, unknown>);
             const others = schema.additionalProperties ?? schema.properties === undefined;
             return {
                 ...described,
                 type,
                 ...picked(schema, ["minProperties", "maxProperties"]),
-                properties: Object.fromEntries(properties.map(([key, value]) => [key, inner(value, key)])),
+                properties: each("properties"),
                 additionalProperties: typeof others === "boolean" ? others : inner(others, "additionalProperties")
             };
         }
@@ -95,7 +139,7 @@ function converted(schema: JsonSchema | boolean, name: string, unheld: Set<strin
                 type,
                 ...picked(schema, ["minItems", "maxItems"]),
                 ...(schema.items !== undefined && {items: inner(schema.items, "items")}),
-                ...(schema.prefixItems !== undefined && {prefixItems: all(schema.prefixItems, "prefixItems")})
+                ...(schema.prefixItems !== undefined && {prefixItems: all("prefixItems")})
             };
         const ofText = formats.includes(schema.format as string) ? ["format"] : ["minLength", "maxLength"];
         return {...described, type, ...(type === "string" && picked(schema, ofText))};
@@ -103,14 +147,20 @@ function converted(schema: JsonSchema | boolean, name: string, unheld: Set<strin
     return made.length === 1 ? (made[0] as JsonSchema) : {...described, oneOf: made};
 }
 
-function picked(schema: JsonSchema, keywords: readonly string[]): JsonSchema {
-    return Object.fromEntries(keywords.filter((one) => schema[one] !== undefined).map((one) => [one, schema[one]]));
+/** Without these the rest of a schema says something else. */
+const changing = new Set(["allOf", "not", "items"]);
+
+function isHeld(keyword: string, value: unknown): boolean {
+    if (keyword === "format") return formats.includes(value as string);
+    // zod bounds every integer, and writes this for records, whose names are texts anyway.
+    if (keyword === "minimum") return value === Number.MIN_SAFE_INTEGER;
+    if (keyword === "maximum") return value === Number.MAX_SAFE_INTEGER;
+    if (keyword === "propertyNames") return JSON.stringify(value) === '{"type":"string"}';
+    return known.has(keyword) && !(keyword === "items" && Array.isArray(value));
 }
 
-function reference(ref: string, name: string): string {
-    const [, key] = ref.match(/^#\/(?:\$defs|definitions)\/([^/]+)$/) ?? [];
-    if (key === undefined) throw invalidArgument(name, "a reference into the definitions at the root", ref);
-    return `#/$defs/${key}`;
+function picked(schema: JsonSchema, keywords: readonly string[]): JsonSchema {
+    return Object.fromEntries(keywords.filter((one) => schema[one] !== undefined).map((one) => [one, schema[one]]));
 }
 
 /** Undefined where the schema says nothing about the type. */

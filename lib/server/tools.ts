@@ -1,9 +1,9 @@
 /** Functions that a model may call, and the form in which it must answer. */
 import type {ChatHistoryItem, ChatModelFunctions, GbnfJsonSchema, LlamaGrammar} from "node-llama-cpp";
+import {convertSchema} from "../chat/json-schema.js";
 import {reasonOf} from "../errors.js";
 import {ApiError, refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
-import {gbnfSchema} from "./json-schema.js";
 import type {ChatRequest} from "./schemas/chat.js";
 
 export interface Form {
@@ -34,7 +34,7 @@ export async function formOf(engine: Engine, history: ChatHistoryItem[], fields:
     if (!hasForm) return form;
     if (format.type === "json_object") return {...form, grammar: await engine.model.llama.getGrammarFor("json")};
     const place = "response_format.json_schema.schema";
-    return {...form, grammar: await grammarOf(engine, gbnfSchema(format.json_schema.schema, place), place)};
+    return {...form, grammar: await grammarOf(engine, heldSchema(format.json_schema.schema, place), place)};
 }
 
 function functionsOf(tools: NonNullable<ChatRequest["tools"]>): ChatModelFunctions {
@@ -44,11 +44,19 @@ function functionsOf(tools: NonNullable<ChatRequest["tools"]>): ChatModelFunctio
             name,
             {
                 ...(description == null ? {} : {description}),
-                ...(params === undefined ? {} : {params: gbnfSchema(params, `tools[${i}].function.parameters`)})
+                ...(params === undefined ? {} : {params: heldSchema(params, `tools[${i}].function.parameters`)})
             }
         ];
     });
     return Object.fromEntries(functions);
+}
+
+/** @throws ApiError 400 that names the first keyword to which a grammar would not hold the answer */
+function heldSchema(schema: unknown, place: string): GbnfJsonSchema {
+    const {schema: made, unheld} = convertSchema(schema, place);
+    const [first] = unheld;
+    if (first !== undefined) throw refused(first.place, "no grammar can hold an answer to it");
+    return made;
 }
 
 /** A function without parameters has no grammar for them. */

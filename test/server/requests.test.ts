@@ -9,6 +9,7 @@ const messages = question;
 const image = {type: "image_url", image_url: {url: "data:"}};
 const call = {id: "a", type: "function", function: {name: "look", arguments: "{}"}};
 const tool = {type: "function", function: {name: "look"}};
+const toolOf = (parameters: object) => ({type: "function", function: {name: "look", parameters}});
 const schemaOf = (schema: object) => ({
     response_format: {type: "json_schema", json_schema: {name: "x", schema}}
 });
@@ -60,6 +61,15 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
             400,
             {messages, ...schemaOf({type: "object", properties: {a: {type: "date"}}})}
         ],
+        [
+            "response_format.json_schema.schema.prefixItems",
+            400,
+            {messages, ...schemaOf({type: "array", prefixItems: 1})}
+        ],
+        ["response_format.json_schema.schema.anyOf[0].allOf", 400, {messages, ...schemaOf({anyOf: [{allOf: []}]})}],
+        ["response_format.json_schema.schema.properties", 400, {messages, ...schemaOf({properties: {}, oneOf: []})}],
+        ["response_format.json_schema.schema.items.$ref", 400, {messages, ...schemaOf({items: {$ref: "#"}})}],
+        ["tools[0].function.parameters.properties.a", 400, {messages, tools: [toolOf({properties: {a: 1}})]}],
         ["model", 404, {messages, model: "gpt-4"}],
         ["model", 404, {messages, model: "demo:nobody"}],
         ["mara.agent", 404, {messages, mara: {agent: "nobody"}}],
