@@ -1,6 +1,7 @@
 /** One of a chat's answers, as it grows. */
 import {randomUUID} from "node:crypto";
 import type {Answered} from "./answer.js";
+import {CallText} from "./call-text.js";
 import type {ChatEvent} from "./chat.js";
 import type {Engine} from "./engine.js";
 import {logprobsOf, type Piece, type TokenTrace, type Tracer} from "./trace.js";
@@ -17,7 +18,7 @@ export interface ChoiceOptions {
     /** The most probable candidates to tell for each token; undefined tells no probabilities. */
     topLogprobs: number | undefined;
     trace: boolean;
-    /** The text is the JSON of a call. */
+    /** The text is the JSON of a call that must come. */
     isCall: boolean;
 }
 
@@ -30,12 +31,14 @@ export class Choice {
     readonly #calls: Call[] = [];
     readonly #tokens: TokenTrace[] = [];
     readonly #logprobs: object[] = [];
+    readonly #forced: CallText | undefined;
     #text = "";
     #thought = "";
 
     constructor(engine: Engine, options: ChoiceOptions) {
         this.#engine = engine;
         this.#options = options;
+        this.#forced = options.isCall ? new CallText() : undefined;
     }
 
     /** Takes what was generated; gives the part of a chunk that tells it, if anything is to be told yet. */
@@ -45,19 +48,14 @@ export class Choice {
         if (event.type === "thought") this.#thought += text;
         else this.#text += text;
         const extras = this.#extras(pieces, tracer);
-        if (this.#options.isCall) return undefined;
+        if (this.#forced !== undefined && event.type === "text") return this.#addForced(this.#forced, text, extras);
         return this.#chunk({[event.type === "thought" ? "reasoning_content" : "content"]: text}, extras);
     }
 
     /** The end of the answer, as chunks. */
     finish(answered: Answered): Delta[] {
         const chunks: Delta[] = [];
-        if (this.#options.isCall && answered.reason !== "length") {
-            const {name, arguments: given} = JSON.parse(this.#text) as {name: string; arguments: unknown};
-            answered.reason = "tool_calls";
-            const call = {type: "call", index: 0, name, argumentsChunk: JSON.stringify(given), done: true} as const;
-            chunks.push(this.#addCall(call) as Delta);
-        }
+        if (this.#forced?.isWhole === true) answered.reason = "tool_calls";
         const extras = answered.end === undefined ? {} : this.#extras([answered.end], answered.tracer);
         const {progress: _, ...told} = (extras.mara ?? {}) as {progress?: unknown};
         const mara = {...told, stats: rounded(answered.stats)};
@@ -90,6 +88,14 @@ export class Choice {
 
     get calls(): readonly Call[] {
         return this.#calls;
+    }
+
+    #addForced(call: CallText, text: string, extras: Delta): Delta | undefined {
+        const argumentsChunk = call.add(text);
+        const {name} = call;
+        const told = name && this.#addCall({type: "call", index: 0, name, argumentsChunk, done: false});
+        if (!told && Object.keys(extras).length === 0) return undefined;
+        return {...(told || this.#chunk({})), ...extras};
     }
 
     #addCall({index, name, argumentsChunk, done}: Extract<ChatEvent, {type: "call"}>): Delta | undefined {

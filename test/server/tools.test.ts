@@ -71,9 +71,27 @@ describe.skipIf(!hasDemo)(`A form${needsDemo}`, () => {
         const call = message.tool_calls[0].function;
         expect(room.properties.room.enum).toContain(JSON.parse(call.arguments).room);
         const chunks = await ask(find, true);
-        const [delta] = chunks.flatMap((choice: Json) => choice.delta.tool_calls ?? []);
-        expect(delta).toMatchObject({index: 0, type: "function", function: call});
+        const [first, ...others] = chunks.flatMap((choice: Json) => choice.delta.tool_calls ?? []);
+        expect(first).toMatchObject({index: 0, type: "function", function: {name: "find"}});
+        expect(others.length).toBeGreaterThan(1);
+        for (const delta of others) expect(delta).toEqual({index: 0, function: {arguments: expect.any(String)}});
+        expect([first, ...others].map((delta: Json) => delta.function.arguments).join("")).toBe(call.arguments);
         expect(chunks.at(-1).finish_reason).toBe("tool_calls");
+        const traced = await client.stream({model, temperature: 0, tools, tool_choice: find, mara: {trace: true}});
+        const texts: string[] = (await traced.all())
+            .flatMap(({choices}: Json) => choices[0].mara?.tokens ?? [])
+            .map(({text}: Json) => text);
+        expect(JSON.parse(texts.join(""))).toEqual({name: "find", arguments: JSON.parse(call.arguments)});
+        const tokens =
+            texts.findIndex((_, i) =>
+                texts
+                    .slice(0, i + 1)
+                    .join("")
+                    .includes('"room"')
+            ) + 1;
+        const cut = await client.chat({model, temperature: 0, tools, tool_choice: find, max_tokens: tokens});
+        expect(cut.choices[0].finish_reason).toBe("length");
+        expect(cut.choices[0].message.tool_calls[0].function.arguments).toMatch(/^\{"room"/);
         expect(["find", "ring"]).toContain((await ask("required")).message.tool_calls[0].function.name);
         expect((await ask({type: "function", function: {name: "ring"}})).message.tool_calls[0].function.arguments).toBe(
             "{}"
