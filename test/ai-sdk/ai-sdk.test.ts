@@ -1,25 +1,17 @@
 /** The real `ai` package on contexts of ours. */
 import {generateText, type LanguageModel, streamText} from "ai";
-import type {LlamaModel} from "node-llama-cpp";
-import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {describe, expect, it} from "vitest";
 import {mara} from "../../lib/ai-sdk/index.js";
-import type {DecisionRecord, MaraAgent} from "../../lib/index.js";
-import {agentFor, align, plain} from "../align/harness.js";
+import type {DecisionRecord} from "../../lib/index.js";
+import {align, plain} from "../align/harness.js";
 import {acceptAll, rejectAll} from "../support/agents.js";
+import {alignedTiny} from "../support/aligned-tiny.js";
 import {failure} from "../support/failure.js";
-import {loadTinyModel} from "../support/models.js";
 import {sessionAnswer} from "../support/session.js";
 import {decisionsOf} from "./decisions.js";
 
-let model: LlamaModel;
-let agent: MaraAgent;
-beforeAll(async () => {
-    model = await loadTinyModel();
-    agent = await agentFor(model, 5);
-});
-afterAll(() => model?.dispose());
-
-const aligned = (options = {}) => align(model, {agent, contextSize: 1024, ...options});
+const tiny = alignedTiny();
+const {aligned} = tiny;
 const prompts = ["Who are you?", "1, 2, 3,", "The sky is", "Why not?", "Once upon a time"];
 
 describe("generateText", () => {
@@ -57,7 +49,7 @@ describe("generateText", () => {
     });
 
     it("works on a plain context, and ends at a stop text", async () => {
-        const context = await plain(model, {contextSize: 1024});
+        const context = await plain(tiny.model, {contextSize: 1024});
         const whole = await generateText({model: mara(context), prompt: "The sky is", maxOutputTokens: 24});
         const stop = whole.text.slice(8, 10);
         const cut = await generateText({
@@ -88,7 +80,7 @@ describe("generateText", () => {
     });
 
     it("takes the settings of its language model, of the call, and of the context, in this order", async () => {
-        const {context} = await align(model, {agent: acceptAll(64), contextSize: 1024});
+        const {context} = await align(tiny.model, {agent: acceptAll(64), contextSize: 1024});
         const fallbacks = async (languageModel: LanguageModel, settings = {}) => {
             const answer = await generateText({
                 model: languageModel,

@@ -1,26 +1,18 @@
 /** Objects, tools and refusals of the real `ai` package on contexts of ours. */
 import type {LanguageModelV4Message} from "@ai-sdk/provider";
 import {generateObject, generateText, isStepCount, jsonSchema, Output, streamText, tool} from "ai";
-import {GeneralChatWrapper, type LlamaContext, type LlamaModel} from "node-llama-cpp";
-import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {GeneralChatWrapper, type LlamaContext} from "node-llama-cpp";
+import {describe, expect, it} from "vitest";
 import {z} from "zod";
 import {mara} from "../../lib/ai-sdk/index.js";
-import type {MaraAgent} from "../../lib/index.js";
-import {agentFor, align} from "../align/harness.js";
+import {align} from "../align/harness.js";
+import {alignedTiny} from "../support/aligned-tiny.js";
 import {failure} from "../support/failure.js";
-import {loadTinyModel} from "../support/models.js";
 import {bytesBehind, scripted} from "../support/scripted-judge.js";
 import {decisionsOf} from "./decisions.js";
 
-let model: LlamaModel;
-let agent: MaraAgent;
-beforeAll(async () => {
-    model = await loadTinyModel();
-    agent = await agentFor(model, 5);
-});
-afterAll(() => model?.dispose());
-
-const aligned = (options = {}) => align(model, {agent, contextSize: 1024, ...options});
+const tiny = alignedTiny();
+const {aligned} = tiny;
 
 describe("generateObject", () => {
     const schema = z.object({
@@ -77,10 +69,10 @@ describe("Tools", () => {
     });
 
     it("are called by the AI SDK with what the model wrote, and their results go into the next step", async () => {
-        const judge = scripted(model, '||call: getWeather({"city": "Paris"})');
+        const judge = scripted(tiny.model, '||call: getWeather({"city": "Paris"})');
         const guides = [bytesBehind];
         const candidates = {topK: 256, topP: 1};
-        const {context} = await align(model, {judge, guides, contextSize: 2048, candidates});
+        const {context} = await align(tiny.model, {judge, guides, contextSize: 2048, candidates});
         calls.length = 0;
         const inputs: string[] = [];
         const result = streamText({

@@ -10,27 +10,20 @@ import {
 import {StringOutputParser} from "@langchain/core/output_parsers";
 import {ChatPromptTemplate} from "@langchain/core/prompts";
 import {tool} from "@langchain/core/tools";
-import {GeneralChatWrapper, type LlamaContext, type LlamaModel} from "node-llama-cpp";
-import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {GeneralChatWrapper, type LlamaContext} from "node-llama-cpp";
+import {describe, expect, it} from "vitest";
 import {z} from "zod";
-import type {DecisionRecord, MaraAgent} from "../../lib/index.js";
+import type {DecisionRecord} from "../../lib/index.js";
 import {ChatMara} from "../../lib/langchain/index.js";
-import {agentFor, align} from "../align/harness.js";
+import {align} from "../align/harness.js";
 import {rejectAll} from "../support/agents.js";
+import {alignedTiny} from "../support/aligned-tiny.js";
 import {failure} from "../support/failure.js";
-import {loadTinyModel} from "../support/models.js";
 import {bytesBehind, scripted} from "../support/scripted-judge.js";
 import {sessionAnswer} from "../support/session.js";
 
-let model: LlamaModel;
-let agent: MaraAgent;
-beforeAll(async () => {
-    model = await loadTinyModel();
-    agent = await agentFor(model, 5);
-});
-afterAll(() => model?.dispose());
-
-const aligned = (options = {}) => align(model, {agent, contextSize: 1024, ...options});
+const tiny = alignedTiny();
+const {aligned} = tiny;
 const prompts = ["Who are you?", "1, 2, 3,", "The sky is", "Why not?", "Once upon a time"];
 
 /** TypeScript's exactOptionalPropertyTypes, which this project has on, makes `never` of it in LangChain's types. */
@@ -133,10 +126,10 @@ describe("stream", () => {
 
 describe("Tools", () => {
     it("are called by the caller with what the model wrote, streamed or not, and their results are read", async () => {
-        const judge = () => scripted(model, '||call: getWeather({"city": "Paris"})');
+        const judge = () => scripted(tiny.model, '||call: getWeather({"city": "Paris"})');
         const guides = [bytesBehind];
         const candidates = {topK: 256, topP: 1};
-        const {context} = await align(model, {judge: judge(), guides, contextSize: 2048, candidates});
+        const {context} = await align(tiny.model, {judge: judge(), guides, contextSize: 2048, candidates});
         const chat = new ChatMara({context, chatWrapper: new GeneralChatWrapper(), maxTokens: 48});
         const question = new HumanMessage("What is the weather in Paris?");
         const able = chat.bindTools([weather]);
