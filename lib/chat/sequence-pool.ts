@@ -1,5 +1,6 @@
 /** The sequences of a context, lent to one answer at a time. */
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
+import {commonPrefix} from "../common-prefix.js";
 import {invalidArgument, MaraError} from "../errors.js";
 
 export interface Lease {
@@ -11,7 +12,7 @@ export interface Lease {
 }
 
 interface Waiting {
-    tokens: Token[];
+    tokens: readonly Token[];
     resolve: (lease: Lease) => void;
     reject: (reason: unknown) => void;
 }
@@ -41,39 +42,63 @@ export class SequencePool {
 
     constructor(context: LlamaContext) {
         this.#context = context;
-        context.onDispose.createListener(() => {
-            for (const one of this.#waiting) one.reject(disposed());
-            this.#waiting.clear();
-        });
+        context.onDispose.createListener(() => this.refuseWaiting(disposed()));
+    }
+
+    /** Sequences that are lent now. */
+    get lent(): number {
+        return this.#lent;
+    }
+
+    /** Those who wait for a sequence. */
+    get waiting(): number {
+        return this.#waiting.size;
+    }
+
+    /** Ends the wait of all who wait, with this reason. */
+    refuseWaiting(reason: unknown): void {
+        for (const one of this.#waiting) one.reject(reason);
+        this.#waiting.clear();
     }
 
     /**
      * @param tokens the text that will be read, by which the sequence is chosen
      * @throws MaraError DECODE_FAILED if the context is disposed, INVALID_ARGUMENT if the caller holds all of its sequences; the signal's reason
      */
-    async lease(tokens: Token[], signal?: AbortSignal): Promise<Lease> {
+    async lease(tokens: readonly Token[], signal?: AbortSignal): Promise<Lease> {
         signal?.throwIfAborted();
         const lease = this.#waiting.size === 0 ? this.#take(tokens) : undefined;
         if (lease !== undefined) return lease;
         return await new Promise<Lease>((resolve, reject) => {
-            const waiting: Waiting = {tokens, resolve, reject};
-            this.#waiting.add(waiting);
             const leave = () => {
                 if (this.#waiting.delete(waiting)) reject(signal?.reason);
             };
-            signal?.addEventListener("abort", leave, {once: true});
-            waiting.resolve = (given) => {
-                signal?.removeEventListener("abort", leave);
-                resolve(given);
+            const waiting: Waiting = {
+                tokens,
+                resolve: (lease) => {
+                    signal?.removeEventListener("abort", leave);
+                    resolve(lease);
+                },
+                reject: (reason) => {
+                    signal?.removeEventListener("abort", leave);
+                    reject(reason);
+                }
             };
+            this.#waiting.add(waiting);
+            signal?.addEventListener("abort", leave, {once: true});
         });
     }
 
-    #take(tokens: Token[]): Lease | undefined {
+    /**
+     * The sequence that holds most of the text's beginning, if that is at least half of what it holds: going on in it loses the rest. A share of the
+     * new text would be the wrong measure, since a long system message in front of every text would let each new conversation cut off the one
+     * that was used last. Otherwise a sequence that nobody has used yet, or the one given back longest ago.
+     */
+    #take(tokens: readonly Token[]): Lease | undefined {
         if (this.#context.disposed) throw disposed();
         const free = this.#free
             .filter(({disposed}) => !disposed)
-            .map((sequence) => ({sequence, shared: sequence.compareContextTokens(tokens).firstDifferentIndex}));
+            .map((sequence) => ({sequence, shared: commonPrefix(sequence.contextTokens, tokens)}));
         this.#free.splice(0, Infinity, ...free.map(({sequence}) => sequence));
         const [best] = free.toSorted((a, b) => b.shared - a.shared);
         if (best !== undefined && 2 * best.shared >= Math.max(1, best.sequence.nextTokenIndex))

@@ -1,11 +1,10 @@
 /** Which agent decides about a request, and with which settings. */
-import type {LlamaContextSequence} from "node-llama-cpp";
 import {type CandidateOptions, maxTopK} from "../align/candidate-options.js";
 import {type AlignerSettings, resolveSettings, settingsInForce, type WeightedAgent} from "../align/options.js";
 import {ApiError, refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
 import type {Sampling} from "./sampling.js";
-import type {MaraExtension} from "./schemas/mara.js";
+import type {MaraExtension, NamedAgent} from "./schemas/mara.js";
 
 /** The settings of a request's sequence, whole, so that nothing of the request before it is left. */
 export type Alignment = Partial<AlignerSettings>;
@@ -40,24 +39,25 @@ function agentsOf(engine: Engine, named: string | undefined, mara: MaraExtension
         throw new ApiError(400, `mara.agent: the model's name asks for ${JSON.stringify(named)} already`, {
             param: "mara.agent"
         });
-    const find = (name: string, param: string) => {
-        const agent = engine.agents.get(name);
-        if (agent !== undefined) return agent;
-        const message = `${param}: there is no agent ${JSON.stringify(name)}`;
-        throw new ApiError(404, message, {param, code: "agent_not_found"});
-    };
     const alone = mara?.agent ?? named;
-    if (alone !== undefined) return [{agent: find(alone, "mara.agent")}];
-    return (mara?.agents ?? []).map(({agent, weight, threshold}, i) => ({
-        agent: find(agent, `mara.agents[${i}].agent`),
+    if (alone !== undefined) return [{agent: agentNamed(engine, alone, "mara.agent")}];
+    return foundAgents(engine, mara?.agents ?? [], "mara.agents");
+}
+
+/** @throws ApiError 404 for one that is not served */
+export function foundAgents(engine: Engine, given: readonly NamedAgent[], place: string): WeightedAgent[] {
+    return given.map(({agent, weight, threshold}, i) => ({
+        agent: agentNamed(engine, agent, `${place}[${i}].agent`),
         ...(weight === undefined ? {} : {weight}),
         ...(threshold === undefined ? {} : {threshold})
     }));
 }
 
-/** Prepares a sequence for a request. */
-export function align(engine: Engine, sequence: LlamaContextSequence, alignment: Alignment | undefined): void {
-    engine.aligner?.configure(alignment ?? {enabled: false}, sequence);
+function agentNamed({agents}: Engine, name: string, param: string) {
+    const agent = agents.get(name);
+    if (agent !== undefined) return agent;
+    const message = `${param}: there is no agent ${JSON.stringify(name.slice(0, 200))}`;
+    throw new ApiError(404, message, {param, code: "agent_not_found"});
 }
 
 /** @throws ApiError 404 */

@@ -1,8 +1,7 @@
 /** Generates one answer in a sequence: what chats and completions have in common. */
-import type {Token} from "node-llama-cpp";
-import {type Alignment, align} from "./alignment.js";
+import type {LlamaContextSequence, Token} from "node-llama-cpp";
 import type {Engine} from "./engine.js";
-import type {Slot} from "./scheduler.js";
+import type {Running} from "./running.js";
 import type {Drawn, Tap} from "./tap.js";
 import {endOf, type Piece, Tracer} from "./trace.js";
 
@@ -41,12 +40,10 @@ export interface Answered {
 
 export interface AnswerTask {
     tokens: readonly Token[];
-    alignment: Alignment | undefined;
     wantsProbabilities: boolean;
     maxTokens: number;
     signal: AbortSignal;
-    /** The sequences of a request while it runs; their settings can be changed. */
-    running: Set<Slot>;
+    running: Running;
     /** Takes the tokens of an answer that has failed or was given up. */
     onAbandoned(tokens: number): void;
 }
@@ -54,15 +51,14 @@ export interface AnswerTask {
 /** `generate` runs once the prompt is read. */
 export async function answer(
     engine: Engine,
-    slot: Slot,
+    sequence: LlamaContextSequence,
     task: AnswerTask,
     generate: (tap: Tap, tracer: Tracer) => Promise<FinishReason>
 ): Promise<Answered> {
-    const {sequence} = slot;
-    const {tokens, alignment, signal, running} = task;
+    const {tokens, signal, running} = task;
     const tap = engine.tapOf(sequence);
     tap.begin(task.wantsProbabilities, task.maxTokens);
-    align(engine, sequence, alignment);
+    running.begin(sequence);
     const before = engine.aligner?.stats(sequence);
     let start = performance.now();
     const settings = () => {
@@ -78,9 +74,8 @@ export async function answer(
         };
     };
     const tracer = new Tracer(engine.model, settings, progress);
-    running.add(slot);
     try {
-        const cachedTokens = await readPrompt(engine, slot, tokens, signal);
+        const cachedTokens = await readPrompt(engine, sequence, tokens, signal);
         start = performance.now();
         const reason = await generate(tap, tracer);
         const end = endOf(tap.drawn, engine.model);
@@ -107,14 +102,14 @@ export async function answer(
         if (!signal.aborted && !sequence.disposed) await sequence.clearHistory().catch(() => {});
         throw error;
     } finally {
-        running.delete(slot);
+        running.end(sequence);
     }
 }
 
 /** Reads all but the last token, batch by batch, so that a request that is given up meanwhile frees its sequence. */
 async function readPrompt(
     {context}: Engine,
-    {sequence}: Slot,
+    sequence: LlamaContextSequence,
     tokens: readonly Token[],
     signal: AbortSignal
 ): Promise<number> {

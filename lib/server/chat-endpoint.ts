@@ -12,7 +12,7 @@ export async function chatCompletions(service: Service, request: Request): Promi
     const body = await readBody(request, chatSchema, service.options.maxBodyBytes);
     const prepared = await prepareChat(service, body);
     service.engine.scheduler.requireRoom(body.n ?? 1);
-    const life = new Lifetime(service, request, "chatcmpl");
+    const life = new Lifetime(service, request, {prefix: "chatcmpl", alignment: prepared.alignment});
     const head = {id: life.id, created: life.created, model: body.model, system_fingerprint: null};
     const choices = Array.from(
         {length: body.n ?? 1},

@@ -1,5 +1,5 @@
 /** Chats as the endpoints ask for them. */
-import {alignmentOf} from "./alignment.js";
+import {type Alignment, alignmentOf} from "./alignment.js";
 import type {Answered} from "./answer.js";
 import {refused} from "./api-error.js";
 import {type ChatTask, chat, chatTokens} from "./chat.js";
@@ -11,7 +11,10 @@ import type {Lifetime, Service} from "./service.js";
 import {formOf} from "./tools.js";
 
 /** What a chat asks for. */
-export type PreparedChat = Omit<ChatTask, "signal" | "running" | "onAbandoned"> & {isCall: boolean};
+export type PreparedChat = Omit<ChatTask, "signal" | "running" | "onAbandoned"> & {
+    alignment: Alignment | undefined;
+    isCall: boolean;
+};
 
 /** @throws ApiError 400, 404 */
 export async function prepareChat({engine}: Service, body: ChatRequest): Promise<PreparedChat> {
@@ -66,8 +69,8 @@ export async function runChats(
     return await life.runAll(
         choices.map((choice, index) => ({
             tokens: task.tokens,
-            answer: async (slot, onText) => {
-                const answered = await chat(engine, slot, task, index, (event, tracer) => {
+            answer: async (sequence, onText) => {
+                const answered = await chat(engine, sequence, task, index, (event, tracer) => {
                     onText();
                     add(choice, choice.add(event, tracer));
                 });

@@ -1,9 +1,8 @@
 /** Chats: what a request asks for, and how it is generated. */
-import type {ChatHistoryItem, ChatModelFunctions, LlamaGrammar, Token} from "node-llama-cpp";
+import type {ChatHistoryItem, ChatModelFunctions, LlamaContextSequence, LlamaGrammar, Token} from "node-llama-cpp";
 import {type Answered, type AnswerTask, answer, type FinishReason} from "./answer.js";
 import type {Engine} from "./engine.js";
 import {evaluateOptions, type Sampling} from "./sampling.js";
-import type {Slot} from "./scheduler.js";
 import type {Piece, Tracer} from "./trace.js";
 
 export interface ChatTask extends AnswerTask {
@@ -38,14 +37,14 @@ export function chatTokens(
 /** The `index`th of a request's answers. */
 export async function chat(
     engine: Engine,
-    slot: Slot,
+    sequence: LlamaContextSequence,
     task: ChatTask,
     index: number,
     onEvent: (event: ChatEvent, tracer: Tracer) => void
 ): Promise<Answered> {
     const {LlamaChat} = await import("node-llama-cpp");
-    return await answer(engine, slot, task, async (tap, tracer) => {
-        const llamaChat = new LlamaChat({contextSequence: slot.sequence, chatWrapper: engine.wrapper});
+    return await answer(engine, sequence, task, async (tap, tracer) => {
+        const llamaChat = new LlamaChat({contextSequence: sequence, chatWrapper: engine.wrapper});
         const {history, functions, grammar, maxCalls, maxTokens, signal, stop, sampling} = task;
         const tools = functions && {
             functions,

@@ -4,7 +4,6 @@ import {type Answered, type AnswerTask, answer} from "./answer.js";
 import {refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
 import {evaluateOptions, type Sampling} from "./sampling.js";
-import type {Slot} from "./scheduler.js";
 import type {Piece, Tracer} from "./trace.js";
 
 export interface CompletionTask extends AnswerTask {
@@ -31,14 +30,14 @@ export function requireTokens({model}: Engine, numbers: readonly number[], param
 /** The `index`th of a prompt's completions. `before` runs in the sequence first. */
 export async function complete(
     engine: Engine,
-    slot: Slot,
+    sequence: LlamaContextSequence,
     task: CompletionTask,
     {index, onPieces}: {index: number; onPieces: (pieces: Piece[], tracer: Tracer) => void}
 ): Promise<Answered> {
     const {LlamaCompletion} = await import("node-llama-cpp");
-    return await answer(engine, slot, task, async (tap, tracer) => {
+    return await answer(engine, sequence, task, async (tap, tracer) => {
         if (task.maxTokens === 0) return "length";
-        const completion = new LlamaCompletion({contextSequence: slot.sequence});
+        const completion = new LlamaCompletion({contextSequence: sequence});
         const {bos, shouldPrependBosToken} = engine.model.tokens;
         const isPrepended = shouldPrependBosToken && task.tokens[0] === bos;
         let tokens: Token[] = [];

@@ -1,5 +1,6 @@
 /** POST /v1/completions */
-import {alignmentOf} from "./alignment.js";
+import type {LlamaContextSequence} from "node-llama-cpp";
+import {type Alignment, alignmentOf} from "./alignment.js";
 import type {Answered} from "./answer.js";
 import {refused} from "./api-error.js";
 import {readBody} from "./body.js";
@@ -17,11 +18,11 @@ export async function completions(service: Service, request: Request): Promise<R
     const body = await readBody(request, completionSchema, service.options.maxBodyBytes);
     const {engine, options} = service;
     const prompts = promptsOf(body.prompt);
-    const prepared = await prepare(service, body, prompts);
+    const {prepared, alignment} = await prepare(service, body, prompts);
     const count = body.n ?? 1;
     // More prompts than sequences wait for each other, not in place of other requests.
     engine.scheduler.requireRoom(Math.min(prompts.length * count, engine.scheduler.size));
-    const life = new Lifetime(service, request, "cmpl");
+    const life = new Lifetime(service, request, {prefix: "cmpl", alignment});
     const head = {id: life.id, object: "text_completion", created: life.created, model: body.model};
     const choices = prompts.flatMap((_, i) =>
         Array.from({length: count}, (_, j) => {
@@ -35,17 +36,17 @@ export async function completions(service: Service, request: Request): Promise<R
                 const task: CompletionTask = {...(prepared[Math.floor(at / count)] as Prepared), ...life.task};
                 return {
                     tokens: task.tokens,
-                    answer: async (slot, onText) => {
+                    answer: async (sequence, onText) => {
                         if (body.echo === true) {
                             const {prompt} = prepared[Math.floor(at / count)] as Prepared;
-                            const told = body.logprobs == null ? [] : await measured(slot, task, body.logprobs);
+                            const told = body.logprobs == null ? [] : await measured(sequence, task, body.logprobs);
                             add(choice.echo(prompt, told));
                         }
                         const onPieces = (...given: Parameters<typeof choice.add>) => {
                             onText();
                             add(choice.add(...given));
                         };
-                        const answered = await complete(engine, slot, task, {index: at % count, onPieces});
+                        const answered = await complete(engine, sequence, task, {index: at % count, onPieces});
                         add(choice.finish(answered));
                         service.metrics.answered(body.model, answered);
                         return answered;
@@ -86,7 +87,7 @@ type Prepared = Omit<CompletionTask, "signal" | "running" | "onAbandoned"> & {pr
 
 /** The prompt's own tokens, without what was put in front. */
 async function measured(
-    {sequence}: Parameters<typeof complete>[1],
+    sequence: LlamaContextSequence,
     {tokens, added, signal}: CompletionTask,
     top: number
 ): ReturnType<typeof promptLogprobs> {
@@ -98,20 +99,19 @@ async function prepare(
     {engine}: Service,
     body: CompletionRequest,
     prompts: readonly (string | readonly number[])[]
-): Promise<Prepared[]> {
+): Promise<{prepared: Prepared[]; alignment: Alignment | undefined}> {
     if (body.stream_options != null && body.stream !== true) throw refused("stream_options", "needs stream: true");
     if (body.max_tokens === 0 && body.echo !== true) throw refused("max_tokens", "0 needs echo: true");
     const sampling = await samplingOf(engine, body);
     const alignment = alignmentOf(engine, body, sampling);
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
-    return prompts.map((given) => {
+    const prepared = prompts.map((given) => {
         if (typeof given !== "string") requireTokens(engine, given, "prompt");
         const {tokens, added} = promptTokensOf(engine, given);
         const room = engine.roomFor(tokens, "prompt");
         return {
             tokens,
             added,
-            alignment,
             sampling,
             stop,
             maxTokens: Math.min(body.max_tokens ?? defaultMaxTokens, room),
@@ -119,6 +119,7 @@ async function prepare(
             prompt: typeof given === "string" ? given : engine.model.detokenize(tokens.slice(added))
         };
     });
+    return {prepared, alignment};
 }
 
 function promptsOf(prompt: CompletionRequest["prompt"]): (string | readonly number[])[] {

@@ -1,6 +1,6 @@
 /** The model, its context and agents, and what serves requests in them. */
 import {basename} from "node:path";
-import type {ChatWrapper, LlamaContext, LlamaModel, Token} from "node-llama-cpp";
+import type {ChatWrapper, LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {Aligner} from "../align/aligner.js";
@@ -25,7 +25,7 @@ export class Engine {
     readonly wrapper: ChatWrapper;
     /** Seconds since 1970. */
     readonly created = Math.floor(Date.now() / 1000);
-    readonly #taps: ReadonlyMap<unknown, Tap>;
+    readonly #taps = new WeakMap<LlamaContextSequence, Tap>();
     readonly #closing: (() => unknown)[];
 
     private constructor(parts: {
@@ -44,9 +44,7 @@ export class Engine {
         this.name = name;
         this.agents = agents;
         this.wrapper = wrapperOf(model);
-        const sequences = Array.from({length: context.totalSequences}, () => context.getSequence());
-        this.#taps = new Map(sequences.map((sequence) => [sequence, new Tap(sequence, aligner)]));
-        this.scheduler = new Scheduler(sequences, queue);
+        this.scheduler = new Scheduler(context, queue);
         this.#closing = closing;
     }
 
@@ -85,8 +83,10 @@ export class Engine {
         return [this.name, ...[...this.agents.keys()].map((agent) => `${this.name}:${agent}`)];
     }
 
-    tapOf(sequence: unknown): Tap {
-        return this.#taps.get(sequence) as Tap;
+    tapOf(sequence: LlamaContextSequence): Tap {
+        const tap = this.#taps.get(sequence) ?? new Tap(sequence, this.aligner);
+        this.#taps.set(sequence, tap);
+        return tap;
     }
 
     /** Most tokens that an answer to these can have. @throws ApiError 400 if there is no room for one */

@@ -3,8 +3,8 @@ import {z} from "zod";
 import {packageVersion} from "../package.js";
 import {chatSchema} from "./schemas/chat.js";
 import {completionSchema} from "./schemas/completion.js";
+import {settingsSchema} from "./schemas/mara.js";
 import {responsesSchema} from "./schemas/responses.js";
-import {settingsSchema} from "./settings-endpoint.js";
 import {detokenizeSchema, tokenizeSchema} from "./tokens-endpoint.js";
 import {traceSchema} from "./trace-endpoint.js";
 

@@ -15,7 +15,7 @@ export async function responses(service: Service, request: Request): Promise<Res
     const chatBody = chatRequestOf(body);
     const prepared = await prepareChat(service, chatBody);
     service.engine.scheduler.requireRoom(1);
-    const life = new Lifetime(service, request, "resp");
+    const life = new Lifetime(service, request, {prefix: "resp", alignment: prepared.alignment});
     const choice = new Choice(service.engine, {...choiceOptions(chatBody), isCall: prepared.isCall, index: 0});
     const run = async (add: (delta: Delta) => void): Promise<Answered> => {
         const choices = {prepared, choices: [choice], model: body.model};

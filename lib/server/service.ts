@@ -1,20 +1,21 @@
 /** What every endpoint works with. */
 import {randomUUID} from "node:crypto";
 import {setMaxListeners} from "node:events";
-import type {Token} from "node-llama-cpp";
+import type {LlamaContextSequence, Token} from "node-llama-cpp";
+import type {Alignment} from "./alignment.js";
 import type {Answered, AnswerTask} from "./answer.js";
 import {ApiError} from "./api-error.js";
 import type {Engine} from "./engine.js";
 import type {Metrics} from "./metrics.js";
 import type {ResolvedOptions} from "./options.js";
-import type {Slot} from "./scheduler.js";
+import {Running} from "./running.js";
 
 export interface Service {
     readonly engine: Engine;
     readonly options: ResolvedOptions;
     readonly metrics: Metrics;
     /** Requests that generate now, by the id in their responses. */
-    readonly running: Map<string, Set<Slot>>;
+    readonly running: Map<string, Running>;
     /** Aborted when the server can wait no longer for answers to end. */
     readonly closing: AbortSignal;
     /** Tells the log of a failure that the client sees as an event of its stream, if at all. */
@@ -25,13 +26,17 @@ export interface Service {
 export class Lifetime {
     readonly id: string;
     readonly created = Math.floor(Date.now() / 1000);
-    readonly slots = new Set<Slot>();
+    readonly #running: Running;
     readonly #controller = new AbortController();
     readonly #service: Service;
     readonly #timer: NodeJS.Timeout;
     readonly #sources: readonly AbortSignal[];
 
-    constructor(service: Service, request: Request, prefix: string) {
+    constructor(
+        service: Service,
+        request: Request,
+        {prefix, alignment}: {prefix: string; alignment: Alignment | undefined}
+    ) {
         this.id = `${prefix}-${randomUUID().replaceAll("-", "")}`;
         this.#service = service;
         const {timeout} = service.options;
@@ -46,7 +51,8 @@ export class Lifetime {
             if (source.aborted) this.leave();
             source.addEventListener("abort", this.leave, {once: true});
         }
-        service.running.set(this.id, this.slots);
+        this.#running = new Running(service.engine, alignment);
+        service.running.set(this.id, this.#running);
     }
 
     get signal(): AbortSignal {
@@ -61,22 +67,22 @@ export class Lifetime {
     /** What every answer of the request is generated with. */
     get task(): Pick<AnswerTask, "signal" | "running" | "onAbandoned"> {
         const {metrics} = this.#service;
-        return {signal: this.signal, running: this.slots, onAbandoned: (tokens) => metrics.abandoned(tokens)};
+        return {signal: this.signal, running: this.#running, onAbandoned: (tokens) => metrics.abandoned(tokens)};
     }
 
     /** Generates answers in as many sequences as are free. The first failure ends them all. */
     async runAll(
         tasks: readonly {
             tokens: readonly Token[];
-            answer: (slot: Slot, onText: () => void) => Promise<Answered>;
+            answer: (sequence: LlamaContextSequence, onText: () => void) => Promise<Answered>;
         }[]
     ): Promise<Answered[]> {
         const start = performance.now();
         const {engine, metrics} = this.#service;
         const answers = tasks.map(({tokens, answer}) =>
-            engine.scheduler.run(tokens, this.signal, async (slot) => {
+            engine.scheduler.run(tokens, this.signal, async (sequence) => {
                 let isFirst = true;
-                return await answer(slot, () => {
+                return await answer(sequence, () => {
                     if (isFirst) metrics.firstToken((performance.now() - start) / 1000);
                     isFirst = false;
                 });

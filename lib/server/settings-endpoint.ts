@@ -1,21 +1,14 @@
 /** PATCH /mara/generations/{id}: other settings for an answer that is being generated. */
-import {z} from "zod";
 import {ApiError} from "./api-error.js";
 import {readBody} from "./body.js";
+import {settingsSchema} from "./schemas/mara.js";
 import type {Service} from "./service.js";
 
-export const settingsSchema = z.strictObject({
-    threshold: z.number().min(0).max(1).optional().describe("From the next token on."),
-    enabled: z.boolean().optional().describe("false goes on plainly.")
-});
-
 export async function changeSettings(service: Service, request: Request, id: string): Promise<Response> {
-    const {threshold, enabled} = await readBody(request, settingsSchema, service.options.maxBodyBytes);
-    const {aligner} = service.engine;
-    const slots = service.running.get(id);
-    if (slots === undefined || aligner === undefined)
+    const change = await readBody(request, settingsSchema, service.options.maxBodyBytes);
+    const running = service.running.get(id);
+    if (running?.isAligned !== true)
         throw new ApiError(404, "No aligned answer of this id is being generated", {code: "generation_not_found"});
-    const settings = {...(threshold === undefined ? {} : {threshold}), ...(enabled === undefined ? {} : {enabled})};
-    for (const {sequence} of slots) aligner.configure(settings, sequence);
-    return Response.json({id, sequences: slots.size, ...settings});
+    const sequences = running.change(change);
+    return Response.json({id, sequences, ...change});
 }

@@ -118,4 +118,62 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
         expect((await patch({threshold: 0})).status).toBe(404);
         expect((await patch({threshold: 2})).status).toBe(400);
     });
+
+    it("takes other agents and weights while it goes on; what is left out stays", async () => {
+        const [house, other] = [{agent: "house"}, {agent: "other"}];
+        const stream = await client.stream({
+            model: "demo",
+            ...longAnswer,
+            max_tokens: 200,
+            top_p: 1,
+            mara: {
+                agents: [
+                    {...house, threshold: 1},
+                    {...other, weight: 0, threshold: 0}
+                ],
+                trace: true
+            }
+        });
+        const {id} = await stream.next();
+        const patch = (body: object) => client.request(`/mara/generations/${id}`, body, {method: "PATCH"});
+        const swapped = [
+            {...house, weight: 0},
+            {...other, weight: 1}
+        ];
+        const fallbacks: boolean[] = [];
+        let changed = -1;
+        for await (const {choices} of stream)
+            for (const {decisions} of choices[0].mara?.tokens ?? [])
+                for (const {fallback} of decisions) {
+                    fallbacks.push(fallback);
+                    if (changed >= 0) continue;
+                    changed = fallbacks.length;
+                    const refused = await patch({agents: [{agent: "no"}]});
+                    expect([refused.status, ((await refused.json()) as Json).error.param]).toEqual([
+                        404,
+                        "agents[0].agent"
+                    ]);
+                    const answer = await patch({agents: swapped});
+                    expect(await answer.json()).toMatchObject({id, sequences: 1, agents: swapped});
+                }
+        expect(fallbacks.slice(0, changed)).toEqual(Array(changed).fill(true));
+        expect(fallbacks.at(-1)).toBe(false);
+        expect(fallbacks).toEqual(fallbacks.toSorted((a, b) => Number(b) - Number(a)));
+    });
+
+    it("begins with settings that came while it waited; a plain one has none", async () => {
+        const one = await demoServer({parallel: 1, agents: {house: "demo", other: "demo"}});
+        const first = await one.stream({model: "demo", ...longAnswer, n: 8});
+        const {id: plain} = await first.next();
+        const patch = (id: string, body: object) => one.request(`/mara/generations/${id}`, body, {method: "PATCH"});
+        expect((await patch(plain, {enabled: true})).status).toBe(404);
+        const aligned = await one.stream({model: "demo:house", temperature: 0});
+        const {id} = await aligned.next();
+        const answer = await patch(id, {agents: [{agent: "other", threshold: 0}], combine: "all"});
+        expect(await answer.json()).toMatchObject({sequences: 0, combine: "all"});
+        await first.cancel();
+        const chunks = await aligned.all();
+        expect(chunks.map(({choices}: Json) => choices[0].delta.content ?? "").join("")).toBe(raw);
+        expect((await patch(id, {threshold: 0})).status).toBe(404);
+    });
 });

@@ -94,6 +94,21 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         expect((await say(bob)).cached).toBeLessThan(first.prompt_tokens / 2);
     });
 
+    it("leave a long conversation alone that shares no more than its system message with a new one", async () => {
+        const client = await demoServer({parallel: 2});
+        const chat = (messages: object[]) => client.chat({model: "demo", temperature: 0, max_tokens: 4, messages});
+        const system = {role: "system", content: "You are the desk of a guesthouse. ".repeat(6)};
+        const user = (content: string) => ({role: "user", content});
+        const long = [system, user("Is there a sauna, and where is it? ".repeat(30))];
+        await chat(question);
+        const {choices, usage} = await chat(long);
+        // More than half of what it asks is in the long one's sequence.
+        const short = await chat([system, user("Where?")]);
+        expect(short.usage.prompt_tokens).toBeLessThan(usage.prompt_tokens / 2);
+        const more = await chat([...long, choices[0].message, user("Thank you.")]);
+        expect(more.usage.prompt_tokens_details.cached_tokens).toBeGreaterThanOrEqual(usage.prompt_tokens - 1);
+    });
+
     it("free their sequence when the client goes away", async () => {
         const client = await demoServer({parallel: 1});
         for (const model of ["demo", "demo:house"]) {
