@@ -30,6 +30,7 @@ const maxTokens = 48;
 const dialAgent = "preference";
 const dialPrompts = 64;
 const cascadePrompts = 216;
+const twoAgentsPrompts = 128;
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 const advantage = ["--method", "advantage", "--preset", "small"];
@@ -111,7 +112,7 @@ async function twoAgents(): Promise<Evaluation> {
     return await evaluate({
         model: modelPath,
         agent: fileOf("sentiment"),
-        prompts: heldOut,
+        prompts: (await loadPrompts(heldOut)).slice(0, twoAgentsPrompts),
         rewards: Object.values(twoRewards),
         against: twoSides((name) => relative(process.cwd(), fileOf(name))),
         maxTokens,
