@@ -1,4 +1,5 @@
 /** `mara inspect AGENT`: the contents of an agent file, and the models that it fits. */
+
 import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
@@ -8,6 +9,7 @@ import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
 import {MaraError} from "../errors.js";
 import {fileHash} from "../file-hash.js";
+import {checkModelFile} from "../model-file.js";
 import {formatInteger} from "../plural.js";
 import {visible} from "../visible.js";
 import {bytes, facts, painter, short, table, terminal} from "./format.js";
@@ -122,6 +124,7 @@ async function readWidth(path: string): Promise<{path: string; width: number}> {
     const modelPath = await resolveModel(path);
     const {readGgufFileInfo} = await import("node-llama-cpp");
     try {
+        checkModelFile(modelPath);
         const options = {sourceType: "filesystem", logWarnings: false} as const;
         const {architectureMetadata} = await readGgufFileInfo(modelPath, options);
         return {path, width: architectureMetadata.embedding_length ?? 0};

@@ -1,4 +1,5 @@
 /** A language model and an agent, from what the command line names. */
+
 import {existsSync, statSync} from "node:fs";
 import {resolve} from "node:path";
 import {type Command, Option} from "commander";
@@ -6,6 +7,7 @@ import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {demoModelPath, demoName, demoThreads} from "../demo/files.js";
 import {invalidArgument, MaraError} from "../errors.js";
+import {loadModelFile} from "../model-file.js";
 import {bytes, percent} from "./format.js";
 import {Progress} from "./output.js";
 import {choiceOption, integerOption} from "./parse.js";
@@ -121,7 +123,7 @@ export async function openLlama(gpu: string): Promise<Llama> {
 
 export async function loadModel(llama: Llama, modelPath: string): Promise<LlamaModel> {
     try {
-        return await llama.loadModel({modelPath});
+        return await loadModelFile(llama, modelPath);
     } catch (error) {
         throw new MaraError("MODEL_UNSUPPORTED", `Could not load the model ${modelPath}: ${(error as Error).message}`, {
             cause: error

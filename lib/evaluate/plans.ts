@@ -1,4 +1,5 @@
 /** Plans the sides: each side's context, and everything that its answers depend on. */
+
 import {createHash} from "node:crypto";
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
@@ -12,6 +13,7 @@ import type {Combine} from "../align/steer/panel.js";
 import {orDemo} from "../demo/files.js";
 import {invalidArgument, MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
+import {loadModelFile} from "../model-file.js";
 import type {Prompt} from "../prompts/prompts.js";
 import type {EvaluationSettings, Opponent} from "./options.js";
 import type {OpenSide} from "./stored-block.js";
@@ -241,7 +243,7 @@ export async function loadNamedModel(llama: Llama, file: string): Promise<LlamaM
     const path = resolve(orDemo(file, "model"));
     describeFile(path);
     try {
-        return await llama.loadModel({modelPath: path});
+        return await loadModelFile(llama, path);
     } catch (error) {
         throw new MaraError("MODEL_UNSUPPORTED", `Could not load the model ${path}: ${reasonOf(error)}`, {
             cause: error

@@ -1,8 +1,10 @@
 /** The resources that the rewards of one specification share: options, and each model loaded once. */
+
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../errors.js";
+import {loadModelFile} from "../model-file.js";
 import {cut} from "./expression.js";
 
 export interface ResourceOptions {
@@ -99,7 +101,7 @@ export class Resources {
         try {
             this.#llama ??=
                 this.#options.llama === undefined ? openDefaultLlama() : Promise.resolve(this.#options.llama);
-            return await (await this.#llama).loadModel({modelPath});
+            return await loadModelFile(await this.#llama, modelPath);
         } catch (error) {
             const message = `Could not load the model ${modelPath}: ${(error as Error).message}`;
             throw new MaraError("REWARD_LOAD", message, {cause: error});

@@ -56,7 +56,7 @@ describe("mara inspect", () => {
         );
         expectFailure(
             await mara(["inspect", golden, "--model", "package.json"]),
-            /^Could not read the model package\.json: .* \(MODEL_UNSUPPORTED\)$/
+            /^Could not read the model package\.json: it is no GGUF file \(MODEL_UNSUPPORTED\)$/
         );
         expectFailure(await mara(["inspect", "package.json"]), /^Could not load package\.json: .* \(AGENT_FORMAT\)$/);
     });

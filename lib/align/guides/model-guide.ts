@@ -2,6 +2,7 @@ import {statSync} from "node:fs";
 import {resolve} from "node:path";
 import type {Llama, LlamaContext, LlamaModel} from "node-llama-cpp";
 import {invalidArgument, MaraError, reasonOf} from "../../errors.js";
+import {loadModelFile} from "../../model-file.js";
 import {sequenceInternals} from "../node-llama-cpp/internals.js";
 import type {Guide, GuidedRow, GuidedText} from "../steer/guide.js";
 import {AcceptanceRates} from "../wave/acceptance-rates.js";
@@ -214,7 +215,7 @@ async function load(llama: Llama, name: string, file: string): Promise<LlamaMode
     if (!statSync(modelPath, {throwIfNoEntry: false})?.isFile())
         throw new MaraError("MODEL_NOT_FOUND", `There is no model file ${modelPath} for ${name}. Give a .gguf file.`);
     try {
-        return await llama.loadModel({modelPath});
+        return await loadModelFile(llama, modelPath);
     } catch (error) {
         throw new MaraError("MODEL_UNSUPPORTED", `Could not load ${modelPath} for ${name}: ${reasonOf(error)}`, {
             cause: error

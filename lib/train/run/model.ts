@@ -1,5 +1,6 @@
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../../errors.js";
+import {loadModelFile} from "../../model-file.js";
 
 /**
  * Loads a model's file, with a node-llama-cpp instance of its own where none is given.
@@ -14,7 +15,7 @@ export async function openModelFile(
     const {getLlama, LlamaLogLevel} = await import("node-llama-cpp");
     const llama = given ?? (await getLlama({build: "never", logLevel: LlamaLogLevel.error}));
     try {
-        const model = await llama.loadModel({modelPath});
+        const model = await loadModelFile(llama, modelPath);
         return {model, close: () => (given === undefined ? llama.dispose() : model.dispose())};
     } catch (error) {
         if (given === undefined) await llama.dispose();
