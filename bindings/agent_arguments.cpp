@@ -1,6 +1,7 @@
 #include "agent_arguments.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <thread>
 #include <vector>
@@ -56,6 +57,49 @@ int32_t read_threads(const Napi::Object& options) {
     return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, default_threads_max);
 }
 
+// Of a matrix: a whole number that indexes memory may have.
+size_t whole_number(const Napi::Object& object, const char* name) {
+    const Napi::Value value = object.Get(name);
+    if (value.IsNumber()) {
+        const double number = value.As<Napi::Number>().DoubleValue();
+        if (number >= 0 && number <= 0x1p40 && number == std::floor(number)) return static_cast<size_t>(number);
+    }
+    invalid_argument(object.Env(), name, "a whole number", value);
+}
+
+kernel::ItemType read_item_type(const Napi::Object& matrix) {
+    const Napi::Value value = matrix.Get("dtype");
+    const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+    if (name == "F32") return kernel::ItemType::f32;
+    if (name == "F16") return kernel::ItemType::f16;
+    if (name == "BF16") return kernel::ItemType::bf16;
+    if (name == "F64") return kernel::ItemType::f64;
+    invalid_argument(matrix.Env(), "dtype", "\"F32\", \"F16\", \"BF16\" or \"F64\"", value);
+}
+
+// {dtype, data, offset, rowStride, columnStride}: items of `data` that need not be aligned. All of them lie within it.
+kernel::Matrix read_matrix(const Napi::Object& object, const char* name, size_t rows, size_t columns) {
+    const Napi::Value value = object.Get(name);
+    if (!value.IsObject()) invalid_argument(object.Env(), name, "a matrix", value);
+    const auto matrix = value.As<Napi::Object>();
+    const kernel::ItemType type = read_item_type(matrix);
+    const size_t offset = whole_number(matrix, "offset");
+    const size_t row_stride = whole_number(matrix, "rowStride");
+    const size_t column_stride = whole_number(matrix, "columnStride");
+    // Last, because a getter of the others could take its memory away.
+    const Napi::Value data = matrix.Get("data");
+    if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+        invalid_argument(object.Env(), "data", "a Uint8Array", data);
+    const auto bytes = data.As<Napi::Uint8Array>();
+    const size_t items = bytes.ByteLength() / kernel::item_size(type);
+    // None of these overflows: sizes end at 2^16, offset and strides at 2^40.
+    if (offset + (rows - 1) * row_stride + (columns - 1) * column_stride >= items)
+        fail(object.Env(), "INVALID_ARGUMENT",
+             std::string("Expected the matrix ") + name + " to lie within its " + std::to_string(items) + " items");
+    return {reinterpret_cast<const std::byte*>(bytes.Data()) + offset * kernel::item_size(type), type,
+            static_cast<ptrdiff_t>(row_stride), static_cast<ptrdiff_t>(column_stride)};
+}
+
 }  // namespace
 
 kernel::NetworkWeights read_weights(const Napi::Value& value) {
@@ -70,9 +114,9 @@ kernel::NetworkWeights read_weights(const Napi::Value& value) {
     const auto hidden2 = static_cast<size_t>(weights.hidden2);
     weights.ln_weight = float_array(object, "lnWeight", width).Data();
     weights.ln_bias = float_array(object, "lnBias", width).Data();
-    weights.w1 = float_array(object, "w1", hidden1 * width).Data();
+    weights.w1 = read_matrix(object, "w1", hidden1, width);
     weights.b1 = float_array(object, "b1", hidden1).Data();
-    weights.w2 = float_array(object, "w2", hidden2 * hidden1).Data();
+    weights.w2 = read_matrix(object, "w2", hidden2, hidden1);
     weights.b2 = float_array(object, "b2", hidden2).Data();
     weights.w3 = float_array(object, "w3", 2 * hidden2).Data();
     weights.b3 = float_array(object, "b3", 2).Data();

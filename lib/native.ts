@@ -17,16 +17,26 @@ import type {
 
 export type NativeWeightType = "f32" | "f16" | "bf16" | "int8";
 
-/** Row-major float32 tensors as they stand in an agent file. */
+/** A layer's weights as they stand in an agent file, [outputs][inputs]; offset and strides count items. */
+export interface NativeMatrix {
+    dtype: "F64" | "F32" | "F16" | "BF16";
+    /** Need not be aligned. */
+    data: Uint8Array;
+    offset: number;
+    rowStride: number;
+    columnStride: number;
+}
+
+/** The tensors of an agent file; those of float32 are row-major. Nothing is kept. */
 export interface NativeWeights {
     width: number;
     hidden1: number;
     hidden2: number;
     lnWeight: Float32Array;
     lnBias: Float32Array;
-    w1: Float32Array;
+    w1: NativeMatrix;
     b1: Float32Array;
-    w2: Float32Array;
+    w2: NativeMatrix;
     b2: Float32Array;
     w3: Float32Array;
     b3: Float32Array;

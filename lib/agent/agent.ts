@@ -72,7 +72,7 @@ export class MaraAgent {
                 ...(threads === undefined ? {} : {threads})
             });
         } catch (error) {
-            requireFinite(weights);
+            requireFinite(dict);
             throw fromNative(error);
         }
         this.dict = dict;
@@ -102,13 +102,13 @@ export class MaraAgent {
         checkSource(source);
         checkLoadOptions(options);
         try {
-            const bytes = typeof source === "string" ? await readAgentBytes(orDemo(source, "agent")) : source;
+            const bytes =
+                typeof source === "string" ? await readAgentBytes(orDemo(source, "agent")) : new Uint8Array(source);
             const file = await parseAgentBytes(bytes);
             const {tensors, metadata, student} = partStudent(file.tensors, file.metadata);
-            // A file that holds little else is kept as it was read, which saves a copy.
+            // Bytes that hold little else are kept as they are, which saves a copy.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
-            const mayKeep = typeof source === "string" && 2 * size > bytes.length;
-            const agent = new MaraAgent(tensors, metadata, options, mayKeep);
+            const agent = new MaraAgent(tensors, metadata, options, 2 * size > bytes.length);
             if (student !== undefined) agent.student = student;
             if (typeof source === "string") agent._name = basename(orDemo(source, "agent"));
             return agent;

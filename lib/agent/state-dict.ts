@@ -2,8 +2,8 @@
  * From named tensors to the network of the paper: which tensors there must be, their shapes, and their values.
  */
 import {MaraError} from "../errors.js";
-import type {NativeWeights} from "../native.js";
-import {type FloatDtype, isFloatDtype, itemSizes, quote, quoteAll, type Tensor, widen} from "./tensor.js";
+import type {NativeMatrix, NativeWeights} from "../native.js";
+import {type FloatDtype, isFloatDtype, narrowed, quote, quoteAll, type Tensor, toFloat32} from "./tensor.js";
 
 /** Tensor names in the order of the network, as the reference implementation calls them. Linear weights are [out, in]. */
 export const tensorNames = [
@@ -43,7 +43,7 @@ export interface NetworkSizes {
 
 /** A checked state dict: every tensor once, shapes that fit, finite values. */
 export interface StateDict extends NetworkSizes {
-    /** In the precision of the file (F64: narrowed to F32). */
+    /** In the precision of the file (F64: narrowed to F32 when it is asked for). */
     tensors: ReadonlyMap<TensorName, Tensor & {dtype: FloatDtype}>;
 }
 
@@ -84,15 +84,33 @@ export function readStateDict(
     for (const name of tensorNames) {
         const dtype = dtypes[name];
         const shape = shapes[name];
-        const given = named[name].bytes;
-        const isAligned = given.byteOffset % (itemSizes.get(dtype) as number) === 0;
-        const bytes = mayKeep && isAligned ? given : new Uint8Array(given);
-        const floats = widen(dtype, bytes);
-        weights[weightNames[name]] = floats;
-        const own = dtype === "F64" ? {dtype: "F32", bytes: new Uint8Array(floats.buffer)} : {dtype, bytes};
-        kept.set(name, {...own, shape} as Tensor & {dtype: FloatDtype});
+        const tensor = mayKeep
+            ? (named[name] as Tensor & {dtype: FloatDtype})
+            : {dtype, shape, bytes: new Uint8Array(named[name].bytes)};
+        if (name === "linear1.weight" || name === "linear2.weight") weights[weightNames[name]] = matrixOf(tensor);
+        else weights[weightNames[name]] = toFloat32(tensor);
+        kept.set(name, isDouble(tensor) ? narrowed(tensor) : tensor);
     }
     return {dict: {tensors: kept, width, hidden1, hidden2}, weights};
+}
+
+/** A layer's weights where they are: the addon widens and gathers them while it packs them. */
+function matrixOf(tensor: Tensor & {dtype: FloatDtype}): NativeMatrix {
+    const [rows, columns] = tensor.shape as [number, number];
+    const {data, offset, strides} = tensor.view ?? {data: tensor.bytes, offset: 0, strides: [columns, 1]};
+    const [rowStride, columnStride] = strides as [number, number];
+    return {
+        dtype: tensor.dtype,
+        data,
+        offset,
+        // The stride of an axis of one item means nothing, and may be anything.
+        rowStride: rows === 1 ? 0 : rowStride,
+        columnStride: columns === 1 ? 0 : columnStride
+    };
+}
+
+function isDouble(tensor: Tensor): tensor is Tensor & {dtype: "F64"} {
+    return tensor.dtype === "F64";
 }
 
 function checkDescriptions(
@@ -166,9 +184,9 @@ function sizeOf(named: Record<TensorName, Tensor>, name: TensorName, rank: numbe
 }
 
 /** @throws MaraError AGENT_TENSORS naming the first weight that is NaN or infinite */
-export function requireFinite(weights: NativeWeights): void {
+export function requireFinite({tensors}: StateDict): void {
     for (const name of tensorNames) {
-        const values = weights[weightNames[name]];
+        const values = toFloat32(tensors.get(name) as Tensor & {dtype: FloatDtype});
         const index = values.findIndex((value) => !Number.isFinite(value));
         if (index >= 0) throw wrong(`Tensor ${quote(name)} holds ${values[index]} at index ${index}`);
     }

@@ -15,6 +15,15 @@ export interface Tensor {
     readonly dtype: string;
     readonly shape: readonly number[];
     readonly bytes: Uint8Array;
+    /** Where the items lie, of a tensor whose `bytes` are put in order each time when they are asked for. */
+    readonly view?: ItemView;
+}
+
+/** Items within other bytes; offset and strides (one per axis) count items, and all of them lie within `data`. */
+export interface ItemView {
+    readonly data: Uint8Array;
+    readonly offset: number;
+    readonly strides: readonly number[];
 }
 
 /**
@@ -82,6 +91,17 @@ export function tensorOf(shape: readonly number[], values: Float32Array): Tensor
 export function toFloat32(tensor: Tensor & {dtype: FloatDtype}): Float32Array {
     // The copy aligns the bytes for the typed arrays below and detaches the result from the file's buffer.
     return widen(tensor.dtype, new Uint8Array(tensor.bytes));
+}
+
+/** The tensor as float32, rounded to nearest, whose bytes are computed each time when they are asked for. */
+export function narrowed(tensor: Tensor & {dtype: "F64"}): Tensor & {dtype: "F32"} {
+    return {
+        dtype: "F32",
+        shape: tensor.shape,
+        get bytes() {
+            return new Uint8Array(toFloat32(tensor).buffer);
+        }
+    };
 }
 
 /** Widens bytes that are aligned to their items to float32. F32 items are not copied. */

@@ -4,7 +4,7 @@
  */
 import {MaraError} from "../errors.js";
 import {malformedPickle, type PickleHost, readPickle} from "./pickle.js";
-import {countItems, itemSizes, maxRank, quote, quoteAll, type Tensor} from "./tensor.js";
+import {countItems, type ItemView, itemSizes, maxRank, quote, quoteAll, type Tensor} from "./tensor.js";
 import {damaged, openZip, type ZipEntry} from "./zip.js";
 
 /** The pickle describes eight tensors in about 1 KB. */
@@ -109,7 +109,7 @@ export async function readTorch(bytes: Uint8Array): Promise<Map<string, Tensor>>
     const order = byteOrder === undefined ? "little" : new TextDecoder().decode(byteOrder);
     if (order !== "little" && order !== "big") throw damaged(`its byte order is ${quote(order)}`);
 
-    const storages = findStorages(views, (key) => entries.get(`${folder}data/${key}`));
+    const storages = findStorages(views, order === "big", (key) => entries.get(`${folder}data/${key}`));
     const stored = sum([...storages.values()].map(({size}) => size));
     if (stored > maxExpansion * bytes.length) {
         throw damaged(`its tensors take ${stored} bytes, more than ${maxExpansion} times the file's ${bytes.length}`);
@@ -118,8 +118,7 @@ export async function readTorch(bytes: Uint8Array): Promise<Map<string, Tensor>>
     if (needed > stored) throw damaged(`its tensors take ${needed} bytes, but their storages have ${stored}`);
     return new Map(
         [...views].map(([name, view]) => {
-            const unpack = (storages.get(view.storage.key) as UnpackedOnce).unpack;
-            return [name, new StoredTensor(view, unpack, order === "big")];
+            return [name, new StoredTensor(view, (storages.get(view.storage.key) as UnpackedOnce).unpack)];
         })
     );
 }
@@ -130,18 +129,19 @@ class StoredTensor implements Tensor {
     readonly shape: readonly number[];
 
     constructor(
-        private readonly view: TensorView,
-        private readonly unpack: () => Uint8Array,
-        private readonly bigEndian: boolean
+        private readonly tensor: TensorView,
+        private readonly unpack: () => Uint8Array
     ) {
-        this.dtype = view.storage.dtype;
-        this.shape = view.shape;
+        this.dtype = tensor.storage.dtype;
+        this.shape = tensor.shape;
     }
 
     get bytes(): Uint8Array {
-        const itemSize = itemSizeOf(this.view.storage);
-        const bytes = gather(this.unpack(), this.view, itemSize);
-        return this.bigEndian ? swapped(bytes, itemSize) : bytes;
+        return gather(this.unpack(), this.tensor, itemSizeOf(this.tensor.storage));
+    }
+
+    get view(): ItemView {
+        return {data: this.unpack(), offset: this.tensor.offset, strides: this.tensor.strides};
     }
 }
 
@@ -153,6 +153,7 @@ interface UnpackedOnce {
 /** The storages of the views by key, each described in one way only and as large as its file declares. */
 function findStorages(
     views: ReadonlyMap<string, TensorView>,
+    isBigEndian: boolean,
     find: (key: string) => ZipEntry | undefined
 ): Map<string, UnpackedOnce> {
     const found = new Map<string, UnpackedOnce & {storage: Storage}>();
@@ -171,7 +172,7 @@ function findStorages(
         }
         let bytes: Uint8Array | undefined;
         const unpack = () => {
-            bytes ??= entry.unpack();
+            bytes ??= isBigEndian ? swapped(entry.unpack(), itemSizeOf(storage)) : entry.unpack();
             return bytes;
         };
         found.set(key, {storage, size, unpack});

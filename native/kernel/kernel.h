@@ -6,22 +6,24 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernel/matrix.h"
+
 namespace mara::kernel {
 
 enum class Status : int { ok = 0, out_of_memory, unsupported_type, unsupported_variant, bad_shape, not_finite };
 
 enum class WeightType : int { f32 = 0, f16 = 1, bf16 = 2, i8 = 3 };
 
-// Row-major float32 weights as they stand in the agent file. Linear weights are [out][in] (PyTorch's layout).
+// Weights as they stand in the agent file. Linear weights are [out][in] (PyTorch's layout).
 struct NetworkWeights {
     int32_t width;           // D, the LLM's embedding size
     int32_t hidden1;         // H
     int32_t hidden2;         // H/4 in published agents
     const float* ln_weight;  // [D]
     const float* ln_bias;    // [D]
-    const float* w1;         // [H][D]
+    Matrix w1;               // [H][D]
     const float* b1;         // [H]
-    const float* w2;         // [H2][H]
+    Matrix w2;               // [H2][H]
     const float* b2;         // [H2]
     const float* w3;         // [2][H2]
     const float* b3;         // [2]

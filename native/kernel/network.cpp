@@ -1,4 +1,4 @@
-// Packing: float32 weights from an agent file into panels, with LayerNorm's affine folded into the first layer.
+// Packing: weights from an agent file into panels, with LayerNorm's affine folded into the first layer.
 //   LN(x)·Wᵀ + b = ((x − μ)/σ)·(W·diag(g))ᵀ + (b + W·β)
 #include "kernel/network.h"
 
@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <thread>
 
 #if defined(__linux__)
@@ -59,9 +61,9 @@ void in_shares(int32_t count, const Body& body) {
         if (thread.joinable()) thread.join();
 }
 
-// Lays the layer out in `arena` and, if that has memory, fills it. Clears `finite` if a weight is not.
+// Lays the layer out in `arena` and, if that has memory, fills it. Sets `problem` if that fails.
 Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t outputs, const Source& source,
-           std::atomic<bool>& finite) {
+           std::atomic<Status>& problem) {
     Layer layer{};
     layer.inputs = inputs;
     layer.outputs = outputs;
@@ -82,20 +84,22 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
     if (arena.base == nullptr) return layer;
     for (float* const values : {scale, sum, bias}) std::fill_n(values, channels, 0.0f);
     if (code_sum != nullptr) std::fill_n(code_sum, channels, 0);
-    if (!all_finite(source.bias, outputs)) finite = false;
+    if (!all_finite(source.bias, outputs)) problem = Status::not_finite;
 
-    const auto fill = [&](int32_t index) {
+    const auto fill = [&](int32_t index, float* scratch) {
         const int32_t first = index * panel_channels;
         const int32_t count = std::min(panel_channels, outputs - first);
         // Each panel is looked through and zeroed right before it is packed, while it is in the cache and by as many
         // threads.
         std::byte* const to = weights + static_cast<size_t>(index) * layer.panel_bytes;
         std::memset(to, 0, layer.panel_bytes);
+        const float* rows[panel_channels];
+        read_rows(source.weights, first, count, inputs, scratch, rows);
         Channel panel[panel_channels];
         for (int32_t c = 0; c < count; ++c) {
-            panel[c].row = source.weights + static_cast<ptrdiff_t>(first + c) * inputs;
+            panel[c].row = rows[c];
             if (!all_finite(panel[c].row, inputs)) {
-                finite = false;
+                problem = Status::not_finite;
                 return;
             }
             panel[c].offset = source.bias[first + c];
@@ -111,7 +115,15 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
         }
     };
     const auto fill_all = [&](int32_t begin, int32_t end) {
-        for (int32_t index = begin; index < end; ++index) fill(index);
+        std::unique_ptr<float[]> scratch;
+        if (!is_readable_in_place(source.weights)) {
+            scratch.reset(new (std::nothrow) float[static_cast<size_t>(panel_channels) * inputs]);
+            if (scratch == nullptr) {
+                problem = Status::out_of_memory;
+                return;
+            }
+        }
+        for (int32_t index = begin; index < end; ++index) fill(index, scratch.get());
     };
     if (static_cast<int64_t>(inputs) * outputs < shared_packing)
         fill_all(0, layer.panels);
@@ -120,20 +132,20 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
     return layer;
 }
 
-// The whole network in one block, in reading order. Returns the bytes it takes. Clears `finite` if a weight is not.
+// The whole network in one block, in reading order. Returns the bytes it takes. Sets `problem` if it cannot be filled.
 size_t lay_out(PackedNetwork& network, const NetworkWeights& from, const WeightFormat& format, std::byte* memory,
-               std::atomic<bool>& finite) {
+               std::atomic<Status>& problem) {
     Arena arena{memory};
     network.layer1 =
-        pack(arena, format, from.width, from.hidden1, {from.w1, from.ln_weight, from.ln_bias, from.b1}, finite);
-    network.layer2 = pack(arena, format, from.hidden1, from.hidden2, {from.w2, nullptr, nullptr, from.b2}, finite);
+        pack(arena, format, from.width, from.hidden1, {from.w1, from.ln_weight, from.ln_bias, from.b1}, problem);
+    network.layer2 = pack(arena, format, from.hidden1, from.hidden2, {from.w2, nullptr, nullptr, from.b2}, problem);
     const auto count = static_cast<size_t>(from.hidden2);
     auto* head = arena.take<float>(count);
     for (size_t i = 0; memory != nullptr && i < count; ++i) head[i] = from.w3[count + i] - from.w3[i];
     if (memory != nullptr) {
         const bool is_finite = all_finite(from.ln_weight, from.width) && all_finite(from.ln_bias, from.width) &&
                                all_finite(from.w3, 2 * from.hidden2) && all_finite(from.b3, 2);
-        if (!is_finite) finite = false;
+        if (!is_finite) problem = Status::not_finite;
     }
     network.head = head;
     network.head_bias = static_cast<double>(from.b3[1]) - from.b3[0];
@@ -152,8 +164,8 @@ Status pack_network(const NetworkWeights& weights, const WeightFormat& format, c
     out.variant = &variant;
     out.width = weights.width;
     out.hidden2 = weights.hidden2;
-    std::atomic<bool> finite = true;
-    out.bytes = lay_out(out, weights, format, nullptr, finite);
+    std::atomic<Status> problem = Status::ok;
+    out.bytes = lay_out(out, weights, format, nullptr, problem);
     const std::align_val_t alignment{out.bytes >= huge_page ? huge_page : 64};
     auto* const memory = static_cast<std::byte*>(::operator new(out.bytes, alignment, std::nothrow));
     out.memory = {memory, AlignedDelete{alignment}};
@@ -163,8 +175,8 @@ Status pack_network(const NetworkWeights& weights, const WeightFormat& format, c
     // on failure.
     if (out.bytes >= huge_page) madvise(memory, out.bytes, MADV_HUGEPAGE);
 #endif
-    lay_out(out, weights, format, memory, finite);
-    return finite ? Status::ok : Status::not_finite;
+    lay_out(out, weights, format, memory, problem);
+    return problem;
 }
 
 Status network_create(const NetworkWeights& weights, WeightType type, const char* variant, Network** out) {

@@ -14,16 +14,14 @@ inline uint16_t float_to_bf16(float value) {
     return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// Without branches, so that loops over it are vectorised.
 inline float f16_to_float(uint16_t value) {
     const uint32_t sign = static_cast<uint32_t>(value & 0x8000u) << 16;
-    const uint32_t exponent = (value >> 10) & 0x1fu;
-    const uint32_t mantissa = value & 0x3ffu;
-    if (exponent == 0) {  // zero or subnormal: mantissa · 2^-24
-        const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-        return sign != 0 ? -magnitude : magnitude;
-    }
-    if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-    return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (mantissa << 13));
+    const uint32_t bits = static_cast<uint32_t>(value & 0x7fffu) << 13;
+    // Zero or subnormal: m · 2^-24 = (1 + m / 1024) · 2^-14 − 2^-14.
+    const float small = std::bit_cast<float>(bits + (113u << 23)) - 0x1p-14f;
+    const uint32_t large = bits + (bits < (31u << 23) ? 112u << 23 : 224u << 23);
+    return std::bit_cast<float>(sign | (bits < (1u << 23) ? std::bit_cast<uint32_t>(small) : large));
 }
 
 // Values beyond f16's range saturate at ±65504, so that a weight never becomes infinite.

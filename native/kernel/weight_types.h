@@ -10,10 +10,10 @@ namespace mara::kernel {
 
 // A linear layer as it stands in the agent file, and the affine of the LayerNorm in front of it, which is folded in.
 struct Source {
-    const float* weights;  // [outputs][inputs]
-    const float* gain;     // [inputs] or nullptr
-    const float* shift;    // [inputs] or nullptr
-    const float* bias;     // [outputs]
+    Matrix weights;      // [outputs][inputs]
+    const float* gain;   // [inputs] or nullptr
+    const float* shift;  // [inputs] or nullptr
+    const float* bias;   // [outputs]
 };
 
 // A channel while it is packed.

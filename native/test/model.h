@@ -45,8 +45,12 @@ struct Model {
     }
 
     kernel::NetworkWeights weights() const {
-        return {shape.width, shape.hidden1, shape.hidden2, ln_weight.data(), ln_bias.data(), w1.data(),
-                b1.data(),   w2.data(),     b2.data(),     w3.data(),        b3.data()};
+        return {shape.width,    shape.hidden1,
+                shape.hidden2,  ln_weight.data(),
+                ln_bias.data(), kernel::row_major(w1.data(), shape.width),
+                b1.data(),      kernel::row_major(w2.data(), shape.hidden1),
+                b2.data(),      w3.data(),
+                b3.data()};
     }
 
     double probability(const float* x) const {

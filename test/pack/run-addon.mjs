@@ -27,6 +27,12 @@ const weights = {
     b3: agent["output_linear.bias"]
 };
 
+/** As the addon's constructor takes the weights of a layer. */
+const matrix = (values, columns) => {
+    return {dtype: "F32", data: new Uint8Array(values.buffer), offset: 0, rowStride: columns, columnStride: 1};
+};
+const given = {...weights, w1: matrix(weights.w1, 64), w2: matrix(weights.w2, 128)};
+
 function readSafetensors(path) {
     const bytes = readFileSync(path);
     const size = Number(bytes.readBigUInt64LE(0));
@@ -52,7 +58,7 @@ const errors = {};
 for (const kernel of addon.kernels()) {
     errors[kernel] = {};
     for (const [dtype, tolerance] of Object.entries(tolerances)) {
-        const native = new addon.Agent(weights, {dtype, kernel, threads: 2});
+        const native = new addon.Agent(given, {dtype, kernel, threads: 2});
         const [now, later] = [native.score(states), await native.scoreAsync(states)];
         native.dispose();
         errors[kernel][dtype] = Number(worst(now, false).toExponential(1));

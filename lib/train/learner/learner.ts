@@ -70,7 +70,7 @@ export class Learner {
      */
     constructor(options: LearnerOptions) {
         const given = options.actor === undefined ? undefined : readStateDict(namedTensors(options.actor));
-        if (given !== undefined) requireFinite(given.weights);
+        if (given !== undefined) requireFinite(given.dict);
         const actor = given?.dict;
         const resolved = resolveLearnerOptions(options, actor);
         this.#options = resolved;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace mara::kernel::cuda {
 namespace {
@@ -38,9 +39,11 @@ Packed pack(const NetworkWeights& from, const DeviceFormat& format) {
     std::byte* const memory = packed.memory.data();
     const auto floats = [&](size_t offset) { return reinterpret_cast<float*>(memory + offset); };
 
+    std::vector<float> scratch(static_cast<size_t>(std::max(shape.width, shape.hidden1)));
     double largest = 0;  // bound of the first hidden layer: a normalised state has the norm √D at most
     for (int32_t c = 0; c < shape.hidden1; ++c) {
-        const float* const row = from.w1 + static_cast<ptrdiff_t>(c) * shape.width;
+        const float* row;
+        read_rows(from.w1, c, 1, shape.width, scratch.data(), &row);
         double sum = 0, squares = 0, bias = from.b1[c];
         for (int32_t i = 0; i < shape.width; ++i) {
             const double stored = format.store(memory + packed.offsets.weights1, element_at(shape.units1(), c, i),
@@ -58,9 +61,10 @@ Packed pack(const NetworkWeights& from, const DeviceFormat& format) {
         packed.hidden_scale = static_cast<float>(std::exp2(-std::ceil(std::log2(largest / f16_room))));
 
     for (int32_t c = 0; c < shape.hidden2; ++c) {
+        const float* row;
+        read_rows(from.w2, c, 1, shape.hidden1, scratch.data(), &row);
         for (int32_t i = 0; i < shape.hidden1; ++i)
-            format.store(memory + packed.offsets.weights2, element_at(shape.units2(), c, i),
-                         from.w2[static_cast<ptrdiff_t>(c) * shape.hidden1 + i]);
+            format.store(memory + packed.offsets.weights2, element_at(shape.units2(), c, i), row[i]);
         floats(packed.offsets.bias2)[c] = from.b2[c];
         floats(packed.offsets.head)[c] = from.w3[shape.hidden2 + c] - from.w3[c];
     }

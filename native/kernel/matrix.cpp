@@ -1,0 +1,81 @@
+#include "kernel/matrix.h"
+
+#include <cstring>
+
+#include "kernel/numbers.h"
+
+namespace mara::kernel {
+namespace {
+
+template <class Item>
+Item load(const std::byte* from) {
+    Item item;
+    std::memcpy(&item, from, sizeof item);
+    return item;
+}
+
+struct F32 {
+    static constexpr ptrdiff_t size = 4;
+    static float read(const std::byte* from) { return load<float>(from); }
+};
+struct F16 {
+    static constexpr ptrdiff_t size = 2;
+    static float read(const std::byte* from) { return f16_to_float(load<uint16_t>(from)); }
+};
+struct Bf16 {
+    static constexpr ptrdiff_t size = 2;
+    static float read(const std::byte* from) { return bf16_to_float(load<uint16_t>(from)); }
+};
+struct F64 {
+    static constexpr ptrdiff_t size = 8;
+    static float read(const std::byte* from) { return static_cast<float>(load<double>(from)); }
+};
+
+template <class Item>
+void copy_rows(const Matrix& matrix, int32_t first, int32_t count, int32_t columns, float* to) {
+    const ptrdiff_t row_bytes = matrix.row_stride * Item::size, column_bytes = matrix.column_stride * Item::size;
+    const std::byte* const start = matrix.items + first * row_bytes;
+    if (column_bytes == Item::size) {
+        for (int32_t r = 0; r < count; ++r)
+            for (int32_t c = 0; c < columns; ++c)
+                to[ptrdiff_t{r} * columns + c] = Item::read(start + r * row_bytes + c * Item::size);
+    } else {
+        // A transposed matrix has the rows' items of one column side by side, so each line of memory is read once.
+        for (int32_t c = 0; c < columns; ++c)
+            for (int32_t r = 0; r < count; ++r)
+                to[ptrdiff_t{r} * columns + c] = Item::read(start + r * row_bytes + c * column_bytes);
+    }
+}
+
+}  // namespace
+
+bool is_readable_in_place(const Matrix& matrix) {
+    return matrix.type == ItemType::f32 && matrix.column_stride == 1 &&
+           reinterpret_cast<uintptr_t>(matrix.items) % alignof(float) == 0;
+}
+
+void read_rows(const Matrix& matrix, int32_t first, int32_t count, int32_t columns, float* scratch,
+               const float** rows) {
+    if (is_readable_in_place(matrix)) {
+        const auto* const values = reinterpret_cast<const float*>(matrix.items);
+        for (int32_t r = 0; r < count; ++r) rows[r] = values + (first + r) * matrix.row_stride;
+        return;
+    }
+    switch (matrix.type) {
+        case ItemType::f32:
+            copy_rows<F32>(matrix, first, count, columns, scratch);
+            break;
+        case ItemType::f16:
+            copy_rows<F16>(matrix, first, count, columns, scratch);
+            break;
+        case ItemType::bf16:
+            copy_rows<Bf16>(matrix, first, count, columns, scratch);
+            break;
+        case ItemType::f64:
+            copy_rows<F64>(matrix, first, count, columns, scratch);
+            break;
+    }
+    for (int32_t r = 0; r < count; ++r) rows[r] = scratch + ptrdiff_t{r} * columns;
+}
+
+}  // namespace mara::kernel
