@@ -124,7 +124,8 @@ function guideOf(every: number): Guide {
 /** Several generations with something done to the sequence in between. */
 async function write(run: JobRun, random: Random, trace: Trace): Promise<void> {
     const {sequence, counts} = run;
-    await generate(run, random, trace, promptOf(run, random), random.integer(8, 60));
+    if (random.integer(0, 4) === 0) await fill(run, random, trace);
+    else await generate(run, random, trace, promptOf(run, random), random.integer(8, 60));
     const more = () => promptOf(run, random).slice(0, random.integer(1, 3));
     for (let part = random.integer(0, 4); part > 0; part--) {
         const what = random.integer(0, 4);
@@ -149,15 +150,33 @@ async function write(run: JobRun, random: Random, trace: Trace): Promise<void> {
     }
 }
 
-function promptOf({materials, sequence}: JobRun, random: Random): Token[] {
+/** A text that comes to the end of the context, whose beginning node-llama-cpp then takes away. */
+async function fill(run: JobRun, random: Random, trace: Trace): Promise<void> {
+    const {contextSize} = run.sequence;
+    const prompt = promptOf(run, random, contextSize - random.integer(8, 40));
+    await generate(run, random, trace, prompt, contextSize - prompt.length + random.integer(4, 30), true);
+}
+
+function promptOf(
+    {materials, sequence}: JobRun,
+    random: Random,
+    length = random.integer(0, 3) === 0 ? random.integer(64, 140) : random.integer(1, 40)
+): Token[] {
     const tokens = sequence.model.tokenize(random.pick(materials.prompts));
-    const length = random.integer(0, 3) === 0 ? random.integer(64, 140) : random.integer(1, 40);
     return Array.from({length}, (_, i) => tokens[i % tokens.length] as Token);
 }
 
-async function generate(run: JobRun, random: Random, trace: Trace, prompt: Token[], length: number): Promise<void> {
+/** `onward`: through the text's end as the model sees it. */
+async function generate(
+    run: JobRun,
+    random: Random,
+    trace: Trace,
+    prompt: Token[],
+    length: number,
+    onward = false
+): Promise<void> {
     const {sequence, counts, materials} = run;
-    const isGrammatical = random.integer(0, 4) === 0;
+    const isGrammatical = !onward && random.integer(0, 4) === 0;
     const penalty =
         random.integer(0, 3) === 0 ? {punishTokens: () => trace.tokens.slice(-20) as Token[], penalty: 1.2} : undefined;
     const reconfigureAt = random.integer(0, 2 * length);
@@ -176,7 +195,7 @@ async function generate(run: JobRun, random: Random, trace: Trace, prompt: Token
         take(run, trace, token);
         if (sequence.nextTokenIndex < filled) count(counts, "context shifts");
         filled = sequence.nextTokenIndex;
-        if (--left === 0 || model.isEogToken(token)) break;
+        if (--left === 0 || (!onward && model.isEogToken(token))) break;
         if (left === reconfigureAt) configure(run, random);
     }
 }

@@ -1,4 +1,4 @@
-/** `npm run soak -- [--minutes N] [--model PATH] [--seed N]`: docs/soak.md. */
+/** `npm run soak -- [--minutes N] [--model PATH] [--seed N] [--leak MB]`: docs/soak.md. */
 import {parseArgs} from "node:util";
 import {runWithFixedMappingThreshold} from "./memory.js";
 import {roundedDemoModel} from "./rounded-model.js";
@@ -11,25 +11,27 @@ const {values} = parseArgs({
     options: {
         minutes: {type: "string", default: "30"},
         model: {type: "string"},
-        seed: {type: "string", default: String(Date.now() % 2 ** 31)}
+        seed: {type: "string", default: String(Date.now() % 2 ** 31)},
+        leak: {type: "string", default: "0"}
     }
 });
 
 const growthMax = 0.05;
 /** Too few rounds show no trend. */
-const samplesMin = 12;
+const samplesMin = 20;
 
 const minutes = Number(values.minutes);
 const seed = Number(values.seed);
-if (!(minutes > 0) || !Number.isInteger(seed))
-    throw new Error("Expected --minutes above 0 and a whole number as --seed");
+const leak = Number(values.leak);
+if (!(minutes > 0) || !Number.isInteger(seed) || !(leak >= 0))
+    throw new Error("Expected --minutes above 0, a whole number as --seed and --leak of 0 or more");
 if (globalThis.gc === undefined) throw new Error("Memory is measured after a collection: run node with --expose-gc");
 
 // Node opens what it prints to at first use.
 process.stdout.write(`Seed ${seed}, ${minutes} minutes\n`);
 const before = process.getActiveResourcesInfo();
 const {counts, failures, memory} = await soak(
-    {minutes, seed, modelPath: values.model ?? (await roundedDemoModel())},
+    {minutes, seed, leak, modelPath: values.model ?? (await roundedDemoModel())},
     (line) => console.log(line)
 );
 const told = failures.length;

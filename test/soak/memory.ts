@@ -35,17 +35,20 @@ export class Memory {
         return this.samples.at(-1) ?? 0;
     }
 
-    /** What comes before the middle third is the warm-up. */
     get growth(): number {
         return growthOf(this.samples);
     }
 }
 
-/** Growth of a median from the middle third of samples to the last. */
+/**
+ * Growth after the warm-up, which is the first third, as a share of the median: the median slope between any two samples (Theil and Sen), over all
+ * of them. Memory that jumps between levels, as free pages are kept or given back, does not move it; what is lost in each round does.
+ */
 export function growthOf(samples: readonly number[]): number {
-    const third = Math.floor(samples.length / 3);
-    if (third === 0) return 0;
-    return median(samples.slice(-third)) / median(samples.slice(third, -third)) - 1;
+    const settled = samples.slice(Math.floor(samples.length / 3));
+    if (settled.length < 2) return 0;
+    const slopes = settled.flatMap((later, j) => settled.slice(0, j).map((sample, i) => (later - sample) / (j - i)));
+    return (median(slopes) * (settled.length - 1)) / median(settled);
 }
 
 function median(values: readonly number[]): number {

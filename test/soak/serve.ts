@@ -94,7 +94,7 @@ const rows: [string, string | number][] = [
     ["errors, time-outs, failed streams", result.errors + result.timeouts + result.mismatches],
     ["seconds until every sequence was free", freed?.toFixed(1) ?? "more than 30"],
     ["resident memory, first to last, MB", `${memory[0]?.toFixed(0)} to ${memory.at(-1)?.toFixed(0)}`],
-    ["growth from the middle third to the last", `${(growth * 100).toFixed(1)} %`]
+    ["growth after the first third", `${(growth * 100).toFixed(1)} %`]
 ];
 console.log("| What | Number |\n| --- | ---: |");
 for (const [name, value] of rows) console.log(`| ${name} | ${value} |`);

@@ -5,7 +5,17 @@ import {expect, it} from "vitest";
 const script = fileURLToPath(new URL("main.ts", import.meta.url));
 
 it("Ten seconds of the soak leave nothing behind, and every text is what it is alone", async () => {
-    const args = ["--expose-gc", "--import", "tsx", script, "--minutes", String(10 / 60), "--seed", "5"];
+    const args = [
+        "--expose-gc",
+        "--max-semi-space-size=1",
+        "--import",
+        "tsx",
+        script,
+        "--minutes",
+        String(10 / 60),
+        "--seed",
+        "5"
+    ];
     const child = spawn(process.execPath, args, {stdio: ["ignore", "pipe", "pipe"]});
     let output = "";
     for (const stream of [child.stdout, child.stderr])

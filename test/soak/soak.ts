@@ -26,6 +26,8 @@ export interface SoakOptions {
     minutes: number;
     modelPath: string;
     seed: number;
+    /** MB that are lost with each context, to see that it is noticed. */
+    leak: number;
 }
 
 export interface SoakResult {
@@ -37,6 +39,8 @@ export interface SoakResult {
 
 const sequences = 8;
 const lanes = 12;
+/** One with company, one alone. */
+const contextsPerRound = 2;
 const contextOptions = {
     mode: "lanes",
     sequences,
@@ -69,7 +73,10 @@ interface Sample {
     to: number;
 }
 
-export async function soak({minutes, modelPath, seed}: SoakOptions, say: (line: string) => void): Promise<SoakResult> {
+export async function soak(
+    {minutes, modelPath, seed, leak}: SoakOptions,
+    say: (line: string) => void
+): Promise<SoakResult> {
     const end = performance.now() + minutes * 60_000;
     const roundMs = Math.min(20_000, Math.max(3000, (minutes * 60_000) / 40));
     const random = seededRandom(seed);
@@ -80,10 +87,12 @@ export async function soak({minutes, modelPath, seed}: SoakOptions, say: (line: 
     const result: SoakResult = {counts: {}, failures: [], memory: new Memory()};
     const materials = await gather(model);
     const soaked = {model, modelPath, materials, folder, result, roundMs, end};
+    const lost: Buffer[] = [];
     for (let round = 0; performance.now() < end; round++) {
         await result.memory.measure();
         const before = result.failures.length;
         await playRound(soaked, random);
+        for (let context = 0; context < contextsPerRound; context++) lost.push(Buffer.alloc(leak * 2 ** 20, 1));
         for (const failure of result.failures.slice(before)) say(failure);
         count(result.counts, "rounds");
         say(
