@@ -139,7 +139,8 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         width: context.model.embeddingVectorSize,
         decodeExpected: (batch, expecting) => decodeExpected(batch, expecting, {backend, scheduler, threads, runs})
     };
-    const hook = new ContextHook(stock, backend, parts, new DecodeQueue(context));
+    const queue = new DecodeQueue(context);
+    const hook = new ContextHook(stock, backend, parts, queue);
     const {dispose} = hook.methods;
     const disposeAfterGuides = async () => {
         await closeGuides(guideHost);
@@ -154,7 +155,8 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         requireSequenceInternals(sequence);
         aligner._begin(sequence);
         if (sequence.tokenPredictor != null) drivePredictor(sequence, aligner, backend.judgesRuns ? runs : undefined);
-        observeSequence(sequence, aligner, async (id) => {
+        queue.observe(sequence);
+        observeSequence(sequence, aligner, queue, async (id) => {
             if (backend.recurrent) await hook.withoutAhead(id);
         });
         return sequence;

@@ -1,5 +1,6 @@
 import {DisposedError, type LlamaContextSequence} from "node-llama-cpp";
-import {type SamplerConfig, sequenceInternals} from "../node-llama-cpp/internals.js";
+import type {DecodeQueue} from "../node-llama-cpp/decode-queue.js";
+import {type RowMapper, type SamplerConfig, sequenceInternals} from "../node-llama-cpp/internals.js";
 import {measuring} from "./step.js";
 
 /** The state kept of a sequence while it lives. */
@@ -23,6 +24,7 @@ export function isLeaving(sequence: LlamaContextSequence | undefined): boolean {
 export function observeSequence(
     sequence: LlamaContextSequence,
     sequences: {_stateOf(id: number): ObservedSequence},
+    queue: DecodeQueue,
     beforeCheckpoint: (id: number) => Promise<void>
 ): void {
     const internals = sequenceInternals(sequence);
@@ -48,8 +50,9 @@ export function observeSequence(
         // An earlier evaluation that was broken off may have left a failure; nobody waits for it any more.
         delete sequences._stateOf(id).failure;
         if (decode.length === decodeParameters) {
-            if (measuring.getStore() === true) args[mapperAt] = asMeasuring(args[mapperAt] as RowMapper);
-            if (sequence.context.totalSequences > 1) args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch);
+            args[mapperAt] = measuringAsNow(args[mapperAt] as RowMapper);
+            if (sequence.context.totalSequences > 1)
+                args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch, queue);
         }
         const result = await decode.apply(sequence, args);
         const state = sequences._stateOf(id);
@@ -60,16 +63,19 @@ export function observeSequence(
     };
 }
 
-type RowMapper = (...args: unknown[]) => unknown;
 type AfterBatch = ((length: number) => unknown) | undefined;
 /** Parameters of `_decodeTokens`, the last two of which are `logitDataMapper` and `afterBatchAction`. */
 const decodeParameters = 7;
 const mapperAt = decodeParameters - 2;
 const afterBatchAt = decodeParameters - 1;
 
-/** Marks the mapper as measuring, because `controlledEvaluate` samples in node-llama-cpp's batch loop, outside its own asynchronous context. */
-function asMeasuring(mapper: RowMapper): RowMapper {
-    return (...args) => measuring.run(true, () => mapper(...args));
+/**
+ * Has the mapper measure if its caller does. Its rows are sampled in node-llama-cpp's batch loop, whose asynchronous context is that of whoever
+ * asked for a batch when none was under way.
+ */
+function measuringAsNow(mapper: RowMapper): RowMapper {
+    const isMeasuring = measuring.getStore() === true;
+    return (...args) => measuring.run(isMeasuring, () => mapper(...args));
 }
 
 /**
@@ -77,9 +83,10 @@ function asMeasuring(mapper: RowMapper): RowMapper {
  * a token cannot ask again so soon, so sequences that fell out of step would stay apart, each in a batch of its own. The end of a
  * batch waits for this action, which therefore lasts until the next turn of the event loop.
  */
-function gathering(action: AfterBatch): AfterBatch {
+function gathering(action: AfterBatch, queue: DecodeQueue): AfterBatch {
     return async (length) => {
         await action?.(length);
         await new Promise((resolve) => setImmediate(resolve));
+        queue.endBatch();
     };
 }

@@ -55,7 +55,7 @@ export interface StepParts {
 }
 
 /** True within `controlledEvaluate`, which measures the model and is left alone. */
-export const measuring = new AsyncLocalStorage<true>();
+export const measuring = new AsyncLocalStorage<boolean>();
 
 /** The token that node-llama-cpp reports as "could not sample"; the sequence's failure says why. */
 const noToken = -1;

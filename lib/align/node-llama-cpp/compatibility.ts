@@ -17,6 +17,13 @@ const contextMethods = [
     "disposeSequence",
     "dispose"
 ];
+const contextPrivates = [
+    "_dispatchErrorForQueuedDecodesAndDequeue",
+    "_decodeTokens",
+    "_scheduleDecode",
+    "_scheduleToFreeReservedThreads",
+    "_reclaimUnusedSequenceId"
+];
 const sequenceMethods = ["_resolveSamplerConfig", "_decodeTokens", "controlledEvaluate"];
 
 /**
@@ -28,7 +35,7 @@ export function requireContextInternals(context: LlamaContext): void {
     const {model} = context;
     const bindings = llamaInternals(model.llama)._bindings;
     requireMethods("AddonContext", contextInternals(context)._ctx, contextMethods);
-    requireMethods("LlamaContext", contextInternals(context), ["_dispatchErrorForQueuedDecodesAndDequeue"]);
+    requireMethods("LlamaContext", contextInternals(context), contextPrivates);
     if (!Array.isArray(contextInternals(context)._queuedDecodes)) throw unsupported("LlamaContext._queuedDecodes");
     requireMethods("bindings", bindings, ["AddonContext", "AddonSampler", "AddonGrammarEvaluationState"]);
     requireMethods("AddonSampler", bindings.AddonSampler.prototype, ["applyConfig", "dispose"]);

@@ -112,13 +112,21 @@ interface ModelInternals {
     readonly _modelPath: string;
 }
 /** Tokens of a sequence that wait for the next batches. */
-interface QueuedDecode {
+export interface QueuedDecode {
     readonly sequenceId: number;
+    /** Whether the row behind each token that is not decoded yet is wanted. */
+    readonly logits: readonly unknown[];
+    readonly logitDataMapper: RowMapper;
 }
+export type RowMapper = (...args: unknown[]) => unknown;
 interface ContextInternals {
     readonly _ctx: AddonContext;
     readonly _threadSplitterConsumer?: ThreadsConsumer;
-    readonly _queuedDecodes: readonly QueuedDecode[];
+    readonly _queuedDecodes: QueuedDecode[];
+    _decodeTokens(request: Pick<QueuedDecode, "logits">, mapper: RowMapper): Promise<unknown>;
+    _scheduleDecode(): void;
+    _scheduleToFreeReservedThreads(): void;
+    _reclaimUnusedSequenceId(sequence: number): unknown;
     _dispatchErrorForQueuedDecodesAndDequeue(queued: ReadonlySet<QueuedDecode>, error: Error): void;
     /** The context is not disposed before every handle is. */
     readonly _backendContextDisposeGuard: {createPreventDisposalHandle(): {dispose(): void}};
