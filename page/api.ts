@@ -1,5 +1,6 @@
 /** The page's own server, by paths that lead to it wherever it is mounted. */
 import type {TokenTrace} from "../lib/server/trace.js";
+import type {MaraFields} from "./settings.js";
 
 export interface Message {
     role: "user" | "assistant";
@@ -16,13 +17,15 @@ export interface Progress {
 export interface Part {
     id: string;
     tokens: TokenTrace[];
+    /** Undefined where a part says nothing of it. */
     progress: Progress | undefined;
 }
 
 export interface Asked {
     model: string;
     messages: readonly Message[];
-    threshold?: number;
+    /** Who decides; undefined: nobody. */
+    mara: MaraFields | undefined;
 }
 
 /** What the server refuses, in its own words. */
@@ -37,6 +40,8 @@ export class Refusal extends Error {
 
 export class Api {
     key = "";
+    #next: Change | undefined;
+    #isChanging = false;
 
     async models(): Promise<string[]> {
         const response = await this.#fetch("v1/models");
@@ -45,20 +50,33 @@ export class Api {
     }
 
     /** @throws Refusal; the signal's reason */
-    async *answer({model, messages, threshold}: Asked, signal: AbortSignal): AsyncGenerator<Part> {
-        const mara = {trace: true, ...(threshold === undefined ? {} : {threshold})};
-        const body = {model, messages, mara, stream: true, temperature: 0};
+    async *answer({model, messages, mara}: Asked, signal: AbortSignal): AsyncGenerator<Part> {
+        const body = {model, messages, mara: {trace: true, ...mara}, stream: true, temperature: 0};
         const response = await this.#fetch("v1/chat/completions", {method: "POST", body: JSON.stringify(body), signal});
         for await (const {error, id, choices} of events(response)) {
             if (error !== undefined) throw new Refusal(response.status, error.message);
-            const mara = choices?.[0]?.mara;
-            if (mara !== undefined) yield {id, tokens: mara.tokens ?? [], progress: mara.progress ?? mara.stats};
+            const told = choices?.[0]?.mara;
+            yield {id, tokens: told?.tokens ?? [], progress: told?.progress ?? told?.stats};
         }
     }
 
-    /** Another threshold for an answer that is being generated. */
-    async change(id: string, threshold: number): Promise<void> {
-        await this.#fetch(`mara/generations/${id}`, {method: "PATCH", body: JSON.stringify({threshold})});
+    /**
+     * Other settings for an answer that is being generated. They are sent one after the other, and those that another change has overtaken
+     * are not sent, so that the last one holds.
+     */
+    async change(id: string, mara: MaraFields): Promise<void> {
+        this.#next = {id, mara};
+        if (this.#isChanging) return;
+        this.#isChanging = true;
+        try {
+            for (let next: Change | undefined = this.#next; next !== undefined; next = this.#next) {
+                this.#next = undefined;
+                const body = JSON.stringify(next.mara);
+                await this.#fetch(`mara/generations/${next.id}`, {method: "PATCH", body}).catch(ended);
+            }
+        } finally {
+            this.#isChanging = false;
+        }
     }
 
     /** The conversation as a page of its own. */
@@ -76,6 +94,16 @@ export class Api {
         const {error} = (await response.json().catch(() => ({}))) as {error?: {message: string}};
         throw new Refusal(response.status, error?.message ?? `The server answered ${response.status}`);
     }
+}
+
+interface Change {
+    id: string;
+    mara: MaraFields;
+}
+
+/** An answer that has ended in between takes no more changes. */
+function ended(failure: unknown): void {
+    if (!(failure instanceof Refusal && failure.status === 404)) throw failure;
 }
 
 interface StreamEvent {

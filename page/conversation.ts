@@ -7,6 +7,7 @@ export const sides: readonly Side[] = ["raw", "aligned"];
 
 export interface Answer {
     tokens: readonly TokenTrace[];
+    /** Undefined until the server has taken the question. */
     progress: Progress | undefined;
     /** Why it ended early. */
     error: string | undefined;
@@ -16,6 +17,9 @@ export interface Turn {
     question: string;
     answers: Record<Side, Answer>;
 }
+
+/** Of an answer whose turn has not come. */
+export const noProgress: Progress = {tokens: 0, decodes: 0, seconds: 0};
 
 export const emptyAnswer: Answer = {tokens: [], progress: undefined, error: undefined};
 
@@ -39,9 +43,10 @@ export function withAnswer(turns: readonly Turn[], side: Side, change: (answer: 
     return [...turns.slice(0, -1), {...last, answers: {...last.answers, [side]: change(last.answers[side])}}];
 }
 
-/** "0.98 decodes per token, 812 tokens per second" */
+/** "49 tokens, 0.98 decodes per token, 812 tokens per second" */
 export function describe(progress: Progress | undefined): string {
-    if (progress === undefined || progress.tokens === 0) return "";
+    if (progress === undefined) return "";
+    if (progress.tokens === 0) return "waiting";
     const {tokens, decodes, seconds} = progress;
     const speed = seconds > 0 ? `, ${(tokens / seconds).toFixed(0)} tokens per second` : "";
     return `${tokens} tokens, ${(decodes / tokens).toFixed(2)} decodes per token${speed}`;

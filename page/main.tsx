@@ -1,81 +1,101 @@
 /** The page at `/` of `mara serve`: a chat, raw and aligned side by side. */
 import {render} from "preact";
-import {useEffect, useRef, useState} from "preact/hooks";
+import {useEffect, useLayoutEffect, useRef, useState} from "preact/hooks";
 import {Api, Refusal} from "./api.js";
-import {describe, emptyAnswer, messagesOf, type Side, sides, type Turn, withAnswer} from "./conversation.js";
-import {Tokens} from "./tokens.js";
+import {Controls} from "./controls.js";
+import {emptyAnswer, messagesOf, noProgress, type Side, sides, type Turn, withAnswer} from "./conversation.js";
+import {describeSettings, initialSettings, maraFields, type Settings} from "./settings.js";
+import {TurnView} from "./turn.js";
 
 const api = new Api();
 
 function App() {
-    const [models, setModels] = useState<string[]>([]);
-    const [agent, setAgent] = useState("");
-    const [threshold, setThreshold] = useState(0.5);
-    const [isOwn, setIsOwn] = useState(false);
+    const [model, setModel] = useState("");
+    const [settings, setSettings] = useState<Settings>(initialSettings([]));
     const [turns, setTurns] = useState<Turn[]>([]);
     const [draft, setDraft] = useState("");
     const [error, setError] = useState("");
     const [needsKey, setNeedsKey] = useState(false);
     const [running, setRunning] = useState<AbortController>();
     const generation = useRef<string | undefined>(undefined);
+    const hasAgents = settings.agents.length > 0;
+    // A server without agents has one side.
+    const shown = hasAgents ? sides : sides.slice(0, 1);
+    const fail = (failure: unknown) => setError((failure as Error).message);
 
     const load = async () => {
         try {
-            const names = await api.models();
-            setModels(names);
-            setAgent(names[1] ?? "");
+            const [name = "", ...others] = await api.models();
+            setModel(name);
+            setSettings(initialSettings(others.map((other) => other.slice(name.length + 1))));
             setNeedsKey(false);
             setError("");
         } catch (failure) {
             setNeedsKey(failure instanceof Refusal && failure.status === 401);
-            setError((failure as Error).message);
+            fail(failure);
         }
     };
     useEffect(() => void load(), []);
 
+    // Whoever reads the end goes on reading it; whoever has scrolled up is left there.
+    useLayoutEffect(() => {
+        const {scrollHeight} = document.documentElement;
+        if (running !== undefined && scrollHeight - scrollY - innerHeight < 150) scrollTo(0, scrollHeight);
+    }, [turns]);
+
     const speak = async (side: Side, asked: readonly Turn[], signal: AbortSignal) => {
-        const model = side === "raw" ? (models[0] as string) : agent;
-        const settings = side === "aligned" && isOwn ? {threshold} : {};
         try {
-            const messages = messagesOf(asked, side);
-            for await (const {id, tokens, progress} of api.answer({model, messages, ...settings}, signal)) {
+            const mara = side === "aligned" ? maraFields(settings) : undefined;
+            const answer = api.answer({model, messages: messagesOf(asked, side), mara}, signal);
+            for await (const {id, tokens, progress} of answer) {
                 if (side === "aligned") generation.current = id;
                 setTurns((now) =>
-                    withAnswer(now, side, (answer) => ({...answer, tokens: [...answer.tokens, ...tokens], progress}))
+                    withAnswer(now, side, (before) => ({
+                        ...before,
+                        tokens: [...before.tokens, ...tokens],
+                        progress: progress ?? before.progress ?? noProgress
+                    }))
                 );
             }
         } catch (failure) {
             const message = signal.aborted ? "stopped" : (failure as Error).message;
-            setTurns((now) => withAnswer(now, side, (answer) => ({...answer, error: message})));
+            setTurns((now) =>
+                withAnswer(now, side, ({tokens, progress}) => ({
+                    tokens,
+                    progress: tokens.length === 0 ? undefined : progress,
+                    error: message
+                }))
+            );
+        } finally {
+            if (side === "aligned") generation.current = undefined;
         }
     };
 
     const send = async (event: Event) => {
         event.preventDefault();
         const question = draft.trim();
-        if (question === "" || running !== undefined || models.length === 0) return;
+        if (question === "" || running !== undefined || model === "") return;
         const asked = [...turns, {question, answers: {raw: emptyAnswer, aligned: emptyAnswer}}];
         const controller = new AbortController();
         setTurns(asked);
         setDraft("");
+        setError("");
         setRunning(controller);
-        await Promise.all(shownSides(agent).map((side) => speak(side, asked, controller.signal)));
-        generation.current = undefined;
+        requestAnimationFrame(() => scrollTo(0, document.documentElement.scrollHeight));
+        await Promise.all(shown.map((side) => speak(side, asked, controller.signal)));
         setRunning(undefined);
     };
 
-    const slide = (value: number) => {
-        setThreshold(value);
-        setIsOwn(true);
-        // The answer may have ended in between.
-        if (generation.current !== undefined) void api.change(generation.current, value).catch(() => {});
+    const set = (changed: Settings) => {
+        setSettings(changed);
+        if (generation.current !== undefined) api.change(generation.current, maraFields(changed)).catch(fail);
     };
 
     const save = async () => {
-        const description = `Model: ${models[0]}. Agent: ${agent}.${isOwn ? ` Threshold ${threshold}.` : ""}`;
+        const description = `Model: ${model}.${hasAgents ? ` Agents: ${describeSettings(settings)}.` : ""}`;
         const shared = turns.map(({question, answers}) => ({
             question,
-            answers: shownSides(agent).map((side) => ({side, tokens: answers[side].tokens}))
+            answers: shown.map((side) => ({side, tokens: answers[side].tokens}))
         }));
         try {
             const link = document.createElement("a");
@@ -84,7 +104,7 @@ function App() {
             link.click();
             URL.revokeObjectURL(link.href);
         } catch (failure) {
-            setError((failure as Error).message);
+            fail(failure);
         }
     };
 
@@ -92,7 +112,7 @@ function App() {
         <>
             <header>
                 <h1>Raw beside aligned</h1>
-                <p class="lead">{models[0] === undefined ? "" : `Model: ${models[0]}`}</p>
+                <p class="lead">{model === "" ? "" : `Model: ${model}`}</p>
             </header>
             {needsKey && (
                 <form
@@ -116,37 +136,11 @@ function App() {
             <p role="alert" class="error">
                 {error}
             </p>
-            {agent !== "" && (
-                <section class="controls" aria-label="Alignment">
-                    <label>
-                        Agent{" "}
-                        <select value={agent} onChange={({currentTarget}) => setAgent(currentTarget.value)}>
-                            {models.slice(1).map((name) => (
-                                <option value={name}>{name.slice(name.lastIndexOf(":") + 1)}</option>
-                            ))}
-                        </select>
-                    </label>
-                    <label>
-                        Threshold{" "}
-                        <input
-                            type="range"
-                            min="0"
-                            max="1"
-                            step="0.01"
-                            value={threshold}
-                            onInput={({currentTarget}) => slide(Number(currentTarget.value))}
-                        />{" "}
-                        <output>{isOwn ? threshold.toFixed(2) : "as trained"}</output>
-                    </label>
-                    <p class="legend note">
-                        <span class="k1">2nd choice</span> <span class="k2">3rd to 5th</span>{" "}
-                        <span class="k5">6th or later</span> <span class="kf">nothing was accepted</span>
-                    </p>
-                </section>
-            )}
+            {hasAgents && <Controls settings={settings} onChange={set} />}
+            {hasAgents && <Legend />}
             <div class="turns">
                 {turns.map((turn) => (
-                    <TurnView turn={turn} agent={agent} />
+                    <TurnView turn={turn} sides={shown} />
                 ))}
             </div>
             <form class="ask" onSubmit={send}>
@@ -192,26 +186,16 @@ function App() {
     );
 }
 
-/** A server without agents has one side. */
-function shownSides(agent: string): readonly Side[] {
-    return agent === "" ? ["raw"] : sides;
-}
-
-function TurnView({turn: {question, answers}, agent}: {turn: Turn; agent: string}) {
+function Legend() {
     return (
-        <article>
-            <h2 class="question">{question}</h2>
-            <div class="columns">
-                {shownSides(agent).map((side) => (
-                    <section data-side={side}>
-                        <h3>{side}</h3>
-                        <Tokens tokens={answers[side].tokens} label={`${side} answer, token by token`} />
-                        {answers[side].error !== undefined && <p class="error">{answers[side].error}</p>}
-                        <p class="note stats">{describe(answers[side].progress)}</p>
-                    </section>
-                ))}
-            </div>
-        </article>
+        <p class="legend note">
+            <span class="k1">2nd choice</span> <span class="k2">3rd to 5th</span> <span class="k5">6th or later</span>{" "}
+            <span class="kf">nothing was accepted</span>{" "}
+            <span class="with-pointer">
+                Point at a token, or move through an answer with the arrow keys, to see what was decided.
+            </span>
+            <span class="with-finger">Tap a token to see what was decided.</span>
+        </p>
     );
 }
 

@@ -1,5 +1,5 @@
 /** An answer token by token, coloured by what was decided, and what is told of the token at hand. */
-import {useRef, useState} from "preact/hooks";
+import {useLayoutEffect, useRef, useState} from "preact/hooks";
 import type {DecisionTrace, TokenTrace} from "../lib/server/trace.js";
 
 /** Classes of the trace page, by the rank that was taken. */
@@ -9,17 +9,29 @@ function kind({decisions}: TokenTrace): string {
     return rank === 0 ? "" : rank === 1 ? "k1" : rank < 5 ? "k2" : "k5";
 }
 
+/** Puts the tip under its token, or above it where the form at the bottom would cover it. */
+function place(tip: HTMLElement, token: Element): void {
+    const box = token.getClientRects()[0] ?? token.getBoundingClientRect();
+    const {offsetWidth, offsetHeight} = tip;
+    const bottom = document.querySelector(".ask")?.getBoundingClientRect().top ?? innerHeight;
+    const fits = box.bottom + 8 + offsetHeight <= bottom || box.top < offsetHeight + 8;
+    const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - offsetWidth - 8));
+    tip.style.left = `${left + scrollX}px`;
+    tip.style.top = `${(fits ? box.bottom + 8 : box.top - offsetHeight - 8) + scrollY}px`;
+}
+
 export function Tokens({tokens, label}: {tokens: readonly TokenTrace[]; label: string}) {
-    const [shown, setShown] = useState<{index: number; left: number; top: number}>();
+    const [shown, setShown] = useState<number>();
     const [focusable, setFocusable] = useState(0);
-    const place = useRef<HTMLDivElement>(null);
+    const answer = useRef<HTMLDivElement>(null);
     const decided = tokens.flatMap((token, i) => (token.decisions.length > 0 ? [i] : []));
     const first = decided.includes(focusable) ? focusable : decided[0];
-    const show = (index: number, target: EventTarget | null) => {
-        const box = (target as HTMLElement).getBoundingClientRect();
-        const left = Math.max(8, Math.min(box.left, innerWidth - 430));
-        setShown({index, left: left + scrollX, top: box.bottom + scrollY + 8});
-    };
+    const find = (index: number) => answer.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
+    useLayoutEffect(() => {
+        const tip = answer.current?.querySelector<HTMLElement>("#tip");
+        const token = shown === undefined ? undefined : find(shown);
+        if (tip && token) place(tip, token);
+    }, [shown]);
     const move = (event: KeyboardEvent, index: number) => {
         if (event.key === "Escape") setShown(undefined);
         const at = decided.indexOf(index);
@@ -28,11 +40,11 @@ export function Tokens({tokens, label}: {tokens: readonly TokenTrace[]; label: s
         if (next === undefined) return;
         event.preventDefault();
         setFocusable(next);
-        place.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus();
+        find(next)?.focus();
     };
-    const tip = shown && tokens[shown.index];
+    const told = shown === undefined ? undefined : tokens[shown];
     return (
-        <div ref={place}>
+        <div ref={answer}>
             {/* biome-ignore lint/a11y/useSemanticElements: running text is no group of a form's fields. */}
             <p class="answer" role="group" aria-label={label}>
                 {tokens.map((token, i) =>
@@ -41,30 +53,44 @@ export function Tokens({tokens, label}: {tokens: readonly TokenTrace[]; label: s
                     ) : (
                         // biome-ignore lint/a11y/useSemanticElements: a button's box would not break with the lines of the text.
                         <span
-                            class={`tok ${kind(token)}`}
+                            class="tok"
                             role="button"
                             data-index={i}
                             tabIndex={i === first ? 0 : -1}
-                            aria-describedby={shown?.index === i ? "tip" : undefined}
-                            onPointerEnter={({currentTarget}) => show(i, currentTarget)}
+                            aria-describedby={shown === i ? "tip" : undefined}
+                            onPointerEnter={() => setShown(i)}
                             onPointerLeave={() => setShown(undefined)}
-                            onFocus={({currentTarget}) => show(i, currentTarget)}
+                            onFocus={() => setShown(i)}
                             onBlur={() => setShown(undefined)}
                             onKeyDown={(event) => move(event, i)}
                         >
-                            {token.text === "" ? "■" : token.text}
+                            <Marked text={token.text === "" ? "■" : token.text} mark={kind(token)} />
                         </span>
                     )
                 )}
             </p>
-            {tip && (
-                <div id="tip" role="tooltip" style={{left: `${shown.left}px`, top: `${shown.top}px`}}>
-                    {tip.decisions.map((decision) => (
+            {told && (
+                <div id="tip" role="tooltip">
+                    {told.decisions.map((decision) => (
                         <Decision decision={decision} />
                     ))}
                 </div>
             )}
         </div>
+    );
+}
+
+/** A line under a space looks like a mistake, but a token of spaces only has nothing better. */
+function Marked({text, mark}: {text: string; mark: string}) {
+    const [, before = "", word = "", after = ""] = /^(\s*)(.*?)(\s*)$/s.exec(text) ?? [];
+    if (mark === "") return <>{text}</>;
+    if (word === "") return <span class={mark}>{text}</span>;
+    return (
+        <>
+            {before}
+            <span class={mark}>{word}</span>
+            {after}
+        </>
     );
 }
 
@@ -100,6 +126,7 @@ function Decision({decision: {rank, fallback, count, candidates}}: {decision: De
                                     : one.rejected
                                       ? "rejected"
                                       : ""}
+                                {one.by === "student" && " by its student"}
                             </td>
                         </tr>
                     ))}
