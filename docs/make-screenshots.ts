@@ -1,7 +1,7 @@
 /**
- * Makes docs/evaluation.png and docs/tokens.png, looks at the page of an evaluation in the demo world:
- * `npx tsx docs/make-screenshots.ts [RUN_FOLDER]`, after `npm run build`, with Chromium as test/support/browser.ts finds it. A folder
- * is kept, and what is in it is not done again.
+ * Makes the pictures in docs: page.png and page-phone.png, looks at the page of `mara serve`, and evaluation.png and tokens.png, looks at
+ * the page of an evaluation in the demo world: `npx tsx docs/make-screenshots.ts [RUN_FOLDER]`, after `npm run build`, with Chromium as
+ * test/support/browser.ts finds it. A folder is kept, and what is in it is not done again.
  */
 import {mkdtempSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
@@ -11,6 +11,7 @@ import {demoAgentPath, demoModelPath, demoThreads} from "../lib/demo/files.js";
 import {type GuestPrompt, heldOutPrompts, score} from "../lib/demo/world.js";
 import {evaluate} from "../lib/evaluate/evaluate.js";
 import {withBrowser} from "../test/support/browser.js";
+import {pageScreenshots} from "./page-screenshots.js";
 
 const docs = fileURLToPath(new URL(".", import.meta.url));
 const requests = heldOutPrompts(24, 5);
@@ -22,6 +23,7 @@ function courtesy(prompt: string, response: string): number {
     return score(byText.get(prompt) as GuestPrompt, response).value;
 }
 
+await pageScreenshots(docs);
 await evaluate({
     model: demoModelPath,
     agent: demoAgentPath,
