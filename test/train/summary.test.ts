@@ -80,12 +80,39 @@ describe("a run of sac", () => {
         expect([...presets]).toEqual(["small"]);
     });
 
+    it("shows what it costs to roll out more batches ahead", async () => {
+        const runDirectory = newRun();
+        const {metrics, summary, paths} = await trainAgent({
+            ...options,
+            ...{model, runDirectory, episodes: 32, checkEvery: 4, batchesAhead: 3}
+        });
+        const rows = metrics as SacMetrics[];
+        const rewards = rows.map(({greedy}) => greedy?.reward as number);
+        const behind = rows.map(({greedy}) => greedy?.behind as number);
+        expect(new Set(rewards).size).toBeGreaterThan(2);
+        // Two batches later than with one ahead, each agent has rolled out.
+        expect(behind.slice(2)).toEqual(rewards.slice(0, -2));
+        const changes = rows.map(({change}) => change as number);
+        expect(changes[0]).toBeCloseTo(0, 6);
+        expect(Math.max(...changes)).toBeGreaterThan(0.01);
+        const cost = rewards.reduce((sum, reward, i) => sum + reward - (behind[i] as number), 0) / rows.length;
+        expect(Object.fromEntries(summary.facts)["batches ahead"]).toBe(
+            `3: the agents that rolled out earned ${Math.abs(cost).toFixed(3)} ${cost < 0 ? "more" : "less"} on held-out prompts ` +
+                "than those that would have with one, in the mean over 8 checks (docs/scaling.md)"
+        );
+        expect(readFileSync(paths.report, "utf8")).toContain('id="behind"');
+        const [one] = (await trainAgent({...options, model, runDirectory: newRun(), episodes: 4}))
+            .metrics as SacMetrics[];
+        expect(one).toMatchObject({change: null, greedy: {behind: null}});
+    });
+
     it("goes on bit for bit with its checks, wherever it was interrupted", async () => {
         const [whole, run] = [newRun(), newRun()];
-        await trainAgent({...options, model, runDirectory: whole});
+        const ahead = {batchesAhead: 2};
+        await trainAgent({...options, ...ahead, model, runDirectory: whole});
         for (const done of [0, 4, 12]) {
             const signal = interruptAt(({phase, done: episodes}) => phase === "rollouts" && episodes === done);
-            await trainAgent({...options, ...signal, model, runDirectory: run, resume: done > 0});
+            await trainAgent({...options, ...ahead, ...signal, model, runDirectory: run, resume: done > 0});
         }
         await trainAgent({reward: courtesy, prompts, model, runDirectory: run, resume: true});
         for (const log of ["metrics", "samples", "responses"]) expect(linesOf(run, log)).toEqual(linesOf(whole, log));

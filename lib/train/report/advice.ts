@@ -1,9 +1,11 @@
 /** Sums up a run in facts and in one paragraph of advice, for the command line and the report. */
+import {plural} from "../../plural.js";
 import type {Calibration} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
 import {countPairs, type PairCounts, whyNone} from "../preference/pair-labels.js";
 import type {FitMetrics} from "../preference/preference.js";
 import type {ResponseRow} from "../preference/responses.js";
+import type {GreedyCheck} from "../run/progress.js";
 import type {SacMetrics} from "../sac/batch.js";
 
 /** What came of a run, in words. */
@@ -126,10 +128,10 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
         ...(config.batchesAhead === 1
             ? []
             : [
-                  [
-                      "batches ahead",
-                      `${config.batchesAhead}: what each taught was learnt that many batches later; see docs/scaling.md`
-                  ] as [string, string]
+                  ["batches ahead", `${config.batchesAhead}: ${costOfAhead(checks)} (docs/scaling.md)`] as [
+                      string,
+                      string
+                  ]
               ]),
         ["held-out reward", held]
     ];
@@ -159,6 +161,17 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
                 : ""
             : " Start from an agent trained by --method preference, give more episodes, or a rewardScale that brings rewards to about −1 … 1.";
     return {facts, advice: `${verdict}${few}${next} ${measure}`};
+}
+
+/** What it cost that older agents rolled out, by the reward of greedy answers to held-out prompts. */
+function costOfAhead(checks: readonly GreedyCheck[]): string {
+    const costs = checks.flatMap(({reward, behind}) => (behind === null ? [] : [reward - behind]));
+    if (costs.length === 0) return "what that costs was not measured";
+    const cost = costs.reduce((sum, value) => sum + value, 0) / costs.length;
+    return (
+        `the agents that rolled out earned ${Math.abs(cost).toFixed(3)} ${cost < 0 ? "more" : "less"} on held-out prompts ` +
+        `than those that would have with one, in the mean over ${plural(costs.length, "check")}`
+    );
 }
 
 function signed(value: number): string {

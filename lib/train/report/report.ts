@@ -38,6 +38,23 @@ const sacCurves: readonly Curve[] = [
         lines: {agent: greedy("reward"), model: greedy("raw")}
     },
     {
+        id: "behind",
+        title: "Batches ahead",
+        caption:
+            "The same of the agent, and of the one that rolls out in its place because more than one batch is rolled out ahead.",
+        lines: {
+            "one batch ahead": (row) => (greedy("behind")(row) == null ? null : greedy("reward")(row)),
+            "as in this run": greedy("behind")
+        }
+    },
+    {
+        id: "change",
+        title: "Change since",
+        caption:
+            "How far accept probabilities had come since the agent that rolled a batch out, in the one that would have one batch ahead: mean difference over the candidates tried.",
+        lines: {change: (row) => row.change}
+    },
+    {
         id: "kl",
         title: "Distance from the model",
         caption:

@@ -45,6 +45,8 @@ export interface GreedyCheck {
     prompts: number;
     reward: number;
     raw: number;
+    /** By the agent that rolls out in place of this one because of `batchesAhead`; null where that is 1. */
+    behind: number | null;
 }
 
 /** Held-out pairs that the agent tells apart. */

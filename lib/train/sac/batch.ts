@@ -42,6 +42,11 @@ export interface SacMetrics extends BatchMeans {
     dropped: number;
     /** How many batches were rolled out before what this one taught was learnt. */
     ahead: number;
+    /**
+     * How far accept probabilities had come since the agent that rolled the batch out, in the agent that would have with `batchesAhead: 1`: mean
+     * absolute difference over the candidates tried, from 0 to 1. Null with `batchesAhead: 1`.
+     */
+    change: number | null;
     replay: number;
     updates: number;
     /** Means over the updates that followed the batch; null where there were none. */

@@ -3,7 +3,6 @@
  * computed and the learner learns from it, the next ones (`batchesAhead`) are rolled out already, by the agent as it was before. So the agent that a
  * batch is rolled out with, and the moments when the learner updates, depend on counts alone and never on time.
  */
-import {MaraAgent} from "../../agent/agent.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import type {ScoredResponse} from "../../rewards/reward.js";
 import {Learner, type Transitions} from "../learner/learner.js";
@@ -26,6 +25,7 @@ import {derivedSeed, use} from "../seeds.js";
 import {assess, type Baselines, type BatchMeans, type Rolled, type SampleRow} from "./batch.js";
 import {GreedyChecker} from "./greedy-check.js";
 import {type PendingEpisode, packEpisodes, unpackEpisodes} from "./pending.js";
+import {agentOf, changeSince} from "./staleness.js";
 import {actorFile, type SacJob, type SacState} from "./state.js";
 
 /** Episodes that the shown means look back on. */
@@ -160,9 +160,14 @@ export class Sac {
             });
             this.#remember(samples, metrics);
             for (const each of transitions) this.#learner.addTransitions(each);
+            const change = await changeSince(rolled, this.#actors, config);
             const losses = await this.#update(transitions.length);
-            const onTokens = (count: number) => phase.generated(count);
-            const greedy = await this.#checker.after(this.#state.episodes, episodes, this.#learner, onTokens);
+            const greedy = await this.#checker.after(this.#state.episodes, episodes, {
+                actor: this.#learner.actor(),
+                // One batch ahead, the present actor would roll out the batch that this one does.
+                behind: [...this.#actors, actor][2],
+                onTokens: (count) => phase.generated(count)
+            });
 
             const dropped = this.#state.dropped + rolled.length - transitions.length;
             const updates = this.#state.updates + losses.updates;
@@ -176,6 +181,7 @@ export class Sac {
                     ...metrics,
                     dropped,
                     ahead: batchesAhead,
+                    change,
                     replay,
                     updates,
                     losses: losses.means,
@@ -232,10 +238,7 @@ export class Sac {
         const missing = episodes.filter((episode) => !this.#rolled.has(episode));
         const asked = missing.map((episode) => prompts[this.#promptOf(episode)] as Prompt);
         const seeds = missing.map((episode) => derivedSeed(config.seed, use.rollout, episode));
-        const agent = MaraAgent.fromTensors(actor, {
-            dtype: "f32",
-            ...(config.threads === null ? {} : {threads: config.threads})
-        });
+        const agent = agentOf(actor, config);
         try {
             const enter = (trajectory: Trajectory, i: number) => this.#enter(missing[i] as number, trajectory);
             const onTokens = (count: number) => this.#phase?.generated(count);
