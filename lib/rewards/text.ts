@@ -1,4 +1,5 @@
 /** Rewards that look at nothing but the response's text. docs/rewards.md has their formulas. */
+import {createContext, Script} from "node:vm";
 import {type Reward, type RewardSpan, rewardOf} from "./reward.js";
 
 /** Words for which `sentiment` gives spans: finding them reads the text up to each word. */
@@ -77,11 +78,22 @@ export function length(name: string, unit: LengthUnit, target?: number): Reward 
     });
 }
 
-/** The number of places where the pattern matches, each with a span of 1. */
+/** Milliseconds that a pattern may take for one response: some take for ever, and nothing else would run meanwhile. */
+const patternTimeoutMs = 1000;
+const places = new Script("Array.from(text.matchAll(pattern), ({index, 0: match}) => [index, index + match.length])");
+
+/** The number of places where the pattern matches, each with a span of 1. It fails where that takes more than a second. */
 export function regex(name: string, pattern: RegExp): Reward {
+    const context = createContext({pattern, text: ""});
     return rewardOf(name, (_, response) => {
-        const matches = [...response.matchAll(pattern)];
-        const spans = matches.map(({index, 0: text}) => ({start: index, end: index + text.length, score: 1}));
+        context.text = response;
+        let found: [start: number, end: number][];
+        try {
+            found = places.runInContext(context, {timeout: patternTimeoutMs});
+        } catch (error) {
+            throw new Error(`the pattern took more than ${patternTimeoutMs} ms`, {cause: error});
+        }
+        const spans = Array.from(found, ([start, end]) => ({start, end, score: 1}));
         return {score: spans.length, spans};
     });
 }

@@ -114,6 +114,11 @@ describe("regex", () => {
         expect((await score("regex:/^a/gm", "a\nb\na")).score).toBe(2);
     });
 
+    it("gives up a pattern that takes for ever", {timeout: 20_000}, async () => {
+        const scoring = score("regex:/(a+)+$/", `${"a".repeat(60)}!`);
+        await expect(scoring).rejects.toThrow("the pattern took more than 1000 ms");
+    });
+
     it.each([
         ["regex:abc", 'expected a pattern such as /word/i at character 7, "abc"'],
         ["regex:/a", 'expected a pattern such as /word/i at character 7, "/a"'],
