@@ -3,7 +3,7 @@ import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
 import type {ModelGuide} from "../align/guides/model-guide.js";
-import {parseGuide} from "../align/guides/spec.js";
+import {type GuideSpec, guideOf, readGuide} from "../align/guides/spec.js";
 import {
     type AlignedContextOptions,
     type AlignerSettings,
@@ -167,7 +167,7 @@ export type Opponent =
     | {kind: "raw" | "raw-sampled"; name: string}
     | {kind: "bon"; name: string; samples: number}
     | {kind: "aligner" | "agent" | "model"; name: string; path: string}
-    | {kind: "guide"; name: string; guide: ModelGuide};
+    | {kind: "guide"; name: string; spec: GuideSpec; guide: ModelGuide};
 
 const schema = options({
     ...modelFields,
@@ -245,7 +245,10 @@ function parseOpponent(name: string): Opponent {
     const argument = rest.join(":");
     if ((kind === "raw" || kind === "raw-sampled") && rest.length === 0) return {kind, name};
     if (kind === "bon" && /^[1-9]\d{0,3}$/.test(argument)) return {kind, name, samples: Number(argument)};
-    if (kind === "guide") return {kind, name, guide: parseGuide(argument, `against ${JSON.stringify(name)}`)};
+    if (kind === "guide") {
+        const spec = readGuide(argument, `against ${JSON.stringify(name)}`);
+        return {kind, name, spec, guide: guideOf(spec)};
+    }
     if ((kind === "aligner" || kind === "agent" || kind === "model") && argument !== "")
         return {kind, name, path: argument};
     const agents = kind === "agents" ? parseAgents(argument) : undefined;

@@ -7,11 +7,12 @@ import type {Llama, LlamaModel, Token} from "node-llama-cpp";
 import {type AgentTensor, MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
 import type {ModelGuide} from "../align/guides/model-guide.js";
+import type {GuideSpec} from "../align/guides/spec.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
 import type {WeightedAgent} from "../align/options.js";
 import type {Combine} from "../align/steer/panel.js";
 import {orDemo} from "../demo/files.js";
-import {invalidArgument, MaraError, reasonOf} from "../errors.js";
+import {MaraError, reasonOf} from "../errors.js";
 import type {SamplingOptions} from "../generation/answers.js";
 import {loadModelFile} from "../model-file.js";
 import type {Prompt} from "../prompts/prompts.js";
@@ -30,15 +31,16 @@ export interface Plan {
     open(shape: ContextShape): Promise<OpenSide>;
     /** The tokens read before an answer; by default the prompt, as the model's chat wrapper puts it. */
     tokensOf?: (model: LlamaModel, prompt: Prompt, index: number) => Token[];
-    /** What workers need to know to open it themselves; undefined for a side that is answered here, since they have no guides. */
-    remote: RemotePlan | undefined;
+    /** What workers need to know to open it themselves. */
+    remote: RemotePlan;
     /** Frees the model or agent that was loaded for the plan itself. */
     close?: () => void;
 }
 
 export interface RemotePlan {
     openModel: OpenModel;
-    aligned?: {agent: MaraAgent; settings: EvaluationSettings["aligned"]; threshold: number};
+    aligned?: {agents: readonly Required<WeightedAgent>[]; combine: Combine; settings: EvaluationSettings["aligned"]};
+    guide?: GuideSpec;
 }
 
 export type ContextShape = (model: LlamaModel) => {contextSize: number; sequences: number; threads?: number};
@@ -75,7 +77,7 @@ export async function opponentPlan(
         case "bon":
             return raw(model, name, opponent.samples, sampling);
         case "guide":
-            return guided(model, name, opponent.guide);
+            return guided(model, name, opponent);
     }
     if (opponent.kind === "agents") return await combinedPlan(players, opponent);
     const path = resolve(orDemo(opponent.path, opponent.kind === "agent" ? "agent" : "model"));
@@ -97,13 +99,13 @@ export async function opponentPlan(
 
 /** Several agents, each at its own threshold. Candidates are drawn as the first agent wants it. */
 async function combinedPlan(players: Players, opponent: Opponent & {kind: "agents"}): Promise<Plan> {
-    const agents: WeightedAgent[] = [];
+    const agents: Required<WeightedAgent>[] = [];
     for (const {path, weight} of opponent.agents) {
         const agent = await MaraAgent.load(resolve(orDemo(path, "agent")));
         agents.push({agent, weight, threshold: players.settingsFor(agent).threshold});
     }
     const {model, settingsFor} = players;
-    const {agent} = agents[0] as WeightedAgent;
+    const {agent} = agents[0] as Required<WeightedAgent>;
     const openModel = async () => ({model});
     const judges = {agents, combine: opponent.combine};
     const plan = steered(opponent.name, {settings: settingsFor(agent), judges, model: describeModel(model), openModel});
@@ -131,14 +133,14 @@ function raw(model: LlamaModel, name: string, samples: number, sampling: Samplin
 }
 
 /** The most probable tokens after a guide, no agent asked. The side's name says which guide. */
-function guided(model: LlamaModel, name: string, guide: ModelGuide): Plan {
+function guided(model: LlamaModel, name: string, {spec, guide}: {spec: GuideSpec; guide: ModelGuide}): Plan {
     return {
         name,
         identity: {model: describeModel(model), guide: name},
         samples: 1,
         sampling: {},
         ownTokens: true,
-        remote: undefined,
+        remote: {openModel: async () => ({model}), guide: spec},
         open: async (shape) => {
             const {context} = await createAlignedContext(model, {...shape(model), guides: [guide]});
             return {context, close: () => context.dispose()};
@@ -147,7 +149,7 @@ function guided(model: LlamaModel, name: string, guide: ModelGuide): Plan {
 }
 
 /** Who judges on a side: settings of its aligner. */
-type Judges = {agent: MaraAgent; threshold: number} | {agents: WeightedAgent[]; combine: Combine};
+type Judges = {agent: MaraAgent; threshold: number} | {agents: Required<WeightedAgent>[]; combine: Combine};
 
 /** The model of a side; what loaded it closes it. */
 export type OpenModel = () => Promise<{model: LlamaModel; close?: () => Promise<void>}>;
@@ -173,7 +175,7 @@ function steered(
         samples: 1,
         sampling: {},
         ownTokens: true,
-        remote: "agent" in judges ? {openModel, aligned: {...judges, settings: aligned}} : {openModel: notRemote(name)},
+        remote: {openModel, aligned: {...panelOf(judges), settings: aligned}},
         open: async (shape) => {
             const {model, close} = await openModel();
             const {context, aligner} = await createAlignedContext(model, {
@@ -194,11 +196,9 @@ function steered(
     };
 }
 
-/** Workers know sides with one agent only. */
-function notRemote(name: string): OpenModel {
-    return async () => {
-        throw invalidArgument("against", "sides that workers can answer, with one agent at most,", name);
-    };
+/** One agent as several. */
+function panelOf(judges: Judges): {agents: Required<WeightedAgent>[]; combine: Combine} {
+    return "agent" in judges ? {agents: [{...judges, weight: 1}], combine: "weighted"} : judges;
 }
 
 /** Aligner: a model that is given question and answer, and writes a better one. It reads the bare template, without a chat's markers. */

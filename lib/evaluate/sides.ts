@@ -134,7 +134,7 @@ export class SideRunner {
             plan.tokensOf?.(model, prompt, index) ?? promptTokens(model, prompt);
         const shape = (model: LlamaModel) => this.#shapeFor(tasks, tokensOf(model));
         const {coordinator} = this.#setting;
-        if (coordinator !== undefined && plan.remote !== undefined) {
+        if (coordinator !== undefined) {
             const {answerRemotely} = await import("./remote-sides.js");
             await answerRemotely({...plan.remote, sampling: plan.sampling}, coordinator, {
                 settings,

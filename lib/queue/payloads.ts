@@ -1,6 +1,7 @@
 /** What goes over the wire, checked on arrival as input from anybody: types, sizes, hashes. */
 import {z} from "zod";
-import {orderSchema, strategySchema, wavesSchema} from "../align/options.js";
+import {combineSchema, orderSchema, strategySchema, wavesSchema} from "../align/options.js";
+import {maxJudging} from "../native.js";
 import {promptFormats} from "../prompts/prompts.js";
 import {probabilitySets} from "../train/presets.js";
 import {boolean, integer, numberIn, oneOf} from "../validation/schemas.js";
@@ -44,18 +45,22 @@ const rolloutOptions = z.strictObject({
     threads
 });
 
+const asManySeeds = ({prompts, seeds}: {prompts: unknown[]; seeds: unknown[]}) => prompts.length === seeds.length;
+
 /** Responses to explore, or with a threshold as at inference; without an agent the model's own. */
-const rollout = z.strictObject({
-    kind: z.literal("rollout"),
-    model: hash,
-    agent: hash.nullable(),
-    options: rolloutOptions,
-    prompts: z.array(prompt).min(1).max(most.items),
-    seeds: z.array(z.int()).min(1).max(most.items),
-    threshold: z.number().min(0).max(1).exactOptional(),
-    /** How hidden states come back. */
-    states: z.enum(["none", "f16", "f32"])
-});
+const rollout = z
+    .strictObject({
+        kind: z.literal("rollout"),
+        model: hash,
+        agent: hash.nullable(),
+        options: rolloutOptions,
+        prompts: z.array(prompt).min(1).max(most.items),
+        seeds: z.array(z.int()).min(1).max(most.items),
+        threshold: z.number().min(0).max(1).exactOptional(),
+        /** How hidden states come back. */
+        states: z.enum(["none", "f16", "f32"])
+    })
+    .refine(asManySeeds, "as many seeds as prompts");
 
 /** Responses whose hidden states are read. */
 const read = z.strictObject({
@@ -69,11 +74,17 @@ const read = z.strictObject({
     states: z.enum(["f16", "f32"])
 });
 
-const alignedSchema = z.strictObject({
+const judging = z.strictObject({
     agent: hash,
     /** How its weights are packed: that decides about bits. */
     dtype: z.enum(["f32", "f16", "bf16", "int8"]),
-    threshold: numberIn(0, 1),
+    weight: z.number().min(0),
+    threshold: numberIn(0, 1)
+});
+
+const alignedSchema = z.strictObject({
+    agents: z.array(judging).min(1).max(maxJudging),
+    combine: combineSchema,
     candidates,
     strategy: strategySchema,
     order: orderSchema,
@@ -82,6 +93,28 @@ const alignedSchema = z.strictObject({
     waves: wavesSchema,
     cascade: z.union([z.enum(["off", "auto"]), z.strictObject({agreement: numberIn(0, 1)})])
 });
+
+const minMapped = numberIn(0, 1).exactOptional();
+const weight = z.number();
+
+/** The models that a guide needs are named by their hashes. */
+const guideSchema = z.discriminatedUnion("kind", [
+    z.strictObject({
+        kind: z.literal("value"),
+        tuned: hash,
+        base: hash.exactOptional(),
+        weight: weight.exactOptional(),
+        minMapped
+    }),
+    z.strictObject({
+        kind: z.literal("contrast"),
+        amateur: hash,
+        weight,
+        plausibility: z.number().exactOptional(),
+        minMapped
+    }),
+    z.strictObject({kind: z.literal("guidance"), negativePrompt: text, scale: z.number()})
+]);
 
 /** One block of answers: what `AnswerPool.answer` gives in step. */
 const answer = z.strictObject({
@@ -98,7 +131,8 @@ const answer = z.strictObject({
         minP: numberIn(0, 1).exactOptional()
     }),
     texts: z.array(tokens.min(1)).min(1).max(most.items),
-    aligned: alignedSchema.exactOptional()
+    aligned: alignedSchema.exactOptional(),
+    guide: guideSchema.exactOptional()
 });
 
 /** Responses to score. The names of files in the reward's text stand for hashes: no path comes over the wire. */

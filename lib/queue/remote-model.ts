@@ -30,13 +30,22 @@ export class RemoteModel {
     readonly #sha256: string;
     readonly #states: "f16" | "f32";
 
-    /** @param states how hidden states travel */
+    /** @param options `others`: SHA-256 of further models that its jobs need; `states`: how hidden states travel */
     constructor(
         coordinator: Coordinator,
-        {model, sha256, states}: {model: LlamaModel; sha256: string; states: "f16" | "f32"}
+        {
+            model,
+            sha256,
+            others = [],
+            states
+        }: {model: LlamaModel; sha256: string; others?: readonly string[]; states: "f16" | "f32"}
     ) {
         this.coordinator = coordinator;
-        this.queue = coordinator.queue({label: model.filename ?? "the model", files: [sha256], modules: []});
+        this.queue = coordinator.queue({
+            label: model.filename ?? "the model",
+            files: [...new Set([sha256, ...others])],
+            modules: []
+        });
         this.#model = model;
         this.#sha256 = sha256;
         this.#states = states;

@@ -2,11 +2,14 @@
 import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
+import {guideOf, renameFiles} from "../align/guides/spec.js";
 import {newContext} from "../align/node-llama-cpp/new-context.js";
+import type {WeightedAgent} from "../align/options.js";
 import {MaraError} from "../errors.js";
 import type {StoredBlock} from "../evaluate/side-store.js";
 import {type OpenSide, storedBlock} from "../evaluate/stored-block.js";
 import {AnswerPool} from "../generation/answers.js";
+import {maxJudging} from "../native.js";
 import {scoreGuarded} from "../rewards/guard.js";
 import {openRewardWith} from "../rewards/open.js";
 import type {Reward, ScoredResponse} from "../rewards/reward.js";
@@ -141,14 +144,17 @@ export class WorkerJobs {
     }
 
     async #answer(payload: PayloadOf<"answer">): Promise<StoredBlock> {
-        const {model: hash, context: shape, aligned, texts, firstIndex, maxTokens, seed, sampling} = payload;
+        const {model: hash, context: shape, aligned, guide, texts, firstIndex, maxTokens, seed, sampling} = payload;
         const model = await this.#model(hash);
         const context = {...shape, ...this.#threads(shape.threads)};
-        const side = await this.#sides.get(JSON.stringify([hash, context, aligned ?? null]), async () => {
-            const open = await this.#openSide(model, context, aligned);
-            const pool = new AnswerPool(open.context, shape.sequences);
-            return {value: {...open, pool}, close: () => open.close()};
-        });
+        const side = await this.#sides.get(
+            JSON.stringify([hash, context, aligned ?? null, guide ?? null]),
+            async () => {
+                const open = await this.#openSide(model, context, payload);
+                const pool = new AnswerPool(open.context, shape.sequences);
+                return {value: {...open, pool}, close: () => open.close()};
+            }
+        );
         side.aligner?.resetStats();
         const block = await side.pool.answer(
             texts.map(() => ({prompt: ""})),
@@ -167,25 +173,34 @@ export class WorkerJobs {
     async #openSide(
         model: LlamaModel,
         shape: PayloadOf<"answer">["context"],
-        aligned: PayloadOf<"answer">["aligned"]
+        {aligned, guide}: Pick<PayloadOf<"answer">, "aligned" | "guide">
     ): Promise<OpenSide> {
+        const asked = shape as {contextSize: number};
         if (aligned === undefined) {
-            const context = await newContext(model, shape as {contextSize: number});
+            const spec = guide && (await renameFiles(guide, (sha256) => this.#tools.files.path(sha256)));
+            const context =
+                spec === undefined
+                    ? await newContext(model, asked)
+                    : (await createAlignedContext(model, {...asked, guides: [guideOf(spec)]})).context;
             return {context, close: () => context.dispose()};
         }
-        const {agent: hash, dtype, ...settings} = aligned;
-        const agent = await MaraAgent.load(await this.#agentBytes(hash), {dtype});
-        const {context, aligner} = await createAlignedContext(model, {
-            ...(shape as {contextSize: number}),
-            ...settings,
-            agent
-        });
-        const {order} = settings;
-        const close = async () => {
-            await context.dispose();
-            agent.dispose();
+        const agents: Required<WeightedAgent>[] = [];
+        const closeAgents = () => {
+            for (const {agent} of agents) agent.dispose();
         };
-        return {context, aligner, trace: {order}, close};
+        try {
+            for (const {agent: hash, dtype, ...others} of aligned.agents)
+                agents.push({agent: await MaraAgent.load(await this.#agentBytes(hash), {dtype}), ...others});
+            const {context, aligner} = await createAlignedContext(model, {...asked, ...aligned, agents});
+            const close = async () => {
+                await context.dispose();
+                closeAgents();
+            };
+            return {context, aligner, trace: {order: aligned.order}, close};
+        } catch (error) {
+            closeAgents();
+            throw error;
+        }
     }
 
     async #score({reward: spec, judgeQuestion, files, timeoutMs, retries, items}: PayloadOf<"score">) {
@@ -254,7 +269,7 @@ export class WorkerJobs {
         }
         this.#agents.delete(hash);
         this.#agents.set(hash, bytes);
-        for (const old of [...this.#agents.keys()].slice(0, -8)) this.#agents.delete(old);
+        for (const old of [...this.#agents.keys()].slice(0, -maxJudging)) this.#agents.delete(old);
         return bytes;
     }
 

@@ -3,6 +3,7 @@ import {randomBytes} from "node:crypto";
 import {hostname} from "node:os";
 import type {Job, Worker} from "bullmq";
 import type {Llama} from "node-llama-cpp";
+import {guideFiles} from "../align/guides/spec.js";
 import {MaraError, reasonOf} from "../errors.js";
 import {connect, type QueueConnection} from "./connect.js";
 import {encodeResult} from "./encode.js";
@@ -241,8 +242,13 @@ function payloadOf(data: unknown, {files, modules}: Want): Payload {
         const [issue] = error.issues;
         throw new MaraError("QUEUE_JOB", `This is no job: ${issue?.path.join(".")}: ${issue?.message}`);
     }
-    const needed = payload.kind === "score" ? Object.values(payload.files) : [payload.model];
+    const needed = payload.kind === "score" ? Object.values(payload.files) : modelsOf(payload);
     if (needed.some((hash) => !files.includes(hash) && !modules.includes(hash)))
         throw new MaraError("QUEUE_JOB", "This job asks for a file that its queue is not for.");
     return payload;
+}
+
+function modelsOf(payload: Exclude<Payload, {kind: "score"}>): string[] {
+    const guide = payload.kind === "answer" ? payload.guide : undefined;
+    return [payload.model, ...(guide === undefined ? [] : Object.values(guideFiles(guide)))];
 }

@@ -3,8 +3,9 @@ import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";
 import {beforeAll, expect, it} from "vitest";
 import {demoAgentPath} from "../../lib/demo/files.js";
-import {evaluate, type TrainProgress, trainAgent} from "../../lib/index.js";
+import {evaluate, MaraAgent, type TrainProgress, trainAgent} from "../../lib/index.js";
 import type {QueueWorker} from "../../lib/queue/worker.js";
+import {agentFor} from "../align/harness.js";
 import {temporaryFolder} from "../cli/helpers.js";
 import {failure} from "../support/failure.js";
 import {writeTinyModel} from "../support/tiny-model.js";
@@ -21,6 +22,8 @@ describeWithRedis("Three workers", () => {
     const workers: QueueWorker[] = [];
     /** Scores words; cannot score what the fourth prompt is answered with. */
     const rewardFile = join(models, "reward.mjs");
+    /** Another model, of another vocabulary. */
+    const tuned = join(models, "tuned.gguf");
     beforeAll(async () => {
         writeFileSync(
             rewardFile,
@@ -29,6 +32,7 @@ describeWithRedis("Three workers", () => {
                 return response.split(" ").length / 8;
             };`
         );
+        copyFileSync(writeTinyModel({seed: 72}), tuned);
         model = await loadDemoModel();
         for (let i = 0; i < 3; i++) workers.push(await worker({allowModules: true}));
         queue = (await redis()).url;
@@ -36,7 +40,8 @@ describeWithRedis("Three workers", () => {
 
     it("train an agent with sac to the same bits", {timeout: 120_000}, async () => {
         const logs = ["metrics", "samples", "responses"];
-        const options = {...smallSac, model, batchesAhead: 2};
+        const ahead = {batchesAhead: 2, checkEvery: 8, prompts: [...prompts, ...prompts], learningRate: 0.03};
+        const options = {...smallSac, ...ahead, model};
         const local = newRun();
         await trainAgent({...options, runDirectory: local});
         const remote = newRun();
@@ -103,6 +108,35 @@ describeWithRedis("Three workers", () => {
         const local = bare(await evaluate(options));
         expect(bare(await evaluate({...options, queue}))).toEqual(local);
         expect(bare(await evaluate({...options, queue: {url: queue, rewards: true}}))).toEqual(local);
+    });
+
+    it("answer for several agents together and by guides, with the same bits", {timeout: 120_000}, async () => {
+        const tensors = (await agentFor(model, 5)).tensors();
+        // The demo's agent is so sure that one of ordinary spread would not move the mean.
+        for (const name of ["output_linear.weight", "output_linear.bias"] as const)
+            tensors[name].data.set(tensors[name].data.map((value) => 4 * value));
+        const other = join(models, "other.safetensors");
+        await MaraAgent.fromTensors(tensors).save(other);
+        const against = [
+            `grid:3:${demoAgentPath},${other}`,
+            `agents:all,${demoAgentPath},${other}`,
+            `guide:value:tuned=${tuned},weight=2,minMapped=0`,
+            "guide:guidance:scale=1.5,negativePrompt=Good morning."
+        ];
+        const options = {
+            ...{model, agent: demoAgentPath, prompts, rewards: ["length:40 characters"], against},
+            ...{maxTokens: 16, threads: 1, sequences: 1, fluency: false}
+        };
+        const answersOf = ({sides}: Awaited<ReturnType<typeof evaluate>>) =>
+            Object.fromEntries(sides.map(({name, answers, counts}) => [name, {answers, counts}]));
+        const local = answersOf(await evaluate({...options, against: ["raw", ...against]}));
+        const texts = Object.values(local).map(({answers}) => answers.map(({text}) => text).join("|"));
+        // The sides of the grid's ends are one agent's each; all others differ.
+        expect(new Set(texts).size).toBe(texts.length - 1);
+        const done = doneBy(workers).reduce((sum, jobs) => sum + jobs);
+        const {raw: _, ...expected} = local;
+        expect(answersOf(await evaluate({...options, queue}))).toEqual(expected);
+        expect(doneBy(workers).reduce((sum, jobs) => sum + jobs) - done).toBe(7);
     });
 
     it("send states in half precision, which changes little", {timeout: 120_000}, async () => {
