@@ -1,17 +1,18 @@
 /** `mara status`: who works at a queue, and at what. */
+import {setTimeout as wait} from "node:timers/promises";
 import {Command} from "commander";
 import {plural} from "../plural.js";
 import type {QueueStatus} from "../queue/status.js";
 import {visible} from "../visible.js";
 import {fittingTable, painter, terminal} from "./format.js";
-import {LiveRegion, printJson, printLines} from "./output.js";
+import {LiveRegion, printJson, printJsonLine, printLines} from "./output.js";
 import {queueOption} from "./queue-options.js";
 import {duration} from "./train-view.js";
 import {requireQueue} from "./worker.js";
 
 const help = `
-Rates are those of the last minute. --json prints one object: address, workers [{id, host, pid, version, files, seconds, done, failed,
-tokens, minute {jobs, tokens}, busy}], queues [{name, label, version, files, modules, waiting, active, failed, workers, oldest}].
+Rates are those of the last minute. --json prints one object, with --watch one a line: address, workers [{id, host, pid, version,
+files, seconds, done, failed, tokens, minute {jobs, tokens}, busy}], queues [{name, label, version, files, modules, waiting, active, failed, workers, oldest}].
 
 Examples:
   $ mara status --queue redis://10.0.0.5:6379
@@ -22,7 +23,7 @@ export function statusCommand(): Command {
         .description("Show the workers and jobs of a queue")
         .addOption(queueOption("the queue's Redis"))
         .option("--watch", "look again every two seconds, until Ctrl-C")
-        .option("--json", "print one JSON object")
+        .option("--json", "print one JSON object; with --watch one a line")
         .addHelpText("after", help)
         .action(status);
 }
@@ -32,33 +33,21 @@ const watchEvery = 2000;
 async function status({queue, watch, json}: {queue?: string; watch?: boolean; json?: boolean}): Promise<void> {
     const {StatusReader} = await import("../queue/status.js");
     const reader = await StatusReader.open(requireQueue(queue));
-    let stopped = false;
-    let wake = () => {};
-    const stop = () => {
-        stopped = true;
-        wake();
-    };
+    let stop = () => {};
+    const stopped = new Promise<undefined>((resolve) => {
+        stop = () => resolve(undefined);
+    });
     process.on("SIGINT", stop).on("SIGTERM", stop);
+    const region = new LiveRegion();
     try {
-        if (!watch) {
-            const found = await reader.read();
-            if (json) printJson(found);
+        do {
+            // Redis may be gone for long, and Ctrl-C must end that, too.
+            const found = await Promise.race([reader.read(), stopped]);
+            if (found === undefined) return;
+            if (json) (watch ? printJsonLine : printJson)(found);
+            else if (watch) region.draw(draw(found));
             else printLines(draw(found));
-            return;
-        }
-        const region = new LiveRegion();
-        while (!stopped) {
-            const found = await reader.read();
-            if (json) printJson(found);
-            else region.draw(draw(found));
-            await new Promise<void>((resolve) => {
-                const timer = setTimeout(resolve, watchEvery);
-                wake = () => {
-                    clearTimeout(timer);
-                    resolve();
-                };
-            });
-        }
+        } while (watch && (await Promise.race([wait(watchEvery, true, {ref: false}), stopped])));
     } finally {
         process.off("SIGINT", stop).off("SIGTERM", stop);
         reader.close();

@@ -33,7 +33,7 @@ export class QueueAddress {
     constructor(text: string) {
         const url = URL.canParse(text) ? new URL(text) : undefined;
         const usable = (url?.protocol === "redis:" || url?.protocol === "rediss:") && url.hostname !== "";
-        if (url === undefined || !usable || !/^(\/\d*)?$/.test(url.pathname))
+        if (url === undefined || !usable || !/^(\/\d*)?$/.test(url.pathname) || /[?#]/.test(url.href))
             throw invalidArgument("queue", "a URL such as redis://host:6379 or rediss://:password@host", hidden(text));
         this.#url = url;
         this.shown = `${url.protocol}//${url.host}${url.pathname}`;
@@ -59,9 +59,9 @@ export class QueueAddress {
     }
 }
 
-/** Anything between "//" and "@" may hold a password. */
+/** Anything before "@" may hold a password, and so may a query. */
 function hidden(text: string): string {
-    return text.replace(/^([a-z]*:?\/*).*@/is, "$1***@");
+    return text.replace(/^([a-z]+:\/\/)?.*@/is, "$1***@").replace(/\?.*$/s, "?***");
 }
 
 /** Milliseconds that the first connection may take. */

@@ -122,6 +122,53 @@ describeWithRedis("A run by workers comes out as one without", () => {
     });
 });
 
+describeWithRedis("A worker ten times as slow as another", () => {
+    const newRun = runFolder();
+    const {redis, process: workerProcess, models} = queueOfTests();
+
+    it("keeps its jobs: nothing is lost, and nothing done twice", time, async () => {
+        const file = join(models, "reward.mjs");
+        const logOf = (who: string) => join(models, `${who}.log`);
+        const ready = join(models, "ready");
+        // Each worker's calls are written down. The slow one's first lasts until the other is there, too.
+        writeFileSync(
+            file,
+            `import {appendFileSync, existsSync} from "node:fs";
+            import {setTimeout as wait} from "node:timers/promises";
+            const who = process.env.MARA_TEST_WHO ?? "local";
+            export default async (prompt, response) => {
+                appendFileSync(${JSON.stringify(models)} + "/" + who + ".log", JSON.stringify([prompt, response]) + "\\n");
+                while (who === "slow" && !existsSync(${JSON.stringify(ready)})) await wait(50);
+                if (who !== "local") await wait(who === "slow" ? 10_000 : 1000);
+                return response.length / 100;
+            };`
+        );
+        const model = await loadDemoModel();
+        const options = {
+            ...{...smallSac, model, episodes: 8, baseline: "none" as const, checkPrompts: 0, calibrationPrompts: 0},
+            reward: `module:${file}`
+        } as const;
+        const local = newRun();
+        await trainAgent({...options, runDirectory: local});
+        const remote = newRun();
+        const {url} = await redis();
+        // A job of the slow worker takes longer than its lock lasts, so it has to be renewed.
+        const flags = ["--allow-modules", "--lock", "8"];
+        await workerProcess(models, flags, {MARA_TEST_WHO: "slow"});
+        const run = trainAgent({...options, runDirectory: remote, queue: {url, rewards: true}});
+        await until(() => existsSync(logOf("slow")));
+        await workerProcess(models, flags, {MARA_TEST_WHO: "fast"});
+        writeFileSync(ready, "");
+        await run;
+        const kept = ["metrics", "samples"];
+        expect(outcomeOf(remote, kept)).toEqual(outcomeOf(local, kept));
+        const asked = (...logs: string[]) =>
+            logs.flatMap((who) => readFileSync(logOf(who), "utf8").trimEnd().split("\n")).sort();
+        expect(asked("slow", "fast")).toEqual(asked("local"));
+        expect(asked("local")).toHaveLength(8);
+    });
+});
+
 describeWithRedis("A reward that ends its workers", () => {
     const newRun = runFolder();
     const {redis, process: workerProcess, models} = queueOfTests();

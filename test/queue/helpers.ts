@@ -19,7 +19,7 @@ export function describeWithRedis(name: string, tests: () => void): void {
 export function queueOfTests(): {
     redis: () => Promise<TestRedis>;
     worker: (options?: Partial<QueueWorkerOptions>) => Promise<QueueWorker>;
-    process: (models?: string, options?: readonly string[]) => Promise<ChildProcess>;
+    process: (models?: string, options?: readonly string[], env?: NodeJS.ProcessEnv) => Promise<ChildProcess>;
     /** A folder with the demo's model. */
     models: string;
 } {
@@ -53,11 +53,11 @@ export function queueOfTests(): {
             workers.push(worker);
             return worker;
         },
-        process: async (folder = models, options = []) => {
+        process: async (folder = models, options = [], env = {}) => {
             const {url} = await started();
             const args = ["worker", "--models", folder, "--gpu", "off", "--threads", "1", "--lock", "3", ...options];
             const child = spawn(process.execPath, [join(root, "dist/cli/mara.js"), ...args], {
-                env: {...process.env, MARA_QUEUE: url},
+                env: {...process.env, MARA_QUEUE: url, ...env},
                 stdio: ["ignore", "ignore", "pipe"]
             });
             processes.push(child);

@@ -1,7 +1,9 @@
 /** The queue itself: what is refused, what is shown, and what is never shown. */
-import {execFileSync, spawnSync} from "node:child_process";
+import {execFileSync, spawn, spawnSync} from "node:child_process";
+import {once} from "node:events";
 import {readFileSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
+import {createInterface} from "node:readline";
 import {pathToFileURL} from "node:url";
 import {Queue} from "bullmq";
 import {Redis} from "ioredis";
@@ -12,13 +14,30 @@ import {Coordinator} from "../../lib/queue/coordinator.js";
 import {decodeResult, encodeResult} from "../../lib/queue/encode.js";
 import {keys, queueName} from "../../lib/queue/names.js";
 import {asScores, asTrajectories} from "../../lib/queue/results.js";
-import {mara, temporaryFolder} from "../cli/helpers.js";
+import {mara, root, temporaryFolder} from "../cli/helpers.js";
 import {failure} from "../support/failure.js";
 import {describeWithRedis, queueOfTests, until} from "./helpers.js";
 import {TestRedis} from "./redis.js";
 
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
 const hash = "a".repeat(64);
+
+/** The first two lines of `mara status --watch --json`, which Ctrl-C ends. */
+async function watched(url: string): Promise<unknown[]> {
+    const child = spawn(process.execPath, ["--import", "tsx", "lib/cli/mara.ts", "status", "--watch", "--json"], {
+        cwd: root,
+        env: {...process.env, MARA_QUEUE: url},
+        stdio: ["ignore", "pipe", "inherit"]
+    });
+    const lines: unknown[] = [];
+    for await (const line of createInterface(child.stdout)) {
+        lines.push(JSON.parse(line));
+        if (lines.length === 2) child.kill("SIGINT");
+    }
+    if (child.exitCode === null) await once(child, "exit");
+    expect(child.exitCode).toBe(0);
+    return lines.slice(0, 2);
+}
 
 describe("Results", () => {
     it("arrive as they were sent, and smaller", async () => {
@@ -88,11 +107,17 @@ describeWithRedis("A worker", () => {
         try {
             const items = [{prompt: {prompt: "?"}, response: "!"}];
             const score = {kind: "score", reward: "length", files: {}, timeoutMs: 1000, retries: 0, items};
+            const context = {contextSize: 64, sequences: 1};
+            const asked = {context, maxTokens: 4, firstIndex: 0, seed: 0, sampling: {}, texts: [[1]]};
+            const answer = {kind: "answer", model: files[0], ...asked};
             const jobs: [object, string][] = [
                 [{kind: "run", command: "id"}, "This is no job"],
                 [{...score, extra: 1}, "This is no job"],
                 [{...score, items: [{prompt: {prompt: 7}, response: "!"}]}, "This is no job"],
                 [{...score, files: {"../../etc/passwd": "passwd"}}, "This is no job"],
+                [{...answer, guide: {kind: "value", tuned: "/etc/passwd.gguf"}}, "This is no job"],
+                [{...answer, guide: {kind: "guidance", scale: 1, negativePrompt: "", tuned: hash}}, "This is no job"],
+                [answer, "its queue is not for"],
                 // What it has, but in a queue for something else.
                 [{...score, reward: "judge:x.gguf", files: {"x.gguf": files[0]}}, "its queue is not for"],
                 [{...score, reward: "judge:/etc/passwd.gguf"}, "without its hash"],
@@ -151,6 +176,7 @@ describeWithRedis("A worker", () => {
         expect(await (await fetch(board.url)).text()).toMatch(/<title>Bull Dashboard/);
         await board.close();
         expect(await status()).toMatch(/a model that nobody has +1 +0 +0 +0/);
+        expect(await watched(url)).toMatchObject([{address: url}, {address: url}]);
         await coordinator.close();
         await waiting;
     });
@@ -195,6 +221,21 @@ describeWithRedis("A connection", () => {
         } finally {
             await redis.close();
         }
+    });
+
+    it.each([
+        "secret@host",
+        "redis:secret@host",
+        "http://:secret@host",
+        "redis://:secret@host/x",
+        "redis://host?password=secret",
+        "redis://:secret@host:99999",
+        "rediss://user:secret@"
+    ])("refuses %s without its password", async (url) => {
+        const refused = await failure(() => connect(url));
+        expect(refused).toMatchObject({code: "INVALID_ARGUMENT"});
+        expect(refused.message).toContain("a URL such as redis://host:6379");
+        expect(refused.message).not.toContain("secret");
     });
 
     it("takes a password, and never shows it", {timeout: 60_000}, async () => {
