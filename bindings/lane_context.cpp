@@ -61,6 +61,7 @@ public:
                             InstanceMethod("setLogits", &LaneContext::set_logits),
                             InstanceMethod("keepStates", &LaneContext::keep_states),
                             InstanceMethod("predict", &LaneContext::predict),
+                            InstanceMethod("state", &LaneContext::state),
                             InstanceMethod("close", &LaneContext::close)});
     }
 
@@ -221,6 +222,16 @@ private:
         student->judge(state, candidates.data(), static_cast<int32_t>(candidates.size()), state_->student_scratch,
                        verdicts.data());
         return verdicts_of(env, verdicts);
+    }
+
+    // (row): a copy of its hidden state, or undefined for a row without one.
+    Napi::Value state(const Napi::CallbackInfo& info) {
+        const auto idle = lanes(info);
+        const float* const state = idle->rows().state(number(info[0]));
+        if (state == nullptr) return info.Env().Undefined();
+        auto values = Napi::Float32Array::New(info.Env(), static_cast<size_t>(idle->width()));
+        std::copy_n(state, idle->width(), values.Data());
+        return values;
     }
 
     // (count): hidden states of the last wave's first entries, row by row. No decode may be running.

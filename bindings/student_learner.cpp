@@ -54,6 +54,10 @@ public:
         options.log_sigma_max = number("logSigmaMax");
         options.batch_size = count_of(env, "batchSize", given.Get("batchSize"));
         options.threads = std::min(positive_integer(given, "threads"), 256);
+        options.decision = given.Has("decision") ? positive_integer(given, "decision") : 0;
+        decision_ = options.decision;
+        if (decision_ > 0 && options.batch_size % decision_ != 0)
+            invalid_argument(env, "batchSize", "whole decisions", given.Get("batchSize"));
         offsets_ = std::make_unique<train::StudentOffsets>(options.shape);
         train::StudentTrainer* created = nullptr;
         if (create(labels, options, &created) != TrainStatus::ok)
@@ -81,6 +85,8 @@ private:
         const auto embedding = copy_of(integers(members[3], "embedding"));
         const auto beside = copy_of(floats(members[4], "given"));
         const auto wanted = copy_of(floats(members[5], "wanted"));
+        const auto model_log =
+            decision_ > 0 ? copy_of(floats(labels.Get("modelLog"), "modelLog")) : std::vector<float>();
         const auto width = static_cast<size_t>(options.shape.width);
         const size_t count = wanted.size();
         if (count < 1 || count > INT32_MAX / 4) invalid_argument(env, "wanted", "at least one label", members[5]);
@@ -101,9 +107,14 @@ private:
                              [&](int32_t row) { return row >= 0 && row < embedding_rows; });
         check_items<float>(env, beside, "given", "a finite number", is_finite);
         check_items<float>(env, wanted, "wanted", "a finite number", is_finite);
+        if (decision_ > 0) {
+            check_length(env, model_log.size(), "the length of modelLog", count);
+            check_items<float>(env, model_log, "modelLog", "a finite number", is_finite);
+        }
         count_ = static_cast<int32_t>(count);
-        const train::StudentData data{states.data(),    embeddings.data(), state_rows,    embedding_rows, state.data(),
-                                      embedding.data(), beside.data(),     wanted.data(), count_};
+        const train::StudentData data{
+            states.data(),    embeddings.data(), state_rows,    embedding_rows,   state.data(),
+            embedding.data(), beside.data(),     wanted.data(), model_log.data(), count_};
         return train::student_create(options, data, created);
     }
 
@@ -115,6 +126,8 @@ private:
     std::vector<int32_t> labels_of(const Napi::Value& value) const {
         auto labels = copy_of(integers(value, "labels"));
         if (labels.empty()) invalid_argument(value.Env(), "labels", "at least one label", value);
+        if (decision_ > 0 && labels.size() % static_cast<size_t>(decision_) != 0)
+            invalid_argument(value.Env(), "labels", "whole decisions", value);
         check_items<int32_t>(value.Env(), labels, "labels", "the number of a label",
                              [&](int32_t label) { return label >= 0 && label < count_; });
         return labels;
@@ -194,8 +207,9 @@ private:
     std::unique_ptr<train::StudentOffsets> offsets_;
     std::shared_ptr<StudentCore> core_;
     std::unique_ptr<WorkerThread> worker_;
-    int32_t count_ = 0;  // labels
-    int32_t jobs_ = 0;   // queued or running
+    int32_t count_ = 0;     // labels
+    int32_t decision_ = 0;  // labels of a decision, or 0
+    int32_t jobs_ = 0;      // queued or running
 };
 
 }  // namespace

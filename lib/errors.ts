@@ -27,6 +27,8 @@ export const maraErrorCodes = {
     JUDGE_FAILED:
         "A judge of the caller's own threw, took too long, or did not give one probability for each candidate.",
     GUIDE_FAILED: "A guide threw, or left a logit that is no number.",
+    VALUE_NETWORK:
+        "A file is no value network, or one for a model of another width; or there is too little to train one on.",
     GUIDE_VOCABULARY: "The model of a guide has a vocabulary that does not fit that of the guided model.",
     DECODE_FAILED: "llama.cpp refused a decode.",
     SEQUENCE_CHANGED: "A sequence was cleared, cut or loaded while a token of it waited to be decoded.",

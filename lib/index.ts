@@ -2,6 +2,7 @@ export {MaraAgent, type MaraAgentOptions, type MaraAgentSaveOptions} from "./age
 export type {AgentDevice} from "./agent/device.js";
 export type {AgentTensor} from "./agent/options.js";
 export type {AgentStudent, StudentTensorName} from "./agent/student.js";
+export type {HeldOutLoss} from "./agent/value-network.js";
 export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner} from "./align/aligner.js";
 export type {CandidateOptions} from "./align/candidate-options.js";
@@ -15,6 +16,7 @@ export {
     guidance,
     type MappingOptions,
     type ValueModelOptions,
+    type ValueNetworkOptions,
     valueModel
 } from "./align/guides/guides.js";
 export type {MappedShare} from "./align/guides/mapped.js";
@@ -40,7 +42,14 @@ export type {Side} from "./evaluate/sides.js";
 export type {TradeOff} from "./evaluate/trade-off.js";
 export {type Answer, type AnswerOptions, answerAll} from "./generation/answers.js";
 export {promptTokens} from "./generation/prompt-tokens.js";
-export {loadPairs, loadPrompts, type PreferencePair, type Prompt, type PromptFormat} from "./prompts/prompts.js";
+export {
+    type Demonstration,
+    loadPairs,
+    loadPrompts,
+    type PreferencePair,
+    type Prompt,
+    type PromptFormat
+} from "./prompts/prompts.js";
 export type {QueueOptions} from "./queue/options.js";
 export {type GuardOptions, scoreGuarded} from "./rewards/guard.js";
 export {openReward, type RewardOptions, type RewardSpec} from "./rewards/open.js";
@@ -54,3 +63,4 @@ export type {GreedyCheck, HeldOutPairs, TrainPhase, TrainProgress} from "./train
 export type {SacMetrics} from "./train/sac/batch.js";
 export {type TrainStudentOptions, type TrainStudentResult, trainStudent} from "./train/student/train-student.js";
 export {type TrainResult, trainAgent} from "./train/train.js";
+export {type TrainValueOptions, type TrainValueResult, trainValue} from "./train/value/train-value.js";

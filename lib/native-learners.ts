@@ -83,6 +83,8 @@ export interface NativeStudentOptions {
     logSigmaMax: number;
     batchSize: number;
     threads: number;
+    /** Labels stand in decisions of so many candidates, for a value network. Left out: they are verdicts, for a student. */
+    decision?: number;
 }
 
 /** Verdicts that a student learns from. Copied. */
@@ -96,8 +98,10 @@ export interface NativeStudentLabels {
     embedding: Int32Array;
     /** [labels][2]: log-probability and rank, scaled as the caller likes. */
     given: Float32Array;
-    /** What the mean is to be. */
+    /** What the mean is to be; in decisions 1 for the demonstrated token, else 0. */
     wanted: Float32Array;
+    /** In decisions only: each candidate's log-probability over the vocabulary, by the model alone. */
+    modelLog?: Float32Array;
 }
 
 /** The network that a student is (native/train/student.h). Jobs run one after the other on a thread of their own, in the order of the calls. */

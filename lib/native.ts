@@ -181,6 +181,8 @@ export interface NativeLaneContext {
     setLogits(row: number, logits: Float32Array): void;
     /** Whether rows are held with the hidden states that their logits come from, from now on. */
     keepStates(wanted: boolean): void;
+    /** A copy of the row's hidden state; undefined for a row that is held without one. */
+    state(row: number): Float32Array | undefined;
     /** `NativeStudent.judge` on the row's hidden state; undefined for a row that is held without one. */
     predict(
         row: number,

@@ -1,3 +1,4 @@
+import {join} from "node:path";
 import fc from "fast-check";
 import type {LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
@@ -150,6 +151,7 @@ const settings = (at: string): Record<string, Takes> => ({
 const waves = (value: unknown) => Array.isArray(value) && value.length > 0 && [...value].every(whole(1, 256));
 const finite = within(-Number.MAX_VALUE, Number.MAX_VALUE);
 const tokens = (value: unknown) => Array.isArray(value) && value.length > 0 && [...value].every(whole(0));
+const answers = ["a", "b"].map((prompt) => ({prompt, response: "c"}));
 const texts = (value: unknown) => Array.isArray(value) && [...value].every(text);
 const cacheType = oneOf(isString, whole(Number.MIN_SAFE_INTEGER));
 
@@ -381,6 +383,28 @@ const targets: Record<string, () => Target> = {
         },
         strict: ["0", "0.candidates"]
     }),
+    trainValue: () => ({
+        call: mara.trainValue,
+        args: [{model, demonstrations: answers, out: join(folder, "value.safetensors")}],
+        takes: {
+            0: nothing,
+            "0.model": text,
+            "0.modelPath": maybe(nothing),
+            "0.llama": maybe(nothing),
+            "0.demonstrations": text,
+            "0.demonstrations.0.prompt": isString,
+            "0.demonstrations.0.response": isString,
+            "0.demonstrations.0.cut": maybe(boolean),
+            "0.out": text,
+            "0.candidates": maybe(whole(1, 1024)),
+            "0.epochs": maybe(whole(1, 1e4)),
+            "0.seed": maybe(whole(0, 2 ** 32 - 1)),
+            "0.threads": maybe(whole(1, 256)),
+            "0.onProgress": maybe(func),
+            "0.signal": maybe(nothing)
+        },
+        strict: ["0"]
+    }),
     trainStudent: () => ({
         call: mara.trainStudent,
         args: [{model, agent, prompts: ["a", "b"], candidates: {}}],
@@ -487,6 +511,7 @@ it.each([
     ["evaluate", () => mara.evaluate({sampling: {topp: 1}} as never), "topP"],
     ["trainAgent", () => mara.trainAgent({learnRate: 1} as never), "learningRate"],
     ["trainStudent", () => mara.trainStudent({decision: 1} as never), "decisions"],
+    ["trainValue", () => mara.trainValue({candidate: 1} as never), "candidates"],
     ["openReward", () => mara.openReward("length", {judgequestion: "?"} as never), "judgeQuestion"],
     ["scoreGuarded", () => mara.scoreGuarded(reward, "a", "b", {timeout: 5} as never), "timeoutMs"]
 ] as [string, () => Promise<unknown>, string][])("%s names the option that was meant (%#)", async (_, call, meant) => {

@@ -17,7 +17,8 @@ export const logSigmaBounds = {min: -5, max: 3} as const;
 /** The most rows of a calibration. */
 export const maxCalibration = 4096;
 
-export const studentTensorNames = [
+/** Tensors of the network alone, which value networks have too. */
+export const networkTensorNames = [
     "norm.weight",
     "norm.bias",
     "hidden.weight",
@@ -27,9 +28,11 @@ export const studentTensorNames = [
     "fc1.weight",
     "fc1.bias",
     "fc2.weight",
-    "fc2.bias",
-    "calibration"
+    "fc2.bias"
 ] as const;
+const studentTensorNames = [...networkTensorNames, "calibration"] as const;
+
+export type NetworkTensorName = (typeof networkTensorNames)[number];
 
 /** Names of a student's tensors in an agent's file, without `student.` in front. */
 export type StudentTensorName = (typeof studentTensorNames)[number];
@@ -82,8 +85,7 @@ const studentSchema = z.object(
     "a student"
 );
 
-/** Shapes of a student's tensors; a calibration may have any number of rows up to `maxCalibration`. */
-function shapesOf(width: number, calibration: number): Record<StudentTensorName, number[]> {
+function shapesOf(width: number): Record<NetworkTensorName, number[]> {
     const {projected, hidden, features} = studentSizes;
     return {
         "norm.weight": [width],
@@ -95,8 +97,7 @@ function shapesOf(width: number, calibration: number): Record<StudentTensorName,
         "fc1.weight": [hidden, features],
         "fc1.bias": [hidden],
         "fc2.weight": [2, hidden],
-        "fc2.bias": [2],
-        calibration: [calibration, 3]
+        "fc2.bias": [2]
     };
 }
 
@@ -162,19 +163,33 @@ export function checkStudent(student: AgentStudent, width: number): void {
 
 function checkTensors(tensors: Readonly<Record<StudentTensorName, AgentTensor>>): void {
     const width = tensors["norm.weight"].data.length;
-    const rows = tensors.calibration.shape[0] ?? 0;
+    const [rows = 0] = tensors.calibration.shape;
     if (rows < 1 || rows > maxCalibration) throw wrong(`its calibration has ${rows} rows, not 1 to ${maxCalibration}`);
-    const shapes = shapesOf(width, rows);
-    for (const name of studentTensorNames) {
-        const {shape, data} = tensors[name];
-        if (shape.join() !== shapes[name].join())
-            throw wrong(`${quote(name)} has shape [${shape.join(", ")}] but [${shapes[name].join(", ")}] was expected`);
-        if (!data.every(Number.isFinite)) throw wrong(`${quote(name)} holds a value that is not finite`);
-    }
+    const flaw = checkNetwork(tensors, width) ?? flawOf("calibration", tensors.calibration, [rows, 3]);
+    if (flaw !== undefined) throw wrong(flaw);
     const {data} = tensors.calibration;
     for (let row = 0; row < rows; row++)
         if (!((data[3 * row + 1] as number) > 0))
             throw wrong(`row ${row} of its calibration has no standard deviation above 0`);
+}
+
+/** What is wrong with the tensors of a network for states of this width; undefined if nothing is. */
+export function checkNetwork(
+    tensors: Readonly<Record<NetworkTensorName, AgentTensor>>,
+    width: number
+): string | undefined {
+    const shapes = shapesOf(width);
+    for (const name of networkTensorNames) {
+        const flaw = flawOf(name, tensors[name], shapes[name]);
+        if (flaw !== undefined) return flaw;
+    }
+    return undefined;
+}
+
+function flawOf(name: string, {shape, data}: AgentTensor, expected: readonly number[]): string | undefined {
+    if (shape.join() !== expected.join())
+        return `${quote(name)} has shape [${shape.join(", ")}] but [${expected.join(", ")}] was expected`;
+    return data.every(Number.isFinite) ? undefined : `${quote(name)} holds a value that is not finite`;
 }
 
 function describe(text: string | undefined): z.infer<typeof descriptionSchema> {

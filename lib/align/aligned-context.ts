@@ -23,6 +23,7 @@ import {type AlignedContextOptions, checkContextOptions, pickSettings, resolveSe
 import {countPredictions, drivePredictor} from "./predict/drive-predictor.js";
 import {decodeExpected} from "./predict/expected-batch.js";
 import {Runs} from "./predict/runs.js";
+import {needStates} from "./steer/guide.js";
 import {warnOnce} from "./warn-once.js";
 import {FixedWaves, LearnedWaves, type WaveScheduler} from "./wave/scheduler.js";
 import {Waves} from "./wave/waves.js";
@@ -137,8 +138,10 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         cascades,
         texts: new Texts(),
         width: context.model.embeddingVectorSize,
+        keepStates: () => backend.keepStates("all"),
         decodeExpected: (batch, expecting) => decodeExpected(batch, expecting, {backend, scheduler, threads, runs})
     };
+    if (needStates(aligner._settings.guides)) parts.keepStates();
     const queue = new DecodeQueue(context);
     const hook = new ContextHook(stock, backend, parts, queue);
     const {dispose} = hook.methods;

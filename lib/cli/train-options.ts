@@ -23,7 +23,8 @@ export type TrainFlags = Partial<Record<ConstantName, number>> &
         model?: string;
         prompts?: string;
         reward?: string;
-        method?: (typeof methods)[number];
+        method?: (typeof methods)[number] | "value";
+        demonstrations?: string;
         preset?: Preset;
         order?: Order;
         strategy?: Strategy;
@@ -43,15 +44,19 @@ export type TrainFlags = Partial<Record<ConstantName, number>> &
         student?: boolean;
     } & QueueFlags;
 
+/** Flags of a method that makes an agent. */
+export type AgentFlags = Omit<TrainFlags, "method"> & {method?: (typeof methods)[number]};
+
 export function addTrainOptions(command: Command): Command {
     command
-        .option("-o, --out <folder>", "folder of the run")
+        .option("-o, --out <folder>", "folder of the run; with --method value, the .safetensors file")
         .option("--resume", "go on with the run in that folder")
         .option("-m, --model <path|uri>", "language model: a .gguf file, or an hf: URI to download")
         .option("--prompts <file>", "prompts: JSON lines or a JSON array")
         .option("--reward <spec>", "reward, such as sentiment, length, module:./reward.mjs (docs/rewards.md)")
         .option("--judge-question <text>", "what judge: rewards ask")
-        .addOption(choiceOption("--method <name>", "how to train (default: sac)", methods))
+        .addOption(choiceOption("--method <name>", "how to train (default: sac)", [...methods, "value"]))
+        .option("--demonstrations <file>", "of --method value: {prompt, response}, instead of prompts and a reward")
         .addOption(
             choiceOption(
                 "--preset <name>",
@@ -159,7 +164,7 @@ function constantOption(name: ConstantName, group: string): Option {
     return integer ? integerOption(`${flag} <n>`, told, min, max) : numberOption(`${flag} <n>`, told, min, max, above);
 }
 
-export function optionsOf(flags: TrainFlags): TrainOptions {
+export function optionsOf(flags: AgentFlags): TrainOptions {
     const {
         out,
         model: _m,

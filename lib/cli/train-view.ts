@@ -5,7 +5,7 @@ import type {TrainPhase, TrainProgress} from "../train/run/progress.js";
 
 const titles: Record<TrainPhase, string> = {
     responses: "the model's own responses",
-    states: "reading pairs",
+    states: "reading responses",
     fit: "fitting, epochs",
     rollouts: "episodes",
     calibration: "finding the threshold, answers",

@@ -10,8 +10,9 @@ import {interrupted} from "./failure.js";
 import {facts, painter, terminal, wrap} from "./format.js";
 import {printJson, printLines} from "./output.js";
 import {openLlama, resolveModel, threadsFor} from "./pair.js";
-import {addTrainOptions, optionsOf, type TrainFlags} from "./train-options.js";
+import {type AgentFlags, addTrainOptions, optionsOf, type TrainFlags} from "./train-options.js";
 import {trainStudentCommand} from "./train-student.js";
+import {trainValueCommand} from "./train-value.js";
 import {duration, TrainView} from "./train-view.js";
 
 const examples = `
@@ -22,12 +23,13 @@ Examples:
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --method advantage --out runs/quick
   $ mara train -m model.gguf --pairs pairs.jsonl --method preference --out runs/offline
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --warm-start runs/pairs --out runs/both
+  $ mara train -m model.gguf --demonstrations answers.jsonl --method value --out kind.safetensors   a value network
   $ mara train student -m model.gguf -a agent.safetensors --prompts prompts.jsonl      a student for any agent
   $ mara train --out runs/kind --resume                       go on with a run that was interrupted
   $ mara train -m model.gguf ... --dry-run                    check everything, print what would run, and how long it takes
   $ mara train -m model.gguf ... --minutes 30                 as many episodes as fit into half an hour
 
-The agent is OUT/agent.safetensors, for mara chat --agent and createAlignedContext; OUT/report.html shows the curves.
+With --method value OUT is the network's file, for mara chat --guide value:network=FILE. Else the agent is OUT/agent.safetensors, for mara chat --agent and createAlignedContext; OUT/report.html shows the curves.
 Ctrl-C writes a checkpoint and leaves; a second one leaves at once. The constants are explained in docs/training.md.`;
 
 export function trainCommand(): Command {
@@ -41,11 +43,11 @@ export function trainCommand(): Command {
         .action((flags: TrainFlags, command: Command) => {
             // As a required option it would be required of `train student` too.
             if (flags.out === undefined) command.error("error: required option '-o, --out <folder>' not specified");
-            return train(flags);
+            return flags.method === "value" ? trainValueCommand(flags, command) : train(flags as AgentFlags);
         });
 }
 
-async function train(flags: TrainFlags): Promise<void> {
+async function train(flags: AgentFlags): Promise<void> {
     const {trainAgent} = await import("../train/train.js");
     const modelPath = flags.model === undefined ? undefined : await resolveModel(flags.model);
     const llama = await openLlama(flags.gpu);
@@ -92,7 +94,7 @@ async function train(flags: TrainFlags): Promise<void> {
 }
 
 /** What would run, how long it would take, and what fits into `--minutes`. It measures for up to a minute. */
-async function plan(options: TrainOptions, {minutes, resume}: TrainFlags) {
+async function plan(options: TrainOptions, {minutes, resume}: AgentFlags) {
     if (resume && minutes !== undefined)
         throw invalidArgument("--minutes", "no budget with --resume, which goes on as the run was begun,", minutes);
     const {measureCosts} = await import("../train/estimate/measure.js");
@@ -123,7 +125,7 @@ function report(
         summary,
         calibration
     }: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
-    flags: TrainFlags
+    flags: AgentFlags
 ): void {
     if (flags.json) {
         printJson({completed, paths, preset: config.preset, last: metrics.at(-1) ?? null, calibration, summary});
@@ -147,7 +149,7 @@ function report(
 }
 
 /** A line about the preset that was chosen. There is none if a run goes on or the user names a preset. */
-function presetTold({preset: named, resume}: TrainFlags, {preset}: TrainProgress, {gpu}: Llama): string | undefined {
+function presetTold({preset: named, resume}: AgentFlags, {preset}: TrainProgress, {gpu}: Llama): string | undefined {
     if (named !== undefined || resume) return undefined;
     const other = preset === "small" ? "default, for ten thousand episodes" : "small, for some hundred episodes";
     return `preset ${preset}, since the model runs on a ${gpu === false ? "CPU" : "GPU"} (the other is ${other})`;

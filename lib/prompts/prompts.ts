@@ -36,6 +36,17 @@ export interface PreferencePair {
     rejected: string;
 }
 
+/** An answer to learn from, for `trainValue`. */
+export interface Demonstration {
+    prompt: string;
+    system?: string;
+    /** As for a prompt. */
+    format?: PromptFormat;
+    response: string;
+    /** True for a response that was cut off: that it ends is then not learnt. */
+    cut?: boolean;
+}
+
 /**
  * Reads a UTF-8 file of prompts: one JSON object per line, or a JSON array of objects. `instruction` is taken where there is no `prompt`,
  * and a non-empty `input` (as in Alpaca's files) is put below the instruction. Other keys are ignored, as are blank lines and a BOM.
@@ -46,13 +57,10 @@ export interface PreferencePair {
 export function loadPrompts(path: string): Promise<Prompt[]> {
     return load(orDemo(path, "prompts"), (record) => {
         const reference = optionalText(record, "reference");
-        const {leaveAlone = null} = record;
-        if (leaveAlone !== null && typeof leaveAlone !== "boolean")
-            throw new Flaw(`expected true or false for "leaveAlone" but received ${shown(leaveAlone)}`);
         return {
             ...readPrompt(record),
             ...(reference === undefined ? {} : {reference}),
-            ...(leaveAlone === true ? {leaveAlone} : {})
+            ...(optionalFlag(record, "leaveAlone") && {leaveAlone: true})
         };
     });
 }
@@ -66,6 +74,19 @@ export function loadPairs(path: string): Promise<PreferencePair[]> {
         const pair = {...readPrompt(record), chosen: text(record, "chosen"), rejected: text(record, "rejected")};
         if (pair.chosen === pair.rejected) throw new Flaw(`"chosen" and "rejected" are both ${shown(pair.chosen)}`);
         return pair;
+    });
+}
+
+/**
+ * Reads a file of demonstrations: as `loadPrompts`, with the text `response` in each record, or `chosen`, so that a file of preference pairs will do
+ * (the demo's by the name `"demo"`).
+ * @throws MaraError PROMPTS_NOT_FOUND, PROMPTS_FORMAT
+ */
+export function loadDemonstrations(path: string): Promise<Demonstration[]> {
+    return load(orDemo(path, "pairs"), (record) => {
+        const key = record.response === undefined && record.chosen !== undefined ? "chosen" : "response";
+        const isCut = optionalFlag(record, "cut");
+        return {...readPrompt(record), response: text(record, key), ...(isCut && {cut: true})};
     });
 }
 
@@ -108,6 +129,13 @@ function optionalText(record: JsonObject, key: string): string | undefined {
     const value = record[key] ?? undefined;
     if (value !== undefined && typeof value !== "string")
         throw new Flaw(`expected a text for "${key}" but received ${shown(value)}`);
+    return value;
+}
+
+/** False where there is none. */
+function optionalFlag(record: JsonObject, key: string): boolean {
+    const value = record[key] ?? false;
+    if (typeof value !== "boolean") throw new Flaw(`expected true or false for "${key}" but received ${shown(value)}`);
     return value;
 }
 

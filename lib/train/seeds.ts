@@ -25,7 +25,17 @@ export function shuffled(count: number, seed: number): Uint32Array {
 }
 
 /** The uses of a derived seed, numbered because two uses of one run's seed must not meet. */
-export const use = {order: 1, rollout: 2, samples: 3, heldOut: 4, fit: 5, learner: 6, student: 7, some: 8} as const;
+export const use = {
+    order: 1,
+    rollout: 2,
+    samples: 3,
+    heldOut: 4,
+    fit: 5,
+    learner: 6,
+    student: 7,
+    some: 8,
+    value: 9
+} as const;
 
 /** Splits prompts, by index, into those that episodes answer and those held out: `wanted` of the latter, but at most a tenth. */
 export function splitPrompts(count: number, wanted: number, seed: number): {training: number[]; heldOut: number[]} {

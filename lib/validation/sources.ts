@@ -53,6 +53,16 @@ const pair = z.looseObject(
     "{prompt, chosen, rejected}"
 );
 
+const demonstration = z.looseObject(
+    {prompt: text, system: anyText.optional(), format, response: text, cut: boolean.optional()},
+    "{prompt, response}"
+);
+
+export const demonstrationsSource = z.union(
+    [path(), z.array(demonstration).min(2, {abort: true})],
+    "a file or an array of at least two demonstrations"
+);
+
 /** A file, or values. `expected` is the message for anything else. */
 export function promptsSource(expected: string) {
     return z.union([path(), z.array(prompt).min(1, {abort: true})], expected);

@@ -109,6 +109,7 @@ StudentTrainer::StudentTrainer(const StudentOptions& given_options, const Studen
       embeddings(data.embeddings, data.embeddings + area(data.embedding_rows, options.shape.width)),
       given(data.given, data.given + area(data.count, student_given)),
       wanted(data.wanted, data.wanted + data.count),
+      model_log(data.model_log, data.model_log + (options.decision > 0 ? data.count : 0)),
       state(data.state, data.state + data.count),
       embedding(data.embedding, data.embedding + data.count) {
     kernel::Pool* created = nullptr;
@@ -135,7 +136,8 @@ StudentTrainer::StudentTrainer(const StudentOptions& given_options, const Studen
     layer(offsets.hidden_weight, offsets.embedding_weight, width);
     layer(offsets.embedding_weight, offsets.fc1_weight, width);
     layer(offsets.fc1_weight, offsets.fc2_weight, options.shape.features());
-    layer(offsets.fc2_weight, offsets.count, options.shape.hidden);
+    // A value network begins by changing nothing.
+    if (options.decision == 0) layer(offsets.fc2_weight, offsets.count, options.shape.hidden);
 }
 
 void student_forward(StudentTrainer& student, const int32_t* labels, int32_t count) {
@@ -180,22 +182,8 @@ void student_gradient(StudentTrainer& student, const int32_t* labels, int32_t co
     Workspace& work = student.work;
     const float* const parameters = student.parameters.data();
     float* const gradient = student.gradient.data();
-    const double min = student.options.log_sigma_min, max = student.options.log_sigma_max;
     student.out_gradient.resize(area(count, outputs));
-    for (int32_t i = 0; i < count; ++i) {
-        const size_t at_mean = area(i, outputs);
-        const double error = static_cast<double>(student.out[at_mean]) - student.wanted[static_cast<size_t>(labels[i])];
-        const double raw = student.out[at_mean + 1];
-        const double log_sigma = std::clamp(raw, min, max);
-        const double scaled = error * error * std::exp(-2 * log_sigma);
-        // Beyond its bounds log σ may only come back.
-        const double slope = 1 - scaled;
-        const bool moves = (raw >= min || slope < 0) && (raw <= max || slope > 0);
-        student.out_gradient[at_mean] = static_cast<float>(error / count);
-        student.out_gradient[at_mean + 1] = static_cast<float>(moves ? slope / count : 0);
-        sum.squared_error += error * error;
-        sum.loss += 0.5 * error * error + log_sigma + 0.5 * scaled;
-    }
+    (student.options.decision > 0 ? decision_loss : verdict_loss)(student, labels, count, sum);
     const float* const out_gradient = student.out_gradient.data();
     const float* const z = student.hidden.data();
     const float* const f = student.features.data();
@@ -236,6 +224,7 @@ TrainStatus student_create(const StudentOptions& options, const StudentData& dat
     const StudentShape& shape = options.shape;
     if (!fits(shape.width) || !fits(shape.projected) || !fits(shape.hidden) || options.batch_size < 1 || data.count < 1)
         return TrainStatus::bad_shape;
+    if (options.decision > 0 && options.batch_size % options.decision != 0) return TrainStatus::bad_shape;
     if (find_operations(options.operations) == nullptr) return TrainStatus::unknown_operations;
     return guarded([&] {
         *out = new StudentTrainer(options, data);

@@ -4,6 +4,9 @@
 //   p = Wh·normalised(state) + bh,  q = We·embedding + be,  z = ReLU(W1·[p, q, p·q, given] + b1),
 //   [mean, log σ] = W2·z + b2
 //
+// It also learns a value network (docs/training.md): the same network, whose mean is what a candidate's logit is to
+// change by, fitted to demonstrated tokens by cross-entropy through the model's own logits.
+//
 // The boundary is that of learner.h: no exceptions, one call at a time per student. Results depend on the calls, the
 // seed and the operations in use, not on the number of threads.
 #pragma once
@@ -42,7 +45,9 @@ struct StudentData {
     const int32_t* state;      // [count], row
     const int32_t* embedding;  // [count], row
     const float* given;        // [count][student_given]
-    const float* wanted;       // [count], what the mean is to be
+    const float* wanted;       // [count], what the mean is to be; in decisions 1 for the demonstrated token, else 0
+    // [count], the model's own log-probability over its vocabulary; in decisions only
+    const float* model_log;
     int32_t count;
 };
 
@@ -54,12 +59,17 @@ struct StudentOptions {
     int32_t batch_size;
     int32_t threads;
     const char* operations;  // nullptr: the best of this machine
+    // 0: the labels are verdicts. Else they stand in decisions of so many candidates, which neither a batch nor the
+    // order of an epoch parts, and the network begins with a mean of 0.
+    int32_t decision;
 };
 
 // Means over the labels of an epoch, each before the step that learnt from it.
 struct StudentMetrics {
     double squared_error;
-    double loss;  // ½·squared error + the negative log-likelihood that σ is fitted by
+    // ½·squared error + the negative log-likelihood that σ is fitted by; of a decision, shared out among its labels:
+    // how much more surprising the demonstrated token is than to the model alone.
+    double loss;
 };
 
 struct StudentTrainer;

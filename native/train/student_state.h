@@ -28,7 +28,7 @@ struct StudentTrainer {
     kernel::PoolPointer pool;
     Workspace work;
 
-    std::vector<float> states, embeddings, given, wanted;  // states: normalised
+    std::vector<float> states, embeddings, given, wanted, model_log;  // states: normalised
     std::vector<int32_t> state, embedding;
     Buffer parameters, gradient, moment1, moment2;
     double steps = 0;
@@ -44,5 +44,10 @@ void student_forward(StudentTrainer& student, const int32_t* labels, int32_t cou
 // After a forward pass: leaves the gradient of the mean loss in `gradient`. Adds the labels' losses to the metrics.
 // The mean is fitted by squared error alone: σ's likelihood takes it as given.
 void student_gradient(StudentTrainer& student, const int32_t* labels, int32_t count, StudentMetrics& sum);
+
+// After a forward pass: leave the gradient of the mean loss by the outputs in `out_gradient`, of verdicts and of
+// decisions.
+void verdict_loss(StudentTrainer& student, const int32_t* labels, int32_t count, StudentMetrics& sum);
+void decision_loss(StudentTrainer& student, const int32_t* labels, int32_t count, StudentMetrics& sum);
 
 }  // namespace mara::train

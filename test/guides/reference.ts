@@ -1,5 +1,6 @@
 /** What each guide does, written anew on float64 logits of plain contexts. */
 import type {LlamaModel} from "node-llama-cpp";
+import type {ValueNetwork} from "../../lib/agent/value-network.js";
 import {
     type ContrastOptions,
     contrast,
@@ -10,6 +11,7 @@ import {
     valueModel
 } from "../../lib/index.js";
 import {PlainLogits} from "../support/plain-logits.js";
+import {ReferenceStudent} from "../support/students.js";
 
 /** Differences below this may come out either way where sums are taken in another order. */
 const noise = 1e-4;
@@ -25,6 +27,8 @@ export interface Case {
         response: readonly number[],
         hasGrammar?: boolean
     ): Promise<Float64Array>;
+    /** How near two logits may come before either may be the larger, where that is more than float32's noise. */
+    noise?: number;
 }
 
 export async function guidanceCase(model: LlamaModel, options: GuidanceOptions): Promise<Case> {
@@ -73,10 +77,35 @@ export async function valueCase(options: ValueModelOptions & {tuned: LlamaModel;
     };
 }
 
+/** `tensors`: the network's. `file`: where they stand. */
+export async function networkCase(
+    model: LlamaModel,
+    {file, tensors, candidates, weight}: Pick<ValueNetwork, "tensors" | "candidates"> & {file: string; weight: number}
+): Promise<Case> {
+    const plain = await PlainLogits.of(model, {states: true});
+    return {
+        name: `network ${file}, ${weight}`,
+        guide: valueModel({network: file, weight}),
+        // The network's table is rounded to half precision.
+        noise: 1e-3 * Math.abs(weight) + noise,
+        async change(logits, prompt, response) {
+            const reference = await ReferenceStudent.create(model, {tensors}, logits.length);
+            const state = await plain.stateAfter([...prompt, ...response]);
+            const order = [...logits.keys()].sort((a, b) => (logits[b] as number) - (logits[a] as number));
+            const sorted = order.map((token) => logits[token] as number);
+            const changed = logits.slice();
+            for (const [rank, token] of order.slice(0, candidates).entries())
+                changed[token] =
+                    (sorted[rank] as number) + weight * reference.judge(state, {token, rank, logits: sorted}).mean;
+            return changed;
+        }
+    };
+}
+
 /** The most probable tokens one after the other, up to one about which float noise could decide. */
 export async function greedy(
     main: PlainLogits,
-    {change}: Case,
+    {change, noise: own = noise}: Case,
     prompt: readonly number[],
     count: number,
     isEnd: (token: number) => boolean
@@ -86,7 +115,7 @@ export async function greedy(
         const logits = await change(await main.after([...prompt, ...response]), prompt, response);
         const best = logits.indexOf(Math.max(...logits));
         const second = Math.max(...logits.filter((_, token) => token !== best));
-        if ((logits[best] as number) - second < noise) break;
+        if ((logits[best] as number) - second < own) break;
         response.push(best);
         if (isEnd(best)) break;
     }

@@ -15,9 +15,10 @@ export class PlainLogits {
         this.#size = size;
     }
 
-    /** Ends with the test. */
-    static async of(model: LlamaModel): Promise<PlainLogits> {
-        const context = await model.createContext({...precise, contextSize: 2048, batchSize: 2048});
+    /** Ends with the test. With `states`, also the hidden states that the logits come from. */
+    static async of(model: LlamaModel, {states = false} = {}): Promise<PlainLogits> {
+        const options = {...precise, contextSize: 2048, batchSize: 2048, ...(states && {_embeddings: true})};
+        const context = await model.createContext(options);
         onTestFinished(() => context.dispose());
         const {tokens} = model.fileInfo.metadata.tokenizer.ggml as unknown as {tokens: string[]};
         return new PlainLogits(context, plainSampler(model), tokens.length);
@@ -36,5 +37,11 @@ export class PlainLogits {
         const logits = new Float64Array(this.#size).fill(Number.NEGATIVE_INFINITY);
         for (let i = 0; i < pairs.length; i += 2) logits[pairs[i] as number] = pairs[i + 1] as number;
         return logits;
+    }
+
+    /** The hidden state that the text leads to. */
+    async stateAfter(text: readonly number[]): Promise<Float64Array> {
+        await this.after(text);
+        return Float64Array.from(plainContext(this.#context).getEmbedding(text.length));
     }
 }

@@ -52,17 +52,20 @@ export function randomStudent(
     return {model: sha256OfModel(model), activation: "relu", heldOutAgreement, heldOutR2: 0.5, labels: 1, tensors};
 }
 
-/** A student's network in float64, with the embeddings of the model's whole vocabulary. */
+/** A student, or a value network. */
+type Network = {readonly tensors: Readonly<Record<Exclude<StudentTensorName, "calibration">, AgentTensor>>};
+
+/** The network of a student in float64, with the embeddings of the model's whole vocabulary. */
 export class ReferenceStudent {
-    readonly #student: AgentStudent;
+    readonly #student: Network;
     readonly #embeddings: Float32Array;
 
-    private constructor(student: AgentStudent, embeddings: Float32Array) {
+    private constructor(student: Network, embeddings: Float32Array) {
         this.#student = student;
         this.#embeddings = embeddings;
     }
 
-    static async create(model: LlamaModel, student: AgentStudent, vocabulary: number): Promise<ReferenceStudent> {
+    static async create(model: LlamaModel, student: Network, vocabulary: number): Promise<ReferenceStudent> {
         return new ReferenceStudent(
             student,
             await readEmbeddings(
@@ -103,7 +106,7 @@ export class ReferenceStudent {
         );
     }
 
-    #data(name: StudentTensorName): Float32Array {
+    #data(name: keyof Network["tensors"]): Float32Array {
         return this.#student.tensors[name].data;
     }
 }

@@ -42,6 +42,8 @@ export interface HeldRow {
      * hidden state (`keepStates`).
      */
     predict(student: NativeStudent, tokens: Int32Array, logProbabilities: Float32Array): Float32Array | undefined;
+    /** A copy of its hidden state; undefined where it has none (`keepStates`). */
+    state(): Float32Array | undefined;
     free(): void;
 }
 
@@ -87,8 +89,11 @@ export interface Backend {
     wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
     /** Holds the row of the last wave's token at `index`. To be called before the next decode. */
     hold(index: number, token: PlacedToken): HeldRow;
-    /** Whether rows have their hidden states from the next decode on; those of prompts may have none. Does nothing where the backend cannot. */
-    keepStates(wanted: boolean): void;
+    /**
+     * Rows have their hidden states from the next decode on: those of generated tokens, or all of those that end a batch's text. Does nothing where the
+     * backend cannot.
+     */
+    keepStates(of: "generated" | "all"): void;
     /** Hidden states of the last wave's first `count` tokens, [count][width]; only that of the judged candidate where waves judge one. To be called before the next decode. */
     states(count: number): Float32Array;
     /**

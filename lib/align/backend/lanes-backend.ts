@@ -53,7 +53,7 @@ export class LanesBackend implements Backend {
     readonly #withdrawal = new Change();
     /** The context has gone, and with it every cell: what is still asked of them is left to node-llama-cpp's own answer. */
     #closed = false;
-    #keepsStates = false;
+    #keepsStates: "none" | "generated" | "all" = "none";
 
     constructor(native: NativeLaneContext, options: LanesBackendOptions) {
         const {sequences, lanes, extraCells, batchSize, tiled, window, recurrent} = options;
@@ -105,7 +105,8 @@ export class LanesBackend implements Backend {
         const limit = this.#tiled ? tiledFrom : Number.POSITIVE_INFINITY;
         // llama.cpp cuts prompts that share a batch into pieces of one length, and some recurrent layers compute pieces in chunks.
         const batches = independentBatches(tokens, this.recurrent ? 2 : limit, limit);
-        return this.#keepsStates ? batches.flatMap((batch) => apartFromPrompts(tokens, batch)) : batches;
+        if (this.#keepsStates === "none") return batches;
+        return batches.flatMap((batch) => apartFromPrompts(tokens, batch, this.#keepsStates === "all"));
     }
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
@@ -142,13 +143,14 @@ export class LanesBackend implements Backend {
             logits: () => native.logits(row),
             setLogits: (logits) => native.setLogits(row, logits),
             predict: (student, tokens, logProbabilities) => native.predict(row, student, tokens, logProbabilities),
+            state: () => native.state(row),
             free: () => native.free(row)
         };
     }
 
-    keepStates(wanted: boolean): void {
-        this.#keepsStates = wanted;
-        this.#native.keepStates(wanted);
+    keepStates(of: "generated" | "all"): void {
+        if (this.#keepsStates !== "all") this.#keepsStates = of;
+        this.#native.keepStates(true);
     }
 
     states(count: number): Float32Array {

@@ -160,6 +160,7 @@ export class SerialBackend implements Backend {
             logits: () => undefined,
             setLogits: () => {},
             predict: () => undefined,
+            state: () => undefined,
             free: () => {}
         };
     }

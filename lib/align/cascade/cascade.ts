@@ -141,7 +141,7 @@ export class Cascades {
         return this.#standIns(chosen).then((standIns) => {
             if (standIns.length === 0 || (panel.combine === "weighted" && standIns.length < chosen.length))
                 return undefined;
-            this.#backend.keepStates(true);
+            this.#backend.keepStates("generated");
             return new Cascade(panel, standIns);
         });
     }

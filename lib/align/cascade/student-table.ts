@@ -1,5 +1,6 @@
 import type {LlamaModel} from "node-llama-cpp";
-import type {AgentStudent} from "../../agent/student.js";
+import type {AgentTensor} from "../../agent/options.js";
+import type {NetworkTensorName} from "../../agent/student.js";
 import {fileHash} from "../../file-hash.js";
 import {type NativeStudent, native} from "../../native.js";
 import {countEmbeddings, readEmbeddings} from "../node-llama-cpp/embeddings.js";
@@ -9,7 +10,12 @@ import {modelInternals} from "../node-llama-cpp/internals.js";
 const tokensAtOnce = 512;
 
 const hashes = new WeakMap<LlamaModel, Promise<string>>();
-const tables = new WeakMap<LlamaModel, WeakMap<AgentStudent, Promise<NativeStudent>>>();
+const tables = new WeakMap<LlamaModel, WeakMap<Network, Promise<NativeStudent>>>();
+
+/** A student, or a value network. */
+interface Network {
+    readonly tensors: Readonly<Record<NetworkTensorName, AgentTensor>>;
+}
 
 /** SHA-256 of the model's file, in hexadecimal; read once per loaded model. @throws MaraError MODEL_NOT_FOUND */
 export function hashOfModel(model: LlamaModel): Promise<string> {
@@ -18,19 +24,19 @@ export function hashOfModel(model: LlamaModel): Promise<string> {
 }
 
 /**
- * The student with the projected embeddings of the model's whole vocabulary, shared by all contexts of the model.
+ * The network with the projected embeddings of the model's whole vocabulary, shared by all contexts of the model.
  * @throws MaraError MODEL_UNSUPPORTED, MODEL_NOT_FOUND, UNSUPPORTED_VERSION
  */
-export function studentTable(model: LlamaModel, student: AgentStudent): Promise<NativeStudent> {
+export function studentTable(model: LlamaModel, network: Network): Promise<NativeStudent> {
     let ofModel = tables.get(model);
     if (ofModel === undefined) {
         ofModel = new WeakMap();
         tables.set(model, ofModel);
     }
-    return kept(ofModel, student, () => projectVocabulary(model, student));
+    return kept(ofModel, network, () => projectVocabulary(model, network));
 }
 
-async function projectVocabulary(model: LlamaModel, {tensors}: AgentStudent): Promise<NativeStudent> {
+async function projectVocabulary(model: LlamaModel, {tensors}: Network): Promise<NativeStudent> {
     const count = countEmbeddings(model);
     const {Student} = native();
     const table = new Student(

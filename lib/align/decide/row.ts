@@ -58,6 +58,11 @@ export class Row {
         return this.#row.predict(...args);
     }
 
+    /** A copy of the hidden state that its logits come from; undefined where it has none. */
+    state(): Float32Array | undefined {
+        return this.#row.state();
+    }
+
     /** Gives the row up: nobody reads it any more. */
     free(): void {
         this.#held?.free();

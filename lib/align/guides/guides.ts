@@ -6,6 +6,7 @@ import {check, options} from "../../validation/check.js";
 import {finite, integer, loadedModel, numberAboveZero, numberIn, path, text} from "../../validation/schemas.js";
 import {largest} from "./logits.js";
 import {type ModelGuide, modelGuide} from "./model-guide.js";
+import {networkGuide} from "./value-network.js";
 
 /** What a model with another vocabulary must fulfil. */
 export interface MappingOptions {
@@ -103,6 +104,15 @@ export interface ValueModelOptions extends MappingOptions {
     weight?: number;
 }
 
+/** What `valueModel` takes for a value network. */
+export interface ValueNetworkOptions {
+    /** A `.safetensors` file that `trainValue` or `mara train --method value` wrote. */
+    network: string;
+    /** How much of the change is added. Default 1. */
+    weight?: number;
+}
+
+const valueNetworkSchema = options({network: path(), weight: finite.default(1)});
 const valueModelSchema = options({
     tuned: modelSchema,
     base: modelSchema.optional(),
@@ -111,11 +121,14 @@ const valueModelSchema = options({
 });
 
 /**
- * Adds what post-training changed in another model: logits += weight · (tuned − base).
+ * Adds what post-training changed in another model: logits += weight · (tuned − base). Or, given a value `network`, what that gives for the most
+ * probable tokens, by the guided model's own hidden state; a network of another width than the model's is refused with VALUE_NETWORK when the
+ * context is created.
  *
  * @throws MaraError INVALID_ARGUMENT
  */
-export function valueModel(given: ValueModelOptions): ModelGuide {
+export function valueModel(given: ValueModelOptions | ValueNetworkOptions): ModelGuide {
+    if (isNetwork(given)) return networkGuide(check(valueNetworkSchema, given, "the options of valueModel", ""));
     const {tuned, base, weight, minMapped} = check(valueModelSchema, given, "the options of valueModel", "");
     const models = [
         {name: "tuned", model: tuned, minMapped, isChange: base === undefined},
@@ -128,4 +141,8 @@ export function valueModel(given: ValueModelOptions): ModelGuide {
             if (!Number.isNaN(difference)) logits[i] = (logits[i] as number) + weight * difference;
         }
     });
+}
+
+function isNetwork(given: ValueModelOptions | ValueNetworkOptions): given is ValueNetworkOptions {
+    return typeof given === "object" && given !== null && Object.hasOwn(given, "network");
 }

@@ -19,3 +19,20 @@ export function onScaleOf(own: Float32Array, logits: Float32Array): Float32Array
     const offset = logSum(own) - logSum(logits);
     return logits.map((logit) => logit + offset);
 }
+
+/** The tokens with the largest logits, largest first; of equal ones the first. Without those that are left out, at −∞. */
+export function largestTokens(logits: Float32Array, count: number): Int32Array {
+    const tokens = new Int32Array(Math.min(count, logits.length));
+    let found = 0;
+    let least = Number.NEGATIVE_INFINITY;
+    for (let token = 0; token < logits.length; token++) {
+        const logit = logits[token] as number;
+        if (!(logit > least)) continue;
+        let place = found < tokens.length ? found++ : found - 1;
+        for (; place > 0 && (logits[tokens[place - 1] as number] as number) < logit; place--)
+            tokens[place] = tokens[place - 1] as number;
+        tokens[place] = token;
+        if (found === tokens.length) least = logits[tokens[found - 1] as number] as number;
+    }
+    return tokens.subarray(0, found);
+}

@@ -21,12 +21,16 @@ const kinds: Readonly<Record<string, Kind>> = {
         fields: {amateur: "file", weight: "number", plausibility: "number", minMapped: "number"},
         make: contrast
     },
-    value: {fields: {tuned: "file", base: "file", weight: "number", minMapped: "number"}, make: valueModel}
+    value: {
+        fields: {network: "file", tuned: "file", base: "file", weight: "number", minMapped: "number"},
+        make: valueModel
+    }
 };
 
 /** What `parseGuide` understands, for help texts. */
 export const guideForms = [
     "value:tuned=FILE,base=FILE,weight=1",
+    "value:network=FILE,weight=1",
     "contrast:amateur=FILE,weight=0.5,plausibility=0.1",
     "guidance:scale=1.5,negativePrompt=TEXT"
 ] as const;

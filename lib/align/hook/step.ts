@@ -1,6 +1,5 @@
 import {AsyncLocalStorage} from "node:async_hooks";
 import type {LlamaContextSequence} from "node-llama-cpp";
-import {MaraError} from "../../errors.js";
 import {fromNative} from "../../native.js";
 import type {PlacedToken} from "../backend/backend.js";
 import type {Cascades} from "../cascade/cascade.js";
@@ -12,7 +11,7 @@ import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} fro
 import type {ResolvedSettings} from "../options.js";
 import type {Predictions} from "../predict/predictions.js";
 import {askPanel, deliberate, foregone} from "../steer/ask-panel.js";
-import {askGuides, guidedText, tellGuides, tellTried} from "../steer/guide.js";
+import {guidedText, guideRow, tellGuides, tellTried} from "../steer/guide.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
@@ -52,6 +51,8 @@ export interface StepParts {
     readonly texts: Texts;
     /** Numbers per hidden state. */
     readonly width: number;
+    /** Lets rows have their states from the next decode on. */
+    keepStates(): void;
 }
 
 /** True within `controlledEvaluate`, which measures the model and is left alone. */
@@ -187,18 +188,9 @@ export class Step {
 
     async #guide(row: Row, {settings: {guides}, sequence, config}: SequenceState): Promise<void> {
         if (guides.length === 0) return;
-        const text = guidedText(sequence as LlamaContextSequence, this.#parts.texts.of(row.sequence));
-        const at = {
-            ...text,
-            position: row.position,
-            previous: asToken(row.token),
-            hasGrammar: config.grammarEvaluationState !== undefined
-        };
-        const logits = row.logits();
-        if (logits === undefined)
-            throw new MaraError("GUIDE_FAILED", "Guides need lanes: node-llama-cpp's stock calls do not change logits");
-        await askGuides(guides, logits, at);
-        row.setLogits(logits);
+        const {texts, keepStates} = this.#parts;
+        const text = guidedText(sequence as LlamaContextSequence, texts.of(row.sequence));
+        await guideRow(guides, row, text, {hasGrammar: config.grammarEvaluationState !== undefined, keepStates});
     }
 
     #emit({sequence, position}: Row, state: SequenceState, token: number, isCertain: boolean): void {

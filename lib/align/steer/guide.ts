@@ -19,6 +19,11 @@ export interface GuidedRow extends GuidedText {
     readonly previous: Token;
     /** A grammar will leave out tokens afterwards, so a guide that leaves out others might leave none. */
     readonly hasGrammar: boolean;
+    /**
+     * The hidden state that the logits come from, as the model's output layer reads it: as many numbers as the model's embeddings have. Undefined unless
+     * a guide of the sequence says `needsStates`, and at the first token after that became so in mid-generation.
+     */
+    readonly state: Float32Array | undefined;
 }
 
 /**
@@ -40,6 +45,8 @@ export interface Guide {
      * NaN among the logits, that generation ends with GUIDE_FAILED; the context goes on.
      */
     guide(logits: Float32Array, row: GuidedRow): void | Promise<void>;
+    /** True if it reads `row.state`. The last token of a prompt is then decoded apart from those before it. */
+    readonly needsStates?: boolean;
     /** Called before the first step in a context, which waits for it; `createAlignedContext` throws what it throws. */
     open?(context: LlamaContext): Promise<void>;
     /** The context is about to decode the last tokens of this text. What the guide decodes meanwhile runs beside it. */
@@ -62,8 +69,36 @@ export function guidedText(
     return {sequence, tokens: tokens as readonly Token[], responseStart};
 }
 
+export const needStates = (guides: readonly Guide[]) => guides.some((guide) => guide.needsStates === true);
+
+/** A step's row as guides are shown it, and how it takes their logits. */
+export interface GuidableRow {
+    readonly position: number;
+    readonly token: number;
+    logits(): Float32Array | undefined;
+    state(): Float32Array | undefined;
+    setLogits(logits: Float32Array): void;
+}
+
+/** Lets the guides change the row. `keepStates` is called if states are wanted and not kept yet. @throws MaraError GUIDE_FAILED */
+export async function guideRow(
+    guides: readonly Guide[],
+    row: GuidableRow,
+    text: GuidedText,
+    {hasGrammar, keepStates}: {hasGrammar: boolean; keepStates: () => void}
+): Promise<void> {
+    const {position} = row;
+    const logits = row.logits();
+    if (logits === undefined)
+        throw new MaraError("GUIDE_FAILED", "Guides need lanes: node-llama-cpp's stock calls do not change logits");
+    const state = needStates(guides) ? row.state() : undefined;
+    if (state === undefined && needStates(guides)) keepStates();
+    await askGuides(guides, logits, {...text, position, previous: row.token as Token, hasGrammar, state});
+    row.setLogits(logits);
+}
+
 /** Lets every guide change the logits. @throws MaraError GUIDE_FAILED */
-export async function askGuides(guides: readonly Guide[], logits: Float32Array, row: GuidedRow): Promise<void> {
+async function askGuides(guides: readonly Guide[], logits: Float32Array, row: GuidedRow): Promise<void> {
     const {length} = logits;
     for (const guide of guides) {
         try {

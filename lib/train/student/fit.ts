@@ -4,6 +4,7 @@ import {fromNative, native} from "../../native.js";
 import type {NativeStudentLearner} from "../../native-learners.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {Labels} from "./labels.js";
+import {momentsOf, type Scaling, scaled, unscaled} from "./scaling.js";
 
 export interface StudentFitOptions {
     seed: number;
@@ -103,18 +104,6 @@ function squaredError(predicted: Float32Array, labels: Int32Array, wanted: Float
     return labels.reduce((sum, label, i) => sum + ((predicted[2 * i] as number) - (wanted[label] as number)) ** 2, 0);
 }
 
-interface Moments {
-    mean: number;
-    deviation: number;
-}
-
-/** Numbers are learnt from at a scale of about 1; the file's tensors take them as they are. */
-interface Scaling {
-    logit: Moments;
-    given: [logProbability: Moments, rank: Moments];
-    embedding: number;
-}
-
 function scalingOf({logit, logProbability, rank}: Labels, embeddings: Float32Array): Scaling {
     return {
         logit: momentsOf(logit),
@@ -122,15 +111,6 @@ function scalingOf({logit, logProbability, rank}: Labels, embeddings: Float32Arr
         embedding: momentsOf(embeddings).deviation
     };
 }
-
-function momentsOf(values: Float32Array): Moments {
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
-    // An agent that gives one verdict only leaves nothing to scale.
-    return {mean, deviation: Math.max(1e-3, Math.sqrt(variance))};
-}
-
-const scaled = (value: number, {mean, deviation}: Moments) => (value - mean) / deviation;
 
 function joined(
     training: Labels,
@@ -165,49 +145,6 @@ function joined(
         }
     }
     return all;
-}
-
-/** Cuts the learner's parameters into tensors that take embeddings, log-probability and rank as they are and give logits. */
-function unscaled(
-    parameters: Float32Array,
-    width: number,
-    {logit, given, embedding}: Scaling
-): Omit<AgentStudent["tensors"], "calibration"> {
-    const {projected, hidden, features} = studentSizes;
-    let at = 0;
-    const take = (...shape: number[]) => {
-        const first = at;
-        at += shape.reduce((product, size) => product * size, 1);
-        return {shape, data: parameters.slice(first, at)};
-    };
-    const tensors = {
-        "norm.weight": {shape: [width], data: new Float32Array(width).fill(1)},
-        "norm.bias": {shape: [width], data: new Float32Array(width)},
-        "hidden.weight": take(projected, width),
-        "hidden.bias": take(projected),
-        "embedding.weight": take(projected, width),
-        "embedding.bias": take(projected),
-        "fc1.weight": take(hidden, features),
-        "fc1.bias": take(hidden),
-        "fc2.weight": take(2, hidden),
-        "fc2.bias": take(2)
-    };
-    const embeddingWeight = tensors["embedding.weight"].data;
-    for (const [i, value] of embeddingWeight.entries()) embeddingWeight[i] = value / embedding;
-    const [first, firstBias] = [tensors["fc1.weight"].data, tensors["fc1.bias"].data];
-    for (let unit = 0; unit < hidden; unit++)
-        for (const [i, {mean, deviation}] of given.entries()) {
-            const index = unit * features + features - given.length + i;
-            const weight = (first[index] as number) / deviation;
-            first[index] = weight;
-            firstBias[unit] = (firstBias[unit] as number) - weight * mean;
-        }
-    const [last, lastBias] = [tensors["fc2.weight"].data, tensors["fc2.bias"].data];
-    // The first row gives the mean, the second log σ.
-    for (let unit = 0; unit < hidden; unit++) last[unit] = (last[unit] as number) * logit.deviation;
-    lastBias[0] = (lastBias[0] as number) * logit.deviation + logit.mean;
-    lastBias[1] = (lastBias[1] as number) + Math.log(logit.deviation);
-    return tensors;
 }
 
 const meanOf = (predicted: Float32Array, i: number, {logit: {mean, deviation}}: Scaling) =>
