@@ -9,7 +9,7 @@ import {bootstrapInterval, type Interval} from "../../lib/statistics/intervals.j
 import {number, share} from "./figures.js";
 
 const names = ["sentiment", "courtesy"] as const;
-/** Found on 24 of the training prompts from which neither agent had learnt: the logits of the second are spread wider. */
+/** The logits of the second are spread wider. How the weights were found is told in README.md. */
 const weights = [2, 1] as const;
 /** The share of each single gain that both together are to keep. */
 const wanted = 0.7;
