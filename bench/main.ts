@@ -16,6 +16,7 @@ import {studentSuite} from "./kernel/student.js";
 import {kernelSuite} from "./kernel/suite.js";
 import {loadSuite} from "./load/suite.js";
 import {referenceSuite} from "./reference/suite.js";
+import {serveSuite} from "./serve/suite.js";
 import {trainSuite} from "./train/suite.js";
 
 const suites: Record<string, Suite> = {
@@ -25,6 +26,7 @@ const suites: Record<string, Suite> = {
     several: severalSuite,
     generate: generateSuite,
     guides: guidesSuite,
+    serve: serveSuite,
     cascade: cascadeSuite,
     reference: referenceSuite,
     train: trainSuite,

@@ -130,7 +130,9 @@ async function startServer(): Promise<{child: ChildProcess; url: string}> {
     const queue = ["--parallel", String(parallel), "--queue", String(connections - parallel)];
     // As in the other soak: otherwise freed buffers stay with the thread that allocated them.
     const env = {...process.env, MALLOC_MMAP_THRESHOLD_: String(128 * 1024)};
-    const server = spawn(process.execPath, [mara, "serve", ...options, ...queue], {
+    // What nobody collected yet is no growth.
+    const collecting = ["--expose-gc", "--import", "data:text/javascript,setInterval(gc, 5000).unref()"];
+    const server = spawn(process.execPath, [...collecting, mara, "serve", ...options, ...queue], {
         env,
         stdio: ["ignore", "pipe", "inherit"]
     });
