@@ -56,8 +56,8 @@ export interface TrainValueResult {
     path: string;
     /** Nats per token of held-out demonstrations, by the model alone and with the network. The network was chosen by them among the epochs. */
     heldOut: HeldOutLoss;
-    /** Demonstrations that it was fitted to, and their tokens. */
-    training: ValueNetwork["training"];
+    /** Demonstrations that it was fitted to, their tokens, the epoch whose network was kept (0: it changes nothing), and the seed. */
+    training: {demonstrations: number; tokens: number; epochs: number; seed: number};
     /** Share of the held-out tokens that were among the step's candidates: what the network can change. */
     listed: number;
     /** False if the signal ended it early. */
