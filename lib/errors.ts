@@ -15,7 +15,7 @@ export const maraErrorCodes = {
     AGENT_WIDTH: "The agent's width differs from the model's embedding size, or from the states it is given.",
     MODEL_NOT_FOUND: "The model file does not exist.",
     MODEL_UNSUPPORTED:
-        "The model cannot be loaded, or cannot be aligned: it does not generate, or llama.cpp does not give its hidden states.",
+        "The model cannot be loaded, its file's header reaches beyond the file, or cannot be aligned: it does not generate, or llama.cpp does not give its hidden states.",
     UNSUPPORTED_VERSION: "The installed node-llama-cpp lacks an internal part that alignment stands on.",
     LANES_UNAVAILABLE: "Lanes were asked for, and node-llama-cpp's memory layout or version could not be verified.",
     LANES_LIMIT: "More lanes than llama.cpp or the batch size allows.",
