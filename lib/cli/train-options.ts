@@ -55,7 +55,13 @@ export function addTrainOptions(command: Command): Command {
         .option("--prompts <file>", "prompts: JSON lines or a JSON array")
         .option("--reward <spec>", "reward, such as sentiment, length, module:./reward.mjs (docs/rewards.md)")
         .option("--judge-question <text>", "what judge: rewards ask")
-        .addOption(choiceOption("--method <name>", "how to train (default: sac)", [...methods, "value"]))
+        .addOption(
+            choiceOption(
+                "--method <name>",
+                "how to train (default: what the options given belong to, else advantage)",
+                [...methods, "value"]
+            )
+        )
         .option("--demonstrations <file>", "of --method value: {prompt, response}, instead of prompts and a reward")
         .addOption(
             choiceOption(
@@ -85,7 +91,7 @@ export function addTrainOptions(command: Command): Command {
         .addOption(
             numberOption(
                 "--min-p <p>",
-                "least probability relative to the top candidate (default: 0; advantage: 0.1)",
+                "least probability relative to the top candidate (default: 0; advantage: 0.12)",
                 0,
                 1
             )

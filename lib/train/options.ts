@@ -12,7 +12,7 @@ import type {Reward, RewardFunction} from "../rewards/reward.js";
 import {check, options} from "../validation/check.js";
 import {boolean, func, integer, llama, oneOf, path, signal} from "../validation/schemas.js";
 import {agentSource, modelFields, modelOf, pairsSource, promptsSource} from "../validation/sources.js";
-import {type ConstantName, type Constants, constantNames, constants} from "./constants.js";
+import {type ConstantName, type Constants, constantNames, constants, constantsOf} from "./constants.js";
 import {
     alphaLosses,
     baselines,
@@ -46,7 +46,8 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     resume?: boolean;
     /**
      * `"sac"`: reinforcement learning on rollouts, the paper's. `"preference"`: offline, from pairs. `"advantage"`: from the model's own
-     * responses, by what each token earned. Default "sac".
+     * responses, by what each token earned. Default: `"preference"` where pairs are given, else the method that an option given belongs to,
+     * else `"sac"` with `preset: "paper"` or a `warmStart`, else `"advantage"`.
      */
     method?: (typeof methods)[number];
     /**
@@ -197,7 +198,7 @@ export function fittingPreset({gpu}: Llama): Preset {
 /** `fitting`: the preset where the options name none. @throws MaraError INVALID_ARGUMENT */
 export function resolveConfig(options: TrainOptions, fitting: Preset = "default"): TrainConfig {
     checkOptions(options);
-    const {method = "sac", preset = fitting, order = "best-first", strategy = "first", reward} = options;
+    const {method = methodOf(options), preset = fitting, order = "best-first", strategy = "first", reward} = options;
     const values = constantNames.map((name) => [name, options[name] ?? presetValue(name, preset)] as const);
     const byDefault = choicesOf(preset);
     const choices = choiceNames.map((name) => [name, options[name] ?? byDefault[name]] as const);
@@ -224,6 +225,28 @@ export function resolveConfig(options: TrainOptions, fitting: Preset = "default"
         rewardByName: typeof reward === "string"
     };
 }
+
+/** The method that fits what is given. */
+function methodOf(options: TrainOptions): (typeof methods)[number] {
+    if (options.pairs !== undefined) return "preference";
+    const given = methods.find((method) =>
+        ownOptions[method].some((name) => options[name as keyof TrainOptions] !== undefined)
+    );
+    if (given !== undefined) return given;
+    return options.preset === "paper" || options.warmStart !== undefined ? "sac" : "advantage";
+}
+
+/** Names of the options that one method alone has. */
+const ownOptions: Readonly<Record<(typeof methods)[number], readonly string[]>> = {
+    sac: [
+        ...Object.keys(constantsOf.sac),
+        ...choiceNames.filter((name) => name !== "promptFormat"),
+        "order",
+        "strategy"
+    ],
+    preference: Object.keys(constantsOf.preference),
+    advantage: Object.keys(constantsOf.advantage)
+};
 
 function presetValue(name: ConstantName, preset: Preset): number {
     const constant = constants[name];

@@ -8,7 +8,7 @@ describe("training options", () => {
     it("have defaults of their own", () => {
         const config = resolveConfig(base);
         expect(config).toMatchObject({
-            method: "sac",
+            method: "advantage",
             gamma: 0.99,
             tau: 0.005,
             learningRate: 3e-4,
@@ -38,11 +38,28 @@ describe("training options", () => {
             fallbackIndex: 0,
             preset: "default",
             baseline: "raw-response",
-            candidates: {topK: 40, topP: 0.95, minP: 0, temperature: 0.8},
+            candidates: {topK: 40, topP: 0.95, minP: 0.12, temperature: 0.8},
             reward: "sentiment",
             rewardByName: true
         });
         expect(config.targetEntropy).toBeCloseTo(0.6 * Math.log(2), 12);
+    });
+
+    it.each<[Partial<TrainOptions>, string]>([
+        [{}, "advantage"],
+        [{preset: "small", heldOut: 0.2, epochs: 5}, "advantage"],
+        [{samplesPerPrompt: 4}, "advantage"],
+        [{episodes: 100}, "sac"],
+        [{baseline: "none"}, "sac"],
+        [{order: "reverse"}, "sac"],
+        [{preset: "paper"}, "sac"],
+        [{warmStart: "runs/pairs"}, "sac"],
+        [{warmStart: "runs/pairs", samplesPerPrompt: 4}, "advantage"],
+        [{pairsFromModel: 4}, "preference"],
+        [{pairs: "pairs.jsonl"}, "preference"],
+        [{episodes: 100, method: "advantage"}, "advantage"]
+    ])("choose the method that fits %j", (given, method) => {
+        expect(resolveConfig({...base, ...given}).method).toBe(method);
     });
 
     it("are the authors' script's with the preset that is called after their paper", () => {
@@ -94,7 +111,8 @@ describe("training options", () => {
             targetEvery: 1
         } as const;
         expect(resolveConfig({...base, preset: "paper", ...changed})).toEqual({...paper, ...changed});
-        expect(resolveConfig({...base, lastAccepted: true})).toEqual({...resolveConfig(base), lastAccepted: true});
+        const sac = {...base, method: "sac"} as const;
+        expect(resolveConfig({...sac, lastAccepted: true})).toEqual({...resolveConfig(sac), lastAccepted: true});
     });
 
     it("take a preset's constants where none is given", () => {
@@ -149,7 +167,7 @@ describe("training options", () => {
             "Expected at most the replayCapacity of 50 for batchSize but received 100"
         ],
         [
-            {pairs: "pairs.jsonl"},
+            {pairs: "pairs.jsonl", method: "sac"},
             'Expected no pairs with method "sac" (train with "preference", then give that run as warmStart) for pairs but received "pairs.jsonl"'
         ]
     ])("%j is refused together with the rest", (change, message) => {
@@ -181,7 +199,7 @@ describe("a run that goes on", () => {
         [{seed: 4}, "The run was started with seed 3 and cannot go on with 4. "],
         [{gamma: 0.9}, "The run was started with gamma 0.99 and cannot go on with 0.9. "],
         [{reward: "length"}, 'The run was started with reward "sentiment" and cannot go on with "length". '],
-        [{method: "preference"}, 'The run was started with method "sac" and cannot go on with "preference". ']
+        [{method: "preference"}, 'The run was started with method "advantage" and cannot go on with "preference". ']
     ])("refuses %j", (change, message) => {
         expect(() => resumeConfig({...resumed, ...change}, saved)).toThrow(
             expect.objectContaining({code: "RUN_CHANGED", message: expect.stringContaining(message)})
