@@ -101,7 +101,8 @@ const weight = z.number();
 const guideSchema = z.discriminatedUnion("kind", [
     z.strictObject({
         kind: z.literal("value"),
-        tuned: hash,
+        network: hash.exactOptional(),
+        tuned: hash.exactOptional(),
         base: hash.exactOptional(),
         weight: weight.exactOptional(),
         minMapped
