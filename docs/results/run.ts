@@ -33,7 +33,7 @@ const cascadePrompts = 216;
 const twoAgentsPrompts = 128;
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-const advantage = ["--method", "advantage", "--preset", "small"];
+const advantage = ["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"];
 /** What is given to `mara train` besides model, prompts, reward and folder. */
 const methods = {
     sac: [
