@@ -80,7 +80,8 @@ export function openApi(hasKey: boolean, modelNames: readonly string[]): object 
                 description: stream ? "The answer, or a stream of it" : "Done",
                 content: {
                     "application/json": {schema: result},
-                    ...(stream ? {"text/event-stream": {schema: {type: "string"}}} : {})
+                    // Readers of the document disagree whether a schema is that of the whole stream or of an event.
+                    ...(stream ? {"text/event-stream": {}} : {})
                 }
             },
             ...generating

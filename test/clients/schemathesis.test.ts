@@ -20,8 +20,7 @@ const checks = [
 
 describe.skipIf(!hasDemo || !hasSchemathesis)("schemathesis", () => {
     it("finds no failure of the server, no status that is not documented, and nothing that hangs", {
-        timeout: 600_000,
-        retry: 1
+        timeout: 600_000
     }, async () => {
         const {server} = await demoServer({contextSize: 256, timeout: 60, page: false});
         const listening = await listen(server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});

@@ -8,6 +8,6 @@ const program = (...parts: string[]) => join(modelFolder, ...parts);
 export const lmEval = program("lm-eval", "bin", "lm_eval");
 export const hasLmEval = existsSync(lmEval);
 
-/** schemathesis, where `npm run clients` or .ci/run has put it. */
+/** schemathesis, where `npm run clients` has put it. */
 export const schemathesis = program("schemathesis", "bin", "schemathesis");
 export const hasSchemathesis = existsSync(schemathesis);
