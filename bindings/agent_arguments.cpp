@@ -57,7 +57,7 @@ int32_t read_threads(const Napi::Object& options) {
     return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency()), 1, default_threads_max);
 }
 
-// Of a matrix: a whole number that indexes memory may have.
+// The size, offset or stride of a matrix: a whole number that may index memory.
 size_t whole_number(const Napi::Object& object, const char* name) {
     const Napi::Value value = object.Get(name);
     if (value.IsNumber()) {

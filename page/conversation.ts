@@ -18,7 +18,7 @@ export interface Turn {
     answers: Record<Side, Answer>;
 }
 
-/** Of an answer whose turn has not come. */
+/** What an answer shows while its turn has not come. */
 export const noProgress: Progress = {tokens: 0, decodes: 0, seconds: 0};
 
 export const emptyAnswer: Answer = {tokens: [], progress: undefined, error: undefined};

@@ -7,7 +7,7 @@ export interface BenchOptions {
     /** Threads of every contender. */
     threads: number;
     rounds: number;
-    /** Of contenders that take turns, those whose names match. */
+    /** Which of the contenders that take turns are run: those whose names match. */
     only: RegExp;
     log(line: string): void;
 }

@@ -20,7 +20,7 @@ export const serveSuite: Suite = {title: "mara serve --parallel 8 beside answerA
 const parallel = 8;
 const maxTokens = 48;
 
-/** Of one round. */
+/** What one round costs. */
 interface Sample {
     tokensPerSecond: number;
     /** Milliseconds of all threads, the client's of HTTP included. */
@@ -151,7 +151,7 @@ async function measured(act: () => Promise<number>): Promise<Sample> {
     };
 }
 
-/** Of one request at a time, with prompts that no sequence has read. */
+/** Milliseconds to the first token of one request at a time, with prompts that no sequence has read. */
 async function firstTokens(model: LlamaModel, threads: number, times: number): Promise<Record<string, number[]>> {
     const server = await createServer({model, name: "m", parallel: 1, contextSize: 1024, threads});
     const listening = await listen(server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});

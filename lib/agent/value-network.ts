@@ -14,9 +14,9 @@ import {type FloatDtype, isFloatDtype, quoteAll, type Tensor, tensorOf, toFloat3
 export interface HeldOutLoss {
     /** Tokens of the held-out responses. */
     tokens: number;
-    /** Of the model alone. */
+    /** By the model alone. */
     raw: number;
-    /** Of the model with the network at weight 1. */
+    /** By the model with the network at weight 1. */
     guided: number;
 }
 

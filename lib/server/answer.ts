@@ -26,7 +26,7 @@ export interface AnswerStats {
 export interface Answered {
     reason: FinishReason;
     promptTokens: number;
-    /** Of these, the ones that a sequence had already. */
+    /** Those that a sequence had read already. */
     cachedTokens: number;
     /** Without the end of the answer. */
     completionTokens: number;

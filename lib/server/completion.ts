@@ -7,7 +7,7 @@ import {evaluateOptions, type Sampling} from "./sampling.js";
 import type {Piece, Tracer} from "./trace.js";
 
 export interface CompletionTask extends AnswerTask {
-    /** Of `tokens`, those that were put in front of the prompt. */
+    /** How many of `tokens` were put in front of the prompt. */
     added: number;
     stop: readonly string[];
     sampling: Sampling;

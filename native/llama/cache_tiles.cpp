@@ -48,8 +48,7 @@ void Cache::fill(int32_t count) {
         }
         const auto owner = first_of(source->owners);
         const Position start = source->position;
-        // Of a longer copy the layers with a window would get the last window only, and stand elsewhere than the
-        // others.
+        // Layers with a window would get only the last window of a longer copy, and stand elsewhere than the others.
         const Position end = start + (window_ > 0 ? std::min(count, window_) : count);
         std::vector<Position> positions;
         for (const Cell& cell : cells_)

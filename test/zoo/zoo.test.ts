@@ -19,7 +19,7 @@ import {architectures} from "./architectures.js";
 import {loadZooModel} from "./model.js";
 import {width} from "./parts.js";
 
-/** Of the models' weights: single precision in CI, and each of several where `npm run zoo` makes the table. */
+/** The type of the models' weights: single precision in CI, and each of several where `npm run zoo` makes the table. */
 const dtype = (process.env.MARA_ZOO_TYPE ?? "F32") as GgufType;
 /** Half-precision weights stand in single precision otherwise, or llama.cpp's own rounding by batch would become other text. */
 const isPrecise = dtype === "F32" || dtype === "F16";

@@ -77,7 +77,7 @@ export class Episode {
     readonly #decisions: TrajectoryDecision[] = [];
     readonly #states: Float32Array[] = [];
     readonly #drawn: {rank: number; logs: number[]}[] = [];
-    /** Of the token that comes next. */
+    /** What the next token is chosen from. */
     #candidates: readonly Candidate[] = [];
     #rows = 0;
     #ended: "eog" | "length" | undefined;

@@ -37,7 +37,7 @@ export async function addDrawn(
     }
 }
 
-/** Of a response's first token the state before is not known. */
+/** A response's first token gives no label, since the state before it is not kept. */
 function labelsOf(
     {states, tokens, ranks, counts, logProbabilities}: Sampled,
     probabilities: Float32Array,
