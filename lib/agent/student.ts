@@ -173,7 +173,7 @@ function checkTensors(tensors: Readonly<Record<StudentTensorName, AgentTensor>>)
             throw wrong(`row ${row} of its calibration has no standard deviation above 0`);
 }
 
-/** What is wrong with the tensors of a network for states of this width; undefined if nothing is. */
+/** Names the first fault of the tensors of a network for states of this width; gives undefined if they are right. */
 export function checkNetwork(
     tensors: Readonly<Record<NetworkTensorName, AgentTensor>>,
     width: number

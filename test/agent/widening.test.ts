@@ -1,20 +1,12 @@
 /** Weights that are not row-major float32 where they stand: the addon widens and gathers them while it packs them. */
 import {describe, expect, test} from "vitest";
+import {shapesOf} from "../../lib/agent/state-dict.js";
 import {type AgentTensor, MaraAgent} from "../../lib/index.js";
 import {native} from "../../lib/native.js";
 import {failure, type PickledTensor, pickledDict, pthFile, random, randomStates, safetensorsFile} from "./helpers.js";
 
 const [width, hidden1, hidden2] = [37, 21, 18];
-const shapes: Record<string, number[]> = {
-    "ln.weight": [width],
-    "ln.bias": [width],
-    "linear1.weight": [hidden1, width],
-    "linear1.bias": [hidden1],
-    "linear2.weight": [hidden2, hidden1],
-    "linear2.bias": [hidden2],
-    "output_linear.weight": [2, hidden2],
-    "output_linear.bias": [2]
-};
+const shapes: Record<string, number[]> = shapesOf({width, hidden1, hidden2});
 const formats = {
     F16: {storage: "HalfStorage", exponent: 5, fraction: 10},
     BF16: {storage: "BFloat16Storage", exponent: 8, fraction: 7},

@@ -1,17 +1,10 @@
 /** Guides by models that are not plain transformers, of such models, and with functions. */
-import {
-    defineChatSessionFunction,
-    GeneralChatWrapper,
-    LlamaChatSession,
-    type LlamaModel,
-    type Token,
-    TokenBias
-} from "node-llama-cpp";
+import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
 import {agentFor} from "../align/harness.js";
 import {generate, loadTinyModel} from "../support/models.js";
 import {scripted} from "../support/scripted-judge.js";
-import {firstWord} from "../support/tiny-model.js";
+import {askForWeather, weatherCall} from "../support/weather.js";
 import {architectures} from "../zoo/architectures.js";
 import {loadZooModel} from "../zoo/model.js";
 import {recurrentArchitectures} from "../zoo/recurrent.js";
@@ -67,29 +60,16 @@ it("A model with windows is guided", () => goOn(windowed));
 
 it("A function is called, and guides follow the call and its result", async () => {
     const cases = [await valueCase({tuned: windowed, weight: 0.1})];
-    const call = '||call: getWeather({"city": "Paris"})';
     const options = {contextSize: 2048, candidates: {topK: 256, topP: 1}};
     await likeReference(
         model,
         cases,
         async ([contextSequence]) => {
             if (contextSequence === undefined) throw new Error("no sequence");
-            const session = new LlamaChatSession({contextSequence, chatWrapper: new GeneralChatWrapper()});
-            const calls: unknown[] = [];
-            const getWeather = defineChatSessionFunction({
-                description: "Current weather of a city",
-                params: {type: "object", properties: {city: {type: "string"}}},
-                handler: (params) => {
-                    calls.push(params);
-                    return {celsius: 21};
-                }
-            });
-            const tokenBias = TokenBias.for(model);
-            for (let token = 3; token < firstWord; token++) tokenBias.set(token as Token, {logit: -20});
-            await session.prompt("What is the weather in Paris?", {functions: {getWeather}, tokenBias, maxTokens: 48});
+            const {session, calls} = await askForWeather(model, contextSequence);
             expect(calls).toEqual([{city: "Paris"}]);
             return session.getChatHistory();
         },
-        {...options, judge: scripted(model, call)}
+        {...options, judge: scripted(model, weatherCall)}
     );
 });

@@ -2,6 +2,14 @@ import type {Llama, LlamaModel} from "node-llama-cpp";
 import {MaraError} from "../../errors.js";
 import {loadModelFile} from "../../model-file.js";
 
+/** A file's model, freed by `close`; or a model that was given, which stays the caller's. @throws MaraError MODEL_UNSUPPORTED */
+export async function openModel(
+    source: string | LlamaModel,
+    llama: Llama | undefined
+): Promise<{model: LlamaModel; close: () => Promise<void>}> {
+    return typeof source === "string" ? await openModelFile(source, llama) : {model: source, close: async () => {}};
+}
+
 /**
  * Loads a model's file, with a node-llama-cpp instance of its own where none is given.
  * @returns the model, and what frees all that was opened

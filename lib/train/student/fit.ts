@@ -1,8 +1,8 @@
 /** Fits a student to labels and calibrates it on held-out ones. */
 import {type AgentStudent, logSigmaBounds, maxCalibration, studentSizes} from "../../agent/student.js";
 import {fromNative, native} from "../../native.js";
-import type {NativeStudentLearner} from "../../native-learners.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
+import {fitEpochs} from "./epochs.js";
 import type {Labels} from "./labels.js";
 import {momentsOf, type Scaling, scaled, unscaled} from "./scaling.js";
 
@@ -59,7 +59,21 @@ export async function fitStudent(
     try {
         const count = training.logit.length;
         const held = Int32Array.from(heldOut.logit, (_, i) => count + i);
-        const {parameters, predicted, completed} = await fitEpochs(learner, count, held, all.wanted, options);
+        const {seed, epochs, onEpoch, signal} = options;
+        const {best, completed} = await fitEpochs(learner, {
+            epochs,
+            patience,
+            learningRate,
+            order: (epoch) => Int32Array.from(shuffled(count, derivedSeed(seed, use.student, 2, epoch))),
+            look: async () => {
+                const predicted = await learner.predict(held);
+                return {loss: squaredError(predicted, held, all.wanted), predicted};
+            },
+            onEpoch,
+            signal
+        });
+        if (completed) onEpoch(epochs);
+        const {parameters, predicted} = best;
         const calibration = calibrationOf(predicted, heldOut.logit, scaling, options.seed);
         return {
             completed,
@@ -74,30 +88,6 @@ export async function fitStudent(
     } finally {
         learner.dispose();
     }
-}
-
-/** The parameters of the epoch with the least held-out error, and its held-out predictions. */
-async function fitEpochs(
-    learner: NativeStudentLearner,
-    count: number,
-    held: Int32Array,
-    wanted: Float32Array,
-    {seed, epochs, onEpoch, signal}: StudentFitOptions
-): Promise<{parameters: Float32Array; predicted: Float32Array; completed: boolean}> {
-    let predicted = await learner.predict(held);
-    let best = {error: squaredError(predicted, held, wanted), epoch: 0, parameters: learner.parameters(), predicted};
-    for (let epoch = 1; epoch <= epochs && epoch - best.epoch <= patience; epoch++) {
-        if (signal?.aborted) return {...best, completed: false};
-        // Falls in a quarter of a cosine: large steps at first, hardly any at the end.
-        const rate = learningRate * Math.cos(((epoch - 1) / epochs) * (Math.PI / 2));
-        await learner.epoch(Int32Array.from(shuffled(count, derivedSeed(seed, use.student, 2, epoch))), rate);
-        predicted = await learner.predict(held);
-        const error = squaredError(predicted, held, wanted);
-        if (error < best.error) best = {error, epoch, parameters: learner.parameters(), predicted};
-        onEpoch(epoch);
-    }
-    onEpoch(epochs);
-    return {...best, completed: true};
 }
 
 function squaredError(predicted: Float32Array, labels: Int32Array, wanted: Float32Array): number {

@@ -17,7 +17,7 @@ import {loadPrompts, type Prompt} from "../../prompts/prompts.js";
 import {check, options} from "../../validation/check.js";
 import {func, integer, llama, numberIn, path, seed as seedSchema, signal} from "../../validation/schemas.js";
 import {agentSource, asPrompt, modelFields, modelOf, promptsSource} from "../../validation/sources.js";
-import {openModelFile} from "../run/model.js";
+import {openModel} from "../run/model.js";
 import type {TrainProgress} from "../run/progress.js";
 import {agentPath} from "../run/setup.js";
 import {studentDefaults} from "./defaults.js";
@@ -126,10 +126,7 @@ export async function trainStudent(given: TrainStudentOptions): Promise<TrainStu
             ...(given.candidates && {candidates: given.candidates}),
             ...(threshold === undefined ? {} : {threshold})
         });
-        const opened =
-            typeof source === "string"
-                ? await openModelFile(file, given.llama)
-                : {model: source, close: async () => undefined};
+        const opened = await openModel(typeof source === "string" ? file : source, given.llama);
         try {
             const {model} = opened;
             requireAlignable(model);

@@ -5,6 +5,7 @@ import {type NetworkTensorName, studentSizes} from "../../agent/student.js";
 import {toldLog} from "../../align/guides/value-network.js";
 import {fromNative, native} from "../../native.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
+import {fitEpochs} from "../student/epochs.js";
 import {momentsOf, type Scaling, scaled, unscaled} from "../student/scaling.js";
 import type {DemonstratedToken} from "./read.js";
 
@@ -72,23 +73,18 @@ export async function fitValue(
         heldOut.length;
     try {
         const raw = lossOf(await learner.predict(held));
-        let best = {epoch: 0, guided: raw, parameters: learner.parameters()};
-        let completed = true;
-        for (let epoch = 1; epoch <= epochs && epoch - best.epoch <= patience; epoch++) {
-            if (signal?.aborted) {
-                completed = false;
-                break;
-            }
-            // Falls in a quarter of a cosine: large steps at first, hardly any at the end.
-            const rate = learningRate * Math.cos(((epoch - 1) / epochs) * (Math.PI / 2));
-            await learner.epoch(inOrder(shuffled(training.length, derivedSeed(seed, use.value, 2, epoch)), size), rate);
-            const guided = lossOf(await learner.predict(held));
-            if (guided < best.guided) best = {epoch, guided, parameters: learner.parameters()};
-            onEpoch(epoch);
-        }
+        const {best, completed} = await fitEpochs(learner, {
+            epochs,
+            patience,
+            learningRate,
+            order: (epoch) => inOrder(shuffled(training.length, derivedSeed(seed, use.value, 2, epoch)), size),
+            look: async () => ({loss: lossOf(await learner.predict(held))}),
+            onEpoch,
+            signal
+        });
         onEpoch(epochs);
-        const {parameters, ...found} = best;
-        return {tensors: unscaled(parameters, state.length, scaling), raw, ...found, completed};
+        const {parameters, loss: guided, epoch} = best;
+        return {tensors: unscaled(parameters, state.length, scaling), raw, guided, epoch, completed};
     } catch (error) {
         throw fromNative(error);
     } finally {

@@ -13,7 +13,7 @@ import {type Demonstration, loadDemonstrations} from "../../prompts/prompts.js";
 import {check, options} from "../../validation/check.js";
 import {func, integer, llama, path, seed as seedSchema, signal} from "../../validation/schemas.js";
 import {demonstrationsSource, modelFields, modelOf} from "../../validation/sources.js";
-import {openModelFile} from "../run/model.js";
+import {openModel} from "../run/model.js";
 import {Phase, type TrainProgress} from "../run/progress.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import {defaultThreads} from "../student/train-student.js";
@@ -93,10 +93,7 @@ export async function trainValue(given: TrainValueOptions): Promise<TrainValueRe
     const {candidates = valueDefaults.candidates, epochs = valueDefaults.epochs, seed = valueDefaults.seed} = given;
     const {threads, signal, onProgress: listener} = given;
     const hash = await fileHash(file, "MODEL_NOT_FOUND");
-    const opened =
-        typeof source === "string"
-            ? await openModelFile(file, given.llama)
-            : {model: source, close: async () => undefined};
+    const opened = await openModel(typeof source === "string" ? file : source, given.llama);
     try {
         const {model} = opened;
         requireAlignable(model);
