@@ -8,6 +8,8 @@ export class StreamParts {
     #open: {type: "text" | "reasoning"; id: string} | undefined;
     /** Ids of the calls, by their index in the answer. */
     readonly #calls: string[] = [];
+    /** The call whose arguments are being written. */
+    #writing: string | undefined;
 
     constructor(send: (part: LanguageModelV4StreamPart) => void) {
         this.#send = send;
@@ -18,9 +20,10 @@ export class StreamParts {
         else this.#addText(part.type, part.text);
     }
 
-    /** Sends the calls whole, which the pieces were of. */
+    /** Sends the calls whole, which the pieces were of. One that was cut short has its end, and is no call. */
     end(calls: readonly ChatCall[]): void {
         this.#close();
+        if (this.#writing !== undefined) this.#send({type: "tool-input-end", id: this.#writing});
         for (const [i, {name, input}] of calls.entries())
             this.#send({type: "tool-call", toolCallId: this.#calls[i] ?? randomUUID(), toolName: name, input});
     }
@@ -40,10 +43,13 @@ export class StreamParts {
         if (id === undefined) {
             id = randomUUID();
             this.#calls[index] = id;
+            this.#writing = id;
             this.#send({type: "tool-input-start", id, toolName: name});
         }
         if (text !== "") this.#send({type: "tool-input-delta", id, delta: text});
-        if (done) this.#send({type: "tool-input-end", id});
+        if (!done) return;
+        this.#writing = undefined;
+        this.#send({type: "tool-input-end", id});
     }
 
     #close(): void {

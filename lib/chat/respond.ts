@@ -16,6 +16,7 @@ import type {DecisionRecord} from "../align/decide/record.js";
 import type {AlignerSettings} from "../align/options.js";
 import {decodeFailure, invalidArgument, MaraError} from "../errors.js";
 import {wrapperOf} from "../generation/prompt-tokens.js";
+import {CallText} from "./call-text.js";
 import {grammarSchema, type JsonSchema, jsonGrammar} from "./json-schema.js";
 import {type ChatMessage, historyOf} from "./messages.js";
 import {poolOf} from "./sequence-pool.js";
@@ -217,6 +218,7 @@ async function answer(
         unlisten = aligner.onDecision(({sequence: _, ...decision}) => void decisions.push(decision), sequence);
     }
     const reasoning: string[] = [];
+    const forced = mustCall === false ? undefined : new CallText();
     const before = sequence.tokenMeter.getState();
     const chat = new LlamaChat({contextSequence: sequence, chatWrapper: wrapper});
     try {
@@ -229,8 +231,12 @@ async function answer(
             onResponseChunk: ({type, text}) => {
                 if (text === "") return;
                 if (type === "segment") reasoning.push(text);
-                // The JSON of a call that must be made is no text of the answer.
-                else if (mustCall !== false) return;
+                else if (forced !== undefined) {
+                    // The JSON of a call that must be made is no text of the answer.
+                    const piece = forced.add(text);
+                    if (piece !== undefined) onPart?.({type: "call", index: 0, ...piece});
+                    return;
+                }
                 onPart?.({type: type === "segment" ? "reasoning" : "text", text});
             },
             ...(grammar !== undefined && {grammar}),

@@ -156,13 +156,8 @@ export class ChatMara extends BaseChatModel<ChatMaraCallOptions> {
                 await runManager?.handleLLMNewToken(chunk.text, undefined, undefined, undefined, undefined, {chunk});
             }
             const reply = (await answer) as ChatReply;
-            // Calls that had to be made come whole.
-            const calls = reply.calls.flatMap(({name, input}, index) =>
-                ids[index] === undefined ? [callChunk(index, crypto.randomUUID(), name, input)] : []
-            );
             const message = new AIMessageChunk({
                 content: "",
-                tool_call_chunks: calls,
                 ...this.#end(reply, options)
             } as unknown as AIMessageFields);
             yield new ChatGenerationChunk({text: "", message});

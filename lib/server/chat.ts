@@ -17,7 +17,7 @@ export interface ChatTask extends AnswerTask {
 /** What comes while an answer is generated. */
 export type ChatEvent =
     | {type: "text" | "thought"; text: string; pieces: Piece[]}
-    | {type: "call"; index: number; name: string; argumentsChunk: string; done: boolean};
+    | {type: "call"; index: number; name: string; text: string; done: boolean};
 
 /** The tokens that are read before the answer. */
 export function chatTokens(
@@ -65,7 +65,7 @@ export async function chat(
                 },
                 ...(tools && {
                     onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) =>
-                        emit({type: "call", index: callIndex, name: functionName, argumentsChunk: paramsChunk, done})
+                        emit({type: "call", index: callIndex, name: functionName, text: paramsChunk, done})
                 })
             } as Parameters<typeof llamaChat.generateResponse>[1]);
             return reasons[metadata.stopReason] ?? "stop";

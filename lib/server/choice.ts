@@ -1,7 +1,7 @@
 /** One of a chat's answers, as it grows. */
 import {randomUUID} from "node:crypto";
+import {CallText} from "../chat/call-text.js";
 import type {Answered} from "./answer.js";
-import {CallText} from "./call-text.js";
 import type {ChatEvent} from "./chat.js";
 import type {Engine} from "./engine.js";
 import {logprobsOf, type Piece, type TokenTrace, type Tracer} from "./trace.js";
@@ -91,14 +91,13 @@ export class Choice {
     }
 
     #addForced(call: CallText, text: string, extras: Delta): Delta | undefined {
-        const argumentsChunk = call.add(text);
-        const {name} = call;
-        const told = name && this.#addCall({type: "call", index: 0, name, argumentsChunk, done: false});
+        const piece = call.add(text);
+        const told = piece && this.#addCall({type: "call", index: 0, ...piece});
         if (!told && Object.keys(extras).length === 0) return undefined;
         return {...(told || this.#chunk({})), ...extras};
     }
 
-    #addCall({index, name, argumentsChunk, done}: Extract<ChatEvent, {type: "call"}>): Delta | undefined {
+    #addCall({index, name, text: given, done}: Extract<ChatEvent, {type: "call"}>): Delta | undefined {
         let call = this.#calls[index];
         const isNew = call === undefined;
         if (call === undefined) {
@@ -106,7 +105,7 @@ export class Choice {
             this.#calls[index] = call;
         }
         // A function without parameters has no text of them.
-        const text = done && call.function.arguments + argumentsChunk === "" ? "{}" : argumentsChunk;
+        const text = done && call.function.arguments + given === "" ? "{}" : given;
         call.function.arguments += text;
         if (!isNew && text === "") return undefined;
         const {id, type} = call;

@@ -1,5 +1,5 @@
 /** Objects, tools and refusals of the real `ai` package on contexts of ours. */
-import type {LanguageModelV4Message} from "@ai-sdk/provider";
+import type {LanguageModelV4Message, LanguageModelV4StreamPart} from "@ai-sdk/provider";
 import {generateObject, generateText, isStepCount, jsonSchema, Output, streamText, tool} from "ai";
 import {GeneralChatWrapper, type LlamaContext} from "node-llama-cpp";
 import {describe, expect, it} from "vitest";
@@ -107,6 +107,53 @@ describe("Tools", () => {
             input: {city: expect.stringMatching(/^(Paris|Rome)$/)}
         });
         expect([text, finishReason]).toEqual(["", "tool-calls"]);
+    });
+
+    it("are told as they are written where one must be called, also where the call is cut short", async () => {
+        const {context} = await aligned();
+        const languageModel = mara(context);
+        const partsOf = async (maxOutputTokens?: number) => {
+            const {stream} = await languageModel.doStream({
+                prompt: [{role: "user", content: [{type: "text", text: "What is the weather in Rome?"}]}],
+                tools: [
+                    {
+                        type: "function",
+                        name: "getWeather",
+                        inputSchema: {type: "object", properties: {city: {enum: ["Paris", "Rome"]}}}
+                    }
+                ],
+                toolChoice: {type: "required"},
+                ...(maxOutputTokens !== undefined && {maxOutputTokens})
+            });
+            const given: LanguageModelV4StreamPart[] = [];
+            for await (const part of stream as unknown as AsyncIterable<LanguageModelV4StreamPart>) given.push(part);
+            return given;
+        };
+        const parts = await partsOf();
+        const types = parts.map(({type}) => type);
+        const deltas = parts.flatMap((part) => (part.type === "tool-input-delta" ? [part.delta] : []));
+        expect(deltas.length).toBeGreaterThan(2);
+        const [start, end, whole] = (["tool-input-start", "tool-input-end", "tool-call"] as const).map((wanted) =>
+            parts.find(({type}) => type === wanted)
+        );
+        const id = (start as {id: string}).id;
+        expect(start).toMatchObject({toolName: "getWeather"});
+        expect(end).toMatchObject({id});
+        expect(whole).toMatchObject({toolCallId: id, toolName: "getWeather", input: deltas.join("")});
+        expect(types.filter((type) => type.startsWith("tool-"))).toEqual([
+            "tool-input-start",
+            ...deltas.map(() => "tool-input-delta"),
+            "tool-input-end",
+            "tool-call"
+        ]);
+
+        const written = parts.find(({type}) => type === "finish");
+        const output = (written as {usage: {outputTokens: {total: number}}}).usage.outputTokens.total;
+        const cut = (await partsOf(output - 4)).filter(({type}) => type.startsWith("tool-") || type === "finish");
+        expect(cut[0]).toMatchObject({type: "tool-input-start", toolName: "getWeather"});
+        expect(cut.at(-2)).toMatchObject({type: "tool-input-end"});
+        expect(cut.at(-1)).toMatchObject({finishReason: {unified: "length"}});
+        expect(cut.some(({type}) => type === "tool-call")).toBe(false);
     });
 
     it("are not offered with toolChoice none", async () => {

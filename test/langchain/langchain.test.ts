@@ -155,10 +155,14 @@ describe("Tools", () => {
         const answer = await able.invoke("What is the weather in Rome?");
         const wanted = {name: "getWeather", args: {city: expect.stringMatching(/^(Paris|Rome)$/)}};
         expect(answer.tool_calls).toMatchObject([wanted]);
-        let whole: AIMessageChunk | undefined;
-        for await (const chunk of await able.stream("What is the weather in Rome?"))
-            whole = whole?.concat(chunk) ?? chunk;
-        expect(whole?.tool_calls).toMatchObject([wanted]);
+        const chunks: AIMessageChunk[] = [];
+        for await (const chunk of await able.stream("What is the weather in Rome?")) chunks.push(chunk);
+        expect(chunks.reduce((sum, chunk) => sum.concat(chunk)).tool_calls).toMatchObject([wanted]);
+        // As the arguments are written.
+        const pieces = chunks.flatMap(({tool_call_chunks = []}) => tool_call_chunks);
+        expect(pieces.length).toBeGreaterThan(2);
+        expect(pieces[0]).toMatchObject({name: "getWeather", index: 0, id: expect.any(String)});
+        expect(JSON.parse(pieces.map(({args}) => args).join(""))).toEqual(answer.tool_calls?.[0]?.args);
     });
 
     it("are not offered with tool_choice none", async () => {

@@ -1,25 +1,40 @@
 /** The head of a call's JSON, as the grammar of calls that must come has it. */
 const head = /^\s*\{\s*"name"\s*:\s*"([\w-]+)"\s*,\s*"arguments"\s*:/;
 
+/** What a piece of text adds to a call. */
+export interface CallPiece {
+    name: string;
+    /** Of the arguments, without white space between their parts. */
+    text: string;
+    /** The arguments are complete. */
+    done: boolean;
+}
+
 /** The JSON of a call that must come, `{"name": …, "arguments": …}`, while it is written. */
 export class CallText {
-    /** Undefined until it is known. */
-    name: string | undefined;
     /** True once the arguments are complete. */
     isWhole = false;
+    /** Undefined until it is known. */
+    #name: string | undefined;
     #head = "";
     #depth = 0;
     #inString = false;
     #isEscaped = false;
 
-    /** Takes text; gives what it adds to the arguments, without white space between their parts. */
-    add(text: string): string {
-        if (this.name !== undefined) return this.#arguments(text);
+    /** Takes text; gives what it adds, if anything is to be told. */
+    add(text: string): CallPiece | undefined {
+        if (this.isWhole) return undefined;
+        if (this.#name !== undefined) {
+            const added = this.#arguments(text);
+            return added === "" && !this.isWhole ? undefined : {name: this.#name, text: added, done: this.isWhole};
+        }
         this.#head += text;
         const found = head.exec(this.#head);
-        if (found === null) return "";
-        this.name = found[1] as string;
-        return this.#arguments(this.#head.slice(found[0].length));
+        if (found === null) return undefined;
+        const name = found[1] as string;
+        this.#name = name;
+        const added = this.#arguments(this.#head.slice(found[0].length));
+        return {name, text: added, done: this.isWhole};
     }
 
     #arguments(text: string): string {
