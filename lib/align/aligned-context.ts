@@ -8,7 +8,9 @@ import {SerialBackend} from "./backend/serial-backend.js";
 import {Cascades} from "./cascade/cascade.js";
 import {CandidateSource} from "./decide/candidates.js";
 import {Counters} from "./decide/stats.js";
+import {Beside} from "./guides/further-sequences.js";
 import {type GuideHost, hostGuides} from "./guides/host.js";
+import {ownPrompts} from "./guides/model-guide.js";
 import {Ahead} from "./hook/ahead.js";
 import {ContextHook, type HookParts} from "./hook/context-hook.js";
 import {observeSequence} from "./hook/observe-sequence.js";
@@ -54,12 +56,19 @@ export async function createAlignedContext(
     if (isNamed || !given.guides?.length) requireJudges(given, model);
     const settings = resolveSettings(given);
     const wanted = Math.max(1, settings.topK - 1);
-    const request = {lanes, defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted};
+    const prompts = ownPrompts(settings.guides, model);
+    const request = {
+        lanes,
+        defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted,
+        prompts: prompts.map(({tokens}) => tokens.length)
+    };
     const {context, backend} = await createContext(model, contextOptions, mode, request);
-    const guideHost = hostGuides(context, contextOptions);
+    const beside = new Beside(context, backend, prompts);
+    const guideHost = hostGuides(context, contextOptions, beside);
     try {
         requireContextInternals(context);
         requireLanesForGuides(settings.guides, backend.mode);
+        await beside.open();
         for (const guide of settings.guides) await guide.open?.(context);
     } catch (error) {
         await closeGuides(guideHost);
@@ -128,15 +137,17 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
     const stock = stockContext(context);
     const counters = new Counters(aligner._stats, aligner);
     const threads = new Threads(context, stock);
+    const {beside} = guideHost;
     const runs = new Runs(backend, (id, predictions) => countPredictions(aligner._stateOf(id).sequence, predictions));
     const parts: HookParts = {
         sequences: aligner,
         counters,
         candidates: new CandidateSource(context, stock),
-        waves: new Waves({backend, scheduler, counters, threads, runs}),
+        waves: new Waves({backend, scheduler, counters, threads, runs, beside}),
         ahead: new Ahead(backend, runs),
         cascades,
         texts: new Texts(),
+        beside,
         width: context.model.embeddingVectorSize,
         keepStates: () => backend.keepStates("all"),
         decodeExpected: (batch, expecting) => decodeExpected(batch, expecting, {backend, scheduler, threads, runs})

@@ -164,6 +164,7 @@ export class Aligner {
         if (state === undefined) {
             state = {
                 settings: this.#settings,
+                guides: [],
                 stats: emptyStats(),
                 sequence: undefined,
                 config: {},

@@ -94,7 +94,8 @@ it("A wave keeps to its size, however many tokens need no decision", async () =>
         scheduler: new FixedWaves([4]),
         counters: {countWave: () => {}} as unknown as Counters,
         threads: {run: (decode: (threads: number) => unknown) => decode(1)} as Threads,
-        runs: {next: () => undefined} as unknown as Runs
+        runs: {next: () => undefined} as unknown as Runs,
+        beside: {begin: () => undefined}
     });
     const judge: NativeJudge = [{} as NativeAgent];
     const candidates = [1, 2, 3].map((token) => ({token, probability: 1 / 3}));

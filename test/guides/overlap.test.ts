@@ -1,13 +1,13 @@
 /** A guide's model decodes beside the guided one, once for each token. */
 import type {LlamaModel} from "node-llama-cpp";
-import {afterAll, beforeAll, expect, it, onTestFinished} from "vitest";
-import {LanesBackend} from "../../lib/align/backend/lanes-backend.js";
+import {afterAll, beforeAll, expect, it} from "vitest";
 import {valueModel} from "../../lib/index.js";
 import {align} from "../align/harness.js";
 import {acceptAll, rejectAll} from "../support/agents.js";
 import {generate, loadTinyModel} from "../support/models.js";
 import {loadZooModel} from "../zoo/model.js";
 import {recurrentArchitectures} from "../zoo/recurrent.js";
+import {watchDecodes} from "./watch-decodes.js";
 
 let model: LlamaModel;
 let tuned: LlamaModel;
@@ -18,30 +18,6 @@ beforeAll(async () => {
     model.llama.maxThreads = 4;
 });
 afterAll(() => Promise.all([model?.dispose(), tuned?.dispose()]));
-
-/** Notes the decodes of every context with lanes: how many each made, and at how many of them another was under way. */
-function watchDecodes(): {counts: Map<object, number>; together: () => number} {
-    const {prototype} = LanesBackend;
-    const counts = new Map<object, number>();
-    let running = 0;
-    let together = 0;
-    const watched = <Args extends unknown[], Result>(stock: (...args: Args) => Promise<Result>) =>
-        async function (this: LanesBackend, ...args: Args): Promise<Result> {
-            counts.set(this, (counts.get(this) ?? 0) + 1);
-            if (running++ > 0) together++;
-            try {
-                return await stock.apply(this, args);
-            } finally {
-                running--;
-            }
-        };
-    const {decode, wave} = prototype;
-    Object.assign(prototype, {decode: watched(decode), wave: watched(wave)});
-    onTestFinished(() => {
-        Object.assign(prototype, {decode, wave});
-    });
-    return {counts, together: () => together};
-}
 
 it("The guide decodes the prompt and each token once, while the guided model does", async () => {
     const {context} = await align(model, {guides: [valueModel({tuned, weight: 0.5})]});

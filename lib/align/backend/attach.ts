@@ -24,6 +24,8 @@ export interface LanesRequest {
     /** How many lanes were asked for, or undefined for `defaultLanes` cut to what fits. */
     lanes: number | undefined;
     defaultLanes: number;
+    /** Lengths of prompts, for each of which every sequence gets a further one, and the prompt one of its own. Default none. */
+    prompts?: readonly number[];
 }
 
 interface Attempt {
@@ -116,7 +118,9 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
     attempt.cellsPerSequence = contextSize / sequences;
     const {recurrent} = attempt;
     // llama.cpp keeps one output row per sequence and allows no more rows than the batch size; one sequence is the cache's own.
-    const max = Math.min(maxSequences, batchSize) - (recurrent ? 2 : 1) * sequences - 1;
+    const {prompts = []} = attempt.request;
+    const further = prompts.length * (sequences + 1);
+    const max = Math.min(maxSequences, batchSize) - (recurrent ? 2 : 1) * sequences - 1 - further;
     const wanted = recurrent ? Math.min(attempt.request.defaultLanes, lanesIfRecurrent) : attempt.request.defaultLanes;
     const {lanes = Math.min(wanted, max)} = attempt.request;
     delete attempt.problem;
@@ -124,7 +128,7 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
     if (lanes > max || max < 1) {
         attempt.problem = new MaraError(
             attempt.request.lanes === undefined ? "LANES_UNAVAILABLE" : "LANES_LIMIT",
-            `${Math.max(1, lanes)} lanes do not fit beside ${sequences} sequences: at most ${max} are possible with a batch size of ` +
+            `${Math.max(1, lanes)} lanes do not fit beside ${sequences + further} sequences: at most ${max} are possible with a batch size of ` +
                 `${batchSize} (llama.cpp allows ${maxSequences} sequences and one per place of a batch). ` +
                 "Ask for fewer lanes, or raise `batchSize`."
         );
@@ -138,7 +142,9 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
         recurrent,
         noPerf: !params.performanceTracking
     };
-    const extraCells = Math.ceil(lanes / cellPadding) * cellPadding;
+    // A further sequence's text is its prompt and what was generated.
+    const furtherCells = prompts.reduce((sum, length) => sum + contextSize + (sequences + 1) * length, 0);
+    const extraCells = padded(lanes) + padded(furtherCells);
     const limit = attempt.ropeLimit ?? Number.POSITIVE_INFINITY;
     // Such a context gets no lanes, because with them it would give other text than a plain context.
     if (contextSize / sequences <= limit && contextSize + extraCells > limit) {
@@ -151,11 +157,15 @@ function prepare(attempt: Attempt, context: object, params: AddonContextParams):
     }
     try {
         const Lanes = native().LaneContext;
-        const laneContext = new Lanes(context, attempt.model, expected, lanes, extraCells);
+        const laneContext = new Lanes(context, attempt.model, expected, lanes + further, extraCells);
         attempt.result = {context, lanes: laneContext, laneCount: lanes, extraCells, sequences};
     } catch (error) {
         attempt.problem = fromNative(error) as MaraError;
     }
+}
+
+function padded(cells: number): number {
+    return Math.ceil(cells / cellPadding) * cellPadding;
 }
 
 /**

@@ -45,6 +45,8 @@ export class LanesBackend implements Backend {
     readonly waveSize: number;
     readonly window: number;
     readonly recurrent: boolean;
+    /** The number of the first sequence behind the lanes, where some were asked for (`LanesRequest.prompts`). */
+    readonly firstFurther: number;
     readonly #native: NativeLaneContext;
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
@@ -66,6 +68,7 @@ export class LanesBackend implements Backend {
         this.extraCells = extraCells;
         this.window = window;
         this.recurrent = recurrent;
+        this.firstFurther = sequences + lanes;
         // When another sequence's batch lets the texts be written anew, each keeps the window of its last token only.
         this.judgesRuns = !recurrent && (window === 0 || sequences === 1);
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;

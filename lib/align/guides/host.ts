@@ -1,9 +1,12 @@
 import type {LlamaContext, LlamaContextOptions} from "node-llama-cpp";
+import type {Beside} from "./further-sequences.js";
 
-/** What guides with contexts of their own need to know of the context that they guide. */
+/** What guides need to know of the context that they guide. */
 export interface GuideHost {
     /** Options that the guides' contexts take over, so that both compute alike. */
     readonly options: LlamaContextOptions;
+    /** What is decoded in the context's own batches. */
+    readonly beside: Beside;
     /** Each closes what a guide has opened. They are called before the context is disposed. */
     readonly opened: Set<() => Promise<void>>;
 }
@@ -11,11 +14,15 @@ export interface GuideHost {
 const hosts = new WeakMap<LlamaContext, GuideHost>();
 
 /** Makes the context known to guides. */
-export function hostGuides(context: LlamaContext, options: LlamaContextOptions): GuideHost {
+export function hostGuides(context: LlamaContext, options: LlamaContextOptions, beside: Beside): GuideHost {
     const {flashAttention, experimentalKvCacheKeyType, experimentalKvCacheValueType, threads} = options;
     const taken = {flashAttention, experimentalKvCacheKeyType, experimentalKvCacheValueType, threads};
     const given = Object.entries(taken).filter(([, value]) => value !== undefined);
-    const host = {options: Object.fromEntries(given) as LlamaContextOptions, opened: new Set<() => Promise<void>>()};
+    const host = {
+        options: Object.fromEntries(given) as LlamaContextOptions,
+        beside,
+        opened: new Set<() => Promise<void>>()
+    };
     hosts.set(context, host);
     return host;
 }

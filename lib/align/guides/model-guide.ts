@@ -6,7 +6,9 @@ import {loadModelFile} from "../../model-file.js";
 import {sequenceInternals} from "../node-llama-cpp/internals.js";
 import type {Guide, GuidedRow, GuidedText} from "../steer/guide.js";
 import {AcceptanceRates} from "../wave/acceptance-rates.js";
+import type {TextFollower} from "./followed-texts.js";
 import {Follower} from "./follower.js";
+import type {OwnPrompt} from "./further-sequences.js";
 import {guideHostOf} from "./host.js";
 import {onScaleOf} from "./logits.js";
 import {MappedLogits, type MappedShare} from "./mapped.js";
@@ -46,27 +48,31 @@ function lastOf(text: readonly number[], size: number): readonly number[] {
 
 /** One model of a guide beside one guided context. */
 class Companion {
-    readonly #follower: Follower;
+    readonly #follower: TextFollower;
     readonly #prompt: readonly number[] | undefined;
     /** Undefined where the vocabulary is that of the guided model. */
     readonly mapping: MappedLogits | undefined;
 
-    constructor(follower: Follower, {prompt, mapping}: Pick<Companion, "mapping"> & {prompt?: readonly number[]}) {
+    constructor(follower: TextFollower, {prompt, mapping}: Pick<Companion, "mapping"> & {prompt?: readonly number[]}) {
         this.#follower = follower;
         this.#prompt = prompt;
         this.mapping = mapping;
     }
 
-    /** Begins to decode what the text needs. */
-    async follow(text: GuidedText): Promise<Float32Array> {
-        return await this.#follower.follow(numberOf(text), this.#spell(text));
+    follow(text: GuidedText): void {
+        this.#follower.follow(numberOf(text), this.#spell(text));
+    }
+
+    /** The logits that the text leads to. */
+    async logits(text: GuidedText): Promise<Float32Array> {
+        return await this.#follower.logits(numberOf(text), this.#spell(text));
     }
 
     /** The same where the last token may be taken back. */
     try(text: GuidedText): void {
         const spelt = this.#spell(text);
         const {canTakeBack, size} = this.#follower;
-        if (canTakeBack && spelt.length <= size) this.#follower.follow(numberOf(text), spelt).catch(() => {});
+        if (canTakeBack && spelt.length <= size) this.#follower.follow(numberOf(text), spelt);
     }
 
     #spell({tokens, responseStart}: GuidedText): readonly number[] {
@@ -84,8 +90,8 @@ class Companion {
         return isMapped ? onScaleOf(own, logits) : logits;
     }
 
-    async forget(text: Pick<GuidedText, "sequence">): Promise<void> {
-        await this.#follower.follow(numberOf(text), []);
+    forget(text: Pick<GuidedText, "sequence">): void {
+        this.#follower.follow(numberOf(text), []);
     }
 }
 
@@ -134,7 +140,7 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
         let state = opened.get(context);
         if (state === undefined) {
             const created: Opened = {
-                companions: Promise.all(models.map((one) => openCompanion(context, one))),
+                companions: Promise.all(models.map((one) => openCompanion(context, one, guide))),
                 trials: new Trials()
             };
             created.companions.then(
@@ -148,13 +154,13 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
         }
         return state;
     };
-    return {
+    const guide: ModelGuide = {
         async open(context) {
             await open(context).companions;
         },
         async guide(logits, row) {
             const companions = await open(row.sequence.context).companions;
-            const found = await Promise.all(companions.map((one) => one.follow(row)));
+            const found = await Promise.all(companions.map((one) => one.logits(row)));
             const isMapped = companions.some(({mapping}) => mapping !== undefined);
             const inOwnTerms = companions.map((one, i) => one.translate(found[i] as Float32Array, logits, isMapped));
             combine(logits, inOwnTerms, row);
@@ -162,7 +168,7 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
         decoding(text) {
             const {ready = [], trials} = open(text.sequence.context);
             trials.observe(text);
-            for (const one of ready) one.follow(text).catch(() => {});
+            for (const one of ready) one.follow(text);
         },
         trying(text) {
             const {ready = [], trials} = open(text.sequence.context);
@@ -171,18 +177,35 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
         },
         takenBack({sequence, start}) {
             if (start > 0) return;
-            for (const one of opened.get(sequence.context)?.ready ?? []) one.forget({sequence}).catch(() => {});
+            for (const one of opened.get(sequence.context)?.ready ?? []) one.forget({sequence});
         },
         mapped(context) {
             const mappings = (opened.get(context)?.ready ?? []).map(({mapping}) => mapping?.share);
             return mappings.filter((share) => share !== undefined);
         }
     };
+    const [{model, promptOf}] = models as [GuideModel];
+    if (model === undefined && promptOf !== undefined) prompts.set(guide, promptOf);
+    return guide;
 }
 
-async function openCompanion(context: LlamaContext, one: GuideModel): Promise<Companion> {
+/** How guides by the guided model itself give their prompts. */
+const prompts = new WeakMap<Guide, (model: LlamaModel) => readonly number[]>();
+
+/** The prompts of those guides for which a context needs further sequences. */
+export function ownPrompts(guides: readonly Guide[], model: LlamaModel): OwnPrompt[] {
+    return [...new Set(guides)].flatMap((guide) => {
+        const tokens = prompts.get(guide)?.(model);
+        return tokens === undefined ? [] : [{guide, tokens}];
+    });
+}
+
+async function openCompanion(context: LlamaContext, one: GuideModel, guide: Guide): Promise<Companion> {
     const {name, model, promptOf, isChange = false, minMapped = 0} = one;
     const host = guideHostOf(context);
+    const prompt = promptOf?.(context.model);
+    const further = host.beside.of(guide);
+    if (further !== undefined) return new Companion(further, {mapping: undefined, ...(prompt && {prompt})});
     const own = typeof model === "string" ? await load(context.model.llama, name, model) : undefined;
     const used = own ?? (model as LlamaModel | undefined) ?? context.model;
     try {
@@ -190,7 +213,6 @@ async function openCompanion(context: LlamaContext, one: GuideModel): Promise<Co
         const mapping = haveSameVocabulary(context.model, used)
             ? undefined
             : new MappedLogits(name, mapTokens(name, context.model, used), {least: minMapped, isChange});
-        const prompt = promptOf?.(context.model);
         const {totalSequences} = context;
         const contextSize = context.contextSize * (mapping === undefined ? 1 : longerSpelling);
         const follower = await Follower.open(used, {

@@ -1,8 +1,9 @@
-import {DisposedError} from "node-llama-cpp";
+import {DisposedError, type LlamaContextSequence} from "node-llama-cpp";
 import {MaraError} from "../../errors.js";
 import type {Backend, BatchToken, DecodeOutcome, PlacedToken} from "../backend/backend.js";
 import {Row} from "../decide/row.js";
 import {isGenerated} from "../decide/stats.js";
+import type {Beside} from "../guides/further-sequences.js";
 import type {DecodeQueue} from "../node-llama-cpp/decode-queue.js";
 import type {AddonContext, AddonSampler} from "../node-llama-cpp/internals.js";
 import type {Expecting} from "../predict/expected-batch.js";
@@ -13,6 +14,7 @@ import {Step, type StepParts} from "./step.js";
 import type {Texts} from "./texts.js";
 
 export interface HookParts extends StepParts {
+    readonly beside: Beside;
     /** Decodes a batch with what is expected behind its tokens; undefined if that is not worth while. */
     decodeExpected(
         batch: readonly BatchToken[],
@@ -230,12 +232,13 @@ export class ContextHook {
         const isOwn = (i: number) => isGenerated({position: first + i, token: tokens[i] as number}, state);
         this.#texts.append(sequence, first, tokens, isOwn);
         const {sequence: holder, settings} = state;
-        if (holder === undefined || !settings.enabled) return;
-        tellGuides(settings.guides, (guide) => guide.decoding?.(guidedText(holder, this.#texts.of(sequence))));
+        state.guides = holder === undefined || !settings.enabled ? [] : settings.guides;
+        tellGuides(state.guides, (guide) =>
+            guide.decoding?.(guidedText(holder as LlamaContextSequence, this.#texts.of(sequence)))
+        );
     }
 
     async #decodeBatch(): Promise<void> {
-        if (this.#batch.length === 0) return;
         const {rows, ...times} = await this.#decode();
         for (const {row, index} of this.#rows) row.hold(rows[index]);
         this.#parts.counters.countBatch(this.#batch, times);
@@ -251,10 +254,16 @@ export class ContextHook {
     }
 
     async #decode(): Promise<DecodeOutcome> {
-        try {
+        const isExpecting = this.#expecting.length > 0;
+        const decode = async (tokens: readonly BatchToken[]) => {
             const expected =
-                this.#expecting.length > 0 && (await this.#parts.decodeExpected(this.#batch, this.#expecting));
-            return expected || (await this.#backend.decode(this.#batch));
+                isExpecting &&
+                tokens === this.#batch &&
+                (await this.#parts.decodeExpected(this.#batch, this.#expecting));
+            return expected || (await this.#backend.decode(tokens));
+        };
+        try {
+            return await this.#parts.beside.decode(this.#batch, decode, isExpecting);
         } catch (error) {
             // node-llama-cpp takes the whole batch for not decoded.
             this.#step.end();

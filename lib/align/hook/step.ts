@@ -11,7 +11,7 @@ import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} fro
 import type {ResolvedSettings} from "../options.js";
 import type {Predictions} from "../predict/predictions.js";
 import {askPanel, deliberate, foregone} from "../steer/ask-panel.js";
-import {guidedText, guideRow, tellGuides, tellTried} from "../steer/guide.js";
+import {type Guide, guidedText, guideRow, tellGuides, tellTried} from "../steer/guide.js";
 import type {Undecided} from "../wave/plan.js";
 import type {Waves} from "../wave/waves.js";
 import type {Ahead} from "./ahead.js";
@@ -20,6 +20,8 @@ import type {Texts} from "./texts.js";
 /** A sequence's settings and state. */
 export interface SequenceState extends CountedSequence {
     settings: ResolvedSettings;
+    /** The guides that were told of the sequence's last tokens before these were decoded, and which are therefore asked about their logits. */
+    guides: readonly Guide[];
     /** Undefined until node-llama-cpp has given the sequence out. */
     sequence: LlamaContextSequence | undefined;
     /** The sampler configuration that node-llama-cpp resolved last. */
@@ -186,7 +188,7 @@ export class Step {
         return details.length === 0 ? token : detailed(decision, details);
     }
 
-    async #guide(row: Row, {settings: {guides}, sequence, config}: SequenceState): Promise<void> {
+    async #guide(row: Row, {guides, sequence, config}: SequenceState): Promise<void> {
         if (guides.length === 0) return;
         const {texts, keepStates} = this.#parts;
         const text = guidedText(sequence as LlamaContextSequence, texts.of(row.sequence));

@@ -8,6 +8,9 @@ import {
     type WaveToken
 } from "../backend/backend.js";
 import type {Counters} from "../decide/stats.js";
+import type {Pending} from "../guides/followed-texts.js";
+import {takeLogits} from "../guides/followed-texts.js";
+import type {Beside} from "../guides/further-sequences.js";
 import type {Threads} from "../node-llama-cpp/threads.js";
 import {judgingOf, type Runs, type RunToken} from "../predict/runs.js";
 import {askPanel} from "../steer/ask-panel.js";
@@ -26,6 +29,8 @@ export interface WavesOptions {
     counters: Counters;
     threads: Threads;
     runs: Runs;
+    /** What is decoded in the same batches for guides. */
+    beside: Pick<Beside, "begin">;
 }
 
 export interface Settled {
@@ -57,11 +62,12 @@ export class Waves {
      * decision had begun, and the error is thrown.
      */
     async settle(undecided: readonly Undecided[], certain: readonly PlacedToken[]): Promise<Settled> {
-        const {backend, scheduler, counters, threads, runs} = this.#options;
+        const {backend, scheduler, counters, threads, runs, beside} = this.#options;
         const failures = new Map<Undecided, unknown>();
         const ahead: AheadToken[] = [];
         let along = certain.slice(0, backend.waveSize - 1);
         let narrow = false;
+        let pending: Pending | undefined;
         try {
             for (const one of undecided) ahead.push(...(await this.#followRun(one, failures)));
             const open = new Set(undecided.filter((one) => one.decision.chosen === undefined && !failures.has(one)));
@@ -71,7 +77,10 @@ export class Waves {
                     for (const one of open)
                         if (one.judge?.some(({disposed}) => disposed)) failures.set(one, agentDisposed());
                     for (const one of failures.keys()) open.delete(one);
-                    return open.size === 0 ? undefined : await this.#decode([...open], along, narrow, count);
+                    if (open.size === 0) return undefined;
+                    pending ??= beside.begin(backend.waveSize - along.length - open.size);
+                    const others = [...along, ...(pending?.tokens ?? [])];
+                    return await this.#decode([...open], others, narrow, count);
                 });
                 if (wave === undefined) break;
                 const {shares, tokens, outcome} = wave;
@@ -81,12 +90,15 @@ export class Waves {
                     continue;
                 }
                 scheduler.observeWave(tokens.length, outcome.decodeMs + outcome.kernelMs);
-                counters.countWave(tokens, outcome);
+                const before = along.length + (pending?.tokens.length ?? 0);
+                counters.countWave([...along, ...tokens.slice(before)], outcome);
                 ahead.push(...along.map((token, i) => ({...token, row: backend.hold(i, token)})));
-                const indexes = indexesOf(shares, along.length);
+                this.#finish(pending, along.length);
+                pending = undefined;
+                const indexes = indexesOf(shares, before);
                 await this.#enterVerdicts(wave, indexes, failures);
                 ahead.push(...this.#keepChosen(shares, indexes));
-                this.#keepRuns(shares, along.length, outcome);
+                this.#keepRuns(shares, before, outcome);
                 for (const {undecided} of shares) {
                     if (failures.has(undecided)) open.delete(undecided);
                     if (undecided.decision.chosen === undefined) continue;
@@ -98,6 +110,7 @@ export class Waves {
             return {ahead, failures};
         } catch (error) {
             for (const {row} of ahead) row.free();
+            pending?.fail(error);
             backend.release();
             for (const {sequence, position} of [...undecided, ...certain]) {
                 runs.drop(sequence);
@@ -122,6 +135,15 @@ export class Waves {
             ...shares.flatMap((share) => share.tokens.slice(1))
         ];
         return {shares, tokens, outcome: await this.#options.backend.wave(tokens, threads)};
+    }
+
+    /** Gives guides the logits of their tokens, which stand from `first` on in the last wave. */
+    #finish(pending: Pending | undefined, first: number): void {
+        if (pending === undefined) return;
+        const {tokens} = pending;
+        const {backend} = this.#options;
+        const rows = tokens.map((token, i) => (token.output ? backend.hold(first + i, token) : undefined));
+        pending.finish(takeLogits(tokens, rows));
     }
 
     async #enterVerdicts(
