@@ -53,6 +53,9 @@ const description = z.object({
     heldOut: z.object({tokens: count, raw: z.number(), guided: z.number()})
 });
 
+/** True if the file that has these metadata says that it is a value network's. */
+export const saysValueNetwork = (metadata: Readonly<Record<string, string>>): boolean => Object.hasOwn(metadata, key);
+
 /** @throws MaraError VALUE_NETWORK */
 export async function loadValueNetwork(path: string): Promise<ValueNetwork> {
     try {

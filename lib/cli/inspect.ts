@@ -1,35 +1,28 @@
-/** `mara inspect AGENT`: the contents of an agent file, and the models that it fits. */
+/** `mara inspect AGENT`: the contents of an agent's or a value network's file, and the models that it fits. */
 
 import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
-import type {TensorName} from "../agent/state-dict.js";
 import {isStudentTensor} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
-import {MaraError} from "../errors.js";
 import {fileHash} from "../file-hash.js";
-import {checkModelFile} from "../model-file.js";
 import {formatInteger} from "../plural.js";
 import {visible} from "../visible.js";
-import {bytes, facts, painter, short, table, terminal} from "./format.js";
+import {bytes, facts, painter, terminal} from "./format.js";
+import {inspectNetwork, isValueNetwork} from "./inspect-network.js";
+import {
+    describeTensor,
+    type InspectedModel,
+    type InspectOptions,
+    modelRow,
+    readWidth,
+    type TensorFacts,
+    tensorLines
+} from "./inspect-parts.js";
 import {printJson, printLines} from "./output.js";
 import {resolveModel} from "./pair.js";
 import {type StudentFacts, studentFacts, studentRows} from "./student-facts.js";
-
-interface InspectOptions {
-    model?: string;
-    json?: boolean;
-}
-
-interface TensorFacts {
-    name: TensorName;
-    dtype: string;
-    shape: number[];
-    min: number;
-    max: number;
-    mean: number;
-}
 
 interface AgentDescription {
     path: string;
@@ -47,7 +40,7 @@ interface AgentDescription {
     /** `fits`, with --model: whether it was made for that file. */
     student?: StudentFacts & {fits?: boolean};
     tensors: TensorFacts[];
-    model?: {path: string; width: number; fits: boolean};
+    model?: InspectedModel;
 }
 
 const help = `
@@ -55,7 +48,9 @@ An agent fits every model whose embedding size is its width (llama.embedding_len
 
 --json prints one object: path, format, fileBytes, width, hiddenSizes, parameters, dtypes, metadata, trainedWith,
 kernel {name, dtype, bytes}, tensors [{name, dtype, shape, min, max, mean}], student {model, labels, heldOutAgreement,
-heldOutR2, decided} if there is one, and model {path, width, fits} with --model.
+heldOutR2, decided} if there is one, and model {path, width, fits} with --model. Of a value network
+(mara train --method value): path, format, fileBytes, width, parameters, valueNetwork {model, candidates, training,
+heldOut}, tensors, and model {path, width, fits, trainedOn} with --model.
 
 Examples:
   $ mara inspect agent.safetensors
@@ -64,7 +59,7 @@ Examples:
 
 export function inspectCommand(): Command {
     return new Command("inspect")
-        .description("Show an agent's sizes, tensors, metadata, and which models it fits")
+        .description("Show an agent's or a value network's sizes, tensors, metadata, and which models it fits")
         .argument("<agent>", "a .safetensors or .pth file")
         .option("-m, --model <path>", "a .gguf file to check the agent's width against")
         .option("--json", "print one JSON object")
@@ -73,6 +68,10 @@ export function inspectCommand(): Command {
 }
 
 async function inspect(path: string, options: InspectOptions): Promise<void> {
+    if (await isValueNetwork(path)) {
+        await inspectNetwork(path, options);
+        return;
+    }
     const agent = await MaraAgent.load(path);
     const content = await readAgentBytes(orDemo(path, "agent"));
     const file = await parseAgentBytes(content);
@@ -119,34 +118,12 @@ async function studentFits({model}: StudentFacts, path: string | undefined): Pro
     return {fits: sha256 === model};
 }
 
-/** Reads the file's header only. @throws MaraError MODEL_NOT_FOUND, MODEL_UNSUPPORTED */
-async function readWidth(path: string): Promise<{path: string; width: number}> {
-    const modelPath = await resolveModel(path);
-    const {readGgufFileInfo} = await import("node-llama-cpp");
-    try {
-        checkModelFile(modelPath);
-        const options = {sourceType: "filesystem", logWarnings: false} as const;
-        const {architectureMetadata} = await readGgufFileInfo(modelPath, options);
-        return {path, width: architectureMetadata.embedding_length ?? 0};
-    } catch (error) {
-        throw new MaraError("MODEL_UNSUPPORTED", `Could not read the model ${path}: ${(error as Error).message}`, {
-            cause: error
-        });
-    }
-}
-
 function tensorFacts(agent: MaraAgent, file: AgentFile): TensorFacts[] {
     return Object.entries(agent.tensors()).map(([name, {shape, data}]) => {
-        let [min, max, sum] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
-        for (const value of data) {
-            if (value < min) min = value;
-            if (value > max) max = value;
-            sum += value;
-        }
         // In the file the names may have a common prefix.
         const stored = [...file.tensors].find(([stored]) => stored === name || stored.endsWith(`.${name}`))?.[1];
         const dtype = (stored?.dtype ?? "f32").toLowerCase();
-        return {name: name as TensorName, dtype, shape: [...shape], min, max, mean: sum / data.length};
+        return describeTensor(name, dtype, {shape, data});
     });
 }
 
@@ -169,12 +146,7 @@ function draw({model, kernel, tensors, student, ...agent}: AgentDescription): st
         ["in use", describeUse(agent.trainedWith)],
         ["kernel", `${kernel.name} with ${kernel.dtype} weights, ${bytes(kernel.bytes)} in memory`]
     ];
-    if (model !== undefined) {
-        const verdict = model.fits
-            ? paint("green", "fits")
-            : paint("red", `does not fit: its embedding size is ${model.width}`);
-        rows.push(["model", `${visible(model.path)} ${verdict}`]);
-    }
+    if (model !== undefined) rows.push(modelRow(model, paint));
     const metadata = Object.entries(agent.metadata).map(
         ([name, value]) => [visible(name, {max: 60}), visible(value, {max: 300})] as const
     );
@@ -183,24 +155,11 @@ function draw({model, kernel, tensors, student, ...agent}: AgentDescription): st
         const made = student.fits === undefined ? "" : student.fits ? " (this one)" : paint("red", " (not this one)");
         verdicts.unshift(["made for", `the model of SHA-256 ${student.model.slice(0, 12)}…${made}`]);
     }
-    const cells = tensors.map(({name, dtype, shape, min, max, mean}) => [
-        name,
-        dtype,
-        shape.join(" × "),
-        ...[min, max, mean].map(short)
-    ]);
     return [
         paint("bold", visible(agent.path)),
         ...facts(rows, paint),
         ...(verdicts.length > 0 ? ["", paint("bold", "Student"), ...facts(verdicts, paint)] : []),
         ...(metadata.length > 0 ? ["", paint("bold", "Metadata"), ...facts(metadata, paint)] : []),
-        "",
-        paint("bold", "Tensors"),
-        ...table(
-            ["name", "dtype", "shape", "min", "max", "mean"],
-            cells,
-            ["left", "left", "right", "right", "right", "right"],
-            paint
-        )
+        ...tensorLines(tensors, paint)
     ];
 }

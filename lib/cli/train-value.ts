@@ -1,6 +1,6 @@
 /** `mara train --method value`: a value network from demonstrations. */
 import type {Command} from "commander";
-import {invalidArgument} from "../errors.js";
+import {invalidArgument, MaraError} from "../errors.js";
 import {formatInteger} from "../plural.js";
 import {valueDefaults} from "../train/value/defaults.js";
 import type {TrainValueOptions, TrainValueResult} from "../train/value/train-value.js";
@@ -29,6 +29,12 @@ const taken = [
 ];
 
 export async function trainValueCommand(flags: TrainFlags, command: Command): Promise<void> {
+    // The address, which may have a password, stands in no message.
+    if (command.getOptionValueSource("queue") === "cli")
+        throw new MaraError(
+            "INVALID_ARGUMENT",
+            "--queue goes with the methods of agents. A value network is trained on this machine alone: leave --queue out."
+        );
     for (const option of command.options)
         if (command.getOptionValueSource(option.attributeName()) === "cli" && !taken.includes(option.attributeName()))
             throw invalidArgument(
