@@ -2,7 +2,7 @@
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
  * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage with three seeds: advantage, advantage-2,
- * advantage-3), off-domain-AGENT of the last three, two-agents, cascade, dial, write. Each goes on from what an earlier call left in docs/results/work,
+ * advantage-3), off-domain-AGENT of the last three, two-agents, train-value, eval-value, cascade, dial, write. Each goes on from what an earlier call left in docs/results/work,
  * which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
@@ -14,9 +14,11 @@ import {dialSvg} from "../../lib/evaluate/dial-chart.js";
 import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
 import type {EvaluateOptions} from "../../lib/evaluate/options.js";
 import {loadPrompts} from "../../lib/prompts/prompts.js";
+import {trainValue} from "../../lib/train/value/train-value.js";
 import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.js";
 import {dialFigures, figures, offDomainFigures, seedFigures} from "./figures.js";
 import {twoFigures, twoRewards, twoSides, twoSvg} from "./two-agents.js";
+import {bestResponses} from "./value-figures.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const work = join(here, "work");
@@ -31,6 +33,9 @@ const dialAgent = "preference";
 const dialPrompts = 64;
 const cascadePrompts = 216;
 const twoAgentsPrompts = 128;
+/** As many as were read in the time that there was for the first run. */
+const demonstrationPrompts = 318;
+const network = join(work, "value", "sentiment.safetensors");
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 const advantage = ["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"];
@@ -135,8 +140,35 @@ async function cascade(): Promise<CascadeRun[]> {
     return runs;
 }
 
+/** A network from the best of the responses that `train-advantage` drew for each of the first prompts. */
+async function trainNetwork(): Promise<void> {
+    const out = join(work, "value");
+    if (existsSync(network)) return;
+    mkdirSync(out, {recursive: true});
+    const prompts = (await loadPrompts(join(here, "prompts", "train.jsonl"))).slice(0, demonstrationPrompts);
+    const responses = readFileSync(join(work, "advantage", "responses.jsonl"), "utf8");
+    await trainValue({
+        model: modelPath,
+        demonstrations: bestResponses(prompts, responses),
+        out: network,
+        threads: 1,
+        seed: 1
+    });
+}
+
+/** The network beside the agent whose responses it learnt from, on the same prompts. The agent's answers are those of its own evaluation. */
+async function evaluateNetwork(): Promise<Evaluation> {
+    takeOver("eval-value", "eval-advantage", /^(raw|aligned)/);
+    const guide = `guide:value:network=${relative(process.cwd(), network)},weight=1`;
+    return await run("eval-value", "advantage", {
+        prompts: heldOut,
+        rewards: [reward, secondReward],
+        against: ["raw", guide]
+    });
+}
+
 /** The model's own answers are the same for every agent and cascade, so another run's are taken over. */
-function takeOver(folder: string, group: string): void {
+function takeOver(folder: string, group: string, taken = /^(raw|bon)/): void {
     const sides = join(work, folder, "sides");
     if (existsSync(sides)) return;
     const other = readdirSync(work).find(
@@ -145,7 +177,7 @@ function takeOver(folder: string, group: string): void {
     if (other === undefined) return;
     mkdirSync(sides, {recursive: true});
     for (const side of readdirSync(join(work, other, "sides"))) {
-        if (/^(raw|bon)/.test(side)) copyFileSync(join(work, other, "sides", side), join(sides, side));
+        if (taken.test(side)) copyFileSync(join(work, other, "sides", side), join(sides, side));
     }
 }
 
@@ -243,6 +275,8 @@ const steps: Record<string, () => Promise<unknown>> = {
     ),
     ...Object.fromEntries(seeds.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
     "two-agents": twoAgents,
+    "train-value": trainNetwork,
+    "eval-value": evaluateNetwork,
     cascade,
     dial,
     write
