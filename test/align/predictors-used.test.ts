@@ -117,11 +117,11 @@ describe("Where a batch of two takes 2.6 times as long as one token, and each fu
         expect(right.time).toBeLessThan(without.time * 0.7);
     });
 
-    it("what does not is given up after a try or two", async () => {
+    it("what does not is given up after a try, which shows what it costs", async () => {
         const without = await priced();
         const wrong = await priced(oracle(without.text, 2));
         expect(wrong.text).toEqual(without.text);
-        expect(wrong.time).toBeLessThan(without.time + 5);
+        expect(wrong.time).toBeLessThan(without.time + 2);
     });
 });
 

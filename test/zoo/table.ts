@@ -38,34 +38,45 @@ mkdirSync(folder, {recursive: true});
 
 type Assertion = Result["testResults"][number]["assertionResults"][number];
 
-function resultsOf(name: string, type: string): Assertion[] {
-    const output = join(folder, `${type}-${name.replaceAll(/[^\w-]+/g, "_")}.json`);
+/** Architectures whose tests share a process, and the results that an interruption loses. */
+const together = 8;
+
+function resultsOf(names: readonly string[], type: string): Assertion[] {
+    const output = join(folder, `${type}-${Object.keys(architectures).indexOf(names[0] as string)}.json`);
     if (!existsSync(output)) {
         const run = ["vitest", "run", "test/zoo/zoo.test.ts", "--reporter=json", `--outputFile=${output}`];
-        const env = {...process.env, MARA_ZOO_TYPE: type, MARA_ZOO_ARCHITECTURE: name};
+        const env = {...process.env, MARA_ZOO_TYPE: type, MARA_ZOO_ARCHITECTURES: names.join("|")};
         spawnSync("npx", run, {cwd: root, env, stdio: ["ignore", "ignore", "inherit"]});
     }
     if (!existsSync(output)) {
-        console.error(`${type}: ${name}: the tests ended without results`);
+        console.error(`${type}: the tests ended without results for ${names.join(", ")}`);
         return [];
     }
-    const results = (JSON.parse(readFileSync(output, "utf8")) as Result).testResults
-        .flatMap((file) => file.assertionResults)
-        .filter(({ancestorTitles}) => ancestorTitles[0] === name);
-    for (const {title, status, failureMessages} of results)
-        if (status === "failed") console.error(`${type}: ${name} ${title}: ${failureMessages[0]?.split("\n")[0]}`);
+    const results = (JSON.parse(readFileSync(output, "utf8")) as Result).testResults.flatMap(
+        (file) => file.assertionResults
+    );
+    for (const {ancestorTitles, title, status, failureMessages} of results)
+        if (status === "failed")
+            console.error(`${type}: ${ancestorTitles[0]} ${title}: ${failureMessages[0]?.split("\n")[0]}`);
     return results;
 }
 
+function allResults(type: string): Assertion[] {
+    const names = Object.keys(architectures);
+    const groups = Array.from({length: Math.ceil(names.length / together)}, (_, i) =>
+        names.slice(i * together, (i + 1) * together)
+    );
+    return groups.flatMap((group) => resultsOf(group, type));
+}
+
 let failed = false;
-const found = new Map(
-    types.map((type) => [type, new Map(Object.keys(architectures).map((name) => [name, resultsOf(name, type)]))])
-);
+const found = new Map(types.map((type) => [type, allResults(type)]));
 const rows = Object.entries(architectures).map(([name, {recurrent, window}]) => {
     const cells = columns.map(([, titles]) => {
         const good = types.filter((type) => {
-            const own = (found.get(type)?.get(name) ?? []).filter(
-                ({title, status}) => titles.test(title) && (status === "passed" || status === "failed")
+            const own = (found.get(type) ?? []).filter(
+                ({ancestorTitles, title, status}) =>
+                    ancestorTitles[0] === name && titles.test(title) && (status === "passed" || status === "failed")
             );
             return own.length > 0 && own.every(({status}) => status === "passed");
         });

@@ -21,8 +21,9 @@ import {width} from "./parts.js";
 
 /** The type of the models' weights: single precision in CI, and each of several where `npm run zoo` makes the table. */
 const dtype = (process.env.MARA_ZOO_TYPE ?? "F32") as GgufType;
-/** One of the architectures alone, as `npm run zoo` runs them. */
-const only = process.env.MARA_ZOO_ARCHITECTURE;
+/** `npm run zoo` runs some of the architectures at a time. */
+const some = process.env.MARA_ZOO_ARCHITECTURES?.split("|");
+const chosen = Object.entries(architectures).filter(([name]) => some?.includes(name) ?? true);
 /** Half-precision weights stand in single precision otherwise, or llama.cpp's own rounding by batch would become other text. */
 const isPrecise = dtype === "F32" || dtype === "F16";
 /** In this precision the order in which sums are taken shows: a difference in rounding would become other text. */
@@ -75,7 +76,7 @@ async function writePlain(model: LlamaModel, own: {contextSize?: number}, text: 
     return tokens;
 }
 
-describe.each(Object.entries(architectures).filter(([name]) => name === (only ?? name)))("%s", (_, architecture) => {
+describe.each(chosen)("%s", (_, architecture) => {
     let model: LlamaModel;
     const tensors = randomTensors(width, 42, {bias: -2});
     const strict = MaraAgent.fromTensors(tensors, {dtype: "f32", threads: 1});

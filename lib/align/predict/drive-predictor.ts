@@ -1,6 +1,7 @@
 import type {LlamaContextSequence, Token, TokenPredictor} from "node-llama-cpp";
 import {sequenceInternals} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
+import {PredictionAccount} from "./account.js";
 import {Predictions} from "./predictions.js";
 import type {Runs} from "./runs.js";
 
@@ -22,10 +23,11 @@ export function drivePredictor(
 ): void {
     const internals = sequenceInternals(sequence);
     const id = internals._sequenceId;
+    const account = new PredictionAccount();
     internals._speculativeEvaluate = async function* (tokens, metadata, {tokenPredictor: predictor, ...options}) {
         const owner = {};
         internals._tokenPredictorOwner = owner;
-        const predictions = new Predictions();
+        const predictions = new Predictions(account);
         const isOwner = () => internals._tokenPredictorOwner === owner;
         const evaluation = internals._evaluate.call(sequence, tokens, metadata, options);
         let given: Token | Token[] | undefined;

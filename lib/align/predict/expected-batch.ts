@@ -34,9 +34,10 @@ export async function decodeExpected(
         if (judging.judge?.some(({disposed}) => disposed)) continue;
         const expected = predictions.from(position + 1).slice(0, backend.waveSize - tokens.length);
         const chances = predictions.chances(expected.length);
-        const length = scheduler.runLength(chances, {tokens: tokens.length, sequences: batch.length});
-        const run = runFrom(expected.slice(0, length), {sequence, position: position + 1}, judging.judge);
-        if (run.length === 0) continue;
+        const {length, cost} = scheduler.planRun(chances, {tokens: tokens.length, sequences: batch.length});
+        const wanted = expected.slice(0, length);
+        if (length === 0 || !predictions.account.takes(position + 1, wanted, cost)) continue;
+        const run = runFrom(wanted, {sequence, position: position + 1}, judging.judge);
         kept.push({run, index: tokens.length, judging});
         tokens.push(...run);
     }

@@ -1,3 +1,5 @@
+import {PredictionAccount} from "./account.js";
+
 /** The weight of a prediction shrinks by this factor with each later one, so that about the last twenty count. */
 const forgetting = 0.95;
 
@@ -25,6 +27,13 @@ export class Predictions {
     #wasHit = false;
     readonly #afterMiss = new Rate();
     readonly #afterHit = new Rate();
+    readonly account: PredictionAccount;
+
+    /** The sequence's account goes from one evaluation to the next. */
+    constructor(account = new PredictionAccount()) {
+        this.account = account;
+        account.interrupt();
+    }
 
     /** `tokens` are expected from `position` on, and nothing else. */
     expect(position: number, tokens: readonly number[]): void {
@@ -40,8 +49,9 @@ export class Predictions {
     /** A token was chosen for this position. */
     emitted(position: number, token: number): void {
         const [expected, ...others] = this.from(position);
-        if (expected === undefined) return;
         const isHit = expected === token;
+        this.account.emitted(position, token, isHit);
+        if (expected === undefined) return;
         (this.#wasHit ? this.#afterHit : this.#afterMiss).observe(isHit);
         this.#wasHit = isHit;
         this.expect(position + 1, isHit ? others : []);

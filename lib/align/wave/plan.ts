@@ -4,7 +4,7 @@ import type {Decision} from "../decide/decision.js";
 import type {Predictions} from "../predict/predictions.js";
 import {runFrom} from "../predict/runs.js";
 import type {Deliberation} from "../steer/ask-panel.js";
-import type {WaveScheduler} from "./scheduler.js";
+import type {PlannedRun, WaveScheduler} from "./scheduler.js";
 
 /** A decision to be settled, where its token goes, and who judges. */
 export interface Undecided extends Deliberation {
@@ -67,7 +67,7 @@ export function planWave(
     return shares.map((share) => {
         const free = narrow ? 0 : backend.waveSize - planned;
         const run = runBehind(share, free, (chances, decision) =>
-            scheduler.runLength(chances, {tokens: planned, sequences: included.length}, decision)
+            scheduler.planRun(chances, {tokens: planned, sequences: included.length}, decision)
         );
         planned += run.length;
         return {...share, run};
@@ -78,12 +78,14 @@ export function planWave(
 function runBehind(
     {undecided, tokens: [first]}: Omit<Share, "run">,
     free: number,
-    lengthFor: (chances: readonly number[], decision: Decision) => number
+    planRun: (chances: readonly number[], decision: Decision) => PlannedRun
 ): WaveToken[] {
     const {position, decision, predictions} = undecided;
     const [expected, ...later] = predictions?.from(position) ?? [];
     if (predictions === undefined || expected !== first?.token || decision.needsAll) return [];
     const possible = later.slice(0, Math.max(0, free));
-    const length = lengthFor(predictions.chances(possible.length, true), decision);
-    return runFrom(possible.slice(0, length), {...undecided, position: position + 1}, undecided.judge);
+    const {length, cost} = planRun(predictions.chances(possible.length, true), decision);
+    const run = possible.slice(0, length);
+    if (length === 0 || !predictions.account.takes(position + 1, run, cost)) return [];
+    return runFrom(run, {...undecided, position: position + 1}, undecided.judge);
 }

@@ -19,6 +19,13 @@ export interface RunLimits {
     readonly sequences: number;
 }
 
+/** Predicted tokens that are worth their decode, if the chances are what they seem. */
+export interface PlannedRun {
+    readonly length: number;
+    /** What they cost, as far as is known by now, in single tokens' decodes. */
+    readonly cost: () => number;
+}
+
 /** How many candidates of each open decision the next wave tries. Waves change time, never tokens. */
 export interface WaveScheduler {
     /** At least 1 and at most `remaining` for each of `open`. */
@@ -27,7 +34,7 @@ export interface WaveScheduler {
      * How many predicted tokens are decoded along, behind a batch's token or behind the first candidate of `decision`. `chances`: of the first
      * being emitted, of the first two, …, if that one is.
      */
-    runLength(chances: readonly number[], limits: RunLimits, decision?: Decision): number;
+    planRun(chances: readonly number[], limits: RunLimits, decision?: Decision): PlannedRun;
     /** A wave's batch of `tokens` took `decodeMs`. */
     observeWave(tokens: number, decodeMs: number): void;
     /** A decision was settled. */
@@ -49,8 +56,8 @@ export class FixedWaves implements WaveScheduler {
         return dealLanes(open, wanted, limits);
     }
 
-    runLength(chances: readonly number[]): number {
-        return chances.length;
+    planRun(chances: readonly number[]): PlannedRun {
+        return {length: chances.length, cost: () => 0};
     }
 
     observeWave(): void {}
@@ -77,18 +84,18 @@ export class LearnedWaves implements WaveScheduler {
      * As many as save the most time, a token emitted without a decode being worth its share of one. What seems to pay at the least cost that a
      * larger batch may have is tried, and by that measured.
      */
-    runLength(chances: readonly number[], {tokens, sequences}: RunLimits, decision?: Decision): number {
+    planRun(chances: readonly number[], {tokens, sequences}: RunLimits, decision?: Decision): PlannedRun {
         const reached = decision === undefined ? 1 : this.#rates.at(decision.tried);
-        const share = (reached * this.#costs.of(sequences)) / sequences;
-        const without = this.#costs.of(tokens);
+        const costOf = (length: number) =>
+            ((this.#costs.hopeful(tokens + length) - this.#costs.of(tokens)) * sequences) / this.#costs.of(sequences);
         let saved = 0;
         let best = {length: 0, gain: 0};
         for (const [i, chance] of chances.entries()) {
-            saved += chance * share;
-            const gain = saved - (this.#costs.hopeful(tokens + i + 1) - without);
+            saved += chance * reached;
+            const gain = saved - costOf(i + 1);
             if (gain > best.gain) best = {length: i + 1, gain};
         }
-        return best.length;
+        return {length: best.length, cost: () => costOf(best.length)};
     }
 
     observeWave(tokens: number, decodeMs: number): void {
