@@ -267,7 +267,7 @@ const mayChange = new Set<string>(["threads", "episodes", "checkpointEvery", "re
 export function resumeConfig(options: TrainOptions, saved: TrainConfig): TrainConfig {
     checkOptions(options);
     const config = {...saved} as Record<string, unknown>;
-    const given = resolveConfig({...options, preset: saved.preset}) as unknown as Record<string, unknown>;
+    const given = resolveConfig(options, saved.preset) as unknown as Record<string, unknown>;
     for (const key of Object.keys(saved)) {
         const option = (options as unknown as Record<string, unknown>)[key];
         if (option === undefined || key === "rewardByName") continue;

@@ -197,6 +197,7 @@ describe("a run that goes on", () => {
 
     it.each<[Partial<TrainOptions>, string]>([
         [{seed: 4}, "The run was started with seed 3 and cannot go on with 4. "],
+        [{preset: "default"}, 'The run was started with preset "small" and cannot go on with "default". '],
         [{gamma: 0.9}, "The run was started with gamma 0.99 and cannot go on with 0.9. "],
         [{reward: "length"}, 'The run was started with reward "sentiment" and cannot go on with "length". '],
         [{method: "preference"}, 'The run was started with method "advantage" and cannot go on with "preference". ']
