@@ -1,6 +1,6 @@
 /**
  * A student beside an agent's tensors: a small network that predicts the agent's verdict on a candidate before the candidate is
- * decoded, from the last token's hidden state and the candidate's embedding. docs/training.md has the network.
+ * decoded, from the last token's hidden state and the candidate's embedding. docs/design.md has the network.
  */
 import {z} from "zod";
 import {MaraError} from "../errors.js";

@@ -1,6 +1,6 @@
 /**
  * A value network's file: a small network that tells, from the last token's hidden state and a candidate's embedding, by how much the candidate's
- * logit is to change. The network is a student's; docs/training.md has it.
+ * logit is to change. The network is a student's; docs/design.md has it.
  */
 import {z} from "zod";
 import {MaraError, reasonOf} from "../errors.js";

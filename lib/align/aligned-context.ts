@@ -42,7 +42,7 @@ const cpuLanes = 15;
  * `evaluateWithMetadata` are of the candidates.
  *
  * @throws MaraError INVALID_ARGUMENT, AGENT_DISPOSED, AGENT_WIDTH, AGENT_FORMAT, MODEL_UNSUPPORTED, LANES_UNAVAILABLE, LANES_LIMIT, CONTEXT_FAILED,
- *   NATIVE_ADDON, UNSUPPORTED_VERSION; the reason of `createSignal`
+ *   NATIVE_ADDON, UNSUPPORTED_VERSION; what the guides' `open` throws: MODEL_NOT_FOUND, GUIDE_VOCABULARY, VALUE_NETWORK; the reason of `createSignal`
  */
 export async function createAlignedContext(
     model: LlamaModel,

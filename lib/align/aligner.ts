@@ -95,7 +95,7 @@ export class Aligner {
         return settingsInForce(sequence === undefined ? this.#settings : this._stateOf(this.#idOf(sequence)).settings);
     }
 
-    /** A copy of the counters, of the whole context or of one sequence. */
+    /** A copy of the counters, of the whole context or of one sequence. @throws MaraError INVALID_ARGUMENT */
     stats(sequence?: LlamaContextSequence): AlignerStats {
         return structuredClone(sequence === undefined ? this.#stats : this._stateOf(this.#idOf(sequence)).stats);
     }

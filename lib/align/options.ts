@@ -107,7 +107,10 @@ export interface AlignedContextOptions extends LlamaContextOptions, AlignerSetti
      * Default "auto": lanes when they can be had, otherwise serial with one warning that says why.
      */
     mode?: "auto" | Mode;
-    /** Most candidates decoded beside the main sequences in one batch. Default: topK − 1 on a GPU, at most 15 on a CPU. */
+    /**
+     * Most candidates decoded beside the main sequences in one batch. Default: topK − 1, at most 15 of them on a CPU, and 1 for models with recurrent
+     * layers.
+     */
     lanes?: number;
     /**
      * How many candidates are tried together. "auto" learns the cost of batches and the acceptance rates, and minimises the

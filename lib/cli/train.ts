@@ -20,7 +20,7 @@ Examples:
   $ mara train -m demo --prompts demo --reward demo --preset small --out runs/demo     everything from the package
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --preset small --out runs/kind
   $ mara train -m model.gguf --prompts prompts.jsonl --reward module:./reward.mjs --method preference --out runs/pairs
-  $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --method sac --out runs/paper
+  $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --method sac --out runs/sac
   $ mara train -m model.gguf --pairs pairs.jsonl --method preference --out runs/offline
   $ mara train -m model.gguf --prompts prompts.jsonl --reward sentiment --warm-start runs/pairs --out runs/both
   $ mara train -m model.gguf --demonstrations answers.jsonl --method value --out kind.safetensors   a value network

@@ -33,7 +33,8 @@ export interface Evaluation {
 
 /**
  * Answers every prompt with the aligned model and with what it is compared to, scores the answers, and counts.
- * @throws MaraError INVALID_ARGUMENT, RUN_BUSY, RUN_CHANGED, RUN_DAMAGED, PROMPTS_*, REWARD_*, AGENT_*, MODEL_NOT_FOUND, WRITE_FAILED; the signal's reason
+ * @throws MaraError INVALID_ARGUMENT, RUN_BUSY, RUN_CHANGED, RUN_DAMAGED, PROMPTS_*, REWARD_*, AGENT_*, MODEL_NOT_FOUND, MODEL_UNSUPPORTED,
+ * VALUE_NETWORK, GUIDE_VOCABULARY, CONTEXT_FAILED, DECODE_FAILED, WRITE_FAILED, QUEUE_* with a `queue`; the signal's reason
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const resolved = resolveOptions(options);

@@ -80,10 +80,13 @@ export interface EvaluateOptions {
     thresholds?: readonly number[];
     /** Candidate options of the same sides. Default: as each agent was trained, else as in `createAlignedContext`. */
     candidates?: CandidateOptions;
+    /** Default "first". */
     strategy?: Strategy;
+    /** Default "best-first". */
     order?: Order;
     /** Rank of the candidate emitted when none is accepted. Default 0. */
     fallbackIndex?: number;
+    /** How candidates are evaluated, as in `createAlignedContext`. Default "auto". */
     mode?: "auto" | Mode;
     /** How prompts are put to the models, where they name no format themselves. Default: as the agent was trained (`mara.promptFormat`), else "session". */
     promptFormat?: PromptFormat;
@@ -91,8 +94,9 @@ export interface EvaluateOptions {
     cascade?: CascadeOption;
     /** Wave sizes. They are fixed, so that the tokens that share a batch do not depend on time (see `answerAll`). Default [1, 3, 12]. */
     waves?: readonly number[];
+    /** How "raw-sampled" and "bon:N" draw. */
     sampling?: EvaluationSampling;
-    /** Default 0. */
+    /** Seed of everything sampled, from 0 to 2^32 − 1. Default 0. */
     seed?: number;
     /** Prompts answered at a time. The answers depend on it, by rounding. Default 4. */
     sequences?: number;

@@ -24,8 +24,11 @@ export interface Answer {
 export interface SamplingOptions {
     /** Default 0: greedy. */
     temperature?: number;
+    /** From 0 to 1. Default: node-llama-cpp's. */
     topP?: number;
+    /** 0 takes all tokens. Default: node-llama-cpp's. */
     topK?: number;
+    /** From 0 to 1. Default: node-llama-cpp's. */
     minP?: number;
     /** Mixed with each prompt's index. Default 0. */
     seed?: number;

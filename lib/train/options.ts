@@ -28,7 +28,7 @@ import type {TrainProgress} from "./run/progress.js";
 
 export const methods = ["sac", "preference", "advantage"] as const;
 
-/** What `trainAgent` takes. */
+/** What `trainAgent` takes. docs/training.md has every number, with its default. */
 export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     /** A GGUF file, which is then loaded and unloaded here, or a loaded model, which stays the caller's. */
     model?: string | LlamaModel;
@@ -70,7 +70,7 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
      * decisions that are generated for it. Default true. See `trainStudent`.
      */
     student?: boolean;
-    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
+    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice for the model, the machine's for the learner, at most 8. */
     threads?: number;
     /** The question for `reward: "judge:…"`. */
     judgeQuestion?: string;

@@ -13,16 +13,25 @@ export type AlphaLoss = (typeof alphaLosses)[number];
 export const probabilitySets = ["candidates", "vocabulary"] as const;
 
 export interface Choices {
+    /** What is taken off the reward. Default "raw-response"; of "paper" "constant". */
     baseline: (typeof baselines)[number];
+    /** How leaving the model's distribution is counted. Default "kl". */
     penalty: (typeof penalties)[number];
+    /** True if every accepted token gets the reward, discounted. Default true. */
     postBack: boolean;
+    /** True if the entropy temperature α is learnt. Default true. */
     automaticAlpha: boolean;
+    /** True for critics that share one LayerNorm and are clipped together. Default false; of "paper" true. */
     sharedCritics: boolean;
+    /** What log α descends: log α · (H − H*), or α · (H − H*). Default "log-alpha"; of "paper" "alpha". */
     alphaLoss: AlphaLoss;
+    /** True if a batch may hold a transition twice. Default true; of "paper" false. */
     replacement: boolean;
+    /** What the penalty's log-probabilities of the model are normalised over. Default "candidates"; of "paper" "vocabulary". */
     probabilitiesOver: (typeof probabilitySets)[number];
+    /** True if episodes accept the candidate tried last when they reach it. Default false; of "paper" true. */
     lastAccepted: boolean;
-    /** How prompts are put to the model, where they name no format themselves. */
+    /** How prompts are put to the model, where they name no format themselves. Default "session"; of "paper" "template". */
     promptFormat: PromptFormat;
 }
 

@@ -51,6 +51,7 @@ export interface TrainResult {
         agent: string;
         config: string;
         metrics: string;
+        /** samples.jsonl of "sac", else responses.jsonl, which a run from given pairs does not write. */
         samples: string;
         report: string;
     };
@@ -62,9 +63,9 @@ type RunState = {phase: "responses"} | SampledState | StatesState | FitState | S
  * Trains an agent and writes `agent.safetensors`, metrics, samples, checkpoints and a report into `runDirectory`. A run that was
  * interrupted, in whatever way, goes on with `resume: true` and gives bit for bit the same result.
  *
- * @throws MaraError INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_UNSUPPORTED, RUN_DIRECTORY, RUN_DAMAGED, RUN_CHANGED, REWARD_FAILED where
- * a reward never works, PAIRS_TOO_FEW, LEARNER_DIVERGED, WRITE_FAILED, and those of `loadPrompts`, `loadPairs`, `openReward` and
- * `MaraAgent.load`
+ * @throws MaraError INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_UNSUPPORTED, AGENT_WIDTH, RUN_DIRECTORY, RUN_BUSY, RUN_DAMAGED, RUN_CHANGED,
+ * REWARD_FAILED where a reward never works, PAIRS_TOO_FEW, LEARNER_DIVERGED, CONTEXT_FAILED, DECODE_FAILED, WRITE_FAILED, QUEUE_* with a `queue`,
+ * and those of `loadPrompts`, `loadPairs`, `openReward` and `MaraAgent.load`
  */
 export async function trainAgent(options: TrainOptions): Promise<TrainResult> {
     const {openRun, close, inputs, ...opened} = await prepare(options);

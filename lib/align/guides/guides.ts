@@ -96,7 +96,7 @@ export function contrast(given: ContrastOptions): ModelGuide {
 
 /** What `valueModel` takes. */
 export interface ValueModelOptions extends MappingOptions {
-    /** The model after post-training, or, without a `base`, a value network: a .gguf file or a loaded model. */
+    /** The model after post-training, or, without a `base`, one whose logits are the changes: a .gguf file or a loaded model. */
     tuned: string | LlamaModel;
     /** The same model before. Left out, `tuned` gives the change of each logit itself. */
     base?: string | LlamaModel;

@@ -41,8 +41,11 @@ export interface FitState {
 
 /** A line of metrics.jsonl: an epoch. */
 export interface FitMetrics {
+    /** From 1. */
     epoch: number;
+    /** Weighted cross-entropy of the labels learnt from, in nats. */
     loss: number;
+    /** Share of these labels, by weight, that the agent has right. */
     accuracy: number;
     heldOutLoss: number;
     heldOutAccuracy: number;

@@ -4,7 +4,7 @@ import type {TrainConfig} from "../options.js";
 import type {Job} from "./job.js";
 
 /**
- * `responses`: of the model itself, for pairs or as a baseline. `states`: of pairs. `fit`: epochs. `rollouts`: episodes. `calibration`:
+ * `responses`: of the model itself, to learn from or as a baseline. `states`: of pairs or demonstrations. `fit`: epochs. `rollouts`: episodes. `calibration`:
  * answers at each threshold. `decisions`: for the student. `student`: epochs of its fit.
  */
 export type TrainPhase = "responses" | "states" | "fit" | "rollouts" | "calibration" | "decisions" | "student";
@@ -12,10 +12,11 @@ export type TrainPhase = "responses" | "states" | "fit" | "rollouts" | "calibrat
 /** What `onProgress` of a run is told. */
 export interface TrainProgress {
     phase: TrainPhase;
-    /** Where the run's constants come from; chosen by the hardware if no option named it. Null from `trainStudent`. */
+    /** Where the run's constants come from; chosen by the hardware if no option named it. Null from `trainStudent` and `trainValue`. */
     preset: TrainConfig["preset"] | null;
-    /** Responses, pairs, epochs, episodes or decisions done, including those of before the run was taken up again. */
+    /** Responses, pairs, demonstrations, epochs, episodes or decisions done, including those of before the run was taken up again. */
     done: number;
+    /** How many of them there will be, at most. */
     total: number;
     /** Tokens generated in this phase since it began or was taken up again, those of responses under way included. 0 where none are. */
     tokens: number;
@@ -43,7 +44,9 @@ export interface TrainProgress {
 export interface GreedyCheck {
     /** Number of prompts whose rewards are known. */
     prompts: number;
+    /** Of the agent's answers. */
     reward: number;
+    /** Of the model's own. */
     raw: number;
     /** By the agent that rolls out in place of this one because of `batchesAhead`; null where that is 1. */
     behind: number | null;

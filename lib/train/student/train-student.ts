@@ -54,7 +54,7 @@ export interface TrainStudentOptions {
     sequences?: number;
     /** Seed of everything drawn, from 0 to 2^32 − 1. Default 0. */
     seed?: number;
-    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
+    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice for the model, the machine's for the learner, at most 8. */
     threads?: number;
     /** Called as it goes on, with the phases `"decisions"` and `"student"`. */
     onProgress?: (progress: TrainProgress) => unknown;

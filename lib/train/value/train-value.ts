@@ -34,7 +34,7 @@ export interface TrainValueOptions {
      * (`chosen` will do, as in preference pairs) and, where the response was cut off, `cut: true`; or the demonstrations themselves.
      */
     demonstrations: string | readonly Demonstration[];
-    /** The `.safetensors` file to write. */
+    /** The `.safetensors` file to write, in a folder that is there. */
     out: string;
     /** The most probable tokens of a step whose logits the network changes, from 1 to 1024. Default 40. */
     candidates?: number;
@@ -42,7 +42,7 @@ export interface TrainValueOptions {
     epochs?: number;
     /** Seed of everything drawn, from 0 to 2^32 − 1. Default 0. */
     seed?: number;
-    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice. */
+    /** Threads of the model and of the learner, each. Default: node-llama-cpp's choice for the model, the machine's for the learner, at most 8. */
     threads?: number;
     /** Called as it goes on, with the phases `"states"` (demonstrations read) and `"fit"` (epochs). */
     onProgress?: (progress: TrainProgress) => unknown;
