@@ -11,33 +11,18 @@ export function figures(
     prompts: readonly Prompt[]
 ): string {
     const {config, pairs, aligned, others} = result;
-    const pairRow = ({other, reward, wins, ties, losses, preferenceRate, difference}: PairResult) => [
-        `against ${other}, by ${config.rewards[reward]}`,
-        ...[wins, ties, losses].map(String),
-        share(preferenceRate),
-        points(difference)
-    ];
-    const sideRow = (side: SideResult) => [
-        side.name,
-        ...side.rewards.map(({mean, interval95}) => number({value: mean, interval95})),
-        number(side.words),
-        side.distinct2 === null ? "–" : side.distinct2.toPrecision(3),
-        share(side.repetition),
-        number(side.perplexity),
-        side.decodesPerToken.toPrecision(3)
-    ];
     return [
         `## ${method}`,
         "",
         renderTable({
             title: `Preference over ${config.prompts} held-out prompts, threshold ${config.threshold}`,
-            columns: ["aligned", "wins", "ties", "losses", "preference rate", "difference, points"],
-            rows: pairs.map(pairRow)
+            columns: ["aligned", ...pairColumns],
+            rows: pairs.map((pair) => pairRow(pair, config.rewards))
         }),
         renderTable({
             title: "What the answers are like",
-            columns: ["", ...config.rewards, "words", "distinct-2", "repetition", "perplexity", "decodes per token"],
-            rows: [aligned, ...others].map(sideRow)
+            columns: ["", ...config.rewards, ...sideColumns],
+            rows: [aligned, ...others].map((side) => [side.name, ...sideRow(side)])
         }),
         "### Answers",
         "",
@@ -45,6 +30,34 @@ export function figures(
         "",
         ...examples(sides, prompts)
     ].join("\n");
+}
+
+export const pairColumns = ["wins", "ties", "losses", "preference rate", "difference, points"];
+
+export function pairRow(
+    {other, reward, wins, ties, losses, preferenceRate, difference}: PairResult,
+    rewards: readonly string[]
+): string[] {
+    return [
+        `against ${other}, by ${rewards[reward]}`,
+        ...[wins, ties, losses].map(String),
+        share(preferenceRate),
+        points(difference)
+    ];
+}
+
+/** What stands behind a side's rewards in `sideRow`. */
+export const sideColumns = ["words", "distinct-2", "repetition", "perplexity", "decodes per token"];
+
+export function sideRow(side: SideResult): string[] {
+    return [
+        ...side.rewards.map(({mean, interval95}) => number({value: mean, interval95})),
+        number(side.words),
+        side.distinct2 === null ? "–" : side.distinct2.toPrecision(3),
+        share(side.repetition),
+        number(side.perplexity),
+        side.decodesPerToken.toPrecision(3)
+    ];
 }
 
 /** The same training with several seeds, each against the same answers. */

@@ -18,7 +18,7 @@ import {trainValue} from "../../lib/train/value/train-value.js";
 import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.js";
 import {dialFigures, figures, offDomainFigures, seedFigures} from "./figures.js";
 import {twoFigures, twoRewards, twoSides, twoSvg} from "./two-agents.js";
-import {bestResponses} from "./value-figures.js";
+import {bestResponses, valueFigures} from "./value-figures.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const work = join(here, "work");
@@ -229,6 +229,11 @@ async function write(): Promise<void> {
         save("two-agents.json", evaluation.result);
         writeFileSync(join(here, "two-agents.svg"), twoSvg(evaluation));
         tell("two-agents", twoFigures(evaluation));
+    }
+    if (done("eval-value")) {
+        const evaluation = await evaluateNetwork();
+        save("value.json", evaluation.result);
+        tell("value", valueFigures(evaluation));
     }
     if (done("cascade-0")) {
         const runs = await cascade();
