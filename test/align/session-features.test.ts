@@ -71,6 +71,35 @@ describe.each(modes)("With an agent that accepts everything (%s)", (mode) => {
         expect(wanted[2]?.length).toBeGreaterThan(5);
     });
 
+    it("an engine for completions of prompts gives and keeps the same ones", async () => {
+        const {wanted, aligner} = await likePlain(model, mode, async (context) => {
+            const session = new LlamaChatSession({contextSequence: context.getSequence()});
+            const heard: string[] = [];
+            let isDone = () => {};
+            const done = new Promise<void>((resolve) => {
+                isDone = resolve;
+            });
+            const engine = session.createPromptCompletionEngine({
+                maxPreloadTokens: 80,
+                onGeneration: (prompt, completion) => {
+                    heard.push(`${prompt}|${completion}`);
+                    isDone();
+                }
+            });
+            const first = engine.complete("Tell me about");
+            await done;
+            const known = engine.complete("Tell me about");
+            engine.dispose();
+            // Whoever comes next waits for the engine's last token.
+            const answer = await session.prompt(text, {maxTokens: 8});
+            return {first, heard: heard[0], isKept: `Tell me about|${known}`.startsWith(heard[0] as string), answer};
+        });
+        expect(wanted).toMatchObject({first: "", isKept: true});
+        expect(wanted.heard?.length).toBeGreaterThan("Tell me about|".length);
+        expect(wanted.answer.length).toBeGreaterThan(5);
+        expect(aligner.stats().decisions).toBeGreaterThan(0);
+    });
+
     it("a session's questions are decided as in a plain context", async () => {
         const yes: number[] = [];
         const {wanted, aligner} = await likePlain(model, mode, async (context) => {
