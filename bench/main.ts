@@ -4,6 +4,7 @@ import {join} from "node:path";
 import {fileURLToPath} from "node:url";
 import {parseArgs} from "node:util";
 import {cascadeSuite} from "./cascade/suite.js";
+import {cellsSuite} from "./cells/suite.js";
 import {distributeSuite} from "./distribute/suite.js";
 import {generateSuite} from "./generate/suite.js";
 import {guidesSuite} from "./guides/suite.js";
@@ -25,6 +26,7 @@ const suites: Record<string, Suite> = {
     load: loadSuite,
     several: severalSuite,
     generate: generateSuite,
+    cells: cellsSuite,
     guides: guidesSuite,
     serve: serveSuite,
     cascade: cascadeSuite,

@@ -57,6 +57,18 @@ export async function generateAll(
     };
 }
 
+/** Generates behind the prompt, going on from where it stopped. */
+export function generator(sequence: LlamaContextSequence, prompt: readonly Token[]): (count: number) => Promise<void> {
+    let next = prompt;
+    return async (count) => {
+        let left = count;
+        for await (const token of sequence.evaluate([...next], {yieldEogToken: true})) {
+            next = [token];
+            if (--left === 0) break;
+        }
+    };
+}
+
 export function promptTokens(model: LlamaModel, index: number): Token[] {
     return tokensOf(model, prompts[index % prompts.length] as string);
 }

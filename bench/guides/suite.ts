@@ -1,19 +1,12 @@
 /** Guided generation beside the plain generation of both models. */
 import {existsSync} from "node:fs";
 import {basename} from "node:path";
-import {
-    getLlama,
-    type LlamaContext,
-    type LlamaContextSequence,
-    LlamaLogLevel,
-    type LlamaModel,
-    type Token
-} from "node-llama-cpp";
+import {getLlama, type LlamaContext, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../../lib/agent/agent.js";
 import {createAlignedContext} from "../../lib/align/aligned-context.js";
 import {contrast, guidance} from "../../lib/align/guides/guides.js";
 import {randomTensors} from "../../test/support/agents.js";
-import {promptTokens} from "../generate/model.js";
+import {generator, promptTokens} from "../generate/model.js";
 import {medianOf, spreadOf} from "../harness/statistics.js";
 import {atLeast, type BenchOptions, type Suite, type SuiteResult} from "../harness/suite.js";
 import type {Table} from "../harness/table.js";
@@ -140,7 +133,7 @@ async function open(model: LlamaModel, threads: number): Promise<Record<string, 
         guides: [guidance({negativePrompt, scale: 1.1})]
     });
     const of = (contexts: readonly LlamaContext[], more?: () => void): Contender => {
-        const generators = contexts.map((context) => generator(context.getSequence(), model));
+        const generators = contexts.map((context) => generator(context.getSequence(), promptTokens(model, 0)));
         return {
             async generate(count) {
                 const start = performance.now();
@@ -161,18 +154,6 @@ async function open(model: LlamaModel, threads: number): Promise<Record<string, 
         guided: of([guided]),
         "guided, with an agent": of([judged], () => agent.dispose()),
         "with guidance": of([alone])
-    };
-}
-
-/** Goes on from where it stopped. */
-function generator(sequence: LlamaContextSequence, model: LlamaModel): (count: number) => Promise<void> {
-    let next: readonly Token[] = promptTokens(model, 0);
-    return async (count) => {
-        let left = count;
-        for await (const token of sequence.evaluate([...next], {yieldEogToken: true})) {
-            next = [token];
-            if (--left === 0) break;
-        }
     };
 }
 
