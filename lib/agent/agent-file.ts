@@ -19,22 +19,34 @@ export async function readAgentBytes(path: string): Promise<Uint8Array> {
     let handle: FileHandle | undefined;
     try {
         // The file is checked before it is opened, because opening a named pipe would wait for its writer.
-        const info = await stat(path);
-        if (!info.isFile()) throw new MaraError("AGENT_NOT_FOUND", "It is not a regular file");
-        if (info.size > maxAgentBytes) {
+        if (!(await stat(path)).isFile()) throw new MaraError("AGENT_NOT_FOUND", "It is not a regular file");
+        handle = await open(path, "r");
+        const {size} = await handle.stat();
+        if (size > maxAgentBytes) {
             throw new MaraError(
                 "AGENT_FORMAT",
-                `A file of ${info.size} bytes is no agent: the limit is ${maxAgentBytes} bytes`
+                `A file of ${size} bytes is no agent: the limit is ${maxAgentBytes} bytes`
             );
         }
-        handle = await open(path, "r");
-        return await handle.readFile();
+        return await readWhole(handle, size);
     } catch (error) {
         if (error instanceof MaraError) throw error;
         throw new MaraError("AGENT_NOT_FOUND", reason(error), {cause: error});
     } finally {
         await handle?.close();
     }
+}
+
+/** The first `size` bytes, in as few reads as the system allows: `readFile` would take one for each 512 KiB. */
+async function readWhole(handle: FileHandle, size: number): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(size);
+    for (let end = 0; end < size; ) {
+        const {bytesRead} = await handle.read(bytes, end, size - end, end);
+        // The file was cut meanwhile.
+        if (bytesRead === 0) return bytes.subarray(0, end);
+        end += bytesRead;
+    }
+    return bytes;
 }
 
 /**

@@ -22,6 +22,7 @@
 #endif
 
 #include "kernel/avx512_pack.h"
+#include "kernel/pack.h"
 
 namespace mara::kernel {
 namespace {
@@ -185,8 +186,8 @@ void tile_multiply(const Layer& layer, const Activations& input, int32_t first, 
 
 }  // namespace
 
-const Operations amx_bf16{moments<Avx512>, pack_bf16, 2, tile_multiply<Bf16>};
-const Operations amx_i8{moments<Avx512>, pack_i8, 2, tile_multiply<Int8>};
+const Operations amx_bf16{moments<Avx512>, pack_bf16, 2, tile_multiply<Bf16>, pack_panel<Avx512, codecs::Bf16>};
+const Operations amx_i8{moments<Avx512>, pack_i8, 2, tile_multiply<Int8>, pack_panel<Avx512, codecs::I8>};
 
 }  // namespace mara::kernel
 

@@ -14,6 +14,7 @@
 
 #include "kernel/avx2_vector.h"
 #include "kernel/float_tile.h"
+#include "kernel/pack.h"
 #include "kernel/wide_int8.h"
 
 namespace mara::kernel {
@@ -86,10 +87,10 @@ struct Int8 : Isa {
 
 }  // namespace
 
-const Operations avx2_f32{moments<Isa>, nullptr, 0, float_multiply<Isa, F32>};
-const Operations avx2_f16{moments<Isa>, nullptr, 0, float_multiply<Isa, F16>};
-const Operations avx2_bf16{moments<Isa>, nullptr, 0, float_multiply<Isa, Bf16>};
-const Operations avx2_i8{moments<Isa>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
+const Operations avx2_f32{moments<Isa>, nullptr, 0, float_multiply<Isa, F32>, pack_panel<Avx2, codecs::F32>};
+const Operations avx2_f16{moments<Isa>, nullptr, 0, float_multiply<Isa, F16>, pack_panel<Avx2, codecs::F16>};
+const Operations avx2_bf16{moments<Isa>, nullptr, 0, float_multiply<Isa, Bf16>, pack_panel<Avx2, codecs::Bf16>};
+const Operations avx2_i8{moments<Isa>, wide_prepare<Int8>, 2, wide_multiply<Int8>, pack_panel<Avx2, codecs::I8>};
 
 }  // namespace mara::kernel
 

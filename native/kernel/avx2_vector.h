@@ -38,6 +38,23 @@ struct Avx2 {
         s = _mm_max_ps(s, _mm_movehl_ps(s, s));
         return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
     }
+    // Pairs of lanes, then pairs of those, then halves change places.
+    static void transpose(V* rows) {
+        V pairs[8], fours[8];
+        for (int32_t i = 0; i < 8; i += 2) {
+            pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+            pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+        }
+        for (int32_t i = 0; i < 8; i += 4)
+            for (int32_t k = 0; k < 2; ++k) {
+                fours[i + 2 * k] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], _MM_SHUFFLE(1, 0, 1, 0));
+                fours[i + 2 * k + 1] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], _MM_SHUFFLE(3, 2, 3, 2));
+            }
+        for (int32_t i = 0; i < 4; ++i) {
+            rows[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+            rows[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
+        }
+    }
 };
 
 }  // namespace

@@ -20,6 +20,7 @@
 
 #include "kernel/avx512_vector.h"
 #include "kernel/float_tile.h"
+#include "kernel/pack.h"
 #include "kernel/wide_int8.h"
 
 namespace mara::kernel {
@@ -91,10 +92,10 @@ struct Int8 : Isa {
 
 }  // namespace
 
-const Operations avx512_f32{moments<Avx512>, nullptr, 0, float_multiply<Isa, F32>};
-const Operations avx512_f16{moments<Avx512>, nullptr, 0, float_multiply<Isa, F16>};
-const Operations avx512_bf16{moments<Avx512>, nullptr, 0, float_multiply<Isa, Bf16>};
-const Operations avx512_i8{moments<Avx512>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
+const Operations avx512_f32{moments<Avx512>, nullptr, 0, float_multiply<Isa, F32>, pack_panel<Avx512, codecs::F32>};
+const Operations avx512_f16{moments<Avx512>, nullptr, 0, float_multiply<Isa, F16>, pack_panel<Avx512, codecs::F16>};
+const Operations avx512_bf16{moments<Avx512>, nullptr, 0, float_multiply<Isa, Bf16>, pack_panel<Avx512, codecs::Bf16>};
+const Operations avx512_i8{moments<Avx512>, wide_prepare<Int8>, 2, wide_multiply<Int8>, pack_panel<Avx512, codecs::I8>};
 
 }  // namespace mara::kernel
 

@@ -20,6 +20,7 @@
 #endif
 
 #include "kernel/avx512_pack.h"
+#include "kernel/pack.h"
 
 namespace mara::kernel {
 namespace {
@@ -140,8 +141,8 @@ void dot_multiply(const Layer& layer, const Activations& input, int32_t first, i
 
 }  // namespace
 
-const Operations avx512_dot_bf16{moments<Avx512>, pack_bf16, 2, dot_multiply<Bf16>};
-const Operations avx512_dot_i8{moments<Avx512>, pack_i8, 2, dot_multiply<Int8>};
+const Operations avx512_dot_bf16{moments<Avx512>, pack_bf16, 2, dot_multiply<Bf16>, pack_panel<Avx512, codecs::Bf16>};
+const Operations avx512_dot_i8{moments<Avx512>, pack_i8, 2, dot_multiply<Int8>, pack_panel<Avx512, codecs::I8>};
 
 }  // namespace mara::kernel
 

@@ -27,6 +27,19 @@ struct Avx512 {
     static V abs_max(V a, V b) { return _mm512_max_ps(a, _mm512_abs_ps(b)); }
     static float sum(V a) { return _mm512_reduce_add_ps(a); }
     static float largest(V a) { return _mm512_reduce_max_ps(a); }
+    // Four times rows i and i + 8 become rows 2i and 2i + 1, their lanes taking turns.
+    static void transpose(V* rows) {
+        const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        for (int32_t stage = 0; stage < 4; ++stage) {
+            V out[16];
+            for (int32_t i = 0; i < 8; ++i) {
+                out[2 * i] = _mm512_permutex2var_ps(rows[i], low, rows[i + 8]);
+                out[2 * i + 1] = _mm512_permutex2var_ps(rows[i], high, rows[i + 8]);
+            }
+            for (int32_t i = 0; i < 16; ++i) rows[i] = out[i];
+        }
+    }
 };
 
 }  // namespace

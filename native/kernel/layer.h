@@ -42,6 +42,9 @@ struct Activations {
     float* mul;
 };
 
+struct Source;
+struct Panel;
+
 struct Operations {
     // Mean and reciprocal deviation (eps 1e-5) of one row. Not finite if the row holds a NaN or an infinity.
     void (*moments)(const float* row, int32_t inputs, float* mean, float* deviation_reciprocal);
@@ -55,6 +58,9 @@ struct Operations {
     // panels are.
     void (*multiply)(const Layer& layer, const Activations& input, int32_t first, int32_t panel_count, float* out,
                      ptrdiff_t out_stride);
+    // Writes `count` channels from `first` on side by side into a panel, up to the end of the last input's group: the
+    // same bits in every variant. False if a weight is not finite; what was written then means nothing.
+    bool (*pack)(const Source& source, int32_t first, int32_t count, int32_t inputs, std::byte* to, Panel& panel);
 };
 
 struct Variant {

@@ -1,35 +1,9 @@
 #include "kernel/matrix.h"
 
-#include <cstring>
-
-#include "kernel/numbers.h"
+#include "kernel/items.h"
 
 namespace mara::kernel {
 namespace {
-
-template <class Item>
-Item load(const std::byte* from) {
-    Item item;
-    std::memcpy(&item, from, sizeof item);
-    return item;
-}
-
-struct F32 {
-    static constexpr ptrdiff_t size = 4;
-    static float read(const std::byte* from) { return load<float>(from); }
-};
-struct F16 {
-    static constexpr ptrdiff_t size = 2;
-    static float read(const std::byte* from) { return f16_to_float(load<uint16_t>(from)); }
-};
-struct Bf16 {
-    static constexpr ptrdiff_t size = 2;
-    static float read(const std::byte* from) { return bf16_to_float(load<uint16_t>(from)); }
-};
-struct F64 {
-    static constexpr ptrdiff_t size = 8;
-    static float read(const std::byte* from) { return static_cast<float>(load<double>(from)); }
-};
 
 template <class Item>
 void copy_rows(const Matrix& matrix, int32_t first, int32_t count, int32_t columns, float* to) {
@@ -63,16 +37,16 @@ void read_rows(const Matrix& matrix, int32_t first, int32_t count, int32_t colum
     }
     switch (matrix.type) {
         case ItemType::f32:
-            copy_rows<F32>(matrix, first, count, columns, scratch);
+            copy_rows<items::F32>(matrix, first, count, columns, scratch);
             break;
         case ItemType::f16:
-            copy_rows<F16>(matrix, first, count, columns, scratch);
+            copy_rows<items::F16>(matrix, first, count, columns, scratch);
             break;
         case ItemType::bf16:
-            copy_rows<Bf16>(matrix, first, count, columns, scratch);
+            copy_rows<items::Bf16>(matrix, first, count, columns, scratch);
             break;
         case ItemType::f64:
-            copy_rows<F64>(matrix, first, count, columns, scratch);
+            copy_rows<items::F64>(matrix, first, count, columns, scratch);
             break;
     }
     for (int32_t r = 0; r < count; ++r) rows[r] = scratch + ptrdiff_t{r} * columns;

@@ -7,6 +7,7 @@
 #if defined(__aarch64__)
 #include "kernel/float_tile.h"
 #include "kernel/neon_vector.h"
+#include "kernel/pack.h"
 #include "kernel/wide_int8.h"
 
 namespace mara::kernel {
@@ -75,10 +76,10 @@ struct Int8 : Isa {
 
 }  // namespace
 
-const Operations neon_f32{moments<Neon>, nullptr, 0, float_multiply<Isa, F32>};
-const Operations neon_f16{moments<Neon>, nullptr, 0, float_multiply<Isa, F16>};
-const Operations neon_bf16{moments<Neon>, nullptr, 0, float_multiply<Isa, Bf16>};
-const Operations neon_i8{moments<Neon>, wide_prepare<Int8>, 2, wide_multiply<Int8>};
+const Operations neon_f32{moments<Neon>, nullptr, 0, float_multiply<Isa, F32>, pack_panel<Neon, codecs::F32>};
+const Operations neon_f16{moments<Neon>, nullptr, 0, float_multiply<Isa, F16>, pack_panel<Neon, codecs::F16>};
+const Operations neon_bf16{moments<Neon>, nullptr, 0, float_multiply<Isa, Bf16>, pack_panel<Neon, codecs::Bf16>};
+const Operations neon_i8{moments<Neon>, wide_prepare<Int8>, 2, wide_multiply<Int8>, pack_panel<Neon, codecs::I8>};
 
 }  // namespace mara::kernel
 #endif

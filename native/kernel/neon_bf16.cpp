@@ -13,6 +13,7 @@
 #endif
 
 #include "kernel/neon_vector.h"
+#include "kernel/pack.h"
 
 namespace mara::kernel {
 namespace {
@@ -73,7 +74,7 @@ void multiply(const Layer& layer, const Activations& input, int32_t first, int32
 
 }  // namespace
 
-const Operations neon_dot_bf16{moments<Neon>, pack, 2, multiply};
+const Operations neon_dot_bf16{moments<Neon>, pack, 2, multiply, pack_panel<Neon, codecs::Bf16>};
 
 }  // namespace mara::kernel
 

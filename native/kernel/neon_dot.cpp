@@ -13,6 +13,7 @@
 #endif
 
 #include "kernel/neon_vector.h"
+#include "kernel/pack.h"
 
 namespace mara::kernel {
 namespace {
@@ -89,7 +90,7 @@ void multiply(const Layer& layer, const Activations& input, int32_t first, int32
 
 }  // namespace
 
-const Operations neon_dot_i8{moments<Neon>, pack, 2, multiply};
+const Operations neon_dot_i8{moments<Neon>, pack, 2, multiply, pack_panel<Neon, codecs::I8>};
 
 }  // namespace mara::kernel
 

@@ -30,6 +30,14 @@ struct Neon {
     static V abs_max(V a, V b) { return vmaxq_f32(a, vabsq_f32(b)); }
     static float sum(V a) { return vaddvq_f32(a); }
     static float largest(V a) { return vmaxvq_f32(a); }
+    // Twice rows i and i + 2 become rows 2i and 2i + 1, their lanes taking turns.
+    static void transpose(V* rows) {
+        for (int32_t stage = 0; stage < 2; ++stage) {
+            const V out[] = {vzip1q_f32(rows[0], rows[2]), vzip2q_f32(rows[0], rows[2]), vzip1q_f32(rows[1], rows[3]),
+                             vzip2q_f32(rows[1], rows[3])};
+            for (int32_t i = 0; i < 4; ++i) rows[i] = out[i];
+        }
+    }
 };
 
 // Inputs i … i + 3 of a row, the mean where the row has ended.

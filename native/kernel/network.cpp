@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -21,13 +20,6 @@ namespace {
 
 constexpr size_t huge_page = size_t{1} << 21;
 constexpr int64_t shared_packing = int64_t{1} << 18;  // weights of a layer from which on several threads pack it
-
-float largest_weight(const Source& source, const float* row, int32_t inputs) {
-    float largest = 0;
-    for (int32_t i = 0; i < inputs; ++i)
-        largest = std::max(largest, std::fabs(source.gain == nullptr ? row[i] : row[i] * source.gain[i]));
-    return largest;
-}
 
 // True if no exponent has all its bits set. Adding one to it carries into the sign's bit where it does.
 bool all_finite(const float* values, int32_t count) {
@@ -62,8 +54,8 @@ void in_shares(int32_t count, const Body& body) {
 }
 
 // Lays the layer out in `arena` and, if that has memory, fills it. Sets `problem` if that fails.
-Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t outputs, const Source& source,
-           std::atomic<Status>& problem) {
+Layer pack(Arena& arena, const WeightFormat& format, const Operations& operations, int32_t inputs, int32_t outputs,
+           const Source& source, std::atomic<Status>& problem) {
     Layer layer{};
     layer.inputs = inputs;
     layer.outputs = outputs;
@@ -86,49 +78,30 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
     if (code_sum != nullptr) std::fill_n(code_sum, channels, 0);
     if (!all_finite(source.bias, outputs)) problem = Status::not_finite;
 
-    const auto fill = [&](int32_t index, float* scratch) {
-        const int32_t first = index * panel_channels;
-        const int32_t count = std::min(panel_channels, outputs - first);
-        // Each panel is looked through and zeroed right before it is packed, while it is in the cache and by as many
-        // threads.
-        std::byte* const to = weights + static_cast<size_t>(index) * layer.panel_bytes;
-        std::memset(to, 0, layer.panel_bytes);
-        const float* rows[panel_channels];
-        read_rows(source.weights, first, count, inputs, scratch, rows);
-        Channel panel[panel_channels];
-        for (int32_t c = 0; c < count; ++c) {
-            panel[c].row = rows[c];
-            if (!all_finite(panel[c].row, inputs)) {
+    const size_t filled = format.panel_bytes((inputs + format.group - 1) / format.group * format.group);
+    const auto fill = [&](int32_t begin, int32_t end) {
+        for (int32_t index = begin; index < end; ++index) {
+            const int32_t first = index * panel_channels;
+            const int32_t count = std::min(panel_channels, outputs - first);
+            std::byte* const to = weights + static_cast<size_t>(index) * layer.panel_bytes;
+            std::memset(to + filled, 0, layer.panel_bytes - filled);
+            Panel panel;
+            if (!operations.pack(source, first, count, inputs, to, panel)) {
                 problem = Status::not_finite;
                 return;
             }
-            panel[c].offset = source.bias[first + c];
-            const float largest = format.max_code > 0 ? largest_weight(source, panel[c].row, inputs) : 0;
-            if (largest > 0) panel[c].unit = largest / static_cast<float>(format.max_code);
-        }
-        format.pack(source, panel, count, inputs, to);
-        for (int32_t c = 0; c < count; ++c) {
-            scale[first + c] = panel[c].unit;
-            sum[first + c] = static_cast<float>(panel[c].total);
-            bias[first + c] = static_cast<float>(panel[c].offset);
-            if (code_sum != nullptr) code_sum[first + c] = static_cast<int32_t>(panel[c].total);
-        }
-    };
-    const auto fill_all = [&](int32_t begin, int32_t end) {
-        std::unique_ptr<float[]> scratch;
-        if (!is_readable_in_place(source.weights)) {
-            scratch.reset(new (std::nothrow) float[static_cast<size_t>(panel_channels) * inputs]);
-            if (scratch == nullptr) {
-                problem = Status::out_of_memory;
-                return;
+            for (int32_t c = 0; c < count; ++c) {
+                scale[first + c] = panel.unit[c];
+                sum[first + c] = static_cast<float>(panel.total[c]);
+                bias[first + c] = static_cast<float>(panel.offset[c]);
+                if (code_sum != nullptr) code_sum[first + c] = static_cast<int32_t>(panel.total[c]);
             }
         }
-        for (int32_t index = begin; index < end; ++index) fill(index, scratch.get());
     };
     if (static_cast<int64_t>(inputs) * outputs < shared_packing)
-        fill_all(0, layer.panels);
+        fill(0, layer.panels);
     else
-        in_shares(layer.panels, fill_all);
+        in_shares(layer.panels, fill);
     return layer;
 }
 
@@ -136,9 +109,10 @@ Layer pack(Arena& arena, const WeightFormat& format, int32_t inputs, int32_t out
 size_t lay_out(PackedNetwork& network, const NetworkWeights& from, const WeightFormat& format, std::byte* memory,
                std::atomic<Status>& problem) {
     Arena arena{memory};
-    network.layer1 =
-        pack(arena, format, from.width, from.hidden1, {from.w1, from.ln_weight, from.ln_bias, from.b1}, problem);
-    network.layer2 = pack(arena, format, from.hidden1, from.hidden2, {from.w2, nullptr, nullptr, from.b2}, problem);
+    network.layer1 = pack(arena, format, *network.operations, from.width, from.hidden1,
+                          {from.w1, from.ln_weight, from.ln_bias, from.b1}, problem);
+    network.layer2 = pack(arena, format, *network.operations, from.hidden1, from.hidden2,
+                          {from.w2, nullptr, nullptr, from.b2}, problem);
     const auto count = static_cast<size_t>(from.hidden2);
     auto* head = arena.take<float>(count);
     for (size_t i = 0; memory != nullptr && i < count; ++i) head[i] = from.w3[count + i] - from.w3[i];

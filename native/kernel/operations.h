@@ -1,7 +1,15 @@
 // Every implementation of a weight type. weight_types.cpp says which variants use which.
 #pragma once
 
-#include "kernel/layer.h"
+// What pack.h calls is included here, before any #pragma target: its functions have external linkage.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernel/items.h"
+#include "kernel/numbers.h"
+#include "kernel/weight_types.h"
 
 namespace mara::kernel {
 

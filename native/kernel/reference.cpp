@@ -5,6 +5,7 @@
 
 #include "kernel/numbers.h"
 #include "kernel/operations.h"
+#include "kernel/pack.h"
 
 namespace mara::kernel {
 namespace {
@@ -68,9 +69,9 @@ void multiply(const Layer& layer, const Activations& input, int32_t first, int32
 
 }  // namespace
 
-const Operations reference_f32{moments, nullptr, 0, multiply<F32, 1>};
-const Operations reference_f16{moments, nullptr, 0, multiply<F16, 1>};
-const Operations reference_bf16{moments, nullptr, 0, multiply<Bf16, 2>};
-const Operations reference_i8{moments, nullptr, 0, multiply<I8, 4>};
+const Operations reference_f32{moments, nullptr, 0, multiply<F32, 1>, pack_panel<Scalar, codecs::F32>};
+const Operations reference_f16{moments, nullptr, 0, multiply<F16, 1>, pack_panel<Scalar, codecs::F16>};
+const Operations reference_bf16{moments, nullptr, 0, multiply<Bf16, 2>, pack_panel<Scalar, codecs::Bf16>};
+const Operations reference_i8{moments, nullptr, 0, multiply<I8, 4>, pack_panel<Scalar, codecs::I8>};
 
 }  // namespace mara::kernel

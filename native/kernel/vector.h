@@ -1,7 +1,8 @@
 // Parts of a variant that look the same for every instruction set, over a small set of vector operations `Isa`:
 //   V, width; zero, set1, load, load_first(n; the rest is 0), store, add, sub, mul, fma (a·b + c), max,
 //   load_first_or(the rest is a given vector),
-//   abs_max(a, b) = max(a, |b|), sum and largest over the lanes
+//   abs_max(a, b) = max(a, |b|), sum and largest over the lanes,
+//   transpose(`width` vectors, in place)
 // Included inside the variant's #pragma target. The anonymous namespace is needed, not taste: with external linkage the
 // linker would keep one copy for all variants, compiled for whichever instruction set came first.
 #pragma once

@@ -1,49 +1,12 @@
 #include "kernel/weight_types.h"
 
-#include <cmath>
 #include <cstring>
 
-#include "kernel/numbers.h"
 #include "kernel/operations.h"
 #include "kernel/pack.h"
 
 namespace mara::kernel {
 namespace {
-
-struct F32 {
-    static constexpr int32_t group = 1, bytes = 4, max_code = 0;
-    static float store(std::byte* to, int32_t, float value) {
-        std::memcpy(to, &value, sizeof value);
-        return value;
-    }
-};
-
-struct F16 {
-    static constexpr int32_t group = 1, bytes = 2, max_code = 0;
-    static float store(std::byte* to, int32_t, float value) {
-        const uint16_t bits = float_to_f16(value);
-        std::memcpy(to, &bits, sizeof bits);
-        return f16_to_float(bits);
-    }
-};
-
-struct Bf16 {
-    static constexpr int32_t group = 2, bytes = 4, max_code = 0;
-    static float store(std::byte* to, int32_t index, float value) {
-        const uint16_t bits = float_to_bf16(value);
-        std::memcpy(to + 2 * index, &bits, sizeof bits);
-        return bf16_to_float(bits);
-    }
-};
-
-struct I8 {
-    static constexpr int32_t group = 4, bytes = 4, max_code = 127;
-    static float store(std::byte* to, int32_t index, float value) {
-        const auto code = static_cast<int8_t>(std::lrintf(value));
-        std::memcpy(to + index, &code, sizeof code);
-        return static_cast<float>(code);
-    }
-};
 
 #if defined(__x86_64__) || defined(_M_X64)
 constexpr Implementation f32[] = {
@@ -91,10 +54,10 @@ constexpr Implementation i8[] = {{"reference", &reference_i8}};
 #endif
 
 constexpr WeightFormat formats[] = {
-    make_format<F32>(WeightType::f32, "f32", 1, f32),
-    make_format<F16>(WeightType::f16, "f16", 1, f16),
-    make_format<Bf16>(WeightType::bf16, "bf16", 32, bf16),
-    make_format<I8>(WeightType::i8, "int8", 64, i8),
+    make_format<codecs::F32>(WeightType::f32, "f32", 1, f32),
+    make_format<codecs::F16>(WeightType::f16, "f16", 1, f16),
+    make_format<codecs::Bf16>(WeightType::bf16, "bf16", 32, bf16),
+    make_format<codecs::I8>(WeightType::i8, "int8", 64, i8),
 };
 
 }  // namespace

@@ -16,12 +16,11 @@ struct Source {
     const float* bias;   // [outputs]
 };
 
-// A channel while it is packed.
-struct Channel {
-    const float* row = nullptr;  // [inputs]
-    float unit = 1;              // value of one weight unit
-    double total = 0;            // Σ over the inputs of the stored weights, in weight units
-    double offset = 0;           // the bias, with LayerNorm's shift folded in
+// What packing tells about the channels of a panel.
+struct Panel {
+    float unit[panel_channels];     // value of one weight unit
+    double total[panel_channels];   // Σ over the inputs of the stored weights, in weight units
+    double offset[panel_channels];  // the bias, with LayerNorm's shift folded in
 };
 
 struct Implementation {
@@ -41,8 +40,6 @@ struct WeightFormat {
     int32_t depth_unit;
     // Weights are stored as whole numbers from −max_code to max_code in a unit of their channel's own; 0: as they are.
     int32_t max_code;
-    // Writes `count` channels side by side into a panel that is all 0, and sums up their totals and offsets.
-    void (*pack)(const Source& source, Channel* channels, int32_t count, int32_t inputs, std::byte* panel);
     std::span<const Implementation> implementations;
 
     int32_t depth_of(int32_t inputs) const { return (inputs + depth_unit - 1) / depth_unit * depth_unit; }

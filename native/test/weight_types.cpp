@@ -51,12 +51,10 @@ void missing() {
 
 // Codes from −7 to 7, two to a byte.
 struct I4 {
-    static constexpr int32_t group = 8, bytes = 4, max_code = 7;
-    static float store(std::byte* to, int32_t index, float value) {
-        const auto code = static_cast<int32_t>(std::lrintf(value));
-        to[index / 2] |= static_cast<std::byte>((code & 15) << index % 2 * 4);
-        return static_cast<float>(code);
-    }
+    using Word = uint32_t;
+    static constexpr int32_t group = 8, max_code = 7;
+    static Word encode(float value) { return kernel::round_to_integer(value) & 15u; }
+    static float decode(Word bits) { return static_cast<float>(static_cast<int32_t>(bits << 28) >> 28); }
 };
 
 void multiply_i4(const kernel::Layer& layer, const kernel::Activations& input, int32_t first, int32_t panel_count,
@@ -92,7 +90,8 @@ void round_to_codes(const float* gain, int32_t inputs, float* row) {
 }
 
 void four_bits() {
-    const kernel::Operations operations{kernel::reference_f32.moments, nullptr, 0, multiply_i4};
+    const kernel::Operations operations{kernel::reference_f32.moments, nullptr, 0, multiply_i4,
+                                        kernel::pack_panel<kernel::Scalar, I4>};
     const kernel::Implementation implementations[] = {{"reference", &operations}};
     const kernel::WeightFormat format =
         kernel::make_format<I4>(static_cast<WeightType>(9), "int4", I4::group, implementations);
