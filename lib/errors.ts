@@ -7,7 +7,8 @@ import {visible} from "./visible.js";
 export const maraErrorCodes = {
     INVALID_ARGUMENT: "An option or argument is outside its documented range.",
     AGENT_NOT_FOUND: "The agent file does not exist or cannot be read.",
-    AGENT_FORMAT: "The agent file is neither a readable .safetensors nor a readable .pth file.",
+    AGENT_FORMAT:
+        "The agent file is neither a readable .safetensors nor a readable .pth file, or it is a value network.",
     AGENT_UNSAFE_PICKLE:
         "The .pth file asks for an opcode or a global that a state dict does not need. Nothing of it was executed.",
     AGENT_TENSORS: "A tensor of the agent is missing, unknown, of a wrong shape or dtype, or holds NaN or Inf.",
