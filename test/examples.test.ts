@@ -81,10 +81,8 @@ describe.each(["express.mjs", "hono.mjs"])("%s", (file) => {
     });
 });
 
-it("promptfoo.yaml asks for what mara serve has", async () => {
-    const text = readFileSync(path.join(folder, "promptfoo.yaml"), "utf8");
-    const models = [...text.matchAll(/id: openai:chat:(\S+)/g)].map(([, model]) => model);
-    expect(models).toHaveLength(2);
+/** `mara serve` on the demo's pair; its address, with `/v1`. */
+async function demoServe(): Promise<string> {
     const mara = path.join(root, "dist", "cli", "mara.js");
     const options = ["serve", "--port", "0", "--gpu", "off", "--threads", "1", "--no-page"];
     const server = spawn(process.execPath, [mara, ...options], {stdio: ["ignore", "pipe", "ignore"]});
@@ -97,8 +95,25 @@ it("promptfoo.yaml asks for what mara serve has", async () => {
             if (listening !== undefined) resolve(listening);
         });
     });
+    return `${url}/v1`;
+}
+
+it("langchain-openai.mjs asks mara serve for text, an object and a call", async () => {
+    const given = {...env, BASE_URL: await demoServe()};
+    const {stdout} = await run(process.execPath, ["langchain-openai.mjs"], {cwd: folder, env: given});
+    const lines = stdout.trim().split("\n");
+    expect(lines[0]).toMatch(/\w/);
+    expect(lines.at(-2)).toMatch(/^\{ topic: '(rooms|food|parking)', urgent: (true|false) \}$/);
+    expect(lines.at(-1)).toMatch(/^\[ 'getWeather in (Paris|Rome)' \]$/);
+});
+
+it("promptfoo.yaml asks for what mara serve has", async () => {
+    const text = readFileSync(path.join(folder, "promptfoo.yaml"), "utf8");
+    const models = [...text.matchAll(/id: openai:chat:(\S+)/g)].map(([, model]) => model);
+    expect(models).toHaveLength(2);
+    const url = await demoServe();
     for (const model of models) {
-        const response = await fetch(`${url}/v1/chat/completions`, {
+        const response = await fetch(`${url}/chat/completions`, {
             method: "POST",
             headers: {"Content-Type": "application/json", Authorization: "Bearer any"},
             body: JSON.stringify({

@@ -71,6 +71,12 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
         expect((await stats({min_p: 1})).decisions).toBe(0);
         expect((await stats({top_p: 1e-6})).decisions).toBe(0);
         expect((await stats({top_p: 1, top_k: 256})).decisions).toBeGreaterThan((await stats({})).decisions);
+        const probability = async (temperature: number | undefined) => {
+            const body = {model: "demo:house", max_tokens: 1, temperature, mara: {trace: true}};
+            return (await client.chat(body)).choices[0].mara.tokens[0].decisions[0].candidates[0].probability;
+        };
+        expect(await probability(0.5)).toBeGreaterThan(await probability(1));
+        expect(await probability(2)).toBeLessThan(await probability(undefined));
     });
 
     it("brings its decisions along where a trace is asked for, whole and as a stream", async () => {

@@ -99,12 +99,21 @@ describe.skipIf(!hasDemo)(`POST /v1/chat/completions${needsDemo}`, () => {
     it("draws by temperature, top_k, top_p, min_p and seed", async () => {
         const warm = {model: "demo", temperature: 1.2, top_k: 40, top_p: 1, max_tokens: 12};
         const texts: string[] = [];
-        for (const seed of [1, 2, 3, 4, 2]) texts.push(await client.say({...warm, seed}));
+        for (const seed of [1, 2, 3, 4, 1, 2, 3, 4]) texts.push(await client.say({...warm, seed}));
         expect(new Set(texts).size).toBeGreaterThan(1);
-        expect(texts[4]).toBe(texts[1]);
+        expect(texts.slice(4)).toEqual(texts.slice(0, 4));
         const start = await client.say({...plain, max_tokens: 12});
+        // A seed that draws something else, also with the default of any of the fields.
+        const others = async (seed: number) => {
+            const drawn = [texts[seed - 1]];
+            for (const absent of ["temperature", "top_p"])
+                drawn.push(await client.say({...warm, seed, [absent]: undefined}));
+            return drawn.every((text) => text !== start);
+        };
+        let seed = 1;
+        while (!(await others(seed))) expect(++seed).toBeLessThan(5);
         for (const narrow of [{temperature: 0}, {top_k: 1}, {top_p: 1e-6}, {min_p: 1}])
-            expect(await client.say({...warm, seed: 3, ...narrow})).toBe(start);
+            expect(await client.say({...warm, seed, ...narrow})).toBe(start);
         const {choices} = await client.chat({...warm, seed: 1, n: 5});
         expect(choices.map(({index}: Json) => index)).toEqual([0, 1, 2, 3, 4]);
         expect(new Set(choices.map(({message}: Json) => message.content)).size).toBeGreaterThan(1);
@@ -123,8 +132,9 @@ describe.skipIf(!hasDemo)(`POST /v1/chat/completions${needsDemo}`, () => {
         const gentle = {...echo, logit_bias: {[room as number]: 12}, max_tokens: 40};
         const times = async (body: object) => (await client.say({...gentle, ...body})).split(" room").length - 1;
         const without = await times({});
+        expect(without).toBe(40);
         expect(await times({frequency_penalty: 2})).toBeLessThan(without);
-        expect(await times({presence_penalty: 2})).toBeLessThanOrEqual(without);
+        expect(await times({presence_penalty: 2})).toBeLessThan(without);
     });
 
     it("goes on with a conversation of all roles, and with text parts", async () => {
@@ -149,6 +159,12 @@ describe.skipIf(!hasDemo)(`POST /v1/chat/completions${needsDemo}`, () => {
         expect(choices[0].message.content).not.toBe("");
         const {usage: before} = await client.chat({...plain, messages: messages.slice(0, 2), max_tokens: 1});
         expect(usage.prompt_tokens).toBeGreaterThan(before.prompt_tokens + before.completion_tokens);
+        // Every message is read.
+        for (const at of messages.keys()) {
+            const others = messages.map((message, i) => (i === at ? {...message, content: "x"} : message));
+            const {usage: less} = await client.chat({...plain, messages: others, max_tokens: 1});
+            expect(less.prompt_tokens).toBeLessThan(usage.prompt_tokens);
+        }
     });
 
     it("tells log-probabilities among the candidates", async () => {
@@ -161,6 +177,8 @@ describe.skipIf(!hasDemo)(`POST /v1/chat/completions${needsDemo}`, () => {
                 expect(Buffer.from(bytes).toString()).toBe(token);
                 expect(logprob).toBeLessThanOrEqual(0);
                 expect(top_logprobs.length).toBeLessThanOrEqual(2);
+                // Aligned, there may be one candidate only.
+                expect(top_logprobs.length).toBeGreaterThanOrEqual(model === "demo" ? 2 : 1);
                 for (const other of top_logprobs) expect(other.logprob).toBeLessThanOrEqual(0);
             }
             const chunks = await (await client.stream({...plain, model, ...options})).all();

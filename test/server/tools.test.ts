@@ -99,7 +99,7 @@ describe.skipIf(!hasDemo)(`A form${needsDemo}`, () => {
     });
 
     it("is left to the model otherwise, and its calls and their results are read again", async () => {
-        const text = await client.say({model: "demo", temperature: 0});
+        const without = await client.chat({model: "demo", temperature: 0});
         const free = await client.chat({
             model: "demo",
             temperature: 0,
@@ -108,7 +108,10 @@ describe.skipIf(!hasDemo)(`A form${needsDemo}`, () => {
             parallel_tool_calls: false
         });
         expect(["stop", "tool_calls"]).toContain(free.choices[0].finish_reason);
-        expect(await client.say({model: "demo", temperature: 0, tools, tool_choice: "none"})).toBe(text);
+        const none = await client.chat({model: "demo", temperature: 0, tools, tool_choice: "none"});
+        expect(none.choices[0].message).toEqual(without.choices[0].message);
+        expect(none.usage.prompt_tokens).toBe(without.usage.prompt_tokens);
+        expect(free.usage.prompt_tokens).toBeGreaterThan(none.usage.prompt_tokens);
         const call = {id: "call_1", type: "function", function: {name: "find", arguments: '{"room": "sauna"}'}};
         const messages = [
             ...question,
@@ -117,6 +120,9 @@ describe.skipIf(!hasDemo)(`A form${needsDemo}`, () => {
         ];
         const after = await client.chat({model: "demo", temperature: 0, tools, messages});
         expect(after.usage.prompt_tokens).toBeGreaterThan(free.usage.prompt_tokens);
+        const longer = [...messages.slice(0, -1), {...messages.at(-1), content: '{"floor": "the one below"}'}];
+        const other = await client.chat({model: "demo", temperature: 0, tools, messages: longer, max_tokens: 1});
+        expect(other.usage.prompt_tokens).toBeGreaterThan(after.usage.prompt_tokens);
     });
 });
 
