@@ -49,7 +49,8 @@ export interface Demonstration {
 
 /**
  * Reads a UTF-8 file of prompts: one JSON object per line, or a JSON array of objects. `instruction` is taken where there is no `prompt`,
- * and a non-empty `input` (as in Alpaca's files) is put below the instruction. Other keys are ignored, as are blank lines and a BOM.
+ * and a non-empty `input` (as in Alpaca's files) is put below the instruction. `system`, `reference` and `leaveAlone` are taken along. Other keys are
+ * ignored, as are blank lines and a BOM.
  * `"demo"` names the held-out prompts of the demo. A file has at most 256 MiB, a line 1 MiB, an array 64 MiB; values are nested at most 64 deep.
  * @throws MaraError PROMPTS_NOT_FOUND if the path names no regular file that can be read; PROMPTS_FORMAT naming the line (of an array:
  * the item) that is wrong

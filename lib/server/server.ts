@@ -7,7 +7,7 @@ import type {Service} from "./service.js";
 
 /** A model, plain and aligned, behind OpenAI's HTTP interface. Made by `createServer`. */
 export interface Server {
-    /** Answers one request. It mounts wherever fetch handlers do: `app.mount("/llm", server.fetch)` in Hono, a route handler in Next.js. */
+    /** Answers one request; failures are responses in OpenAI's form. It mounts wherever fetch handlers do: `app.mount("/llm", server.fetch)` in Hono, a route handler in Next.js. */
     fetch(request: Request): Promise<Response>;
     /** Names that requests may have as `model`. */
     readonly models: readonly string[];
@@ -22,7 +22,7 @@ export interface Server {
  * Makes a model available, plain and aligned, to every program that speaks to an OpenAI server (docs/server.md). It listens
  * nowhere itself.
  *
- * @throws MaraError INVALID_ARGUMENT; as `MaraAgent.load` and `createAlignedContext` do
+ * @throws MaraError INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_UNSUPPORTED; as `MaraAgent.load` and `createAlignedContext` do
  * @example
  * const server = await createServer({model: "model.gguf", agents: {kind: "kind.safetensors"}});
  * serve({fetch: server.fetch, port: 8080}); // of @hono/node-server
