@@ -3,7 +3,8 @@ import {resolve} from "node:path";
 import type {Command, Option} from "commander";
 import type {Order, Strategy} from "../align/options.js";
 import {type ConstantName, constants, constantsOf} from "../train/constants.js";
-import {methods, type TrainOptions} from "../train/options.js";
+import {type Method, methods} from "../train/methods.js";
+import type {TrainOptions} from "../train/options.js";
 import {
     alphaLosses,
     baselines,
@@ -23,7 +24,7 @@ export type TrainFlags = Partial<Record<ConstantName, number>> &
         model?: string;
         prompts?: string;
         reward?: string;
-        method?: (typeof methods)[number] | "value";
+        method?: Method | "value";
         demonstrations?: string;
         preset?: Preset;
         order?: Order;
@@ -45,7 +46,7 @@ export type TrainFlags = Partial<Record<ConstantName, number>> &
     } & QueueFlags;
 
 /** Flags of a method that makes an agent. */
-export type AgentFlags = Omit<TrainFlags, "method"> & {method?: (typeof methods)[number]};
+export type AgentFlags = Omit<TrainFlags, "method"> & {method?: Method};
 
 export function addTrainOptions(command: Command): Command {
     command

@@ -12,7 +12,8 @@ import type {Reward, RewardFunction} from "../rewards/reward.js";
 import {check, options} from "../validation/check.js";
 import {boolean, func, integer, llama, oneOf, path, signal} from "../validation/schemas.js";
 import {agentSource, modelFields, modelOf, pairsSource, promptsSource} from "../validation/sources.js";
-import {type ConstantName, type Constants, constantNames, constants, constantsOf} from "./constants.js";
+import {type ConstantName, type Constants, constantNames, constants} from "./constants.js";
+import {type Method, methodOf, methods, requireOwnOptions} from "./methods.js";
 import {
     alphaLosses,
     baselines,
@@ -25,8 +26,6 @@ import {
     probabilitySets
 } from "./presets.js";
 import type {TrainProgress} from "./run/progress.js";
-
-export const methods = ["sac", "preference", "advantage"] as const;
 
 /** What `trainAgent` takes. docs/training.md has every number, with its default. */
 export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
@@ -47,9 +46,9 @@ export interface TrainOptions extends Partial<Constants>, Partial<Choices> {
     /**
      * `"sac"`: reinforcement learning on rollouts, the paper's. `"preference"`: offline, from pairs. `"advantage"`: from the model's own
      * responses, by what each token earned. Default: `"preference"` where pairs are given, else the method that an option given belongs to,
-     * else `"sac"` with `preset: "paper"` or a `warmStart`, else `"advantage"`.
+     * else `"sac"` with `preset: "paper"` or a `warmStart`, else `"advantage"`. A new run refuses options that its method does not have.
      */
-    method?: (typeof methods)[number];
+    method?: Method;
     /**
      * Where options left out come from: values of this package, what the authors' script runs, or values for some hundred episodes on a CPU.
      * Default: what fits the hardware, "small" where the model runs on a CPU, else "default". Progress and summary say which it is.
@@ -195,8 +194,17 @@ export function fittingPreset({gpu}: Llama): Preset {
     return gpu === false ? "small" : "default";
 }
 
-/** `fitting`: the preset where the options name none. @throws MaraError INVALID_ARGUMENT */
+/**
+ * The configuration of a new run. `fitting`: the preset where the options name none.
+ * @throws MaraError INVALID_ARGUMENT, also for an option that the run's method does not have
+ */
 export function resolveConfig(options: TrainOptions, fitting: Preset = "default"): TrainConfig {
+    const config = fillIn(options, fitting);
+    requireOwnOptions(options, config.method);
+    return config;
+}
+
+function fillIn(options: TrainOptions, fitting: Preset): TrainConfig {
     checkOptions(options);
     const {method = methodOf(options), preset = fitting, order = "best-first", strategy = "first", reward} = options;
     const values = constantNames.map((name) => [name, options[name] ?? presetValue(name, preset)] as const);
@@ -226,28 +234,6 @@ export function resolveConfig(options: TrainOptions, fitting: Preset = "default"
     };
 }
 
-/** The method that fits what is given. */
-function methodOf(options: TrainOptions): (typeof methods)[number] {
-    if (options.pairs !== undefined) return "preference";
-    const given = methods.find((method) =>
-        ownOptions[method].some((name) => options[name as keyof TrainOptions] !== undefined)
-    );
-    if (given !== undefined) return given;
-    return options.preset === "paper" || options.warmStart !== undefined ? "sac" : "advantage";
-}
-
-/** Names of the options that one method alone has. */
-const ownOptions: Readonly<Record<(typeof methods)[number], readonly string[]>> = {
-    sac: [
-        ...Object.keys(constantsOf.sac),
-        ...choiceNames.filter((name) => name !== "promptFormat"),
-        "order",
-        "strategy"
-    ],
-    preference: Object.keys(constantsOf.preference),
-    advantage: Object.keys(constantsOf.advantage)
-};
-
 function presetValue(name: ConstantName, preset: Preset): number {
     const constant = constants[name];
     return (preset === "default" ? undefined : constant[preset]) ?? constant.byDefault;
@@ -267,7 +253,7 @@ const mayChange = new Set<string>(["threads", "episodes", "checkpointEvery", "re
 export function resumeConfig(options: TrainOptions, saved: TrainConfig): TrainConfig {
     checkOptions(options);
     const config = {...saved} as Record<string, unknown>;
-    const given = resolveConfig(options, saved.preset) as unknown as Record<string, unknown>;
+    const given = fillIn(options, saved.preset) as unknown as Record<string, unknown>;
     for (const key of Object.keys(saved)) {
         const option = (options as unknown as Record<string, unknown>)[key];
         if (option === undefined || key === "rewardByName") continue;

@@ -9,7 +9,16 @@ import {agentFor} from "../align/harness.js";
 import {temporaryFolder} from "../cli/helpers.js";
 import {failure} from "../support/failure.js";
 import {writeTinyModel} from "../support/tiny-model.js";
-import {linesOf, loadDemoModel, outcomeOf, prompts, runFolder, smallPreference, smallSac} from "../train/helpers.js";
+import {
+    linesOf,
+    loadDemoModel,
+    outcomeOf,
+    prompts,
+    runFolder,
+    smallAdvantage,
+    smallPreference,
+    smallSac
+} from "../train/helpers.js";
 import {describeWithRedis, queueOfTests, until} from "./helpers.js";
 
 const doneBy = (workers: readonly QueueWorker[]) => workers.map(({description}) => description.done);
@@ -59,7 +68,7 @@ describeWithRedis("Three workers", () => {
     it("train with preference and advantage to the same bits", {timeout: 120_000}, async () => {
         for (const options of [
             {...smallPreference, model},
-            {...smallPreference, model, method: "advantage", samplesPerPrompt: 3}
+            {...smallAdvantage, model}
         ] as const) {
             const local = newRun();
             await trainAgent({...options, runDirectory: local});
@@ -140,7 +149,7 @@ describeWithRedis("Three workers", () => {
     });
 
     it("send states in half precision, which changes little", {timeout: 120_000}, async () => {
-        const options = {...smallPreference, model, method: "advantage", samplesPerPrompt: 3} as const;
+        const options = {...smallAdvantage, model} as const;
         const whole = await trainAgent({...options, runDirectory: newRun(), queue});
         const half = await trainAgent({...options, runDirectory: newRun(), queue: {url: queue, states: "f16"}});
         const losses = [whole, half].map(({metrics}) => (metrics[0] as unknown as {loss: number}).loss);

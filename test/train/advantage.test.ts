@@ -8,7 +8,7 @@ import {createAlignedContext, MaraAgent, type TrainOptions, trainAgent} from "..
 import {labelledByAdvantage} from "../../lib/train/advantage/advantages.js";
 import {Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
 import type {TrainProgress} from "../../lib/train/run/progress.js";
-import {interruptAt, linesOf, loadDemoModel, outcomeOf, runFolder, smallPreference} from "./helpers.js";
+import {interruptAt, linesOf, loadDemoModel, outcomeOf, runFolder, smallAdvantage} from "./helpers.js";
 
 const newRun = runFolder();
 const prompts = trainingPrompts(40, 3).map(({text}) => ({prompt: text}));
@@ -26,10 +26,9 @@ function courtesy(_: string, response: string) {
 }
 
 const options = {
-    ...smallPreference,
+    ...smallAdvantage,
     prompts,
     reward: courtesy,
-    method: "advantage",
     samplesPerPrompt: 4,
     sequences: 4,
     heldOut: 0.25,

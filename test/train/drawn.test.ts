@@ -7,7 +7,7 @@ import {Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
 import {addDrawn} from "../../lib/train/student/drawn.js";
 import {LabelStore, logit} from "../../lib/train/student/labels.js";
 import {randomAgent} from "../support/agents.js";
-import {loadDemoModel, runFolder, smallPreference} from "./helpers.js";
+import {loadDemoModel, runFolder, smallAdvantage} from "./helpers.js";
 
 const newRun = runFolder();
 let model: LlamaModel;
@@ -93,11 +93,10 @@ test("labels are the agent's verdicts on drawn tokens that would be candidates",
 test("an advantage run's student learns from its responses as well", async () => {
     let decisions = 0;
     const {agent} = await trainAgent({
-        ...smallPreference,
+        ...smallAdvantage,
         model,
         prompts: trainingPrompts(10, 3).map(({text}) => ({prompt: text})),
         reward: (_, response) => response.length / 50,
-        method: "advantage",
         candidates: {topK: 2},
         samplesPerPrompt: 8,
         sequences: 4,

@@ -43,11 +43,9 @@ export const smallSac = {
     threads: 1
 } as const;
 
-export const smallPreference = {
+const smallFit = {
     prompts,
     reward: courtesy,
-    method: "preference",
-    pairsFromModel: 3,
     sequences: 2,
     maxTokens: 14,
     hidden1: 16,
@@ -60,6 +58,8 @@ export const smallPreference = {
     seed: 7,
     threads: 1
 } as const;
+export const smallPreference = {...smallFit, method: "preference", pairsFromModel: 3} as const;
+export const smallAdvantage = {...smallFit, method: "advantage", samplesPerPrompt: 3} as const;
 
 export async function loadDemoModel(): Promise<LlamaModel> {
     return await (await testLlama()).loadModel({modelPath: demoModelPath});

@@ -57,7 +57,8 @@ describe("training options", () => {
         [{warmStart: "runs/pairs", samplesPerPrompt: 4}, "advantage"],
         [{pairsFromModel: 4}, "preference"],
         [{pairs: "pairs.jsonl"}, "preference"],
-        [{episodes: 100, method: "advantage"}, "advantage"]
+        // What the search for a threshold and the fit heed belongs to all methods.
+        [{order: "reverse", strategy: "random", fallbackIndex: 1, gradientClip: 1, method: "advantage"}, "advantage"]
     ])("choose the method that fits %j", (given, method) => {
         expect(resolveConfig({...base, ...given}).method).toBe(method);
     });
@@ -160,6 +161,30 @@ describe("training options", () => {
     });
 
     it.each<[Partial<TrainOptions>, string]>([
+        [
+            {method: "sac", samplesPerPrompt: 4},
+            'nothing with this run\'s method "sac" (it is an option of "advantage": '
+        ],
+        [
+            {method: "advantage", episodes: 100},
+            'nothing with this run\'s method "advantage" (it is an option of "sac": '
+        ],
+        [{method: "preference", lastAccepted: false}, 'method "preference" (it is an option of "sac": '],
+        [{method: "advantage", pairsFromModel: 3}, 'method "advantage" (it is an option of "preference": '],
+        [{method: "sac", epochs: 3}, 'method "sac" (it is an option of "preference" and "advantage": '],
+        // Where none is named, too.
+        [{pairs: "pairs.jsonl", creditDecay: 0.5}, 'method "preference" (it is an option of "advantage": '],
+        [{preset: "paper", heldOut: 0.2}, 'method "sac" (it is an option of "preference" and "advantage": '],
+        [{episodes: 5, samplesPerPrompt: 4}, 'method "sac" (it is an option of "advantage": ']
+    ])("%j are refused, since one is of another method", (given, told) => {
+        const [name, value] = Object.entries(given).at(-1) as [string, unknown];
+        const ending = `leave it out, or give another method) for ${name} but received ${value}`;
+        expect(() => resolveConfig({...base, ...given})).toThrow(
+            expect.objectContaining({code: "INVALID_ARGUMENT", message: expect.stringContaining(told + ending)})
+        );
+    });
+
+    it.each<[Partial<TrainOptions>, string]>([
         [{prompts: undefined as never}, "Expected a file or an array of prompts for prompts but received undefined"],
         [{reward: undefined as never}, "Expected a reward's name or a function for reward but received undefined"],
         [
@@ -185,6 +210,13 @@ describe("a run that goes on", () => {
     it("keeps its options", () => {
         expect(resumeConfig(resumed, saved)).toEqual(saved);
         expect(resumeConfig({...resumed, seed: 3, reward: "sentiment", candidates: {topK: 10}}, saved)).toEqual(saved);
+    });
+
+    it("takes options of other methods as it was begun with them, when nothing refused them", () => {
+        const {samplesPerPrompt} = saved;
+        expect(resumeConfig({...resumed, samplesPerPrompt, gamma: 0.99, epochs: 20}, saved)).toEqual(saved);
+        const sac = resolveConfig({...base, method: "sac"});
+        expect(resumeConfig({...resumed, method: "sac", samplesPerPrompt: 6}, sac)).toEqual(sac);
     });
 
     it("may go further, and at another speed", () => {
