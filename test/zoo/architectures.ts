@@ -160,7 +160,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
             "attention.kv_lora_rank": {u32: 32},
             "attention.key_length": {u32: 40},
             "attention.value_length": {u32: 32},
-            "attention.key_length_mla": {u32: 24},
+            "attention.key_length_mla": {u32: 40},
             "attention.value_length_mla": {u32: headWidth},
             "rope.dimension_count": {u32: 8}
         },
@@ -168,10 +168,11 @@ export const architectures: Readonly<Record<string, Architecture>> = {
             ...norms,
             "attn_q_a.weight": matrix(width, 32),
             "attn_q_a_norm.weight": norm(32),
-            "attn_q_b.weight": matrix(32, heads * 24, 1.5),
+            "attn_q_b.weight": matrix(32, heads * 40, 1.5),
             "attn_kv_a_mqa.weight": matrix(width, 40, 1.5),
             "attn_kv_a_norm.weight": norm(32),
-            "attn_k_b.weight": {shape: [16, 32, heads], gain: 1.5},
+            // Rows of a block, or they would be in half precision where the other weights are quantised, and batches rounded otherwise.
+            "attn_k_b.weight": {shape: [32, 32, heads], gain: 1.5},
             "attn_v_b.weight": {shape: [32, headWidth, heads], gain: 1.5},
             "attn_output.weight": matrix(heads * headWidth, width),
             ...gated
