@@ -166,7 +166,8 @@ describe.each(chosen)("%s", (_, architecture) => {
     it("gives the embeddings that a student is made from", async () => {
         expect(countEmbeddings(model)).toBe(vocabularySize);
         const rows = await readEmbeddings(model, [firstWord, vocabularySize - 1]);
-        expect(rows.every((value) => Number.isFinite(value) && value !== 0)).toBe(true);
+        // Quantised, a weight may be nothing.
+        expect(rows.every((value) => Number.isFinite(value) && (value !== 0 || !isPrecise))).toBe(true);
         expect(rows.subarray(0, width)).not.toEqual(rows.subarray(width));
     });
 
