@@ -94,6 +94,15 @@ describe("trainAgent", () => {
         expect((await MaraAgent.load(paths.agent)).tensors()).toEqual(agent?.tensors());
     });
 
+    it("reads the pairs that it samples in the format that their prompts name", async () => {
+        const named = prompts.map((prompt) => ({...prompt, format: "template"}) as const);
+        const [one, other] = [
+            await trainAgent({...smallPreference, epochs: 1, prompts: named, model, runDirectory: newRun()}),
+            await trainAgent({...smallPreference, epochs: 1, promptFormat: "template", model, runDirectory: newRun()})
+        ];
+        expect(one.agent?.tensors()).toEqual(other.agent?.tensors());
+    });
+
     it("trains from pairs alone, and learns what tells them apart", async () => {
         const pairs = prompts.flatMap(({prompt}) => [
             {prompt, chosen: "Of course. The ferry leaves at noon.", rejected: "No. The ferry leaves at noon."},

@@ -39,12 +39,9 @@ export async function measureCosts(setting: Setting): Promise<TrainingCosts> {
     const {config, prompts, pairs} = setting;
     const asked = prompts.slice(0, config.sequences);
     const costs = {response: 0, episode: 0, update: 0, transitions: 0, pair: 0, epoch: 0, lengthsMeasured: true};
-    let texts = (pairs ?? []).slice(0, config.sequences).flatMap(({prompt, system, chosen, rejected}) =>
-        [chosen, rejected].map((response) => ({
-            prompt: system === undefined ? {prompt} : {prompt, system},
-            response
-        }))
-    );
+    let texts: {prompt: Prompt; response: string}[] = (pairs ?? [])
+        .slice(0, config.sequences)
+        .flatMap((pair) => [pair.chosen, pair.rejected].map((response) => ({prompt: pair, response})));
     if (pairs === undefined) {
         const own = await measureOwn(setting, asked);
         costs.response = own.seconds;

@@ -29,10 +29,11 @@ export interface PairCounts {
 export function pairsFromResponses(rows: readonly ResponseRow[], prompts: readonly Prompt[]): AnnotatedPair[] {
     return rank(rows).flatMap(({index, best, worst, kind}) => {
         if (kind !== "pairs") return [];
-        const {prompt, system} = prompts[index] as Prompt;
+        const {prompt, system, format} = prompts[index] as Prompt;
+        const asked = {prompt, ...(system !== undefined && {system}), ...(format !== undefined && {format})};
         const texts = {chosen: best.response, rejected: worst.response};
         const cuts = {chosenCut: best.ended === "length", rejectedCut: worst.ended === "length"};
-        return [{prompt, ...(system === undefined ? {} : {system}), ...texts, ...cuts}];
+        return [{...asked, ...texts, ...cuts}];
     });
 }
 
