@@ -18,7 +18,8 @@ function split(input: Uint8Array): {header: string; data: Uint8Array} | undefine
     return {header: bytes.toString("utf8", 8, 8 + length), data: bytes.subarray(8 + length)};
 }
 
-function mutate(input: Uint8Array, random: Random): Uint8Array {
+/** A change that knows the format. */
+export function mutateSafetensors(input: Uint8Array, random: Random): Uint8Array {
     const parts = split(input);
     if (parts === undefined) return mutateBytes(input, random);
     const {header, data} = parts;
@@ -83,5 +84,5 @@ export const target: FuzzTarget = {
         ];
     },
     run: loadAgent,
-    mutate
+    mutate: mutateSafetensors
 };
