@@ -2,6 +2,7 @@
 import {Hono, type MiddlewareHandler} from "hono";
 import {cors} from "hono/cors";
 import {ApiError, fullReason, toApiError} from "./api-error.js";
+import {bodyRead} from "./body.js";
 import {chatCompletions} from "./chat-endpoint.js";
 import {completions} from "./completions-endpoint.js";
 import {requireHost, requireKey, safeHeaders} from "./guards.js";
@@ -80,8 +81,6 @@ function modelOf({engine}: Service, id: string) {
 function observe({options, metrics}: Service): MiddlewareHandler {
     return async (c, next) => {
         const start = performance.now();
-        const copy =
-            options.logPrompts && options.log !== undefined && c.req.raw.body !== null ? c.req.raw.clone() : undefined;
         await next();
         const seconds = (performance.now() - start) / 1000;
         const {status} = c.res;
@@ -97,7 +96,8 @@ function observe({options, metrics}: Service): MiddlewareHandler {
         };
         const reason = c.get("reason" as never) as string | undefined;
         if (reason !== undefined && options.logPrompts) entry.reason = reason;
-        if (copy !== undefined) entry.body = (await copy.text().catch(() => "")).slice(0, options.maxBodyBytes);
+        const body = bodyRead(c.req.raw);
+        if (body !== undefined && options.logPrompts) entry.body = body;
         options.log?.(entry);
     };
 }

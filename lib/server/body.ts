@@ -24,7 +24,22 @@ export async function readBody<Schema extends z.ZodType>(
     } catch {
         throw new ApiError(400, "The body is not JSON", {code: "invalid_json"});
     }
+    if (isTooDeep(value))
+        throw new ApiError(400, `The body is nested deeper than ${deepest} levels`, {code: "invalid_json"});
     return checkBody(schema, value);
+}
+
+/** Levels of nested JSON: what copies or writes it calls itself for each of them. */
+const deepest = 500;
+
+/** True for JSON that is nested deeper than anything of it may be. */
+export function isTooDeep(value: unknown): boolean {
+    let level = [value];
+    for (let depth = 0; level.length > 0; depth++) {
+        if (depth > deepest) return true;
+        level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+    }
+    return false;
 }
 
 /** @throws ApiError 400 that names the field */
@@ -67,10 +82,22 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
     if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge;
     const decoder = new TextDecoder();
     let [text, size] = ["", 0];
-    for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-        size += chunk.byteLength;
-        if (size > maxBytes) throw tooLarge;
-        text += decoder.decode(chunk, {stream: true});
+    try {
+        for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+            size += chunk.byteLength;
+            if (size > maxBytes) throw tooLarge;
+            text += decoder.decode(chunk, {stream: true});
+        }
+        text += decoder.decode();
+    } finally {
+        texts.set(request, text);
     }
-    return text + decoder.decode();
+    return text;
+}
+
+const texts = new WeakMap<Request, string>();
+
+/** As much of a request's body as has been read; a copy of the request would hold up the end of a body that is too large. */
+export function bodyRead(request: Request): string | undefined {
+    return texts.get(request);
 }

@@ -29,6 +29,7 @@ export async function prepareChat({engine}: Service, body: ChatRequest): Promise
         historyOf(engine.wrapper, body.messages),
         body
     );
+    engine.requireTokenizable(JSON.stringify(body.messages), "messages");
     const tokens = chatTokens(engine, history, functions);
     const room = engine.roomFor(tokens, "messages");
     const asked = body.max_completion_tokens ?? body.max_tokens ?? room;

@@ -106,7 +106,8 @@ async function prepare(
     const alignment = alignmentOf(engine, body, sampling);
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
     const prepared = prompts.map((given) => {
-        if (typeof given !== "string") requireTokens(engine, given, "prompt");
+        if (typeof given === "string") engine.requireTokenizable(given, "prompt");
+        else requireTokens(engine, given, "prompt");
         const {tokens, added} = promptTokensOf(engine, given);
         const room = engine.roomFor(tokens, "prompt");
         return {

@@ -14,6 +14,12 @@ import type {ResolvedOptions} from "./options.js";
 import {Scheduler} from "./scheduler.js";
 import {Tap} from "./tap.js";
 
+/** The types of tokens that are looked for as texts before anything else: unknown, control, user-defined. */
+const partitioning = [2, 3, 4];
+
+/** Characters that llama.cpp may look through for special tokens: behind each that it finds it looks through the rest of the text again. */
+const mostSearched = 2 ** 28;
+
 export class Engine {
     readonly model: LlamaModel;
     readonly context: LlamaContext;
@@ -27,6 +33,7 @@ export class Engine {
     readonly created = Math.floor(Date.now() / 1000);
     readonly #taps = new WeakMap<LlamaContextSequence, Tap>();
     readonly #closing: (() => unknown)[];
+    #special: string[] | undefined;
 
     private constructor(parts: {
         model: LlamaModel;
@@ -87,6 +94,20 @@ export class Engine {
         const tap = this.#taps.get(sequence) ?? new Tap(sequence, this.aligner);
         this.#taps.set(sequence, tap);
         return tap;
+    }
+
+    /** @throws ApiError 400 for a text that llama.cpp would take too long to split, in a call that nothing else runs beside */
+    requireTokenizable(text: string, param: string): void {
+        const {tokens, token_type: types = []} = this.model.fileInfo.metadata.tokenizer.ggml;
+        this.#special ??= tokens.filter((one, i) => one !== "" && partitioning.includes(types[i] ?? 0));
+        let found = 0;
+        for (const special of this.#special)
+            for (let at = text.indexOf(special); at >= 0; at = text.indexOf(special, at + special.length))
+                if (++found * text.length > mostSearched)
+                    throw new ApiError(400, `${param}: too many special tokens are written in it. Send it in parts.`, {
+                        param,
+                        code: "invalid_value"
+                    });
     }
 
     /** Most tokens that an answer to these can have. @throws ApiError 400 if there is no room for one */

@@ -1,6 +1,7 @@
 /** OpenAI's messages as node-llama-cpp's chat history. */
 import type {ChatHistoryItem, ChatModelFunctionCall, ChatModelResponse, ChatWrapper} from "node-llama-cpp";
 import {ApiError} from "./api-error.js";
+import {isTooDeep} from "./body.js";
 import type {ChatMessage} from "./schemas/chat.js";
 
 /** Without a system message the chat begins as node-llama-cpp's sessions do. @throws ApiError 400 */
@@ -21,7 +22,7 @@ export function historyOf(wrapper: ChatWrapper, messages: readonly ChatMessage[]
             case "tool": {
                 const call = calls.get(message.tool_call_id);
                 if (call === undefined) throw invalid(`messages[${i}].tool_call_id`, "no call before it has this id");
-                call.result = parsed(textOf(message.content));
+                call.result = parsed(textOf(message.content), `messages[${i}].content`);
                 calls.delete(message.tool_call_id);
                 break;
             }
@@ -43,9 +44,9 @@ function addResponse(
     if (content == null && tool_calls == null) throw invalid(`${place}.content`, "neither content nor tool_calls");
     if (content != null && textOf(content) !== "") response.push(textOf(content));
     for (const [i, call] of (tool_calls ?? []).entries()) {
-        const params = parsed(call.function.arguments);
-        if (typeof params === "string" && call.function.arguments.trim() !== "")
-            throw invalid(`${place}.tool_calls[${i}].function.arguments`, "no JSON");
+        const param = `${place}.tool_calls[${i}].function.arguments`;
+        const params = parsed(call.function.arguments, param);
+        if (typeof params === "string" && call.function.arguments.trim() !== "") throw invalid(param, "no JSON");
         const item: ChatModelFunctionCall = {
             type: "functionCall",
             name: call.function.name,
@@ -71,12 +72,16 @@ function textOf(content: string | readonly {text: string}[]): string {
     return typeof content === "string" ? content : content.map(({text}) => text).join("");
 }
 
-function parsed(text: string): unknown {
+/** The text itself where it is no JSON. @throws ApiError 400 */
+function parsed(text: string, param: string): unknown {
+    let value: unknown;
     try {
-        return JSON.parse(text);
+        value = JSON.parse(text);
     } catch {
         return text;
     }
+    if (isTooDeep(value)) throw invalid(param, "it is nested too deeply");
+    return value;
 }
 
 function invalid(param: string, reason: string): ApiError {

@@ -79,20 +79,26 @@ export class Lifetime {
     ): Promise<Answered[]> {
         const start = performance.now();
         const {engine, metrics} = this.#service;
-        const answers = tasks.map(({tokens, answer}) =>
-            engine.scheduler.run(tokens, this.signal, async (sequence) => {
+        const run = async ({tokens, answer}: (typeof tasks)[number]) =>
+            await engine.scheduler.run(tokens, this.signal, async (sequence) => {
                 let isFirst = true;
                 return await answer(sequence, () => {
                     if (isFirst) metrics.firstToken((performance.now() - start) / 1000);
                     isFirst = false;
                 });
-            })
-        );
+            });
+        const answered: Answered[] = [];
+        const left = tasks.entries();
+        // No more of them wait in line at a time than there are sequences, so that many leave room for other requests.
+        const lines = Array.from({length: Math.min(tasks.length, engine.scheduler.size)}, async () => {
+            for (const [i, task] of left) answered[i] = await run(task);
+        });
         try {
-            return await Promise.all(answers);
+            await Promise.all(lines);
+            return answered;
         } catch (error) {
             this.leave();
-            await Promise.allSettled(answers);
+            await Promise.allSettled(lines);
             throw error;
         }
     }

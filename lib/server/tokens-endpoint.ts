@@ -27,6 +27,7 @@ export function tokenizerInfo({model}: Engine): Response {
 
 export async function tokenize({engine, options}: Service, request: Request): Promise<Response> {
     const body = await readBody(request, tokenizeSchema, options.maxBodyBytes);
+    engine.requireTokenizable(body.prompt, "prompt");
     const own = engine.model.tokenize(body.prompt, true);
     const tokens = body.add_special_tokens === false ? own : promptTokensOf(engine, own).tokens;
     return Response.json({count: tokens.length, max_model_len: engine.context.contextSize, tokens});

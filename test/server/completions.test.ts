@@ -117,6 +117,9 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
     });
 
     it("refuses what it cannot do", async () => {
+        // llama.cpp looks through the rest of the text behind each of them.
+        const special = "<|im_start|>".repeat(50_000);
+        expect(await client.refused("/tokenize", {prompt: special})).toMatchObject({status: 400, param: "prompt"});
         const wrong: [string, object][] = [
             ["prompt", {prompt: undefined}],
             ["prompt", {prompt: [123_456_789]}],

@@ -36,6 +36,17 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         expect(await second).not.toBe("");
     });
 
+    it("leave room for each other: many prompts of one request do not wait in place of other requests", async () => {
+        const client = await demoServer({parallel: 1, queue: 2});
+        const first = await longStream(client);
+        const many = client.ok("/v1/completions", {model: "demo", prompt: Array(8).fill("Where is"), max_tokens: 1});
+        await expect.poll(async () => (await client.health()).waiting, {timeout: 30_000, interval: 5}).toBe(1);
+        const other = client.say({model: "demo", temperature: 0});
+        await first.cancel();
+        expect(await other).not.toBe("");
+        expect((await many).choices).toHaveLength(8);
+    });
+
     it("answer as they do alone: plain, aligned and by a grammar in the same batches", async () => {
         const client = await demoServer({parallel: 4});
         const questions = ["Where is the breakfast room?", "When is breakfast?", "Is there a sauna?"];
