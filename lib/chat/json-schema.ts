@@ -32,6 +32,7 @@ const besideAnnotations = {
 };
 
 const formats = ["date-time", "time", "date"];
+const counts = ["minProperties", "maxProperties", "minItems", "maxItems", "minLength", "maxLength"];
 const basic = ["string", "number", "integer", "boolean", "null"];
 
 const anything: JsonSchema = {
@@ -151,6 +152,7 @@ function converted(given: unknown, place: string, unheld: Unheld[], depth = 0): 
 const changing = new Set(["allOf", "not", "items"]);
 
 function isHeld(keyword: string, value: unknown): boolean {
+    if (counts.includes(keyword)) return Number.isSafeInteger(value) && (value as number) >= 0;
     if (keyword === "format") return formats.includes(value as string);
     // zod bounds every integer, and writes this for records, whose names are texts anyway.
     if (keyword === "minimum") return value === Number.MIN_SAFE_INTEGER;
@@ -160,12 +162,16 @@ function isHeld(keyword: string, value: unknown): boolean {
 }
 
 function picked(schema: JsonSchema, keywords: readonly string[]): JsonSchema {
-    return Object.fromEntries(keywords.filter((one) => schema[one] !== undefined).map((one) => [one, schema[one]]));
+    const given = keywords.filter(
+        (one) => schema[one] !== undefined && (!counts.includes(one) || isHeld(one, schema[one]))
+    );
+    return Object.fromEntries(given.map((one) => [one, schema[one]]));
 }
 
 /** Undefined where the schema says nothing about the type. */
 function typesOf({type, properties, items, prefixItems, nullable}: JsonSchema): string[] | undefined {
     const types = [type ?? (properties ? "object" : (items ?? prefixItems) ? "array" : [])].flat() as string[];
     if (types.length === 0 || !types.every((one) => [...basic, "object", "array"].includes(one))) return undefined;
-    return nullable === true && !types.includes("null") ? [...types, "null"] : types;
+    // Each is converted on its own: a type named twice at every level would double the work with each of them.
+    return [...new Set(nullable === true ? [...types, "null"] : types)];
 }

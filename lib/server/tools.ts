@@ -1,6 +1,7 @@
 /** Functions that a model may call, and the form in which it must answer. */
 import type {ChatHistoryItem, ChatModelFunctions, GbnfJsonSchema, LlamaGrammar} from "node-llama-cpp";
 import {convertSchema} from "../chat/json-schema.js";
+import {isTooAmbiguous} from "../chat/readings.js";
 import {reasonOf} from "../errors.js";
 import {ApiError, refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
@@ -21,7 +22,7 @@ type Fields = Pick<ChatRequest, "tools" | "tool_choice" | "response_format" | "p
 export async function formOf(engine: Engine, history: ChatHistoryItem[], fields: Fields): Promise<Form> {
     const form: Form = {history, functions: undefined, grammar: undefined, isCall: false, maxCalls: undefined};
     const {tools, tool_choice: choice, response_format: format} = fields;
-    const functions = functionsOf(tools ?? []);
+    const functions = await functionsOf(engine, tools ?? []);
     const hasForm = format != null && format.type !== "text";
     if (choice != null && choice !== "none" && choice !== "auto" && tools == null)
         throw refused("tool_choice", "the request has no tools");
@@ -37,17 +38,18 @@ export async function formOf(engine: Engine, history: ChatHistoryItem[], fields:
     return {...form, grammar: await grammarOf(engine, heldSchema(format.json_schema.schema, place), place)};
 }
 
-function functionsOf(tools: NonNullable<ChatRequest["tools"]>): ChatModelFunctions {
-    const functions = tools.map(({function: {name, description, parameters}}, i) => {
-        const params = parameters == null || isEmpty(parameters) ? undefined : parameters;
-        return [
-            name,
-            {
-                ...(description == null ? {} : {description}),
-                ...(params === undefined ? {} : {params: heldSchema(params, `tools[${i}].function.parameters`)})
-            }
-        ];
-    });
+/** @throws ApiError 400 */
+async function functionsOf(engine: Engine, tools: NonNullable<ChatRequest["tools"]>): Promise<ChatModelFunctions> {
+    const functions: [name: string, ChatModelFunctions[string]][] = [];
+    for (const [i, tool] of tools.entries()) {
+        const {name, description, parameters} = tool.function;
+        const place = `tools[${i}].function.parameters`;
+        const held = parameters == null ? undefined : heldSchema(parameters, place);
+        const params = parameters == null || isEmpty(parameters) ? undefined : held;
+        // node-llama-cpp makes it once the model calls, and a failure would come in the midst of the answer.
+        if (params !== undefined) await grammarOf(engine, params, place);
+        functions.push([name, {...(description == null ? {} : {description}), ...(params && {params})}]);
+    }
     return Object.fromEntries(functions);
 }
 
@@ -56,12 +58,27 @@ function heldSchema(schema: unknown, place: string): GbnfJsonSchema {
     const {schema: made, unheld} = convertSchema(schema, place);
     const [first] = unheld;
     if (first !== undefined) throw refused(first.place, "no grammar can hold an answer to it");
+    if (partsOf(made) > maxParts) throw refused(place, `it has more than ${maxParts} parts: schemas, names and values`);
+    if (isTooAmbiguous(made))
+        throw refused(
+            place,
+            "the beginnings of too many alternatives are alike. Begin each by a property with a const of its own"
+        );
     return made;
 }
 
+/** Keys and values of a schema. llama.cpp takes seconds for the grammar of more. */
+const maxParts = 10_000;
+
+function partsOf(value: unknown): number {
+    if (typeof value !== "object" || value === null) return 1;
+    return Object.values(value).reduce((sum: number, one) => sum + partsOf(one), 1);
+}
+
 /** A function without parameters has no grammar for them. */
-function isEmpty({properties = {}, ...schema}: Record<string, unknown>): boolean {
-    return (schema.type ?? "object") === "object" && Object.keys(properties as object).length === 0;
+function isEmpty({type = "object", properties, ...others}: Record<string, unknown>): boolean {
+    const isOther = ["$ref", "oneOf", "anyOf", "enum", "const"].some((keyword) => others[keyword] !== undefined);
+    return type === "object" && !isOther && Object.keys(properties ?? {}).length === 0;
 }
 
 /** node-llama-cpp leaves it to the model whether it calls, so that a call which must come is asked for by a grammar. */

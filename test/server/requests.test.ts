@@ -9,10 +9,21 @@ const messages = question;
 const image = {type: "image_url", image_url: {url: "data:"}};
 const call = {id: "a", type: "function", function: {name: "look", arguments: "{}"}};
 const tool = {type: "function", function: {name: "look"}};
+const deep = "[".repeat(10_000) + "]".repeat(10_000);
+const deepCall = {role: "assistant", tool_calls: [{...call, function: {name: "look", arguments: deep}}]};
+const deepResult = {role: "tool", tool_call_id: "a", content: deep};
 const toolOf = (parameters: object) => ({type: "function", function: {name: "look", parameters}});
 const schemaOf = (schema: object) => ({
     response_format: {type: "json_schema", json_schema: {name: "x", schema}}
 });
+
+/** Each array in it may be of two kinds, which nothing tells apart before its end. */
+const ambiguous = {
+    $ref: "#/$defs/a",
+    $defs: {a: {anyOf: [1, 2].map((minItems) => ({type: "array", minItems, items: {$ref: "#/$defs/a"}}))}}
+};
+const nested = (levels: number): object =>
+    levels === 0 ? {type: "string"} : {type: ["array", "array"], items: nested(levels - 1)};
 
 describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
     let client: Client;
@@ -21,7 +32,7 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
         client = await demoServer({
             parallel: 1,
             contextSize: 512,
-            maxBodyBytes: 20_000,
+            maxBodyBytes: 200_000,
             log: (entry) => log.push(entry)
         });
     });
@@ -70,6 +81,21 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
         ["response_format.json_schema.schema.properties", 400, {messages, ...schemaOf({properties: {}, oneOf: []})}],
         ["response_format.json_schema.schema.items.$ref", 400, {messages, ...schemaOf({items: {$ref: "#"}})}],
         ["tools[0].function.parameters.properties.a", 400, {messages, tools: [toolOf({properties: {a: 1}})]}],
+        ["tools[0].function.parameters.properties", 400, {messages, tools: [toolOf({properties: 5})]}],
+        [
+            "tools[0].function.parameters",
+            400,
+            {messages, tools: [toolOf({$ref: "#/$defs/a", $defs: {a: {$ref: "#/$defs/a"}}})]}
+        ],
+        [
+            "tools[0].function.parameters.properties.a.minLength",
+            400,
+            {messages, tools: [toolOf({properties: {a: {type: "string", minLength: "x"}}})]}
+        ],
+        ["response_format.json_schema.schema", 400, {messages, ...schemaOf(ambiguous)}],
+        ["response_format.json_schema.schema", 400, {messages, ...schemaOf({enum: [...Array(30_000).keys()]})}],
+        ["messages[1].tool_calls[0].function.arguments", 400, {messages: [...messages, deepCall]}],
+        ["messages[2].content", 400, {messages: [...messages, {role: "assistant", tool_calls: [call]}, deepResult]}],
         ["model", 404, {messages, model: "gpt-4"}],
         ["model", 404, {messages, model: "demo:nobody"}],
         ["mara.agent", 404, {messages, mara: {agent: "nobody"}}],
@@ -86,16 +112,31 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
     });
 
     it("is refused if it is too large, no JSON, or of another type", async () => {
-        const large = {model: "demo", messages: [{role: "user", content: "x".repeat(30_000)}]};
+        const large = {model: "demo", messages: [{role: "user", content: "x".repeat(300_000)}]};
         expect(await client.refused(path, large)).toMatchObject({status: 413, code: "body_too_large"});
         const send = (body: string, type = "application/json") =>
             client.refused(path, undefined, {method: "POST", body, headers: {"content-type": type}});
         expect(await send("{")).toMatchObject({status: 400, code: "invalid_json"});
+        expect(await send(`{"default":${deep}}`)).toMatchObject({status: 400, code: "invalid_json"});
         expect(await send("{}", "text/plain")).toMatchObject({status: 415});
         expect(await send("[]")).toMatchObject({status: 400});
         expect(await client.refused("/v1/nothing", undefined)).toMatchObject({status: 404});
         const get = await client.request(path);
         expect([get.status, get.headers.get("allow")]).toEqual([405, "POST"]);
+    });
+
+    it("may have tools whose properties are null, and a schema that names a type twice at every level", async () => {
+        await client.say({model: "demo", max_tokens: 1, tools: [toolOf({type: "object", properties: null})]});
+        // Two to the thirtieth schemas, were each of the types converted.
+        await client.say({model: "demo", max_tokens: 1, ...schemaOf(nested(30))});
+    });
+
+    it("may have alternatives that begin alike, as long as a property tells them apart", async () => {
+        const node = (kind: string, inner: object) => ({type: "object", properties: {kind: {const: kind}, ...inner}});
+        const tree = {
+            anyOf: [node("leaf", {}), ...["and", "or"].map((kind) => node(kind, {left: {$ref: "#/$defs/t"}}))]
+        };
+        await client.say({model: "demo", max_tokens: 1, ...schemaOf({$ref: "#/$defs/t", $defs: {t: tree}})});
     });
 
     it("may give null, user and what changes nothing", async () => {
@@ -134,6 +175,10 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
         const open = await demoServer({logPrompts: true, log: (entry) => entries.push(entry)});
         await open.say(body);
         expect(entries[0]?.body).toContain(secret);
+        const endless = new ReadableStream({pull: (queue) => queue.enqueue(new Uint8Array(65_536).fill(0x20))});
+        const init = {method: "POST", body: endless, duplex: "half"} as RequestInit;
+        expect(await open.refused(path, undefined, init)).toMatchObject({status: 413});
+        expect(entries[1]?.body).toMatch(/^ +$/);
     });
 
     it("lists the models", async () => {
