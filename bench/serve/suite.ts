@@ -1,6 +1,8 @@
 /** `mara serve` beside the same work without a server. */
+import {once} from "node:events";
 import {existsSync} from "node:fs";
 import {basename} from "node:path";
+import {Worker} from "node:worker_threads";
 import {getLlama, LlamaChatSession, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../../lib/agent/agent.js";
 import {createAlignedContext} from "../../lib/align/aligned-context.js";
@@ -84,7 +86,7 @@ async function run({quick, rounds, threads, log}: BenchOptions): Promise<SuiteRe
         columns: 1,
         targets: [atLeast("tokens per second of the server ÷ of answerAll, in a round", 0.9, ratios)],
         notes: [
-            `${parallel} sequences, ${maxTokens} tokens at most, greedy. The server answers over HTTP to a client in the same process. All take turns.`
+            `${parallel} sequences, ${maxTokens} tokens at most, greedy. The server answers over HTTP to a client on a thread of its own. All take turns.`
         ],
         skipped,
         data
@@ -105,13 +107,11 @@ async function open(model: LlamaModel, prompts: readonly string[], threads: numb
                 const answers = await answerAll(context, prompts, {maxTokens});
                 return answers.reduce((total, {tokens}) => total + tokens.length, 0);
             });
+    const client = new Client(listening.url);
     const served =
         (name: string): Contender =>
         () =>
-            measured(async () => {
-                const counts = await Promise.all(prompts.map((prompt) => tokensOf(listening.url, name, prompt)));
-                return counts.reduce((total, count) => total + count, 0);
-            });
+            measured(() => client.tokensOf(name, prompts));
     const contenders: Record<string, Contender> = {
         "answerAll, plain": direct(plain),
         "served, plain": served("m"),
@@ -119,6 +119,7 @@ async function open(model: LlamaModel, prompts: readonly string[], threads: numb
         "served, aligned": served("m:agent")
     };
     const close = async () => {
+        await client.close();
         await listening.stop(0);
         await plain.dispose();
         await aligned.dispose();
@@ -127,18 +128,23 @@ async function open(model: LlamaModel, prompts: readonly string[], threads: numb
     return {contenders, close};
 }
 
-async function tokensOf(url: string, model: string, content: string, max_tokens = maxTokens): Promise<number> {
-    const response = await fetch(`${url}/v1/chat/completions`, {
-        method: "POST",
-        headers: {"content-type": "application/json"},
-        body: JSON.stringify({model, messages: [{role: "user", content}], max_tokens, temperature: 0})
-    });
-    const {usage, error} = (await response.json()) as {
-        usage: {completion_tokens: number};
-        error?: {message: string};
-    };
-    if (error !== undefined) throw new Error(error.message);
-    return usage.completion_tokens;
+class Client {
+    readonly #worker: Worker;
+
+    constructor(url: string) {
+        this.#worker = new Worker(new URL("client-worker.mjs", import.meta.url), {workerData: {url}});
+    }
+
+    /** Tokens of the answers to all prompts, asked at once. */
+    async tokensOf(model: string, prompts: readonly string[], limit = maxTokens): Promise<number> {
+        this.#worker.postMessage(prompts.map((content) => ({model, content, maxTokens: limit})));
+        const [count] = await once(this.#worker, "message");
+        return count as number;
+    }
+
+    async close(): Promise<void> {
+        await this.#worker.terminate();
+    }
 }
 
 async function measured(act: () => Promise<number>): Promise<Sample> {
@@ -155,6 +161,7 @@ async function measured(act: () => Promise<number>): Promise<Sample> {
 async function firstTokens(model: LlamaModel, threads: number, times: number): Promise<Record<string, number[]>> {
     const server = await createServer({model, name: "m", parallel: 1, contextSize: 1024, threads});
     const listening = await listen(server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});
+    const client = new Client(listening.url);
     const context = await model.createContext({contextSize: 1024, threads});
     // One session for all: finding its chat wrapper takes longer than the answer.
     const session = new LlamaChatSession({contextSequence: context.getSequence()});
@@ -162,13 +169,14 @@ async function firstTokens(model: LlamaModel, threads: number, times: number): P
     for (let i = 0; i <= times; i++) {
         const prompt = `${i}. Where is the breakfast room, and when does it open on Sundays?`;
         let start = performance.now();
-        await tokensOf(listening.url, "m", prompt, 1);
+        await client.tokensOf("m", [prompt], 1);
         served.push(performance.now() - start);
         start = performance.now();
         session.resetChatHistory();
         await session.prompt(prompt, {maxTokens: 1, temperature: 0});
         direct.push(performance.now() - start);
     }
+    await client.close();
     await listening.stop(0);
     await context.dispose();
     // What only the first request pays for is no part of it.

@@ -1,5 +1,7 @@
 /** The sequences of a context, lent to one answer at a time. */
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
+import {alignerOf} from "../align/aligned-context.js";
+import {gatherSequences} from "../align/node-llama-cpp/gather.js";
 import {commonPrefix} from "../common-prefix.js";
 import {invalidArgument, MaraError} from "../errors.js";
 
@@ -42,6 +44,7 @@ export class SequencePool {
 
     constructor(context: LlamaContext) {
         this.#context = context;
+        if (alignerOf(context) === undefined) gatherSequences(context);
         context.onDispose.createListener(() => this.refuseWaiting(disposed()));
     }
 

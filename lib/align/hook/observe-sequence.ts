@@ -1,5 +1,6 @@
 import {DisposedError, type LlamaContextSequence} from "node-llama-cpp";
 import type {DecodeQueue} from "../node-llama-cpp/decode-queue.js";
+import {decodeParameters, gatherSequence} from "../node-llama-cpp/gather.js";
 import {type RowMapper, type SamplerConfig, sequenceInternals} from "../node-llama-cpp/internals.js";
 import {measuring} from "./step.js";
 
@@ -43,17 +44,15 @@ export function observeSequence(
         if (sequence.needsCheckpoints) await beforeCheckpoint(id);
         return await checkpoint.apply(sequence, args);
     };
+    const isKnown = internals._decodeTokens.length === decodeParameters;
+    gatherSequence(sequence, queue);
     const decode = internals._decodeTokens;
     internals._decodeTokens = async (...args) => {
         // node-llama-cpp goes on until the disposal has ended, when another sequence may have the number already.
         if (leaving.has(sequence)) throw new DisposedError();
         // An earlier evaluation that was broken off may have left a failure; nobody waits for it any more.
         delete sequences._stateOf(id).failure;
-        if (decode.length === decodeParameters) {
-            args[mapperAt] = measuringAsNow(args[mapperAt] as RowMapper);
-            if (sequence.context.totalSequences > 1)
-                args[afterBatchAt] = gathering(args[afterBatchAt] as AfterBatch, queue);
-        }
+        if (isKnown) args[mapperAt] = measuringAsNow(args[mapperAt] as RowMapper);
         const result = await decode.apply(sequence, args);
         const state = sequences._stateOf(id);
         const {failure} = state;
@@ -63,11 +62,8 @@ export function observeSequence(
     };
 }
 
-type AfterBatch = ((length: number) => unknown) | undefined;
-/** Parameters of `_decodeTokens`, the last two of which are `logitDataMapper` and `afterBatchAction`. */
-const decodeParameters = 7;
+/** Where `_decodeTokens` takes `logitDataMapper`. */
 const mapperAt = decodeParameters - 2;
-const afterBatchAt = decodeParameters - 1;
 
 /**
  * Has the mapper measure if its caller does. Its rows are sampled in node-llama-cpp's batch loop, whose asynchronous context is that of whoever
@@ -76,17 +72,4 @@ const afterBatchAt = decodeParameters - 1;
 function measuringAsNow(mapper: RowMapper): RowMapper {
     const isMeasuring = measuring.getStore() === true;
     return (...args) => measuring.run(isMeasuring, () => mapper(...args));
-}
-
-/**
- * node-llama-cpp starts its next batch as soon as the last one ends, with the sequences that wait by then. Those that have just got
- * a token cannot ask again so soon, so sequences that fell out of step would stay apart, each in a batch of its own. The end of a
- * batch waits for this action, which therefore lasts until the next turn of the event loop.
- */
-function gathering(action: AfterBatch, queue: DecodeQueue): AfterBatch {
-    return async (length) => {
-        await action?.(length);
-        await new Promise((resolve) => setImmediate(resolve));
-        queue.endBatch();
-    };
 }
