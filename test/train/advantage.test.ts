@@ -8,7 +8,16 @@ import {createAlignedContext, MaraAgent, type TrainOptions, trainAgent} from "..
 import {labelledByAdvantage} from "../../lib/train/advantage/advantages.js";
 import {Rollouts, type Trajectory} from "../../lib/train/rollout/rollouts.js";
 import type {TrainProgress} from "../../lib/train/run/progress.js";
-import {interruptAt, linesOf, loadDemoModel, outcomeOf, runFolder, smallAdvantage} from "./helpers.js";
+import {
+    interruptAt,
+    linesOf,
+    loadDemoModel,
+    outcomeOf,
+    runFolder,
+    smallAdvantage,
+    smallPreference,
+    smallSac
+} from "./helpers.js";
 
 const newRun = runFolder();
 const prompts = trainingPrompts(40, 3).map(({text}) => ({prompt: text}));
@@ -184,8 +193,8 @@ describe("prompts that are left alone", () => {
         expect(calibration?.prompts ?? held.heldOutPairs).toBe(held.heldOutPairs);
     });
 
-    it.each(["sac", "preference"] as const)("are refused by %s", async (method) => {
-        const refused = trainAgent({...options, method, model, prompts: mixed, runDirectory: newRun()});
+    it.each([smallSac, smallPreference])("are refused by $method", async (others) => {
+        const refused = trainAgent({...others, model, prompts: mixed, runDirectory: newRun()});
         await expect(refused).rejects.toMatchObject({code: "INVALID_ARGUMENT", message: /leaveAlone/});
     });
 });

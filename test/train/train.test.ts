@@ -4,7 +4,16 @@ import type {LlamaModel} from "node-llama-cpp";
 import {beforeAll, describe, expect, it} from "vitest";
 import {demoModelPath} from "../../lib/demo/files.js";
 import {MaraAgent, type TrainProgress, trainAgent} from "../../lib/index.js";
-import {courtesy, linesOf, loadDemoModel, prompts, runFolder, smallPreference, smallSac} from "./helpers.js";
+import {
+    courtesy,
+    linesOf,
+    loadDemoModel,
+    prompts,
+    runFolder,
+    smallAdvantage,
+    smallPreference,
+    smallSac
+} from "./helpers.js";
 
 const newRun = runFolder();
 let model: LlamaModel;
@@ -239,8 +248,8 @@ describe("what a run reads", () => {
         expect(await trainAgent({...again, episodes: 4})).toMatchObject({completed: true});
     });
 
-    it.each(["preference", "advantage"] as const)("of %s must differ in something to learn from", async (method) => {
-        const constant = trainAgent({...smallPreference, method, reward: () => 0.1, model, runDirectory: newRun()});
+    it.each([smallPreference, smallAdvantage])("of $method must differ in something to learn from", async (options) => {
+        const constant = trainAgent({...options, reward: () => 0.1, model, runDirectory: newRun()});
         await expect(constant).rejects.toMatchObject({
             code: "PAIRS_TOO_FEW",
             message: expect.stringMatching(
@@ -250,19 +259,19 @@ describe("what a run reads", () => {
         const reward = () => {
             throw new Error("no such service");
         };
-        const failing = {...smallPreference, method, reward, rewardRetries: 0, maxTokens: 2, model};
+        const failing = {...options, reward, rewardRetries: 0, maxTokens: 2, model};
         await expect(trainAgent({...failing, runDirectory: newRun()})).rejects.toMatchObject({
             code: "REWARD_FAILED",
             message: expect.stringContaining("no such service")
         });
     });
 
-    it.each(["sac", "advantage"] as const)("are no pairs for %s", async (method) => {
+    it.each([smallSac, smallAdvantage])("are no pairs for $method", async (options) => {
         const pairs = [{prompt: "Hello?", chosen: "Hello.", rejected: "What?"}];
-        const run = trainAgent({...smallPreference, method, pairs, model, runDirectory: newRun()});
+        const run = trainAgent({...options, pairs, model, runDirectory: newRun()});
         await expect(run).rejects.toMatchObject({
             code: "INVALID_ARGUMENT",
-            message: expect.stringContaining(`no pairs with method "${method}"`)
+            message: expect.stringContaining(`no pairs with method "${options.method}"`)
         });
     });
 
