@@ -142,19 +142,6 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         await untilIdle(client);
     });
 
-    it("begin in a sequence that another text is cleared from while others go on, also without agents", async () => {
-        const client = await demoServer({agents: {}, parallel: 3});
-        const {usage} = await client.chat({model: "demo", temperature: 0});
-        const long = [await longStream(client), await longStream(client)];
-        const messages = [{role: "user", content: "Is there a sauna?"}];
-        const next = await client.chat({model: "demo", temperature: 0, messages});
-        expect(next.usage.prompt_tokens_details.cached_tokens).toBeLessThan(usage.prompt_tokens);
-        // Otherwise it would have begun behind them.
-        expect((await client.health()).busy).toBe(2);
-        for (const stream of long) await stream.cancel();
-        await untilIdle(client);
-    });
-
     it("are given up after the timeout, waiting included", async () => {
         const client = await demoServer({parallel: 1, timeout: 0.02});
         const stream = await client.stream({model: "demo", ...longAnswer, max_tokens: 900});
