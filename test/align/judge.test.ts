@@ -80,6 +80,15 @@ describe.each(modes)("A judge of the caller's own (%s)", (mode) => {
             "1 numbers in [0, 1] from the judge, one for each candidate, but received 0 values"
         ],
         ["that gives no numbers", () => "yes", "but received 0 values"],
+        [
+            "whose numbers were transferred",
+            ({candidates}: JudgeBatch) => {
+                const verdicts = Float32Array.from(candidates, () => 1);
+                structuredClone(verdicts.buffer, {transfer: [verdicts.buffer]});
+                return verdicts;
+            },
+            "but received 0 values"
+        ],
         ["beyond its bounds", ({candidates}: JudgeBatch) => candidates.map(() => 1.5), "but received 1.5"],
         ["that gives NaN", ({candidates}: JudgeBatch) => candidates.map(() => Number.NaN), "but received NaN"]
     ])("%s ends the generation, and the context goes on", async (_, answer, message) => {

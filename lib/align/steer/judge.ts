@@ -92,7 +92,9 @@ export async function askJudge(judge: Judge, batch: JudgeBatch): Promise<readonl
     }
     const count = batch.candidates.length;
     const isList = Array.isArray(verdicts) || (ArrayBuffer.isView(verdicts) && !(verdicts instanceof DataView));
-    const given: unknown[] = isList ? Array.from(verdicts as ArrayLike<unknown>) : [];
+    const list = (isList ? verdicts : []) as ArrayLike<unknown>;
+    // By index, since a typed array whose memory was transferred cannot be iterated.
+    const given = Array.from({length: list.length}, (_, i) => list[i]);
     const wrong = given.find((value) => !(typeof value === "number" && value >= 0 && value <= 1));
     if (given.length === count && wrong === undefined) return given as number[];
     const received = given.length === count ? String(wrong) : `${given.length} values`;
