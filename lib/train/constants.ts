@@ -26,7 +26,7 @@ const general = {
     hidden2: {...count, byDefault: 256, small: 64, max: 65536, help: "units of the agent's second hidden layer"},
     rewardTimeout: {byDefault: 60, min: 0, above: true, max: 86400, help: "seconds that a reward may take"},
     calibrationPrompts: {
-        byDefault: 24,
+        byDefault: 48,
         integer: true,
         min: 0,
         max: 1000,
@@ -140,7 +140,7 @@ const fit = {
 
 /** Constants of `method: "advantage"` alone. */
 const advantage = {
-    samplesPerPrompt: {...count, byDefault: 6, max: 256, help: "responses sampled for each prompt"},
+    samplesPerPrompt: {...count, byDefault: 8, max: 256, help: "responses sampled for each prompt"},
     creditDecay: {
         byDefault: 0.8,
         min: 0,

@@ -216,7 +216,7 @@ describe("a run that goes on", () => {
         const {samplesPerPrompt} = saved;
         expect(resumeConfig({...resumed, samplesPerPrompt, gamma: 0.99, epochs: 20}, saved)).toEqual(saved);
         const sac = resolveConfig({...base, method: "sac"});
-        expect(resumeConfig({...resumed, method: "sac", samplesPerPrompt: 6}, sac)).toEqual(sac);
+        expect(resumeConfig({...resumed, method: "sac", samplesPerPrompt}, sac)).toEqual(sac);
     });
 
     it("may go further, and at another speed", () => {
