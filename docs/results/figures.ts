@@ -105,7 +105,7 @@ export function seedFigures(results: readonly EvaluationResult[]): string {
 }
 
 /** What agents do where they were not trained to do anything. */
-export function offDomainFigures(results: readonly EvaluationResult[]): string {
+export function offDomainFigures(names: readonly string[], results: readonly EvaluationResult[]): string {
     const {config, others} = results[0] as EvaluationResult;
     const own = others[0] as SideResult;
     const excess = (side: SideResult) => {
@@ -121,12 +121,12 @@ export function offDomainFigures(results: readonly EvaluationResult[]): string {
         side.decodesPerToken.toPrecision(3)
     ];
     return [
-        "## advantage, off its domain",
+        "## Off the domain",
         "",
         renderTable({
             title: `${config.prompts} tasks of other kinds`,
-            columns: ["seed", "perplexity", "above raw", "repetition", ...config.rewards, "decodes per token"],
-            rows: [...results.map(({aligned}, i) => row(String(i + 1), aligned)), row("raw", own)]
+            columns: ["agent", "perplexity", "above raw", "repetition", ...config.rewards, "decodes per token"],
+            rows: [...results.map(({aligned}, i) => row(names[i] as string, aligned)), row("raw", own)]
         })
     ].join("\n");
 }

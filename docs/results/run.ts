@@ -1,8 +1,9 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage with three seeds: advantage, advantage-2,
- * advantage-3), off-domain-AGENT of the last three, two-agents, train-value, eval-value, cascade, dial, write. Each goes on from what an earlier call left in docs/results/work,
+ * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, advantage with three seeds: advantage, advantage-2,
+ * advantage-3, and balanced), off-domain-AGENT of the last four, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
+ * from what an earlier call left in docs/results/work,
  * which git ignores; `write` needs the evaluations and takes a second.
  */
 import {spawnSync} from "node:child_process";
@@ -38,6 +39,8 @@ const demonstrationPrompts = 318;
 const network = join(work, "value", "sentiment.safetensors");
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
+/** What "balanced" is trained for: both rewards of the evaluation. */
+const bothRewards = `${reward} + 0.3*${secondReward}`;
 const advantage = ["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"];
 /** What is given to `mara train` besides model, prompts, reward and folder. */
 const methods = {
@@ -49,7 +52,8 @@ const methods = {
         ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
     ],
     preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
-    advantage: [...advantage, "--seed", "1"]
+    advantage: [...advantage, "--seed", "1"],
+    balanced: ["--method", "advantage", "--preset", "small", "--seed", "1"]
 } as const;
 const agents = {
     ...methods,
@@ -58,12 +62,13 @@ const agents = {
 } as const;
 type AgentName = keyof typeof agents;
 /** The agents that also learn what to leave alone. */
+const leaving = ["advantage", "advantage-2", "advantage-3", "balanced"] as const satisfies AgentName[];
 const seeds = ["advantage", "advantage-2", "advantage-3"] as const satisfies AgentName[];
 
 function train(name: AgentName): void {
     const out = join(work, name);
-    const prompts = seeds.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
-    learn(out, ["--prompts", prompts, "--reward", reward, ...agents[name]]);
+    const prompts = leaving.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
+    learn(out, ["--prompts", prompts, "--reward", name === "balanced" ? bothRewards : reward, ...agents[name]]);
 }
 
 /** A run of `mara train`, or what is left of it. */
@@ -134,7 +139,7 @@ async function cascade(): Promise<CascadeRun[]> {
     for (const [name, option] of Object.entries(cascades)) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
-        const {result} = await run(`cascade-${name.replaceAll(" ", "-")}`, "advantage", options);
+        const {result} = await run(`cascade-${name.replaceAll(" ", "-")}`, "balanced", options);
         runs.push({name, result});
     }
     return runs;
@@ -217,12 +222,12 @@ async function write(): Promise<void> {
         for (const name of told) results.push((await evaluation(name)).result);
         tell("seeds", seedFigures(results));
     }
-    const away = seeds.filter((name) => done(`off-domain-${name}`));
+    const away = leaving.filter((name) => done(`off-domain-${name}`));
     if (away.length > 0) {
         const results = [];
         for (const name of away) results.push((await offDomain(name)).result);
         save("off-domain.json", results);
-        tell("off-domain", offDomainFigures(results));
+        tell("off-domain", offDomainFigures(away, results));
     }
     if (done("eval-two-agents")) {
         const evaluation = await twoAgents();
@@ -278,7 +283,7 @@ const steps: Record<string, () => Promise<unknown>> = {
             [`eval-${name}`, () => evaluation(name)]
         ])
     ),
-    ...Object.fromEntries(seeds.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
+    ...Object.fromEntries(leaving.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
     "two-agents": twoAgents,
     "train-value": trainNetwork,
     "eval-value": evaluateNetwork,
