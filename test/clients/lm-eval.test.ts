@@ -9,7 +9,7 @@ import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {type Listening, listen} from "../../lib/server/listen.js";
 import {hasDemo} from "../cli/helpers.js";
 import {type Client, demoModel, demoServer, type Json} from "../server/helpers.js";
-import {hasLmEval, lmEval} from "../support/python-clients.js";
+import {hasLmEval, lmEval} from "../support/clients.js";
 
 const prompt = "The breakfast room is on the ground floor";
 

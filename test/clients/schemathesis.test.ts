@@ -8,7 +8,7 @@ import {describe, expect, it, onTestFinished} from "vitest";
 import {listen} from "../../lib/server/listen.js";
 import {hasDemo} from "../cli/helpers.js";
 import {demoServer} from "../server/helpers.js";
-import {hasSchemathesis, schemathesis} from "../support/python-clients.js";
+import {hasSchemathesis, schemathesis} from "../support/clients.js";
 
 const checks = [
     "not_a_server_error",

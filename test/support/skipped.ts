@@ -5,9 +5,9 @@ import {native} from "../../lib/native.js";
 import {goldenPath} from "../agent/helpers.js";
 import {hasRedis} from "../queue/redis.js";
 import {chromiumPath} from "./browser.js";
+import {hasLmEval, hasPromptfoo, hasSchemathesis} from "./clients.js";
 import {testModelPath} from "./models.js";
 import {hasPython} from "./python.js";
-import {hasLmEval, hasSchemathesis} from "./python-clients.js";
 import {bunPath, denoPath} from "./runtimes.js";
 import {hasTypedoc} from "./typedoc.js";
 
@@ -64,6 +64,11 @@ const needs = [
         tests: "schemathesis against /openapi.json",
         enabledBy: "npm run clients -- --install schemathesis, which fetches it from PyPI",
         here: hasSchemathesis
+    },
+    {
+        tests: "promptfoo with its example",
+        enabledBy: "npm run clients -- --install promptfoo, which fetches it from the npm registry",
+        here: hasPromptfoo
     },
     {
         tests: "agents on a GPU",

@@ -11,3 +11,7 @@ export const hasLmEval = existsSync(lmEval);
 /** schemathesis, where `npm run clients` has put it. */
 export const schemathesis = program("schemathesis", "bin", "schemathesis");
 export const hasSchemathesis = existsSync(schemathesis);
+
+/** promptfoo, where `npm run clients` has put it; node runs it. */
+export const promptfoo = program("promptfoo", "node_modules", "promptfoo", "dist", "src", "entrypoint.js");
+export const hasPromptfoo = existsSync(promptfoo);
