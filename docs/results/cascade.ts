@@ -1,9 +1,11 @@
 /** What an agent's student gains in speed and costs in preference: the chart and the table of the step `cascade`. */
 import {renderTable} from "../../bench/harness/table.js";
 import type {EvaluationResult} from "../../lib/evaluate/result.js";
+import type {Side} from "../../lib/evaluate/sides.js";
 import type {CascadeOption} from "../../lib/index.js";
 import {svgDocument, xml} from "../../lib/report/svg.js";
 import {points, share} from "./figures.js";
+import {keptGain} from "./kept-gain.js";
 
 /** The agent alone, then by the agreement that is asked for. */
 export const cascades: Readonly<Record<string, CascadeOption>> = {
@@ -14,6 +16,7 @@ export const cascades: Readonly<Record<string, CascadeOption>> = {
 export interface CascadeRun {
     name: string;
     result: EvaluationResult;
+    sides: readonly Side[];
 }
 
 /** Decodes of plain generation over those with the agent, each per token. With one sequence and one candidate a wave all have one token. */
@@ -35,18 +38,21 @@ export function cascadeFigures(runs: readonly CascadeRun[]): string {
             columns: [
                 "agreement",
                 "difference, points",
+                "gain kept",
                 "decodes of plain ÷ decodes",
                 "decodes per token",
                 "verdicts by the student",
                 "repetition",
                 "perplexity"
             ],
-            rows: runs.map(({name, result}) => {
+            rows: runs.map(({name, result, sides}) => {
                 const {aligned, pairs} = result;
+                const [changed, raw] = sides as [Side, Side];
                 const {studentVerdicts = 0, evaluatedCandidates = 0} = aligned.decisions ?? {};
                 return [
                     name,
                     points(pairs[0]?.difference ?? {value: null, interval95: null}),
+                    share(keptGain({raw, alone: first.sides[0] as Side, changed}, 0)),
                     speedOf(result).toFixed(2),
                     aligned.decodesPerToken.toFixed(2),
                     share({value: studentVerdicts / (studentVerdicts + evaluatedCandidates), interval95: null}),

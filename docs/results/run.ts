@@ -32,7 +32,7 @@ const maxTokens = 48;
 /** The dial is nine evaluations more, so it is made for one agent and some of the prompts. */
 const dialAgent = "preference";
 const dialPrompts = 64;
-const cascadePrompts = 216;
+const cascadePrompts = 128;
 const twoAgentsPrompts = 128;
 /** As many as were read in the time that there was for the first run. */
 const demonstrationPrompts = 318;
@@ -139,8 +139,7 @@ async function cascade(): Promise<CascadeRun[]> {
     for (const [name, option] of Object.entries(cascades)) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
-        const {result} = await run(`cascade-${name.replaceAll(" ", "-")}`, "balanced", options);
-        runs.push({name, result});
+        runs.push({name, ...(await run(`cascade-${name.replaceAll(" ", "-")}`, "balanced", options))});
     }
     return runs;
 }
@@ -242,7 +241,10 @@ async function write(): Promise<void> {
     }
     if (done("cascade-0")) {
         const runs = await cascade();
-        save("cascade.json", runs);
+        save(
+            "cascade.json",
+            runs.map(({name, result}) => ({name, result}))
+        );
         writeFileSync(join(here, "cascade.svg"), cascadeSvg(runs));
         tell("cascade", cascadeFigures(runs));
     }

@@ -1,5 +1,4 @@
 /** Two agents alone and together: what of each one's gain is left where both judge. */
-import {mean} from "simple-statistics";
 import {renderTable} from "../../bench/harness/table.js";
 import type {Evaluation} from "../../lib/evaluate/evaluate.js";
 import type {Side} from "../../lib/evaluate/sides.js";
@@ -7,6 +6,7 @@ import {svgDocument, xml} from "../../lib/report/svg.js";
 import {niceStep} from "../../lib/report/ticks.js";
 import {bootstrapInterval, type Interval} from "../../lib/statistics/intervals.js";
 import {number, share} from "./figures.js";
+import {keptGain, meanOver} from "./kept-gain.js";
 
 const names = ["sentiment", "courtesy"] as const;
 /** The logits of the second are spread wider. How the weights were found is told in README.md. */
@@ -38,21 +38,10 @@ function labelled({sides}: Evaluation): Labelled[] {
     ];
 }
 
-const scoreOf = ({scores}: Side, reward: number, prompt: number) => scores[reward]?.[prompt] ?? 0;
-
-/** Mean of a reward over some prompts. */
-const meanOver = (side: Side, reward: number, prompts: ArrayLike<number>) =>
-    mean(Array.from(prompts, (prompt) => scoreOf(side, reward, prompt)));
-
-/** The gain of both over that of the reward's own agent, with its interval over prompts. */
-function keptShare(all: readonly Labelled[], reward: number): {value: number; interval95: Interval | null} {
-    const [raw, , , both] = all.map(({side}) => side) as [Side, Side, Side, Side];
-    const {side: alone} = all[1 + reward] as Labelled;
-    const kept = (prompts: ArrayLike<number>) =>
-        (meanOver(both, reward, prompts) - meanOver(raw, reward, prompts)) /
-        (meanOver(alone, reward, prompts) - meanOver(raw, reward, prompts));
-    const count = raw.answers.length;
-    return {value: kept([...Array(count).keys()]), interval95: bootstrapInterval(count, kept)};
+/** What both keep of the gain of the reward's own agent. */
+function keptShare(all: readonly Labelled[], reward: number) {
+    const [raw, , , changed] = all.map(({side}) => side) as [Side, Side, Side, Side];
+    return keptGain({raw, alone: (all[1 + reward] as Labelled).side, changed}, reward);
 }
 
 /** The figures as Markdown. */
