@@ -17,7 +17,7 @@ fi
 
 # Position-independent, since the addon below is linked from the same objects.
 make --no-print-directory -f native/test/Makefile -j2 OUT="$folder" SANITIZE=thread FLAGS=-fPIC RUN="$fixed" \
-    TESTS="behaviour judge learner"
+    TESTS="behaviour judge learner pack"
 
 headers=$(node -p "require('node-api-headers').include_dir")
 addon_api=$(node bindings/include.cjs)
