@@ -192,10 +192,10 @@ async function run(folder: string, name: AgentName, options: EvaluationOptions):
     return await evaluate({
         model: modelPath,
         agent: join(work, name, "agent.safetensors"),
-        ...options,
         maxTokens,
         threads: 1,
         sequences: 4,
+        ...options,
         runDirectory: join(work, folder),
         onProgress: ({side, phase, sidesDone, sides}) => {
             const state = `${side}: ${phase} (side ${sidesDone + 1} of ${sides})`;
