@@ -8,10 +8,10 @@ import {points, share} from "./figures.js";
 import {keptGain} from "./kept-gain.js";
 
 /** The agent alone, then by the agreement that is asked for. */
-export const cascades: Readonly<Record<string, CascadeOption>> = {
-    "the agent alone": "off",
-    ...Object.fromEntries([0.99, 0.98, 0.95, 0.9, 0].map((agreement) => [String(agreement), {agreement}]))
-};
+export const cascades: readonly {name: string; option: CascadeOption}[] = [
+    {name: "the agent alone", option: "off"},
+    ...[0.99, 0.98, 0.95, 0.9, 0].map((agreement) => ({name: String(agreement), option: {agreement}}))
+];
 
 export interface CascadeRun {
     name: string;

@@ -136,7 +136,7 @@ async function twoAgents(): Promise<Evaluation> {
 /** One candidate a wave, so that every decode has one token and their number tells the time. */
 async function cascade(): Promise<CascadeRun[]> {
     const runs: CascadeRun[] = [];
-    for (const [name, option] of Object.entries(cascades)) {
+    for (const {name, option} of cascades) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
         runs.push({name, ...(await run(`cascade-${name.replaceAll(" ", "-")}`, "balanced", options))});
