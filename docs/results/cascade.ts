@@ -86,12 +86,14 @@ export function cascadeSvg(runs: readonly CascadeRun[]): string {
         );
     for (let tick = 0; tick <= 1.1 * fastest; tick += 0.2)
         body.push(`<text class="m c" x="${x(tick)}" y="${sheet.height - sheet.bottom + 16}">${tick.toFixed(1)}</text>`);
-    for (const {name, speed, value, interval} of marks) {
+    for (const [i, {name, speed, value, interval}] of marks.entries()) {
         const [from, to] = interval.map(y);
+        // The slowest has the others on its right, and these stand so close that their names take turns above and below.
+        const [side, dx] = i === 0 ? ["l", -7] : ["", 7];
         body.push(
             `<line class="w" x1="${x(speed)}" x2="${x(speed)}" y1="${from}" y2="${to}"/>`,
             `<circle class="o" cx="${x(speed)}" cy="${y(value)}" r="4"/>`,
-            `<text class="t" x="${x(speed) + 7}" y="${y(value) - 6}">${xml(name)}</text>`
+            `<text class="t ${side}" x="${x(speed) + dx}" y="${y(value) + (i % 2 === 0 ? 16 : -6)}">${xml(name)}</text>`
         );
     }
     body.push(
@@ -104,6 +106,6 @@ export function cascadeSvg(runs: readonly CascadeRun[]): string {
         width: sheet.width,
         height: sheet.height,
         body,
-        style: ".c{text-anchor:middle}.g{stroke:#d8dee4}.w{stroke:#1f2328}.o{fill:#0b62a8}"
+        style: ".c{text-anchor:middle}.l{text-anchor:end}.g{stroke:#d8dee4}.w{stroke:#1f2328}.o{fill:#0b62a8}"
     });
 }
