@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "check.h"
+#include "items.h"
 #include "kernel/numbers.h"
 
 namespace {
@@ -76,15 +77,8 @@ void every_order() {
                 const auto value = [](int32_t r, int32_t c) { return static_cast<float>((r * 7 + c * 3) % 120 - 60); };
                 for (int32_t r = 0; r < rows; ++r)
                     for (int32_t c = 0; c < columns; ++c) {
-                        const float number = value(r, c);
-                        const double wide = number;
-                        const uint16_t half = kernel::float_to_f16(number), brain = kernel::float_to_bf16(number);
-                        const void* const from = type == ItemType::f32   ? static_cast<const void*>(&number)
-                                                 : type == ItemType::f64 ? static_cast<const void*>(&wide)
-                                                 : type == ItemType::f16 ? static_cast<const void*>(&half)
-                                                                         : static_cast<const void*>(&brain);
                         const ptrdiff_t at = (r * row_stride + c * column_stride) * static_cast<ptrdiff_t>(size);
-                        std::memcpy(memory.data() + address + at, from, size);
+                        mara::test::store_item(type, value(r, c), memory.data() + address + at);
                     }
                 CHECK(kernel::is_readable_in_place(matrix) ==
                           (type == ItemType::f32 && address == 0 && column_stride == 1),

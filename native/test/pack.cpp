@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "check.h"
+#include "items.h"
 #include "kernel/network.h"
 #include "kernel/numbers.h"
 #include "kernel/weight_types.h"
@@ -39,17 +40,8 @@ Items items_of(int32_t rows, int32_t columns, ItemType type, ptrdiff_t row_strid
             const int exponent = static_cast<int>(random() % 60) - 35;
             float value = random() % 4 == 0 ? std::ldexp(normal(random), exponent) : normal(random);
             if (random() % 16 == 0) value = random() % 2 == 0 ? 0.0f : -0.0f;
-            const double wide = value;
-            const uint16_t half = kernel::float_to_f16(value), brain = kernel::float_to_bf16(value);
-            const void* const from = type == ItemType::f32   ? static_cast<const void*>(&value)
-                                     : type == ItemType::f64 ? static_cast<const void*>(&wide)
-                                     : type == ItemType::f16 ? static_cast<const void*>(&half)
-                                                             : static_cast<const void*>(&brain);
-            std::memcpy(out.bytes.data() + 1 + size * static_cast<size_t>(r * row_stride + c * column_stride), from,
-                        size);
-            if (type == ItemType::f16) value = kernel::f16_to_float(half);
-            if (type == ItemType::bf16) value = kernel::bf16_to_float(brain);
-            out.values.push_back(value);
+            const ptrdiff_t at = (r * row_stride + c * column_stride) * static_cast<ptrdiff_t>(size);
+            out.values.push_back(store_item(type, value, out.bytes.data() + 1 + at));
         }
     return out;
 }

@@ -13,7 +13,7 @@ const hashes = new WeakMap<LlamaModel, Promise<string>>();
 const tables = new WeakMap<LlamaModel, WeakMap<Network, Promise<NativeStudent>>>();
 
 /** A student, or a value network. */
-interface Network {
+export interface Network {
     readonly tensors: Readonly<Record<NetworkTensorName, AgentTensor>>;
 }
 
@@ -36,12 +36,12 @@ export function studentTable(model: LlamaModel, network: Network): Promise<Nativ
     return kept(ofModel, network, () => projectVocabulary(model, network));
 }
 
-async function projectVocabulary(model: LlamaModel, {tensors}: Network): Promise<NativeStudent> {
-    const count = countEmbeddings(model);
+/** The network for states of this width, with room for the projected embeddings of `count` tokens. */
+export function nativeNetwork({tensors}: Network, width: number, count: number): NativeStudent {
     const {Student} = native();
-    const table = new Student(
+    return new Student(
         {
-            width: model.embeddingVectorSize,
+            width,
             normWeight: tensors["norm.weight"].data,
             normBias: tensors["norm.bias"].data,
             hiddenWeight: tensors["hidden.weight"].data,
@@ -55,6 +55,11 @@ async function projectVocabulary(model: LlamaModel, {tensors}: Network): Promise
         },
         count
     );
+}
+
+async function projectVocabulary(model: LlamaModel, network: Network): Promise<NativeStudent> {
+    const count = countEmbeddings(model);
+    const table = nativeNetwork(network, model.embeddingVectorSize, count);
     for (let first = 0; first < count; first += tokensAtOnce) {
         const tokens = Array.from({length: Math.min(tokensAtOnce, count - first)}, (_, i) => first + i);
         await table.project(first, await readEmbeddings(model, tokens));
