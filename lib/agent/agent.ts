@@ -24,7 +24,7 @@ import {readStateDict, requireFinite, type StateDict, type TensorName, tensorNam
 import {type AgentStudent, checkStudent, partStudent, studentEntries} from "./student.js";
 import {byteSize, convert, countItems, type Tensor, toFloat32} from "./tensor.js";
 import {writeTorch} from "./torch-write.js";
-import {saysValueNetwork} from "./value-network.js";
+import {requireAgentFile} from "./value-network.js";
 
 export type {AgentTensor, MaraAgentOptions, MaraAgentSaveOptions} from "./options.js";
 
@@ -105,15 +105,7 @@ export class MaraAgent {
         try {
             const bytes =
                 typeof source === "string" ? await readAgentBytes(orDemo(source, "agent")) : new Uint8Array(source);
-            const file = await parseAgentBytes(bytes);
-            if (saysValueNetwork(file.metadata)) {
-                const path = typeof source === "string" ? source : "FILE";
-                throw new MaraError(
-                    "AGENT_FORMAT",
-                    "It is a value network, which changes logits and judges nothing. Take it as a guide: " +
-                        `valueModel({network: ${JSON.stringify(path)}}), or --guide value:network=${path} on the command line.`
-                );
-            }
+            const file = requireAgentFile(await parseAgentBytes(bytes), typeof source === "string" ? source : "FILE");
             const {tensors, metadata, student} = partStudent(file.tensors, file.metadata);
             // Bytes that hold little else are kept as they are, which saves a copy.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);

@@ -56,6 +56,19 @@ const description = z.object({
 /** True if the file that has these metadata says that it is a value network's. */
 export const saysValueNetwork = (metadata: Readonly<Record<string, string>>): boolean => Object.hasOwn(metadata, key);
 
+/** The file, unless it says that it is a value network's. `path`: where it is from. @throws MaraError AGENT_FORMAT that says what takes it */
+export function requireAgentFile<File extends {metadata: Readonly<Record<string, string>>}>(
+    file: File,
+    path: string
+): File {
+    if (!saysValueNetwork(file.metadata)) return file;
+    throw new MaraError(
+        "AGENT_FORMAT",
+        "It is a value network, which changes logits and judges nothing. Take it as a guide: " +
+            `valueModel({network: ${JSON.stringify(path)}}), or --guide value:network=${path} on the command line.`
+    );
+}
+
 /** @throws MaraError VALUE_NETWORK */
 export async function loadValueNetwork(path: string): Promise<ValueNetwork> {
     try {

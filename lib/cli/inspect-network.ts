@@ -1,9 +1,7 @@
 /** `mara inspect` of a value network. */
 import {stat} from "node:fs/promises";
-import {parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import {networkTensorNames} from "../agent/student.js";
-import {loadValueNetwork, saysValueNetwork} from "../agent/value-network.js";
-import {orDemo} from "../demo/files.js";
+import {loadValueNetwork} from "../agent/value-network.js";
 import {fileHash} from "../file-hash.js";
 import {formatInteger} from "../plural.js";
 import {visible} from "../visible.js";
@@ -11,16 +9,6 @@ import {bytes, facts, painter, terminal} from "./format.js";
 import {describeTensor, type InspectOptions, modelRow, readWidth, tensorLines} from "./inspect-parts.js";
 import {printJson, printLines} from "./output.js";
 import {resolveModel} from "./pair.js";
-
-/** False for whatever cannot be read, of which `MaraAgent.load` says why. */
-export async function isValueNetwork(path: string): Promise<boolean> {
-    try {
-        const {metadata} = await parseAgentBytes(await readAgentBytes(orDemo(path, "agent")));
-        return saysValueNetwork(metadata);
-    } catch {
-        return false;
-    }
-}
 
 export async function inspectNetwork(path: string, options: InspectOptions): Promise<void> {
     const {tensors, width, ...valueNetwork} = await loadValueNetwork(path);

@@ -4,13 +4,14 @@ import {Command} from "commander";
 import {MaraAgent} from "../agent/agent.js";
 import {type AgentFile, parseAgentBytes, readAgentBytes} from "../agent/agent-file.js";
 import {isStudentTensor} from "../agent/student.js";
+import {saysValueNetwork} from "../agent/value-network.js";
 import {trainedWith} from "../align/candidate-options.js";
 import {orDemo} from "../demo/files.js";
 import {fileHash} from "../file-hash.js";
 import {formatInteger} from "../plural.js";
 import {visible} from "../visible.js";
 import {bytes, facts, painter, terminal} from "./format.js";
-import {inspectNetwork, isValueNetwork} from "./inspect-network.js";
+import {inspectNetwork} from "./inspect-network.js";
 import {
     describeTensor,
     type InspectedModel,
@@ -68,13 +69,14 @@ export function inspectCommand(): Command {
 }
 
 async function inspect(path: string, options: InspectOptions): Promise<void> {
-    if (await isValueNetwork(path)) {
+    // Of what cannot be read `MaraAgent.load` says why.
+    const stored = await read(path).catch(() => undefined);
+    if (stored !== undefined && saysValueNetwork(stored.file.metadata)) {
         await inspectNetwork(path, options);
         return;
     }
     const agent = await MaraAgent.load(path);
-    const content = await readAgentBytes(orDemo(path, "agent"));
-    const file = await parseAgentBytes(content);
+    const {content, file} = stored ?? (await read(path));
     const model = options.model === undefined ? undefined : await readWidth(options.model);
     const student = studentFacts(agent);
     const description: AgentDescription = {
@@ -95,6 +97,11 @@ async function inspect(path: string, options: InspectOptions): Promise<void> {
     agent.dispose();
     if (options.json) printJson(description);
     else printLines(draw(description));
+}
+
+async function read(path: string): Promise<{content: Uint8Array; file: AgentFile}> {
+    const content = await readAgentBytes(orDemo(path, "agent"));
+    return {content, file: await parseAgentBytes(content)};
 }
 
 function dtypesOf({tensors}: AgentFile): string[] {
