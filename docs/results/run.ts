@@ -3,13 +3,10 @@
  *
  * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, advantage with three seeds: advantage, advantage-2,
  * advantage-3, and balanced), off-domain-AGENT of the last four, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
- * from what an earlier call left in docs/results/work,
- * which git ignores; `write` needs the evaluations and takes a second.
+ * from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
-import {spawnSync} from "node:child_process";
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
 import {join, relative} from "node:path";
-import {fileURLToPath} from "node:url";
 import {describeMachine} from "../../bench/harness/machine.js";
 import {dialSvg} from "../../lib/evaluate/dial-chart.js";
 import {type Evaluation, evaluate} from "../../lib/evaluate/evaluate.js";
@@ -18,17 +15,27 @@ import {loadPrompts} from "../../lib/prompts/prompts.js";
 import {trainValue} from "../../lib/train/value/train-value.js";
 import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.js";
 import {dialFigures, figures, offDomainFigures, seedFigures} from "./figures.js";
+import {
+    type AgentName,
+    advantage,
+    agents,
+    here,
+    learn,
+    leaving,
+    maxTokens,
+    methods,
+    modelPath,
+    reward,
+    secondReward,
+    seeds,
+    train,
+    work
+} from "./training.js";
 import {twoFigures, twoRewards, twoSides, twoSvg} from "./two-agents.js";
 import {bestResponses, valueFigures} from "./value-figures.js";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
-const work = join(here, "work");
 const heldOut = join(here, "prompts", "held-out.jsonl");
 const offDomainPrompts = join(here, "prompts", "off-domain.jsonl");
-const modelPath = process.env.MARA_TEST_MODEL ?? "";
-const reward = "sentiment";
-const secondReward = "readability";
-const maxTokens = 48;
 /** The dial is nine evaluations more, so it is made for one agent and some of the prompts. */
 const dialAgent = "preference";
 const dialPrompts = 64;
@@ -38,58 +45,6 @@ const twoAgentsPrompts = 128;
 const demonstrationPrompts = 318;
 const network = join(work, "value", "sentiment.safetensors");
 const thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-
-/** What "balanced" is trained for: both rewards of the evaluation. */
-const bothRewards = `${reward} + 0.3*${secondReward}`;
-const advantage = ["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"];
-/** What is given to `mara train` besides model, prompts, reward and folder. */
-const methods = {
-    sac: [
-        "--method",
-        "sac",
-        "--preset",
-        "small",
-        ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
-    ],
-    preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
-    advantage: [...advantage, "--seed", "1"],
-    balanced: ["--method", "advantage", "--preset", "small", "--seed", "1"]
-} as const;
-const agents = {
-    ...methods,
-    "advantage-2": [...advantage, "--seed", "2"],
-    "advantage-3": [...advantage, "--seed", "3"]
-} as const;
-type AgentName = keyof typeof agents;
-/** The agents that also learn what to leave alone. */
-const leaving = ["advantage", "advantage-2", "advantage-3", "balanced"] as const satisfies AgentName[];
-const seeds = ["advantage", "advantage-2", "advantage-3"] as const satisfies AgentName[];
-
-function train(name: AgentName): void {
-    const out = join(work, name);
-    const prompts = leaving.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
-    learn(out, ["--prompts", prompts, "--reward", name === "balanced" ? bothRewards : reward, ...agents[name]]);
-}
-
-/** A run of `mara train`, or what is left of it. */
-function learn(out: string, options: readonly string[]): void {
-    const folder = ["--out", out];
-    const start = ["-m", modelPath, ...options];
-    const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off"];
-    const begun = existsSync(join(out, "config.json"));
-    const args = ["train", ...folder, ...(begun ? ["--resume"] : [...start, ...shape])];
-    console.log(`mara ${args.join(" ")}`);
-    const {status} = spawnSync(process.execPath, [join(here, "../../dist/cli/mara.js"), ...args], {stdio: "inherit"});
-    if (status !== 0) throw new Error(`mara train ended with ${status}`);
-}
-
-/** The training prompts and those to leave alone, as one file. */
-function withLeaveAlone(): string {
-    const texts = ["train.jsonl", "leave-alone.jsonl"].map((name) => readFileSync(join(here, "prompts", name), "utf8"));
-    const path = join(work, "train.jsonl");
-    writeFileSync(path, texts.join(""));
-    return path;
-}
 
 type EvaluationOptions = Pick<
     EvaluateOptions,
@@ -265,10 +220,12 @@ function tell(part: string, text: string): void {
     const {cpu, date, node} = describeMachine();
     const readme = join(here, "README.md");
     const whole = readFileSync(readme, "utf8");
-    const [before, , after] = whole.split(new RegExp(`<!-- /?${part} -->\n`));
+    const [before, made, after] = whole.split(new RegExp(`<!-- /?${part} -->\n`));
     if (after === undefined) throw new Error(`README.md has lost the marks between which ${part} goes`);
-    const made = `${date} UTC, one thread of ${cpu}, Node ${node}.`;
-    writeFileSync(readme, `${before}<!-- ${part} -->\n\n${text}\n\n${made}\n\n<!-- /${part} -->\n${after}`);
+    // Figures that are still the same keep the date at which they were made.
+    if (made?.startsWith(`\n${text}\n`)) return;
+    const on = `${date} UTC, one thread of ${cpu}, Node ${node}.`;
+    writeFileSync(readme, `${before}<!-- ${part} -->\n\n${text}\n\n${on}\n\n<!-- /${part} -->\n${after}`);
 }
 
 /** Six digits: the rest is noise. */

@@ -1,0 +1,64 @@
+/** The agents of this folder and the runs of `mara train` that make them. */
+import {spawnSync} from "node:child_process";
+import {existsSync, readFileSync, writeFileSync} from "node:fs";
+import {join} from "node:path";
+import {fileURLToPath} from "node:url";
+
+export const here = fileURLToPath(new URL(".", import.meta.url));
+export const work = join(here, "work");
+export const modelPath = process.env.MARA_TEST_MODEL ?? "";
+export const reward = "sentiment";
+export const secondReward = "readability";
+export const maxTokens = 48;
+
+/** What "balanced" is trained for: both rewards of the evaluation. */
+const bothRewards = `${reward} + 0.3*${secondReward}`;
+export const advantage = ["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"];
+/** What is given to `mara train` besides model, prompts, reward and folder. */
+export const methods = {
+    sac: [
+        "--method",
+        "sac",
+        "--preset",
+        "small",
+        ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
+    ],
+    preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
+    advantage: [...advantage, "--seed", "1"],
+    balanced: ["--method", "advantage", "--preset", "small", "--seed", "1"]
+} as const;
+export const agents = {
+    ...methods,
+    "advantage-2": [...advantage, "--seed", "2"],
+    "advantage-3": [...advantage, "--seed", "3"]
+} as const;
+export type AgentName = keyof typeof agents;
+/** The agents that also learn what to leave alone. */
+export const leaving = ["advantage", "advantage-2", "advantage-3", "balanced"] as const satisfies AgentName[];
+export const seeds = ["advantage", "advantage-2", "advantage-3"] as const satisfies AgentName[];
+
+export function train(name: AgentName): void {
+    const out = join(work, name);
+    const prompts = leaving.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
+    learn(out, ["--prompts", prompts, "--reward", name === "balanced" ? bothRewards : reward, ...agents[name]]);
+}
+
+/** A run of `mara train`, or what is left of it. */
+export function learn(out: string, options: readonly string[]): void {
+    const folder = ["--out", out];
+    const start = ["-m", modelPath, ...options];
+    const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off"];
+    const begun = existsSync(join(out, "config.json"));
+    const args = ["train", ...folder, ...(begun ? ["--resume"] : [...start, ...shape])];
+    console.log(`mara ${args.join(" ")}`);
+    const {status} = spawnSync(process.execPath, [join(here, "../../dist/cli/mara.js"), ...args], {stdio: "inherit"});
+    if (status !== 0) throw new Error(`mara train ended with ${status}`);
+}
+
+/** The training prompts and those to leave alone, as one file. */
+function withLeaveAlone(): string {
+    const texts = ["train.jsonl", "leave-alone.jsonl"].map((name) => readFileSync(join(here, "prompts", name), "utf8"));
+    const path = join(work, "train.jsonl");
+    writeFileSync(path, texts.join(""));
+    return path;
+}
