@@ -13,7 +13,7 @@ export const cellsSuite: Suite = {title: "Cells: decoding beside cells that were
 
 /** From 256 on, the cache is written anew; where texts have more than four times as many cells, from a quarter of theirs on. */
 const most = 255;
-/** Of these the last is always taken, so that the others' cells stay in front of it. */
+/** Candidates of a decision. The judge takes the last one, so that the others' cells stay in front of it. */
 const candidates = 4;
 const promptLength = 100;
 

@@ -1,4 +1,4 @@
-/** What is left of an agent's gain over the model where something is changed about it. */
+/** The share of an agent's gain that a changed form of it keeps. */
 import {mean} from "simple-statistics";
 import type {Side} from "../../lib/evaluate/sides.js";
 import {bootstrapInterval, type Interval} from "../../lib/statistics/intervals.js";

@@ -44,7 +44,7 @@ export interface OwnPrompt {
     readonly tokens: readonly number[];
 }
 
-/** What is decoded in a context's batches for its guides. */
+/** Adds tokens of guides' sequences to a context's own batches. */
 export class Beside {
     readonly #all = new Map<Guide, FurtherSequences>();
     readonly #context: LlamaContext;
@@ -77,7 +77,7 @@ export class Beside {
         return this.#all.get(guide);
     }
 
-    /** What is to be decoded next, if there is anything, and if it is not more than `room` tokens. */
+    /** Takes what waits to be decoded. Gives nothing where nothing waits, or where that is more than `room` tokens. */
     begin(room = Number.POSITIVE_INFINITY): Pending | undefined {
         const waiting = [...this.#all.values()].filter(({texts}) => texts.missing !== undefined);
         if (waiting.length === 0) return undefined;

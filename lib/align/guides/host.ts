@@ -5,7 +5,7 @@ import type {Beside} from "./further-sequences.js";
 export interface GuideHost {
     /** Options that the guides' contexts take over, so that both compute alike. */
     readonly options: LlamaContextOptions;
-    /** What is decoded in the context's own batches. */
+    /** The guides' tokens that share the context's own batches. */
     readonly beside: Beside;
     /** Each closes what a guide has opened. They are called before the context is disposed. */
     readonly opened: Set<() => Promise<void>>;

@@ -1,7 +1,7 @@
 /** What predictions must have earned, or would have, before any is decoded along: nothing is paid for a text that is not foretold. */
 const deposit = 1;
 
-/** What is remembered of good times, so that worse ones are soon noticed. */
+/** Savings above these are forgotten, so that worse times are soon noticed. */
 const most = {evidence: 1, balance: 2};
 
 /** What predictions may cost for each token of the text without ever earning it. */

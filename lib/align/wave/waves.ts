@@ -8,8 +8,7 @@ import {
     type WaveToken
 } from "../backend/backend.js";
 import type {Counters} from "../decide/stats.js";
-import type {Pending} from "../guides/followed-texts.js";
-import {takeLogits} from "../guides/followed-texts.js";
+import {type Pending, takeLogits} from "../guides/followed-texts.js";
 import type {Beside} from "../guides/further-sequences.js";
 import type {Threads} from "../node-llama-cpp/threads.js";
 import {judgingOf, type Runs, type RunToken} from "../predict/runs.js";
