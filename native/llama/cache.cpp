@@ -7,9 +7,9 @@
 namespace mara::llama {
 namespace {
 
-// Compaction copies every text once; with these bounds it costs less than attention over the discarded cells does.
-constexpr size_t discarded_min = 256;
-constexpr size_t texts_per_discarded = 4;
+// With these bounds, compaction copies at most four cells for each discarded one, and attention runs over few of them.
+constexpr size_t discarded_min = 64;
+constexpr size_t copied_per_discarded = 4;
 
 }  // namespace
 
@@ -41,7 +41,7 @@ bool Cache::is_discarded(const Cell& cell) const { return cell.owners.test(stati
 
 bool Cache::compaction_pays() const {
     return discarded_count_ >= discarded_min &&
-           cells_.size() - discarded_count_ <= texts_per_discarded * discarded_count_;
+           cells_.size() - standing() - discarded_count_ <= copied_per_discarded * discarded_count_;
 }
 
 bool Cache::keys_wait(SequenceId sequence, Position start, Position end) const {
@@ -66,6 +66,7 @@ void Cache::push(const Cell& cell) {
 
 void Cache::replace(const std::vector<Cell>& cells) {
     cells_.clear();
+    first_discarded_ = std::numeric_limits<size_t>::max();
     discarded_count_ = 0;
     window_count_ = 0;
     for (const Cell& cell : cells) push(cell);
@@ -108,6 +109,7 @@ void Cache::give_up(size_t index, SequenceId sequence) {
     }
     api_.memory_seq_cp(memory_, sequence, discarded_, cell.position, cell.position + 1);
     cell.owners.set(static_cast<size_t>(discarded_));
+    first_discarded_ = std::min(first_discarded_, index);
     discarded_count_++;
 }
 
@@ -184,6 +186,8 @@ void Cache::loaded(SequenceId sequence) {
     if (window_ > 0) scattered_ = true;
 }
 
+size_t Cache::standing() const { return writes_apart() ? 0 : std::min(first_discarded_, cells_.size()); }
+
 std::vector<uint8_t> Cache::read(SequenceId sequence) const {
     std::vector<uint8_t> data(api_.state_seq_get_size(context_, sequence));
     data.resize(api_.state_seq_get_data(context_, data.data(), data.size(), sequence));
@@ -192,6 +196,21 @@ std::vector<uint8_t> Cache::read(SequenceId sequence) const {
 
 bool Cache::write(SequenceId sequence, const std::vector<uint8_t>& data) {
     return api_.state_seq_set_data(context_, data.data(), data.size(), sequence) == data.size();
+}
+
+// llama.cpp reads and writes whole sequences, so the end of one goes through a lane.
+std::vector<uint8_t> Cache::read_from(SequenceId sequence, Position start) {
+    api_.memory_seq_cp(memory_, sequence, first_lane_, start, -1);
+    std::vector<uint8_t> data = read(first_lane_);
+    api_.memory_seq_rm(memory_, first_lane_, -1, -1);
+    return data;
+}
+
+bool Cache::write_behind(SequenceId sequence, const std::vector<uint8_t>& data) {
+    if (!write(first_lane_, data)) return false;
+    api_.memory_seq_cp(memory_, first_lane_, sequence, -1, -1);
+    api_.memory_seq_rm(memory_, first_lane_, -1, -1);
+    return true;
 }
 
 void Cache::compact() {
@@ -204,38 +223,42 @@ void Cache::compact() {
     }
     struct Text {
         SequenceId sequence;
+        Position start;  // of the first cell that moves, or -1 for all of them
         std::vector<Cell> cells;
         std::vector<uint8_t> data;
     };
+    const auto moving = cells_.begin() + static_cast<std::ptrdiff_t>(standing());
+    const bool moves_all = moving == cells_.begin();
     std::vector<Text> texts;
     std::vector<Shared> shared;
     for (SequenceId sequence = 0; sequence < discarded_; sequence++) {
-        Text text{sequence, {}, {}};
-        bool any = false;
-        for (const Cell& cell : cells_) {
-            if (!cell.owners.test(static_cast<size_t>(sequence))) continue;
-            any = true;
-            const auto first = writes_apart() ? sequence : first_of(cell.owners);
+        const auto is_own = [&](const Cell& cell) { return cell.owners.test(static_cast<size_t>(sequence)); };
+        const auto begin = std::find_if(moving, cells_.end(), is_own);
+        if (begin == cells_.end()) continue;
+        Text text{sequence, moves_all ? -1 : begin->position, {}, {}};
+        for (auto cell = begin; cell != cells_.end(); cell++) {
+            if (!is_own(*cell)) continue;
+            const auto first = writes_apart() ? sequence : first_of(cell->owners);
             if (first == sequence)
-                text.cells.push_back(cell);
+                text.cells.push_back(*cell);
             else
-                shared.push_back({first, sequence, cell.position});
+                shared.push_back({first, sequence, cell->position});
         }
-        if (!any) continue;
         // A cell of several sequences is written with the first of them.
         for (const Shared& cell : shared)
             if (cell.target == sequence) api_.memory_seq_rm(memory_, sequence, cell.position, cell.position + 1);
-        if (!text.cells.empty()) text.data = read(sequence);
+        if (!text.cells.empty()) text.data = moves_all ? read(sequence) : read_from(sequence, text.start);
         texts.push_back(std::move(text));
     }
-    for (const Text& text : texts) api_.memory_seq_rm(memory_, text.sequence, -1, -1);
+    for (const Text& text : texts) api_.memory_seq_rm(memory_, text.sequence, text.start, -1);
     api_.memory_seq_rm(memory_, discarded_, -1, -1);
-    replace({});
+    replace({cells_.begin(), moving});
     scattered_ = false;
     for (Text& text : texts) {
         // There is room, because the text stood in the same cache. Should llama.cpp refuse it all the same, the next
         // decode fails.
-        if (text.cells.empty() || !write(text.sequence, text.data)) continue;
+        if (text.cells.empty()) continue;
+        if (!(moves_all ? write(text.sequence, text.data) : write_behind(text.sequence, text.data))) continue;
         keep_window(text.cells);
         for (Cell& cell : text.cells) {
             if (writes_apart()) cell.owners.reset().set(static_cast<size_t>(text.sequence));

@@ -8,8 +8,8 @@
 //     holds     a0  b0  a1  b1  b1  a2  b2        a1: sequence a, position 1
 //                           ^ rejected, discarded
 //
-// Only cells that stand last are freed. When discarded cells get in the way, every text is written anew from the first
-// cell on, in the same order and bit for bit (`compact`).
+// Only cells that stand last are freed. When discarded cells get in the way, what stands behind the first of them is
+// written anew from there on, in the same order and bit for bit (`compact`).
 //
 // Layers with a sliding window have a cache of their own, with fewer cells, to which the same tokens are appended.
 // Compaction leaves each text its last window there, and is done before llama.cpp would overwrite a cell
@@ -112,6 +112,8 @@ private:
     void forget_kept(SequenceId sequence);
     SequenceId keeper_of(SequenceId sequence) const { return discarded_ + 1 + sequence; }
     bool compaction_pays() const;
+    // Number of the first cells that compaction leaves where they are. A window or a state is only written as a whole.
+    size_t standing() const;
     bool fits(size_t count) const { return cells_.size() + count <= capacity_; }
     bool windows_fit(size_t count) const { return window_count_ + count <= window_capacity_; }
     void keep_window(std::vector<Cell>& text) const;
@@ -124,6 +126,9 @@ private:
     void give_up_range(SequenceId sequence, Position start, Position end);
     std::vector<uint8_t> read(SequenceId sequence) const;
     bool write(SequenceId sequence, const std::vector<uint8_t>& data);
+    // The same for the sequence's cells at positions from `start` on, and behind those it has.
+    std::vector<uint8_t> read_from(SequenceId sequence, Position start);
+    bool write_behind(SequenceId sequence, const std::vector<uint8_t>& data);
 
     Api api_;
     llama_context* context_;
@@ -140,6 +145,7 @@ private:
     // Cells in the order in which they stand, unless `scattered_`.
     std::vector<Cell> cells_;
     size_t discarded_count_ = 0;
+    size_t first_discarded_ = std::numeric_limits<size_t>::max();
     size_t window_count_ = 0;  // cells with `in_window`: at least as many as the layers with a window hold
     std::bitset<sequences_max> forks_;
     // A text was loaded into layers with a window, where llama.cpp chooses its cells.

@@ -59,6 +59,7 @@ void Cache::fill(int32_t count) {
         if (!write(lane, data)) return;
         api_.memory_seq_cp(memory_, lane, discarded_, -1, -1);
         api_.memory_seq_rm(memory_, lane, -1, -1);
+        first_discarded_ = std::min(first_discarded_, cells_.size());
         for (const Position position : positions) appended(discarded_, position);
         discarded_count_ += positions.size();
         count -= static_cast<int32_t>(positions.size());
