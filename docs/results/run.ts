@@ -83,7 +83,6 @@ async function twoAgents(): Promise<Evaluation> {
         maxTokens,
         threads: 1,
         sequences: 8,
-        fluency: false,
         runDirectory: join(work, "eval-two-agents")
     });
 }

@@ -49,6 +49,7 @@ export function twoFigures(evaluation: Evaluation): string {
     const {result} = evaluation;
     const all = labelled(evaluation);
     const results = [result.others[0], result.aligned, result.others[1], result.others[2]];
+    const fluency = result.config.fluency ? ["perplexity"] : [];
     return [
         "## Two agents together",
         "",
@@ -56,12 +57,13 @@ export function twoFigures(evaluation: Evaluation): string {
         "",
         renderTable({
             title: `${result.config.prompts} held-out prompts`,
-            columns: ["agents", ...names, "words", "repetition", "decodes per token"],
+            columns: ["agents", ...names, "words", "repetition", ...fluency, "decodes per token"],
             rows: results.map((side, i) => [
                 (all[i] as Labelled).label,
                 ...(side?.rewards ?? []).map(({mean, interval95}) => number({value: mean, interval95})),
                 number(side?.words ?? {value: null, interval95: null}),
                 share(side?.repetition ?? {value: null, interval95: null}),
+                ...fluency.map(() => number(side?.perplexity ?? {value: null, interval95: null})),
                 side?.decodesPerToken.toPrecision(3) ?? "–"
             ])
         }),
