@@ -4,17 +4,16 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import type {LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, expect, it} from "vitest";
-import {loadValueNetwork, saveValueNetwork, type ValueNetwork} from "../../lib/agent/value-network.js";
+import {loadValueNetwork} from "../../lib/agent/value-network.js";
 import {promptTokens, type TrainProgress, trainValue, valueModel} from "../../lib/index.js";
 import {goldenPath} from "../agent/helpers.js";
 import {align, refusal} from "../align/harness.js";
 import {generate, loadTinyModel} from "../support/models.js";
 import {PlainLogits} from "../support/plain-logits.js";
-import {randomStudent} from "../support/students.js";
+import {writeRandomNetwork} from "../support/students.js";
 import {greedy, networkCase} from "./reference.js";
 
 const folder = mkdtempSync(join(tmpdir(), "mara-value-"));
-const candidates = 12;
 const texts = ["once there was", "the hen and the", "a", "there is no end in sight for them", "he said"];
 const length = 5;
 
@@ -27,29 +26,12 @@ afterAll(async () => {
     rmSync(folder, {recursive: true});
 });
 
-/** A network of random weights, in a file. */
-async function randomNetwork(seed: number): Promise<{file: string} & ValueNetwork> {
-    const {model: hash, tensors} = randomStudent(model, seed);
-    const {calibration: _, ...own} = tensors;
-    const network: ValueNetwork = {
-        model: hash,
-        width: model.embeddingVectorSize,
-        candidates,
-        training: {demonstrations: 1, tokens: 1, epochs: 1, seed},
-        heldOut: {tokens: 1, raw: 2, guided: 1},
-        tensors: own
-    };
-    const file = join(folder, `random-${seed}.safetensors`);
-    await saveValueNetwork(file, network);
-    return {file, ...network};
-}
-
 it("Each network gives the reference's tokens in 100 cases, one sequence after the other and several at once", async () => {
     const main = await PlainLogits.of(model);
     const plain = (await align(model, {guides: [{guide() {}}]})).context.getSequence();
     let differing = 0;
     for (const seed of [1, 2, 3, 4, 5]) {
-        const network = await randomNetwork(seed);
+        const network = await writeRandomNetwork(folder, model, seed);
         for (const weight of [0.5, 1, 2, -1]) {
             const one = await networkCase(model, {...network, weight});
             const {context} = await align(model, {guides: [one.guide], sequences: texts.length});
@@ -143,7 +125,7 @@ it("An aborted training ends with what there is", async () => {
 });
 
 it("A guide of an aligned context is switched to a network in mid-generation", async () => {
-    const {file} = await randomNetwork(1);
+    const {file} = await writeRandomNetwork(folder, model, 1);
     const {context, aligner} = await align(model, {guides: [{guide() {}}]});
     const sequence = context.getSequence();
     const prompt = model.tokenize("once there was");
@@ -172,7 +154,7 @@ it.each([
 });
 
 it("A network of another width is refused", async () => {
-    const {file} = await randomNetwork(1);
+    const {file} = await writeRandomNetwork(folder, model, 1);
     const other = await loadTinyModel({seed: 4, width: 32});
     const {code, message} = await refusal(() => align(other, {guides: [valueModel({network: file})]}));
     expect({code, message}).toEqual({

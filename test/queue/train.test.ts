@@ -8,6 +8,7 @@ import type {QueueWorker} from "../../lib/queue/worker.js";
 import {agentFor} from "../align/harness.js";
 import {temporaryFolder} from "../cli/helpers.js";
 import {failure} from "../support/failure.js";
+import {writeRandomNetwork} from "../support/students.js";
 import {writeTinyModel} from "../support/tiny-model.js";
 import {
     linesOf,
@@ -33,6 +34,8 @@ describeWithRedis("Three workers", () => {
     const rewardFile = join(models, "reward.mjs");
     /** Another model, of another vocabulary. */
     const tuned = join(models, "tuned.gguf");
+    /** A value network for the model. */
+    let network: string;
     beforeAll(async () => {
         writeFileSync(
             rewardFile,
@@ -43,6 +46,7 @@ describeWithRedis("Three workers", () => {
         );
         copyFileSync(writeTinyModel({seed: 72}), tuned);
         model = await loadDemoModel();
+        network = (await writeRandomNetwork(models, model, 4)).file;
         for (let i = 0; i < 3; i++) workers.push(await worker({allowModules: true}));
         queue = (await redis()).url;
     }, 120_000);
@@ -130,6 +134,7 @@ describeWithRedis("Three workers", () => {
             `grid:3:${demoAgentPath},${other}`,
             `agents:all,${demoAgentPath},${other}`,
             `guide:value:tuned=${tuned},weight=2,minMapped=0`,
+            `guide:value:network=${network},weight=3`,
             "guide:guidance:scale=1.5,negativePrompt=Good morning."
         ];
         const options = {
@@ -145,7 +150,7 @@ describeWithRedis("Three workers", () => {
         const done = doneBy(workers).reduce((sum, jobs) => sum + jobs);
         const {raw: _, ...expected} = local;
         expect(answersOf(await evaluate({...options, queue}))).toEqual(expected);
-        expect(doneBy(workers).reduce((sum, jobs) => sum + jobs) - done).toBe(7);
+        expect(doneBy(workers).reduce((sum, jobs) => sum + jobs) - done).toBe(8);
     });
 
     it("send states in half precision, which changes little", {timeout: 120_000}, async () => {

@@ -1,7 +1,9 @@
 import {createHash} from "node:crypto";
 import {readFileSync} from "node:fs";
+import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";
 import type {AgentTensor} from "../../lib/agent/agent.js";
+import {saveValueNetwork, type ValueNetwork} from "../../lib/agent/value-network.js";
 import {readEmbeddings} from "../../lib/align/node-llama-cpp/embeddings.js";
 import type {AgentStudent, StudentTensorName} from "../../lib/index.js";
 import {seededRandom} from "./random.js";
@@ -50,6 +52,27 @@ export function randomStudent(
         calibration: {shape: [calibration.length / 3, 3], data: Float32Array.from(calibration)}
     };
     return {model: sha256OfModel(model), activation: "relu", heldOutAgreement, heldOutR2: 0.5, labels: 1, tensors};
+}
+
+/** A value network of random weights for the model, and its file in the folder. */
+export async function writeRandomNetwork(
+    folder: string,
+    model: LlamaModel,
+    seed: number
+): Promise<{file: string} & ValueNetwork> {
+    const {model: hash, tensors} = randomStudent(model, seed);
+    const {calibration: _, ...own} = tensors;
+    const network: ValueNetwork = {
+        model: hash,
+        width: model.embeddingVectorSize,
+        candidates: 12,
+        training: {demonstrations: 1, tokens: 1, epochs: 1, seed},
+        heldOut: {tokens: 1, raw: 2, guided: 1},
+        tensors: own
+    };
+    const file = join(folder, `network-${seed}.safetensors`);
+    await saveValueNetwork(file, network);
+    return {file, ...network};
 }
 
 /** A student, or a value network. */
