@@ -1,4 +1,4 @@
-// Answers that stream over HTTP, with Express. Run: MODEL=model.gguf AGENT=agent.safetensors node express.mjs
+// Answers that stream over HTTP, with Express. Run: npm install express, then MODEL=model.gguf AGENT=agent.safetensors node express.mjs
 // Then: curl -N -H "Content-Type: application/json" -d '{"prompt": "Can I bring my dog?"}' http://127.0.0.1:3000/answer
 import express from "express";
 import {getLlama, LlamaChatSession} from "node-llama-cpp";

@@ -1,4 +1,4 @@
-// Answers that stream over HTTP, with Hono. Run: MODEL=model.gguf AGENT=agent.safetensors node hono.mjs
+// Answers that stream over HTTP, with Hono. Run: npm install hono @hono/node-server, then MODEL=model.gguf AGENT=agent.safetensors node hono.mjs
 // Then: curl -N -H "Content-Type: application/json" -d '{"prompt": "Can I bring my dog?"}' http://127.0.0.1:3000/answer
 import {serve} from "@hono/node-server";
 import {Hono} from "hono";

@@ -1,11 +1,12 @@
 /** Redis and workers in processes of their own, with the processor time that each has taken. */
-import {type ChildProcess, spawn} from "node:child_process";
+import {spawn} from "node:child_process";
 import {once} from "node:events";
-import {mkdtempSync, readFileSync, rmSync} from "node:fs";
+import {mkdtempSync, rmSync} from "node:fs";
 import {type AddressInfo, createServer} from "node:net";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {connect} from "../../lib/queue/connect.js";
+import {cpuSeconds} from "../harness/process.js";
 import {benchFile} from "../harness/tools.js";
 
 export interface Started {
@@ -61,15 +62,5 @@ async function patiently<T>(act: () => Promise<T>): Promise<T> {
             if (tries === 50) throw error;
             await new Promise((resolve) => setTimeout(resolve, 100));
         }
-    }
-}
-
-function cpuSeconds({pid}: ChildProcess): number {
-    try {
-        const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-        // User and system time, in hundredths of a second (proc(5), USER_HZ).
-        return (Number(fields[11]) + Number(fields[12])) / 100;
-    } catch {
-        return 0;
     }
 }

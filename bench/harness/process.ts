@@ -1,4 +1,5 @@
-import {spawn} from "node:child_process";
+import {type ChildProcess, spawn} from "node:child_process";
+import {readFileSync} from "node:fs";
 import {fileURLToPath} from "node:url";
 
 export interface Command {
@@ -52,7 +53,18 @@ export async function runProcess<T>({file, args, env = {}}: Command, timeoutSeco
     }
 }
 
-function lastLines(text: string): string {
+/** Processor time that a process has taken, in seconds by hundredths; 0 where the system does not tell. */
+export function cpuSeconds({pid}: ChildProcess): number {
+    try {
+        const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+        // User and system time, in hundredths of a second (proc(5), USER_HZ).
+        return (Number(fields[11]) + Number(fields[12])) / 100;
+    } catch {
+        return 0;
+    }
+}
+
+export function lastLines(text: string): string {
     const lines = text.trim().split("\n");
     return (lines.find((line) => /Error: /.test(line)) ?? lines.slice(-3).join(" / ")).trim();
 }

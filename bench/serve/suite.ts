@@ -1,189 +1,137 @@
-/** `mara serve` beside the same work without a server. */
-import {once} from "node:events";
+/** `mara serve` beside the same work without a server, and beside llama.cpp's server. */
 import {existsSync} from "node:fs";
 import {basename} from "node:path";
-import {Worker} from "node:worker_threads";
-import {getLlama, LlamaChatSession, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
-import {MaraAgent} from "../../lib/agent/agent.js";
-import {createAlignedContext} from "../../lib/align/aligned-context.js";
-import {answerAll} from "../../lib/generation/answers.js";
+import {getLlama, LlamaLogLevel, type LlamaModel} from "node-llama-cpp";
 import {loadPrompts} from "../../lib/prompts/prompts.js";
-import {createServer} from "../../lib/server/index.js";
-import {listen} from "../../lib/server/listen.js";
-import {randomTensors} from "../../test/support/agents.js";
 import {medianOf, spreadOf} from "../harness/statistics.js";
 import {atLeast, type BenchOptions, type Suite, type SuiteResult} from "../harness/suite.js";
 import {short, type Table} from "../harness/table.js";
 import {benchFile} from "../harness/tools.js";
-import {hidden} from "../kernel/cases.js";
+import {Client} from "./client.js";
+import {type Contender, contextSize, maxTokens, openContenders, ownTime, parallel} from "./contenders.js";
+import {type Latency, latencies} from "./latency.js";
 
-export const serveSuite: Suite = {title: "mara serve --parallel 8 beside answerAll, on one thread", run};
+export const serveSuite: Suite = {title: "mara serve --parallel 8 beside answerAll and llama-server", run};
 
-const parallel = 8;
-const maxTokens = 48;
+const system = "You are a helpful assistant.";
+
+const notes = [
+    `${parallel} sequences, ${maxTokens} tokens at most, greedy, with the same short system message. The servers answer over HTTP to one client in a process of its own, which asks everything at once. All take turns.`,
+    "Processor time is that of the process that answers, without the client's. Tokens are those of the answers' texts, counted by the model's tokenizer alike for all.",
+    "llama-server's kernels are those of its own build. Prompt caches are on in all servers, over what their sequences hold.",
+    "One request at a time: the first text is of a stream, to a prompt that no sequence has read, behind a system message that all have. The answer of one token is to a chat that was answered just before. What it takes beyond a decode of one token is the request's overhead."
+];
 
 /** What one round costs. */
 interface Sample {
     tokensPerSecond: number;
-    /** Milliseconds of all threads, the client's of HTTP included. */
+    /** Milliseconds. */
     processorPerToken: number;
+    texts: string[];
 }
-
-type Contender = () => Promise<Sample>;
 
 async function run({quick, rounds, threads, log}: BenchOptions): Promise<SuiteResult> {
     const llama = await getLlama({gpu: "auto", build: "never", logLevel: LlamaLogLevel.error});
     // Contexts wait for each other where together they have more threads than this.
-    llama.maxThreads = 4 * threads;
+    llama.maxThreads = 8 * threads;
     const skipped: Record<string, string> = {};
     const tables: Table[] = [];
     const ratios = new Map<string, number>();
     const data: Record<string, unknown> = {};
-    for (const modelPath of [benchFile("../demo/model.gguf"), process.env.MARA_TEST_MODEL]) {
+    const models = [
+        // The demo's answers are short, and its decodes fast.
+        {modelPath: benchFile("../demo/model.gguf"), count: 16 * parallel},
+        {modelPath: process.env.MARA_TEST_MODEL, count: 2 * parallel}
+    ];
+    for (const {modelPath, count} of models) {
         if (modelPath === undefined || !existsSync(modelPath)) {
             skipped[basename(modelPath ?? "the test model")] = "MARA_TEST_MODEL names no file";
             continue;
         }
         const model = await llama.loadModel({modelPath});
         const name = basename(modelPath);
-        const prompts = (await loadPrompts("demo")).slice(0, quick ? parallel : 4 * parallel).map(({prompt}) => prompt);
-        const {contenders, close} = await open(model, prompts, threads);
+        const asked = (await loadPrompts("demo")).slice(0, quick ? parallel : count);
+        const prompts = asked.map(({prompt}) => ({prompt, system}));
+        const client = new Client();
+        const gpu = llama.gpu !== false;
+        const opened = await openContenders({model, modelPath}, prompts, client, {threads, gpu});
+        const {answering, servers, lacking, close} = opened;
+        if (lacking !== undefined) skipped["llama-server"] = lacking;
         const samples: Record<string, Sample[]> = {};
-        for (const contender of Object.values(contenders)) await contender();
-        for (let round = 0; round < (quick ? 1 : rounds); round++) {
+        for (const {answer} of Object.values(answering)) await answer();
+        for (let round = 0; round < rounds; round++) {
             log(`${name}: round ${round + 1}`);
-            for (const [who, contender] of Object.entries(contenders))
-                samples[who] = [...(samples[who] ?? []), await contender()];
+            for (const [who, contender] of Object.entries(answering))
+                samples[who] = [...(samples[who] ?? []), await measured(model, contender)];
         }
-        const first = await firstTokens(model, threads, quick ? 5 : 30);
+        const times = quick ? 5 : 20;
+        const waits = await latencies(model, client, servers, {contextSize, threads, rounds, times, ownTime});
+        client.close();
         await close();
         await model.dispose();
-        data[name] = {samples, first};
-        const each = (who: string, of: (sample: Sample) => number) => (samples[who] ?? []).map(of);
-        for (const how of ["plain", "aligned"]) {
-            const [served, direct] = [samples[`served, ${how}`] ?? [], samples[`answerAll, ${how}`] ?? []];
-            const round = served.map(({tokensPerSecond}, i) => tokensPerSecond / (direct[i]?.tokensPerSecond ?? 0));
-            ratios.set(`${name}, ${how}`, medianOf(round));
+        data[name] = {samples, waits};
+        for (const [who, of] of Object.entries(samples)) {
+            if (!who.startsWith("served")) continue;
+            const direct = samples[directOf(who)] ?? [];
+            const round = of.map(({tokensPerSecond}, i) => tokensPerSecond / (direct[i]?.tokensPerSecond ?? 0));
+            ratios.set(`${name}, ${who}`, medianOf(round));
         }
-        tables.push({
-            title: `${name}: median [quartiles]`,
-            columns: ["", "tokens per second", "processor time per token, ms"],
-            rows: Object.keys(samples).map((who) => [
-                who,
-                shown(each(who, ({tokensPerSecond}) => tokensPerSecond)),
-                shown(each(who, ({processorPerToken}) => processorPerToken))
-            ])
-        });
-        tables.push({
-            title: `${name}: milliseconds until an answer of one token has come`,
-            columns: ["", "median [quartiles]"],
-            rows: Object.entries(first).map(([who, times]) => [who, shown(times)])
-        });
+        tables.push(throughputTable(name, samples), latencyTable(name, waits));
     }
     return {
         tables,
         panels: [],
         columns: 1,
         targets: [atLeast("tokens per second of the server ÷ of answerAll, in a round", 0.9, ratios)],
-        notes: [
-            `${parallel} sequences, ${maxTokens} tokens at most, greedy. The server answers over HTTP to a client on a thread of its own. All take turns.`
-        ],
+        notes,
         skipped,
         data
     };
 }
 
-async function open(model: LlamaModel, prompts: readonly string[], threads: number) {
-    const shape = {sequences: parallel, contextSize: 1024, threads};
-    const agent = MaraAgent.fromTensors(randomTensors(model.embeddingVectorSize, 1, {hidden}), {threads});
-    const plain = await model.createContext(shape);
-    const {context: aligned} = await createAlignedContext(model, {...shape, agent});
-    const server = await createServer({model, name: "m", agents: {agent}, parallel, contextSize: 1024, threads});
-    const listening = await listen(server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});
-    const direct =
-        (context: typeof plain): Contender =>
-        () =>
-            measured(async () => {
-                const answers = await answerAll(context, prompts, {maxTokens});
-                return answers.reduce((total, {tokens}) => total + tokens.length, 0);
-            });
-    const client = new Client(listening.url);
-    const served =
-        (name: string): Contender =>
-        () =>
-            measured(() => client.tokensOf(name, prompts));
-    const contenders: Record<string, Contender> = {
-        "answerAll, plain": direct(plain),
-        "served, plain": served("m"),
-        "answerAll, aligned": direct(aligned),
-        "served, aligned": served("m:agent")
-    };
-    const close = async () => {
-        await client.close();
-        await listening.stop(0);
-        await plain.dispose();
-        await aligned.dispose();
-        agent.dispose();
-    };
-    return {contenders, close};
+async function measured(model: LlamaModel, {answer, processorTime}: Contender): Promise<Sample> {
+    const [start, before] = [performance.now(), processorTime()];
+    const texts = await answer();
+    const [seconds, processor] = [(performance.now() - start) / 1000, processorTime() - before];
+    const tokens = texts.reduce((total, text) => total + model.tokenize(text).length, 0);
+    return {tokensPerSecond: tokens / seconds, processorPerToken: processor / tokens, texts};
 }
 
-class Client {
-    readonly #worker: Worker;
-
-    constructor(url: string) {
-        this.#worker = new Worker(new URL("client-worker.mjs", import.meta.url), {workerData: {url}});
-    }
-
-    /** Tokens of the answers to all prompts, asked at once. */
-    async tokensOf(model: string, prompts: readonly string[], limit = maxTokens): Promise<number> {
-        this.#worker.postMessage(prompts.map((content) => ({model, content, maxTokens: limit})));
-        const [count] = await once(this.#worker, "message");
-        return count as number;
-    }
-
-    async close(): Promise<void> {
-        await this.#worker.terminate();
-    }
+/** "answerAll, plain" of "served, plain". */
+function directOf(who: string): string {
+    return who.replace(/^.*,/, "answerAll,");
 }
 
-async function measured(act: () => Promise<number>): Promise<Sample> {
-    const [start, usage] = [performance.now(), process.cpuUsage()];
-    const tokens = await act();
-    const {user, system} = process.cpuUsage(usage);
+function throughputTable(name: string, samples: Readonly<Record<string, Sample[]>>): Table {
     return {
-        tokensPerSecond: (tokens * 1000) / (performance.now() - start),
-        processorPerToken: (user + system) / 1000 / tokens
+        title: `${name}: median [quartiles]`,
+        columns: ["", "tokens per second", "processor time per token, ms", "answers as answerAll's"],
+        rows: Object.entries(samples).map(([who, of]) => {
+            const texts = of.at(-1)?.texts ?? [];
+            const direct = samples[directOf(who)]?.at(-1)?.texts ?? [];
+            const same = texts.filter((text, i) => text.trim() === direct[i]?.trim()).length;
+            return [
+                who,
+                shown(of.map(({tokensPerSecond}) => tokensPerSecond)),
+                shown(of.map(({processorPerToken}) => processorPerToken)),
+                `${same} of ${texts.length}`
+            ];
+        })
     };
 }
 
-/** Milliseconds to the first token of one request at a time, with prompts that no sequence has read. */
-async function firstTokens(model: LlamaModel, threads: number, times: number): Promise<Record<string, number[]>> {
-    const server = await createServer({model, name: "m", parallel: 1, contextSize: 1024, threads});
-    const listening = await listen(server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});
-    const client = new Client(listening.url);
-    const context = await model.createContext({contextSize: 1024, threads});
-    // One session for all: finding its chat wrapper takes longer than the answer.
-    const session = new LlamaChatSession({contextSequence: context.getSequence()});
-    const [served, direct]: [number[], number[]] = [[], []];
-    for (let i = 0; i <= times; i++) {
-        const prompt = `${i}. Where is the breakfast room, and when does it open on Sundays?`;
-        let start = performance.now();
-        await client.tokensOf("m", [prompt], 1);
-        served.push(performance.now() - start);
-        start = performance.now();
-        session.resetChatHistory();
-        await session.prompt(prompt, {maxTokens: 1, temperature: 0});
-        direct.push(performance.now() - start);
-    }
-    await client.close();
-    await listening.stop(0);
-    await context.dispose();
-    // What only the first request pays for is no part of it.
-    return {"the server, over HTTP": served.slice(1), "a LlamaChatSession": direct.slice(1)};
+function latencyTable(name: string, waits: Readonly<Record<string, Latency>>): Table {
+    return {
+        title: `${name}, one request at a time: milliseconds, median [quartiles]`,
+        columns: ["", "first text of a stream", "GET /v1/models", "one token again", "its processor time"],
+        rows: Object.entries(waits).map(([who, {firstText, models, again, againProcessor}]) => [
+            who,
+            ...[firstText, models, again, againProcessor].map(shown)
+        ])
+    };
 }
 
 function shown(values: readonly number[]): string {
     const {median, low, high} = spreadOf(values);
-    return `${short(median)} [${short(low)}–${short(high)}]`;
+    return Number.isFinite(median) ? `${short(median)} [${short(low)}–${short(high)}]` : "–";
 }

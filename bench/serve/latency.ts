@@ -1,0 +1,134 @@
+/** What one request at a time waits for, and what it costs. */
+import {LlamaChatSession, type LlamaModel, type Token} from "node-llama-cpp";
+import type {Prompt} from "../../lib/prompts/prompts.js";
+import {type Client, chatRequest, type Request} from "./client.js";
+
+/** Who answers, with the milliseconds of processor time that its process has taken. */
+export interface Answering {
+    url: string;
+    processorTime(): number;
+}
+
+/** Milliseconds of each request. */
+export interface Latency {
+    /** Until the first text of a streamed answer whose prompt no sequence has read. */
+    firstText: number[];
+    /** Of `GET /v1/models`. */
+    models: number[];
+    /** Of an answer of one token to a chat that was answered just before. */
+    again: number[];
+    /** Processor time of such an answer, one mean per round. */
+    againProcessor: number[];
+}
+
+interface Measured {
+    firstText(prompt: Prompt): Promise<number>;
+    models(times: number): Promise<number[]>;
+    again(times: number): Promise<number[]>;
+    processorTime(): number;
+}
+
+const chat: Prompt = {system: "You are a helpful assistant.", prompt: "Where is the breakfast room?"};
+
+/** The servers and a `LlamaChatSession` in turns, and a decode of one token by itself. */
+export async function latencies(
+    model: LlamaModel,
+    client: Client,
+    servers: Readonly<Record<string, Answering>>,
+    options: {contextSize: number; threads: number; rounds: number; times: number; ownTime: () => number}
+): Promise<Record<string, Latency>> {
+    const {rounds, times, ownTime, ...shape} = options;
+    const context = await model.createContext({...shape, sequences: 2});
+    // One session for all: finding its chat wrapper takes longer than the answer.
+    const session = new LlamaChatSession({contextSequence: context.getSequence(), systemPrompt: chat.system as string});
+    const bare = context.getSequence();
+    const [token] = model.tokenize("breakfast");
+    const contenders: Record<string, Measured> = {
+        ...Object.fromEntries(Object.entries(servers).map(([who, server]) => [who, overHttp(client, server)])),
+        "a LlamaChatSession": {
+            firstText: ({prompt}) => firstTextOf(session, prompt),
+            models: async () => [],
+            again: async (count) =>
+                await timesOf(count, async () => {
+                    session.resetChatHistory();
+                    await session.prompt(chat.prompt, {maxTokens: 1, temperature: 0});
+                }),
+            processorTime: ownTime
+        },
+        "a decode of one token alone": {
+            firstText: async () => Number.NaN,
+            models: async () => [],
+            again: async (count) =>
+                await timesOf(count, async () => {
+                    await bare.eraseContextTokenRanges([{start: 0, end: bare.nextTokenIndex}]);
+                    for await (const _ of bare.evaluate([token as Token], {temperature: 0})) break;
+                }),
+            processorTime: ownTime
+        }
+    };
+    const results = Object.fromEntries(
+        Object.keys(contenders).map((who): [string, Latency] => [
+            who,
+            {firstText: [], models: [], again: [], againProcessor: []}
+        ])
+    );
+    // What only the first requests pay for is no part of it.
+    for (let round = -1; round < rounds; round++)
+        for (const [who, {firstText, models, again, processorTime}] of Object.entries(contenders)) {
+            const fresh: number[] = [];
+            for (let i = 0; i < times; i++) {
+                const prompt = `${round * times + i}. Where is the breakfast room, and when does it open on Sundays?`;
+                fresh.push(await firstText({...chat, prompt}));
+            }
+            const listed = await models(times);
+            await again(1);
+            const before = processorTime();
+            const repeated = await again(4 * times);
+            const mean = (processorTime() - before) / repeated.length;
+            if (round < 0) continue;
+            const result = results[who] as Latency;
+            result.firstText.push(...fresh);
+            result.models.push(...listed);
+            result.again.push(...repeated);
+            result.againProcessor.push(mean);
+        }
+    await context.dispose();
+    return results;
+}
+
+function overHttp(client: Client, {url, processorTime}: Answering): Measured {
+    const repeat = (request: Request, times: number) => client.whole(url, new Array(times).fill(request));
+    return {
+        processorTime,
+        firstText: async (prompt) => {
+            const [first] = await client.firstText(url, [chatRequest("m", prompt, {max_tokens: 4, stream: true})]);
+            return first as number;
+        },
+        models: (times) => repeat({path: "/v1/models"}, times),
+        again: (times) => repeat(chatRequest("m", chat, {max_tokens: 1}), times)
+    };
+}
+
+async function firstTextOf(session: LlamaChatSession, prompt: string): Promise<number> {
+    const start = performance.now();
+    let first: number | undefined;
+    session.resetChatHistory();
+    await session.prompt(prompt, {
+        maxTokens: 4,
+        temperature: 0,
+        onTextChunk: () => {
+            first ??= performance.now() - start;
+        }
+    });
+    return first ?? Number.NaN;
+}
+
+async function timesOf(count: number, act: () => Promise<void>): Promise<number[]> {
+    const times: number[] = [];
+    for (let i = 0; i < count; i++) {
+        const start = performance.now();
+        await act();
+        times.push(performance.now() - start);
+    }
+    return times;
+}
