@@ -27,10 +27,11 @@ async function run({quick, rounds, log}: BenchOptions): Promise<SuiteResult> {
         const {normal} = seededRandom(width);
         const agentOf = (seed: number, sizes: readonly [number, number]) =>
             MaraAgent.fromTensors(randomTensors(width, seed, {hidden: sizes}), {threads: 1});
-        const [first, second, nothing] = [agentOf(1, hidden), agentOf(2, hidden), agentOf(3, [4, 4])];
+        const [first, second] = [agentOf(1, hidden), agentOf(2, hidden)];
         for (const {count, calls} of cases) {
             const place = `D = ${width}, K = ${count}`;
             const states = Float32Array.from({length: count * width}, normal);
+            const copy = new Float32Array(states.length);
             const contenders = {
                 // In turn, so that each finds the caches as the other left them, as both in one call do.
                 apart: async () => {
@@ -38,8 +39,11 @@ async function run({quick, rounds, log}: BenchOptions): Promise<SuiteResult> {
                     await second._native.judgeAsync(states, []);
                 },
                 both: () => first._native.judgeAsync(states, [second._native]),
-                // Hardly more than the hop to another thread and the copy of the states, which each call pays.
-                call: () => nothing._native.judgeAsync(states, [])
+                // The hop to another thread and the copy of the states, neither of which a wave pays.
+                call: () => {
+                    copy.set(states);
+                    return first._native.judgeAsync(new Float32Array(0), []);
+                }
             };
             const times: Record<keyof typeof contenders, number[]> = {apart: [], both: [], call: []};
             const entries = Object.entries(contenders) as [keyof typeof contenders, () => Promise<unknown>][];
@@ -55,7 +59,7 @@ async function run({quick, rounds, log}: BenchOptions): Promise<SuiteResult> {
                 shown(each, (ratio) => ratio.toFixed(2))
             ]);
         }
-        for (const agent of [first, second, nothing]) agent.dispose();
+        for (const agent of [first, second]) agent.dispose();
     }
     const ratio = "both in one call ÷ (one after the other − the call alone)";
     return {
@@ -69,7 +73,11 @@ async function run({quick, rounds, log}: BenchOptions): Promise<SuiteResult> {
         panels: [],
         columns: 1,
         targets: [atMost(ratio, 1, ratios)],
-        notes: ["“The call alone” scores with an agent of four hidden units."],
+        notes: [
+            "“The call alone” copies the states and hops to another thread, and judges nothing there.",
+            "What one call saves is the second gathering and packing of the states. Of one state of 576 numbers that is less than the quartiles " +
+                "are apart, so there the ratio is 1 with noise on both sides."
+        ],
         skipped: {},
         data
     };
