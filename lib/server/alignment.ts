@@ -26,6 +26,8 @@ export function alignmentOf(
         return undefined;
     }
     if (!enabled) return undefined;
+    if (typeof cascade === "object" && agents.every(({agent}) => agent.student === undefined))
+        throw refused("mara.cascade", "no agent of this answer has a student");
     const given = {agents, combine, threshold, cascade, seed: sampling.seed, candidates: candidatesOf(sampling)};
     const set = Object.entries(given).filter(([, value]) => value !== undefined);
     return settingsInForce(resolveSettings(Object.fromEntries(set))) as Alignment;

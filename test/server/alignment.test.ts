@@ -1,7 +1,17 @@
 /** Alignment by request: the model's name, the field `mara`, traces, settings that change while an answer goes on. */
 import {beforeAll, describe, expect, it} from "vitest";
+import {MaraAgent} from "../../lib/index.js";
 import {hasDemo, needsDemo} from "../cli/helpers.js";
-import {type Client, demoServer, type Json, longAnswer} from "./helpers.js";
+import {randomStudent} from "../support/students.js";
+import {type Client, demoModel, demoServer, type Json, longAnswer, question} from "./helpers.js";
+
+async function decisionsOf(
+    client: Client,
+    {mara, ...body}: {[field: string]: unknown; mara?: object}
+): Promise<Json[]> {
+    const {choices} = await client.chat({model: "demo:house", ...body, mara: {...mara, trace: true}});
+    return choices[0].mara.tokens.flatMap(({decisions}: Json) => decisions);
+}
 
 describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
     let client: Client;
@@ -77,6 +87,67 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
         };
         expect(await probability(0.5)).toBeGreaterThan(await probability(1));
         expect(await probability(2)).toBeLessThan(await probability(undefined));
+    });
+
+    it("penalises the tokens that it has, before candidates are drawn", async () => {
+        // Every token has several candidates, and the most probable one is emitted.
+        const all = {temperature: 1, top_p: 1, top_k: 256, mara: {threshold: 0}};
+        const plain = await decisionsOf(client, all);
+        const emitted = plain.map(({rank, candidates}) => candidates.find((one: Json) => one.rank === rank).token);
+        const at = emitted.findIndex((token, i) => emitted.indexOf(token) < i);
+        const again: number = emitted[at];
+        expect(emitted.slice(0, at).filter((token) => token === again)).toHaveLength(1);
+        const other: number = plain[at].candidates[1].token;
+        expect(emitted.slice(0, at)).not.toContain(other);
+        /** The logit of the token that comes again, above that of one that is new. */
+        const lead = async (penalty: object) => {
+            const {candidates} = (await decisionsOf(client, {...all, ...penalty}))[at];
+            const [a, b] = [again, other].map(
+                (token) => candidates.find((one: Json) => one.token === token).probability
+            );
+            return Math.log(a / b);
+        };
+        const without = await lead({});
+        // Probabilities are told to four digits.
+        expect(await lead({presence_penalty: 0.75})).toBeCloseTo(without - 0.75, 2);
+        expect(await lead({frequency_penalty: 1.25})).toBeCloseTo(without - 1.25, 2);
+        expect(await lead({frequency_penalty: 1.25, presence_penalty: 0.75})).toBeCloseTo(without - 2, 2);
+        expect(await lead({frequency_penalty: -0.5})).toBeCloseTo(without + 0.5, 2);
+        expect(await lead({repeat_penalty: 1.1})).toBeLessThan(without - 0.1);
+        const [little, much] = [await lead({repeat_penalty: 1.05}), await lead({repeat_penalty: 1.1})];
+        // It divides the logit, which the lead does not tell; both leads give the same one.
+        expect((without - much) / (1 - 1 / 1.1)).toBeCloseTo((without - little) / (1 - 1 / 1.05), 0);
+    });
+
+    it("is decided by the agent's student as far as the request lets it", async () => {
+        const open = async (agrees: boolean) => {
+            const agent = await MaraAgent.load("demo");
+            const student = randomStudent(await demoModel(), 9);
+            const calibration = {shape: [2, 3], data: Float32Array.of(2, 1, -1, -2, 1, 1)};
+            agent.student = agrees ? student : {...student, tensors: {...student.tensors, calibration}};
+            return agent;
+        };
+        const agents = {trusty: await open(true), wrong: await open(false)};
+        const one = await demoServer({agents});
+        /** How many of the candidates that were judged the student judged. */
+        const share = async (model: string, cascade?: unknown) => {
+            const mara = cascade === undefined ? {} : {cascade};
+            const decisions = await decisionsOf(one, {model, temperature: 1, top_p: 1, top_k: 8, max_tokens: 40, mara});
+            const judged = decisions.flatMap(({candidates}) => candidates).filter(({by}) => by !== null);
+            return judged.filter(({by}) => by === "student").length / judged.length;
+        };
+        expect(await share("demo:trusty", "off")).toBe(0);
+        for (const cascade of [undefined, "auto", {agreement: 0.9}])
+            expect(await share("demo:trusty", cascade)).toBeGreaterThan(0.5);
+        expect(await share("demo:wrong", {agreement: 0.9})).toBe(0);
+        expect(await share("demo:wrong", {agreement: 0})).toBeGreaterThan(0.5);
+        for (const agent of Object.values(agents)) agent.dispose();
+        const refused = await client.refused("/v1/chat/completions", {
+            model: "demo:house",
+            messages: question,
+            mara: {cascade: {agreement: 0.9}}
+        });
+        expect(refused).toMatchObject({status: 400, param: "mara.cascade", code: "unsupported_value"});
     });
 
     it("brings its decisions along where a trace is asked for, whole and as a stream", async () => {

@@ -2,7 +2,7 @@
 import {beforeAll, describe, expect, it} from "vitest";
 import {createServer} from "../../lib/server/index.js";
 import {hasDemo, needsDemo} from "../cli/helpers.js";
-import {describeWithTestModel, loadTestModel} from "../support/models.js";
+import {describeWithTestModel, loadTestModel, testLlama, testModelPath} from "../support/models.js";
 import {Client, demoServer, type Json, question} from "./helpers.js";
 
 const room = {type: "object", properties: {room: {type: "string", enum: ["sauna", "bar"]}}, required: ["room"]};
@@ -168,6 +168,44 @@ describeWithTestModel("A model that calls", () => {
         expect(deltas.map((delta: Json) => delta.function.arguments).join("")).toBe(
             message.tool_calls[0].function.arguments
         );
+        await server.close();
+    });
+
+    it("makes one call at a time where parallel_tool_calls is false", async () => {
+        // SmolLM2's own form has one call at a time; node-llama-cpp's for Llama 3 has several.
+        const metadataOverrides = {general: {name: "llama 3"}, tokenizer: {chat_template: ""}} as never;
+        const model = await (await testLlama()).loadModel({modelPath: testModelPath as string, metadataOverrides});
+        const server = await createServer({model, name: "smol", parallel: 1, contextSize: 1024, threads: 1});
+        const client = new Client(server);
+        const cities = ["Paris", "London", "Rome", "Madrid", "Oslo", "Athens"];
+        const parameters = {type: "object", properties: {city: {enum: cities}}, required: ["city"]};
+        const before = [cities.slice(0, 2), cities.slice(2, 4)].flatMap((pair) => [
+            {role: "user", content: `Weather in ${pair.join(" and ")}?`},
+            {
+                role: "assistant",
+                tool_calls: pair.map((city) => ({
+                    id: city,
+                    type: "function",
+                    function: {name: "weather", arguments: `{"city": "${city}"}`}
+                }))
+            },
+            ...pair.map((city) => ({role: "tool", tool_call_id: city, content: '{"celsius": 20}'})),
+            {role: "assistant", content: "It is 20 degrees in both."}
+        ]);
+        const calls = async (parallel_tool_calls: boolean) => {
+            const {choices} = await client.chat({
+                model: "smol",
+                temperature: 0,
+                max_tokens: 32,
+                tools: [{type: "function", function: {name: "weather", parameters}}],
+                messages: [...before, {role: "user", content: "Weather in Oslo and Athens?"}],
+                parallel_tool_calls
+            });
+            return choices[0].message.tool_calls.map((call: Json) => call.function.arguments.trim());
+        };
+        // It goes on to call; where it is cut off is of no matter.
+        expect((await calls(true)).slice(0, 2)).toEqual(['{"city": "Oslo"}', '{"city": "Athens"}']);
+        expect(await calls(false)).toEqual(['{"city": "Oslo"}']);
         await server.close();
     });
 });
