@@ -26,8 +26,11 @@ export async function readBody<Schema extends z.ZodType>(
     }
     if (isTooDeep(value))
         throw new ApiError(400, `The body is nested deeper than ${deepest} levels`, {code: "invalid_json"});
-    return checkBody(schema, value);
+    return checkBody(schema, value, text.length <= mostExplained);
 }
+
+/** Characters of a body all of whose errors are looked for: a longer one may have hundreds of thousands of them. */
+const mostExplained = 2 ** 14;
 
 /** Levels of nested JSON: what copies or writes it calls itself for each of them. */
 const deepest = 500;
@@ -42,9 +45,11 @@ export function isTooDeep(value: unknown): boolean {
     return false;
 }
 
-/** @throws ApiError 400 that names the field */
-export function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-    const result = schema.safeParse(value);
+/** `explain` looks for all errors, to tell the one that helps most. @throws ApiError 400 that names the field */
+function checkBody<Schema extends z.ZodType>(schema: Schema, value: unknown, explain: boolean): z.output<Schema> {
+    // zod's own `validate` sets it; it is no part of the options' type.
+    const options: z.core.ParseContext<Issue> & {abortEarly: boolean} = {abortEarly: !explain};
+    const result = schema.safeParse(value, options);
     if (result.success) return result.data;
     const {issue, path} = innermost(result.error.issues);
     const keys = issue.code === "unrecognized_keys" ? issue.keys : [];

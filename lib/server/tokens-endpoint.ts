@@ -4,7 +4,7 @@ import {z} from "zod";
 import {readBody} from "./body.js";
 import {promptTokensOf, requireTokens} from "./completion.js";
 import type {Engine} from "./engine.js";
-import {optional} from "./schemas/common.js";
+import {optional, tokenSchema} from "./schemas/common.js";
 import type {Service} from "./service.js";
 
 const model = optional(z.string()).describe("Ignored: all models of this server share one vocabulary.");
@@ -17,7 +17,7 @@ export const tokenizeSchema = z.strictObject({
     )
 });
 
-export const detokenizeSchema = z.strictObject({model, tokens: z.array(z.int().min(0).max(2_147_483_647))});
+export const detokenizeSchema = z.strictObject({model, tokens: z.array(tokenSchema)});
 
 export function tokenizerInfo({model}: Engine): Response {
     const {bosString, eosString} = model.tokens;

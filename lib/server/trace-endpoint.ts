@@ -5,8 +5,11 @@ import type {ChoiceView, SeenCandidate} from "../report/token-view.js";
 import {readBody} from "./body.js";
 import type {Service} from "./service.js";
 
+/** The first that is none ends the check of a long list. */
+const rank = z.int().min(0, {abort: true});
+
 const candidate = z.strictObject({
-    rank: z.int().min(0),
+    rank,
     token: z.int(),
     text: z.string(),
     probability: z.number(),
@@ -15,7 +18,7 @@ const candidate = z.strictObject({
     rejected: z.boolean()
 });
 const decision = z.strictObject({
-    rank: z.int().min(0),
+    rank,
     fallback: z.boolean(),
     by: z.enum(["agent", "student", "judge"]),
     waves: z.int(),
@@ -30,7 +33,9 @@ export const traceSchema = z.strictObject({
         .array(
             z.strictObject({
                 question: z.string(),
-                answers: z.array(z.strictObject({side: z.string().max(100), tokens: z.array(token)})).max(8)
+                answers: z
+                    .array(z.strictObject({side: z.string().max(100, {abort: true}), tokens: z.array(token)}))
+                    .max(8)
             })
         )
         .max(1000)

@@ -125,6 +125,23 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
         expect([get.status, get.headers.get("allow")]).toEqual([405, "POST"]);
     });
 
+    it("is told the first of a great many errors", async () => {
+        const many = 100_000;
+        const long: [path: string, param: string, body: object][] = [
+            [path, "messages[0].role", {model: "demo", messages: Array(many / 2).fill({})}],
+            ["/v1/responses", "input[0].role", {model: "demo", input: Array(many / 2).fill({})}],
+            ["/v1/completions", "prompt[0]", {model: "demo", prompt: Array(many / 2).fill(-1)}],
+            ["/detokenize", "tokens[0]", {tokens: Array(many / 2).fill(-1)}],
+            [
+                "/mara/trace",
+                "turns[0].answers[0].tokens[0].text",
+                {description: "", turns: [{question: "", answers: [{side: "", tokens: Array(3 * many).fill({})}]}]}
+            ]
+        ];
+        for (const [path, param, body] of long)
+            expect(await client.refused(path, body)).toMatchObject({status: 400, param});
+    });
+
     it("may have tools whose properties are null, and a schema that names a type twice at every level", async () => {
         await client.say({model: "demo", max_tokens: 1, tools: [toolOf({type: "object", properties: null})]});
         // Two to the thirtieth schemas, were each of the types converted.

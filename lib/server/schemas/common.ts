@@ -7,6 +7,9 @@ export function optional<Schema extends z.ZodType>(schema: Schema) {
     return schema.nullish();
 }
 
+/** A token's number. The first that is none ends the check of a long list. */
+export const tokenSchema = z.int().min(0, {abort: true}).max(2_147_483_647, {abort: true});
+
 const penalty = z.number().min(-2).max(2);
 
 export const samplingShape = {

@@ -1,7 +1,5 @@
 import {z} from "zod";
-import {countSchema, optional, requestShape, stopSchema, streamShape} from "./common.js";
-
-const token = z.int().min(0).max(2_147_483_647);
+import {countSchema, optional, requestShape, stopSchema, streamShape, tokenSchema} from "./common.js";
 
 export const completionSchema = z.strictObject({
     ...requestShape,
@@ -10,8 +8,8 @@ export const completionSchema = z.strictObject({
         .union([
             z.string(),
             z.array(z.string()).min(1).max(256),
-            z.array(token).min(1),
-            z.array(z.array(token).min(1)).min(1).max(256)
+            z.array(tokenSchema).min(1),
+            z.array(z.array(tokenSchema).min(1)).min(1).max(256)
         ])
         .describe("A text, or the numbers of its tokens; several of them are answered one by one."),
     max_tokens: optional(z.int().min(0).max(10_000_000)).describe("Default 16. With 0 only the prompt is measured."),
