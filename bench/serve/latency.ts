@@ -13,6 +13,8 @@ export interface Answering {
 export interface Latency {
     /** Until the first text of a streamed answer whose prompt no sequence has read. */
     firstText: number[];
+    /** Processor time of such an answer, of four tokens, one mean per round. */
+    streamProcessor: number[];
     /** Of `GET /v1/models`. */
     models: number[];
     /** Of an answer of one token to a chat that was answered just before. */
@@ -22,11 +24,14 @@ export interface Latency {
 }
 
 interface Measured {
-    firstText(prompt: Prompt): Promise<number>;
-    models(times: number): Promise<number[]>;
+    firstText?(prompts: readonly Prompt[]): Promise<number[]>;
+    models?(times: number): Promise<number[]>;
     again(times: number): Promise<number[]>;
     processorTime(): number;
 }
+
+/** Tokens of a streamed answer. */
+const streamed = 4;
 
 const chat: Prompt = {system: "You are a helpful assistant.", prompt: "Where is the breakfast room?"};
 
@@ -46,8 +51,7 @@ export async function latencies(
     const contenders: Record<string, Measured> = {
         ...Object.fromEntries(Object.entries(servers).map(([who, server]) => [who, overHttp(client, server)])),
         "a LlamaChatSession": {
-            firstText: ({prompt}) => firstTextOf(session, prompt),
-            models: async () => [],
+            firstText: (prompts) => firstTexts(session, prompts),
             again: async (count) =>
                 await timesOf(count, async () => {
                     session.resetChatHistory();
@@ -56,8 +60,6 @@ export async function latencies(
             processorTime: ownTime
         },
         "a decode of one token alone": {
-            firstText: async () => Number.NaN,
-            models: async () => [],
             again: async (count) =>
                 await timesOf(count, async () => {
                     await bare.eraseContextTokenRanges([{start: 0, end: bare.nextTokenIndex}]);
@@ -69,28 +71,31 @@ export async function latencies(
     const results = Object.fromEntries(
         Object.keys(contenders).map((who): [string, Latency] => [
             who,
-            {firstText: [], models: [], again: [], againProcessor: []}
+            {firstText: [], streamProcessor: [], models: [], again: [], againProcessor: []}
         ])
     );
     // What only the first requests pay for is no part of it.
     for (let round = -1; round < rounds; round++)
         for (const [who, {firstText, models, again, processorTime}] of Object.entries(contenders)) {
-            const fresh: number[] = [];
-            for (let i = 0; i < times; i++) {
-                const prompt = `${round * times + i}. Where is the breakfast room, and when does it open on Sundays?`;
-                fresh.push(await firstText({...chat, prompt}));
-            }
-            const listed = await models(times);
+            const fresh = Array.from({length: times}, (_, i) => ({
+                ...chat,
+                prompt: `${round * times + i}. Where is the breakfast room, and when does it open on Sundays?`
+            }));
+            let before = processorTime();
+            const streams = (await firstText?.(fresh)) ?? [];
+            const stream = (processorTime() - before) / streams.length;
+            const listed = (await models?.(times)) ?? [];
             await again(1);
-            const before = processorTime();
+            before = processorTime();
             const repeated = await again(4 * times);
-            const mean = (processorTime() - before) / repeated.length;
+            const processor = (processorTime() - before) / repeated.length;
             if (round < 0) continue;
             const result = results[who] as Latency;
-            result.firstText.push(...fresh);
+            result.firstText.push(...streams);
+            result.streamProcessor.push(stream);
             result.models.push(...listed);
             result.again.push(...repeated);
-            result.againProcessor.push(mean);
+            result.againProcessor.push(processor);
         }
     await context.dispose();
     return results;
@@ -100,27 +105,32 @@ function overHttp(client: Client, {url, processorTime}: Answering): Measured {
     const repeat = (request: Request, times: number) => client.whole(url, new Array(times).fill(request));
     return {
         processorTime,
-        firstText: async (prompt) => {
-            const [first] = await client.firstText(url, [chatRequest("m", prompt, {max_tokens: 4, stream: true})]);
-            return first as number;
-        },
+        firstText: (prompts) =>
+            client.firstText(
+                url,
+                prompts.map((prompt) => chatRequest("m", prompt, {max_tokens: streamed, stream: true}))
+            ),
         models: (times) => repeat({path: "/v1/models"}, times),
         again: (times) => repeat(chatRequest("m", chat, {max_tokens: 1}), times)
     };
 }
 
-async function firstTextOf(session: LlamaChatSession, prompt: string): Promise<number> {
-    const start = performance.now();
-    let first: number | undefined;
-    session.resetChatHistory();
-    await session.prompt(prompt, {
-        maxTokens: 4,
-        temperature: 0,
-        onTextChunk: () => {
-            first ??= performance.now() - start;
-        }
-    });
-    return first ?? Number.NaN;
+async function firstTexts(session: LlamaChatSession, prompts: readonly Prompt[]): Promise<number[]> {
+    const times: number[] = [];
+    for (const {prompt} of prompts) {
+        const start = performance.now();
+        let first = Number.NaN;
+        session.resetChatHistory();
+        await session.prompt(prompt, {
+            maxTokens: streamed,
+            temperature: 0,
+            onTextChunk: () => {
+                if (Number.isNaN(first)) first = performance.now() - start;
+            }
+        });
+        times.push(first);
+    }
+    return times;
 }
 
 async function timesOf(count: number, act: () => Promise<void>): Promise<number[]> {

@@ -71,7 +71,7 @@ async function addressOf(child: ChildProcessByStdio<null, null, Readable>): Prom
     return await new Promise<string>((resolve, reject) => {
         const fail = (reason: string) => {
             clearTimeout(timer);
-            reject(new Error(`llama-server ${reason}: ${lastLines(said)}`));
+            reject(new Error(`llama-server ${reason}${said && `: ${lastLines(said)}`}`));
         };
         const timer = setTimeout(() => fail("did not listen within a minute"), 60_000);
         child.once("error", ({message}) => fail(message));

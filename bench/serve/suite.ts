@@ -19,7 +19,7 @@ const notes = [
     `${parallel} sequences, ${maxTokens} tokens at most, greedy, with the same short system message. The servers answer over HTTP to one client in a process of its own, which asks everything at once. All take turns.`,
     "Processor time is that of the process that answers, without the client's. Tokens are those of the answers' texts, counted by the model's tokenizer alike for all.",
     "llama-server's kernels are those of its own build. Prompt caches are on in all servers, over what their sequences hold.",
-    "One request at a time: the first text is of a stream, to a prompt that no sequence has read, behind a system message that all have. The answer of one token is to a chat that was answered just before. What it takes beyond a decode of one token is the request's overhead."
+    "One request at a time: the first text is of a stream, to a prompt that no sequence has read, behind a system message that all have; its processor time is that of four tokens. The answer of one token is to a chat that was answered just before. What it takes beyond a decode of one token is the request's overhead."
 ];
 
 /** What one round costs. */
@@ -123,10 +123,17 @@ function throughputTable(name: string, samples: Readonly<Record<string, Sample[]
 function latencyTable(name: string, waits: Readonly<Record<string, Latency>>): Table {
     return {
         title: `${name}, one request at a time: milliseconds, median [quartiles]`,
-        columns: ["", "first text of a stream", "GET /v1/models", "one token again", "its processor time"],
-        rows: Object.entries(waits).map(([who, {firstText, models, again, againProcessor}]) => [
+        columns: [
+            "",
+            "first text of a stream",
+            "processor time of it",
+            "GET /v1/models",
+            "one token again",
+            "processor time of it"
+        ],
+        rows: Object.entries(waits).map(([who, {firstText, streamProcessor, models, again, againProcessor}]) => [
             who,
-            ...[firstText, models, again, againProcessor].map(shown)
+            ...[firstText, streamProcessor, models, again, againProcessor].map(shown)
         ])
     };
 }
