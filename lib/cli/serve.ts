@@ -144,7 +144,7 @@ async function serve(options: ServeOptions): Promise<void> {
             ...given({name, apiKey, threads: options.threads ?? threadsFor(llama, modelPath)}),
             ...(isLocal ? {hosts: [...loopback, "[::1]", ...options.allowHost]} : {})
         });
-        const listening = await listen(server, {port, ...guarded}).catch(async (error) => {
+        const listening = await listen(server, {port, timeout, ...guarded}).catch(async (error) => {
             await server.close();
             throw error;
         });

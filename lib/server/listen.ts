@@ -15,12 +15,12 @@ export interface Listening {
 /** Host names of this machine alone. */
 export const loopback = ["127.0.0.1", "localhost", "::1"];
 
-/** @throws MaraError INVALID_ARGUMENT for a host beyond this machine that nobody guards; SERVER_LISTEN */
+/** `timeout` is that of the server's requests, in seconds. @throws MaraError INVALID_ARGUMENT for a host beyond this machine that nobody guards; SERVER_LISTEN */
 export async function listen(
     server: Server,
-    options: {host: string; port: number; hasKey: boolean; isOpen: boolean}
+    options: {host: string; port: number; hasKey: boolean; isOpen: boolean; timeout?: number}
 ): Promise<Listening> {
-    const {host, port} = options;
+    const {host, port, timeout = 600} = options;
     requireGuarded(options);
     const http = await new Promise<HttpServer>((resolve, reject) => {
         const started = serve({fetch: server.fetch, hostname: host, port}, () => resolve(started)) as HttpServer;
@@ -29,6 +29,8 @@ export async function listen(
             reject(new MaraError("SERVER_LISTEN", `Could not listen on ${host}:${port}: ${reason}`, {cause: error}));
         });
     });
+    // An answer that is waited for comes before; what nobody reads is given up.
+    http.setTimeout(2000 * timeout + 1000);
     const {port: given} = http.address() as AddressInfo;
     return {
         url: `http://${host.includes(":") ? `[${host}]` : host}:${given}`,

@@ -1,4 +1,5 @@
 /** Many requests at once: the queue, beginnings used again, clients that go away, and the end of a server. */
+import {connect} from "node:net";
 import {afterEach, describe, expect, it} from "vitest";
 import {listen} from "../../lib/server/listen.js";
 import {hasDemo, needsDemo} from "../cli/helpers.js";
@@ -152,6 +153,18 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         await untilIdle(client);
     });
 
+    it("are given up where nobody reads their events, before these fill the memory", async () => {
+        const client = await demoServer();
+        // Each prompt has an event of more than half a megabyte.
+        const prompt = Array(40).fill("Where is the breakfast room? ".repeat(120));
+        const body = {model: "demo", prompt, stream: true, echo: true, logprobs: 20, max_tokens: 0};
+        const {status, body: events} = await client.request("/v1/completions", body);
+        expect(status).toBe(200);
+        await expect(events?.getReader().closed).rejects.toMatchObject({status: 408, details: {code: "slow_reader"}});
+        await untilIdle(client);
+        expect(await client.say({model: "demo", temperature: 0})).not.toBe("");
+    });
+
     it("keep silent streams open with comments", async () => {
         const client = await demoServer({parallel: 1, keepAlive: 0.001});
         const stream = await client.stream({model: "demo", ...longAnswer, max_tokens: 200});
@@ -178,8 +191,8 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
 });
 
 describe.skipIf(!hasDemo)(`A server on a port${needsDemo}`, () => {
-    const open = async (client: Client) =>
-        await listen(client.server, {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false});
+    const local = {host: "127.0.0.1", port: 0, hasKey: false, isOpen: false};
+    const open = async (client: Client) => await listen(client.server, local);
 
     it("frees the sequence of a connection that breaks, and stops", async () => {
         const client = await demoServer({parallel: 1});
@@ -198,6 +211,30 @@ describe.skipIf(!hasDemo)(`A server on a port${needsDemo}`, () => {
         }
         await stop(5);
         await expect(fetch(`${url}/health`)).rejects.toThrow();
+    });
+
+    it("closes a connection whose answer nobody reads", async () => {
+        const client = await demoServer();
+        const {url, stop} = await listen(client.server, {...local, timeout: 0.1});
+        const answers = [{side: "", tokens: [{text: "x".repeat(2 ** 24), decisions: []}]}];
+        const body = JSON.stringify({description: "", turns: [{question: "", answers}]});
+        const head = `POST /mara/trace HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+        const socket = connect(Number(new URL(url).port), "127.0.0.1");
+        socket.write(head + body);
+        let size = 0;
+        socket.on("data", (data) => {
+            size += data.length;
+        });
+        await new Promise((resolve) => socket.once("data", resolve));
+        socket.pause();
+        // The server's timer is of the same process and ends before.
+        await new Promise((resolve) => setTimeout(resolve, 4000));
+        const closed = new Promise((resolve) => socket.on("close", resolve));
+        socket.on("error", () => {}).resume();
+        await closed;
+        // The page has the text twice.
+        expect(size).toBeLessThan(2 ** 25);
+        await stop(0);
     });
 
     it("says which port is in use, and refuses to listen for others without a key", async () => {
