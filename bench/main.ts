@@ -42,7 +42,7 @@ Suites: ${Object.keys(suites).join(", ")} (default: all)
   --quick          fewer cases, one round, short samples
   --rounds N       rounds of every contender (default 5)
   --threads N      threads of every contender (default 1)
-  --only PATTERN   contenders whose names match this regular expression, in generate and cascade
+  --only PATTERN   contenders whose names match this regular expression, in generate, serve and cascade
   --json FILE      writes every measured value
   --charts FOLDER  writes a chart and the tables per suite (docs/bench for the committed ones)
   --help`;

@@ -30,7 +30,7 @@ interface Sample {
     texts: string[];
 }
 
-async function run({quick, rounds, threads, log}: BenchOptions): Promise<SuiteResult> {
+async function run({quick, rounds, threads, only, log}: BenchOptions): Promise<SuiteResult> {
     const llama = await getLlama({gpu: "auto", build: "never", logLevel: LlamaLogLevel.error});
     // Contexts wait for each other where together they have more threads than this.
     llama.maxThreads = 8 * threads;
@@ -45,7 +45,7 @@ async function run({quick, rounds, threads, log}: BenchOptions): Promise<SuiteRe
     ];
     for (const {modelPath, count} of models) {
         if (modelPath === undefined || !existsSync(modelPath)) {
-            skipped[basename(modelPath ?? "the test model")] = "MARA_TEST_MODEL names no file";
+            skipped[basename(modelPath || "the test model")] = "MARA_TEST_MODEL names no file";
             continue;
         }
         const model = await llama.loadModel({modelPath});
@@ -58,10 +58,11 @@ async function run({quick, rounds, threads, log}: BenchOptions): Promise<SuiteRe
         const {answering, servers, lacking, close} = opened;
         if (lacking !== undefined) skipped["llama-server"] = lacking;
         const samples: Record<string, Sample[]> = {};
-        for (const {answer} of Object.values(answering)) await answer();
+        const turns = Object.entries(answering).filter(([who]) => only.test(who));
+        for (const [, {answer}] of turns) await answer();
         for (let round = 0; round < rounds; round++) {
             log(`${name}: round ${round + 1}`);
-            for (const [who, contender] of Object.entries(answering))
+            for (const [who, contender] of turns)
                 samples[who] = [...(samples[who] ?? []), await measured(model, contender)];
         }
         const times = quick ? 5 : 20;
