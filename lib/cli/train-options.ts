@@ -92,7 +92,7 @@ export function addTrainOptions(command: Command): Command {
         .addOption(
             numberOption(
                 "--min-p <p>",
-                "least probability relative to the top candidate (default: 0; advantage: 0.12)",
+                "least probability relative to the top candidate (default: 0; advantage: 0.1)",
                 0,
                 1
             )
@@ -158,13 +158,14 @@ export function addTrainOptions(command: Command): Command {
 }
 
 function constantOption(name: ConstantName, group: string): Option {
-    const {integer, min, max, above, help, byDefault, paper, small} = constants[name];
+    const {integer, min, max, above, help, byDefault, paper, small, advantage} = constants[name];
     const flag = `--${name.replace(/[A-Z]/g, (part) => `-${part.toLowerCase()}`)}`;
     const value = Math.round(byDefault * 1e4) / 1e4;
     const defaults = [
         `default: ${value}`,
         ...(paper === undefined ? [] : [`paper: ${paper}`]),
-        ...(small === undefined ? [] : [`small: ${small}`])
+        ...(small === undefined ? [] : [`small: ${small}`]),
+        ...(advantage === undefined ? [] : [`advantage: ${advantage}`])
     ].join("; ");
     const of = group === "general" ? "" : `${group}: `;
     const told = `${of}${help} (${defaults})`;

@@ -6,6 +6,8 @@ export interface Constant {
     readonly paper?: number;
     /** The value for a run of some hundred episodes on a CPU (`preset: "small"`), where it differs. */
     readonly small?: number;
+    /** The value with `method: "advantage"`, where it differs. */
+    readonly advantage?: number;
     readonly integer?: boolean;
     readonly min: number;
     readonly max: number;
@@ -128,7 +130,7 @@ const fit = {
     },
     heldOut: {byDefault: 0.1, min: 0, above: true, max: 0.9, help: "share of the prompts held out"},
     fitBatchSize: {...count, byDefault: 256, max: 65536, help: "tokens of a minibatch"},
-    fitLearningRate: {...rate, byDefault: 3e-4, help: "Adam's"},
+    fitLearningRate: {...rate, byDefault: 3e-4, advantage: 1e-3, help: "Adam's"},
     acceptBias: {
         byDefault: 1,
         min: 0,

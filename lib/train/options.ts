@@ -207,14 +207,14 @@ export function resolveConfig(options: TrainOptions, fitting: Preset = "default"
 function fillIn(options: TrainOptions, fitting: Preset): TrainConfig {
     checkOptions(options);
     const {method = methodOf(options), preset = fitting, order = "best-first", strategy = "first", reward} = options;
-    const values = constantNames.map((name) => [name, options[name] ?? presetValue(name, preset)] as const);
+    const values = constantNames.map((name) => [name, options[name] ?? defaultOf(name, preset, method)] as const);
     const byDefault = choicesOf(preset);
     const choices = choiceNames.map((name) => [name, options[name] ?? byDefault[name]] as const);
     const {topK, topP, minP, temperature} = resolveSettings({
         candidates: {
             ...(preset === "small" ? {topK: 10} : {}),
             // A decisive agent goes far down the list for a good word; improbable ones would cost fluency.
-            ...(method === "advantage" ? {minP: 0.12} : {}),
+            ...(method === "advantage" ? {minP: 0.1} : {}),
             ...options.candidates
         }
     });
@@ -234,9 +234,10 @@ function fillIn(options: TrainOptions, fitting: Preset): TrainConfig {
     };
 }
 
-function presetValue(name: ConstantName, preset: Preset): number {
+function defaultOf(name: ConstantName, preset: Preset, method: Method): number {
     const constant = constants[name];
-    return (preset === "default" ? undefined : constant[preset]) ?? constant.byDefault;
+    const ofMethod = method === "advantage" ? constant.advantage : undefined;
+    return (preset === "default" ? undefined : constant[preset]) ?? ofMethod ?? constant.byDefault;
 }
 
 function rewardName(reward: string | RewardFunction | Reward): string {

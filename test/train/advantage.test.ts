@@ -144,9 +144,9 @@ describe("a run of advantage", () => {
         const agent = await MaraAgent.load(result.paths.agent, {dtype: "f32", threads: 1});
         const threshold = result.calibration?.threshold as number;
         expect(agent.metadata["mara.threshold"]).toBe(String(threshold));
-        expect(JSON.parse(agent.metadata["mara.candidates"] as string)).toMatchObject({minP: 0.12});
+        expect(JSON.parse(agent.metadata["mara.candidates"] as string)).toMatchObject({minP: 0.1});
         const {context, aligner} = await createAlignedContext(model, {agent, contextSize: 256, threads: 1});
-        expect(aligner.settings()).toMatchObject({threshold, candidates: {minP: 0.12}});
+        expect(aligner.settings()).toMatchObject({threshold, candidates: {minP: 0.1}});
         expect(JSON.parse(readFileSync(join(runDirectory, "calibration.json"), "utf8"))).toEqual(result.calibration);
         await context.dispose();
         agent.dispose();

@@ -38,7 +38,7 @@ describe("training options", () => {
             fallbackIndex: 0,
             preset: "default",
             baseline: "raw-response",
-            candidates: {topK: 40, topP: 0.95, minP: 0.12, temperature: 0.8},
+            candidates: {topK: 40, topP: 0.95, minP: 0.1, temperature: 0.8},
             reward: "sentiment",
             rewardByName: true
         });

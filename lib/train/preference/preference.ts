@@ -1,6 +1,7 @@
 /**
  * Trains offline, from pairs. The hidden states of a chosen response's tokens are labelled accept, those of a rejected one's reject, from where
- * the two part, and the agent is fitted to tell them apart. Epochs end when the held-out pairs no longer gain.
+ * the two part, and the agent is fitted to tell them apart. Epochs end when the held-out pairs no longer gain. What is judged and kept is
+ * the average of the weights over the steps.
  */
 import type {LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../../agent/agent.js";
@@ -14,6 +15,7 @@ import {type ActorTensors, actorBytes, actorOf, type Job, type Outcome} from "..
 import {learnerOptions, openRollouts, restoredOptions, rolloutOptions} from "../run/parts.js";
 import {Phase} from "../run/progress.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
+import {AveragedActor} from "./averaged-actor.js";
 import {
     balance,
     joinLabelled,
@@ -35,7 +37,7 @@ export interface StatesState {
 export interface FitState {
     phase: "fit";
     epochs: number;
-    /** The epoch with the least held-out loss, whose agent is kept. */
+    /** The epoch after which the average had the least held-out loss, which is the agent that is kept. */
     best: {epoch: number; loss: number};
 }
 
@@ -178,14 +180,18 @@ export async function fitAgent(
             : Learner.restore(await run.readFile("learner"), restoredOptions(options));
     let state: FitState = begun ?? {phase: "fit", epochs: 0, best: {epoch: 0, loss: Number.MAX_VALUE}};
     let best = begun === undefined ? learner.actor() : actorOf(await run.readFile("best"));
+    const stepsOfEpoch = Math.ceil(training.labels.length / config.fitBatchSize);
+    const average = run.hasFile("average")
+        ? new AveragedActor(actorOf(await run.readFile("average")), state.epochs * stepsOfEpoch)
+        : new AveragedActor(learner.actor(), 0);
     const phase = new Phase("fit", {total: config.epochs, from: state.epochs, job});
     try {
         while (state.epochs < config.epochs && state.epochs - state.best.epoch < config.patience) {
             const start = performance.now();
             const epoch = state.epochs + 1;
-            const mean = await fitEpoch(learner, training, {job, epoch, width});
+            const mean = await fitEpoch(learner, training, {job, epoch, width, average});
             if (signal?.aborted || mean === undefined) return {completed: false, actor: best};
-            const actor = learner.actor();
+            const actor = average.actor();
             const {loss, accuracy, pairs, toldApart} = await judged(actor, heldOut, {
                 threads: config.threads,
                 leftAlone
@@ -203,7 +209,8 @@ export async function fitAgent(
                 seconds: Math.round(performance.now() - start) / 1000
             };
             await run.append("metrics", [row]);
-            await run.commit(state, {learner: learner.save(), best: actorBytes(best)});
+            const files = {learner: learner.save(), best: actorBytes(best), average: actorBytes(actor)};
+            await run.commit(state, files);
             phase.tell(epoch, {
                 acceptanceRate: accuracy,
                 heldOut: {pairs, toldApart, keptEpoch: state.best.epoch}
@@ -227,7 +234,7 @@ function split(all: Labelled, heldOut: Uint8Array, width: number): {training: La
 async function fitEpoch(
     learner: Learner,
     training: Labelled,
-    {job, epoch, width}: {job: Job; epoch: number; width: number}
+    {job, epoch, width, average}: {job: Job; epoch: number; width: number; average: AveragedActor}
 ): Promise<{loss: number; accuracy: number} | undefined> {
     const {config, signal} = job;
     const order = shuffled(training.labels.length, derivedSeed(config.seed, use.fit, epoch));
@@ -236,6 +243,7 @@ async function fitEpoch(
         if (signal?.aborted) return undefined;
         const rows = order.subarray(first, first + config.fitBatchSize);
         const {loss, accuracy} = await learner.fit(pick(training, rows, width));
+        average.add(learner.actor());
         sums.loss += (loss * rows.length) / order.length;
         sums.accuracy += (accuracy * rows.length) / order.length;
     }
