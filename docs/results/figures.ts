@@ -61,7 +61,7 @@ export function sideRow(side: SideResult): string[] {
 }
 
 /** The same training with several seeds, each against the same answers. */
-export function seedFigures(results: readonly EvaluationResult[]): string {
+export function seedFigures(name: string, results: readonly EvaluationResult[]): string {
     const {config} = results[0] as EvaluationResult;
     const against = ({pairs}: EvaluationResult, other: string, reward: number) => {
         const pair = pairs.find((pair) => pair.other === other && pair.reward === reward);
@@ -77,7 +77,7 @@ export function seedFigures(results: readonly EvaluationResult[]): string {
         side.decodesPerToken.toPrecision(3)
     ];
     return [
-        `## advantage, ${results.length} seeds`,
+        `## ${name}, ${results.length} seeds`,
         "",
         renderTable({
             title: `Difference over ${config.prompts} held-out prompts, points`,

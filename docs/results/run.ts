@@ -1,8 +1,8 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, advantage with three seeds: advantage, advantage-2,
- * advantage-3, and balanced), off-domain-AGENT of the last four, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
+ * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage and balanced with three seeds: advantage,
+ * advantage-2, advantage-3, and so on), off-domain-AGENT of the last six, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
  * from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
@@ -169,11 +169,12 @@ async function write(): Promise<void> {
         // The other seeds are told beside the first.
         if (name in methods) tell(name, figures(name, result, sides, await loadPrompts(heldOut)));
     }
-    const told = seeds.filter((name) => names.includes(name));
-    if (told.length > 1) {
+    for (const [name, group] of Object.entries(seeds)) {
+        const told = group.filter((name) => names.includes(name));
+        if (told.length < 2) continue;
         const results = [];
         for (const name of told) results.push((await evaluation(name)).result);
-        tell("seeds", seedFigures(results));
+        tell(`${name}-seeds`, seedFigures(name, results));
     }
     const away = leaving.filter((name) => done(`off-domain-${name}`));
     if (away.length > 0) {

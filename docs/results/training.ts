@@ -13,7 +13,12 @@ export const maxTokens = 48;
 
 /** What "balanced" is trained for: both rewards of the evaluation. */
 const bothRewards = `${reward} + 0.3*${secondReward}`;
-export const advantage = ["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"];
+/** As the runs of 2026-11-30 were made, but for the average of the weights, which came later. */
+export const advantage = [
+    ...["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"],
+    ...["--min-p", "0.12", "--fit-learning-rate", "0.0003"]
+];
+const balanced = ["--method", "advantage", "--preset", "small"];
 /** What is given to `mara train` besides model, prompts, reward and folder. */
 export const methods = {
     sac: [
@@ -25,22 +30,29 @@ export const methods = {
     ],
     preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
     advantage: [...advantage, "--seed", "1"],
-    balanced: ["--method", "advantage", "--preset", "small", "--seed", "1"]
+    balanced: [...balanced, "--seed", "1"]
 } as const;
 export const agents = {
     ...methods,
     "advantage-2": [...advantage, "--seed", "2"],
-    "advantage-3": [...advantage, "--seed", "3"]
+    "advantage-3": [...advantage, "--seed", "3"],
+    "balanced-2": [...balanced, "--seed", "2"],
+    "balanced-3": [...balanced, "--seed", "3"]
 } as const;
 export type AgentName = keyof typeof agents;
+/** The same training with several seeds. */
+export const seeds = {
+    advantage: ["advantage", "advantage-2", "advantage-3"],
+    balanced: ["balanced", "balanced-2", "balanced-3"]
+} as const satisfies Record<string, AgentName[]>;
 /** The agents that also learn what to leave alone. */
-export const leaving = ["advantage", "advantage-2", "advantage-3", "balanced"] as const satisfies AgentName[];
-export const seeds = ["advantage", "advantage-2", "advantage-3"] as const satisfies AgentName[];
+export const leaving = [...seeds.advantage, ...seeds.balanced];
 
 export function train(name: AgentName): void {
     const out = join(work, name);
     const prompts = leaving.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
-    learn(out, ["--prompts", prompts, "--reward", name === "balanced" ? bothRewards : reward, ...agents[name]]);
+    const rewards = seeds.balanced.includes(name as never) ? bothRewards : reward;
+    learn(out, ["--prompts", prompts, "--reward", rewards, ...agents[name]]);
 }
 
 /** A run of `mara train`, or what is left of it. */
