@@ -30,7 +30,7 @@ export class RemoteModel {
     readonly #sha256: string;
     readonly #states: "f16" | "f32";
 
-    /** @param options `others`: SHA-256 of further models that its jobs need; `states`: how hidden states travel */
+    /** @param options `others`: SHA-256 of the files of a guide that its jobs need; `states`: how hidden states travel */
     constructor(
         coordinator: Coordinator,
         {
@@ -42,7 +42,7 @@ export class RemoteModel {
     ) {
         this.coordinator = coordinator;
         this.queue = coordinator.queue({
-            label: model.filename ?? "the model",
+            label: (model.filename ?? "the model") + (others.length === 0 ? "" : " and the files of its guide"),
             files: [...new Set([sha256, ...others])],
             modules: []
         });

@@ -153,6 +153,22 @@ describeWithRedis("Three workers", () => {
         expect(doneBy(workers).reduce((sum, jobs) => sum + jobs) - done).toBe(8);
     });
 
+    it("get no job for a guide whose file none of them has", {timeout: 120_000}, async () => {
+        const {file} = await writeRandomNetwork(temporaryFolder(), model, 5);
+        const aborting = new AbortController();
+        const listen = ({message}: Error) => {
+            if (message.startsWith("No worker has model.gguf and the files of its guide (SHA-256 "))
+                aborting.abort(new Error("told what is missing"));
+        };
+        process.on("warning", listen);
+        const options = {
+            ...{model, agent: demoAgentPath, prompts: prompts.slice(0, 1), rewards: ["length:40 characters"]},
+            ...{against: [`guide:value:network=${file}`], maxTokens: 4, threads: 1, sequences: 1, fluency: false}
+        };
+        await expect(evaluate({...options, queue, signal: aborting.signal})).rejects.toThrow("told what is missing");
+        process.off("warning", listen);
+    });
+
     it("send states in half precision, which changes little", {timeout: 120_000}, async () => {
         const options = {...smallAdvantage, model} as const;
         const whole = await trainAgent({...options, runDirectory: newRun(), queue});
