@@ -59,6 +59,7 @@ function heldSchema(schema: unknown, place: string): GbnfJsonSchema {
     const [first] = unheld;
     if (first !== undefined) throw refused(first.place, "no grammar can hold an answer to it");
     if (partsOf(made) > maxParts) throw refused(place, `it has more than ${maxParts} parts: schemas, names and values`);
+    if (hasControls(made)) throw refused(place, "a text in it has a control character, which JSON has to escape");
     if (isTooAmbiguous(made))
         throw refused(
             place,
@@ -73,6 +74,15 @@ const maxParts = 10_000;
 function partsOf(value: unknown): number {
     if (typeof value !== "object" || value === null) return 1;
     return Object.values(value).reduce((sum: number, one) => sum + partsOf(one), 1);
+}
+
+/** Control characters, but for those that node-llama-cpp's grammars escape. llama.cpp writes what it refuses to stderr as it is, which may be a terminal. */
+const controls = /(?![\t\n\r])\p{Cc}/u;
+
+function hasControls(value: unknown): boolean {
+    if (typeof value === "string") return controls.test(value);
+    if (typeof value !== "object" || value === null) return false;
+    return Object.entries(value).some(([key, one]) => controls.test(key) || hasControls(one));
 }
 
 /** A function without parameters has no grammar for them. */

@@ -93,6 +93,8 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
             {messages, tools: [toolOf({properties: {a: {type: "string", minLength: "x"}}})]}
         ],
         ["response_format.json_schema.schema", 400, {messages, ...schemaOf(ambiguous)}],
+        ["response_format.json_schema.schema", 400, {messages, max_tokens: 1, ...schemaOf({const: "\x1b[31m"})}],
+        ["tools[0].function.parameters", 400, {messages, tools: [toolOf({properties: {"a\x9b": {}}})]}],
         ["response_format.json_schema.schema", 400, {messages, ...schemaOf({enum: [...Array(30_000).keys()]})}],
         ["messages[1].tool_calls[0].function.arguments", 400, {messages: [...messages, deepCall]}],
         ["messages[2].content", 400, {messages: [...messages, {role: "assistant", tool_calls: [call]}, deepResult]}],
