@@ -188,6 +188,22 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         await other.server.close(0);
         expect((await long.all()).at(-1).error).toMatchObject({code: "given_up"});
     });
+
+    it("are refused where they wait, and broken off while their prompt is read, when the server ends", async () => {
+        const client = await demoServer({parallel: 1});
+        const body = {
+            model: "demo",
+            messages: [{role: "user", content: "Where is the breakfast room? ".repeat(100)}],
+            ...longAnswer
+        };
+        const first = client.refused(path, body);
+        await expect.poll(async () => (await client.health()).busy, {timeout: 30_000, interval: 1}).toBe(1);
+        const second = client.refused(path, body);
+        await expect.poll(async () => (await client.health()).waiting, {timeout: 30_000, interval: 1}).toBe(1);
+        await client.server.close(0);
+        expect(await first).toMatchObject({status: 503, code: "given_up"});
+        expect(await second).toMatchObject({status: 503, code: "shutting_down"});
+    });
 });
 
 describe.skipIf(!hasDemo)(`A server on a port${needsDemo}`, () => {
