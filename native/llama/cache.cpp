@@ -8,7 +8,9 @@ namespace mara::llama {
 namespace {
 
 // With these bounds, compaction copies at most four cells for each discarded one, and attention runs over few of them.
+// Where texts are written as a whole it waits longer, since a recurrent state may have many megabytes.
 constexpr size_t discarded_min = 64;
+constexpr size_t discarded_min_of_whole_texts = 256;
 constexpr size_t copied_per_discarded = 4;
 
 }  // namespace
@@ -40,7 +42,7 @@ SequenceId Cache::first_of(const std::bitset<sequences_max>& owners) {
 bool Cache::is_discarded(const Cell& cell) const { return cell.owners.test(static_cast<size_t>(discarded_)); }
 
 bool Cache::compaction_pays() const {
-    return discarded_count_ >= discarded_min &&
+    return discarded_count_ >= (writes_apart() ? discarded_min_of_whole_texts : discarded_min) &&
            cells_.size() - standing() - discarded_count_ <= copied_per_discarded * discarded_count_;
 }
 
