@@ -200,9 +200,9 @@ bool Cache::write(SequenceId sequence, const std::vector<uint8_t>& data) {
     return api_.state_seq_set_data(context_, data.data(), data.size(), sequence) == data.size();
 }
 
-// llama.cpp reads and writes whole sequences, so the end of one goes through a lane.
-std::vector<uint8_t> Cache::read_from(SequenceId sequence, Position start) {
-    api_.memory_seq_cp(memory_, sequence, first_lane_, start, -1);
+// llama.cpp reads and writes whole sequences, so a part of one goes through a lane.
+std::vector<uint8_t> Cache::read_part(SequenceId sequence, Position start, Position end) {
+    api_.memory_seq_cp(memory_, sequence, first_lane_, start, end);
     std::vector<uint8_t> data = read(first_lane_);
     api_.memory_seq_rm(memory_, first_lane_, -1, -1);
     return data;
@@ -249,7 +249,7 @@ void Cache::compact() {
         // A cell of several sequences is written with the first of them.
         for (const Shared& cell : shared)
             if (cell.target == sequence) api_.memory_seq_rm(memory_, sequence, cell.position, cell.position + 1);
-        if (!text.cells.empty()) text.data = moves_all ? read(sequence) : read_from(sequence, text.start);
+        if (!text.cells.empty()) text.data = moves_all ? read(sequence) : read_part(sequence, text.start, -1);
         texts.push_back(std::move(text));
     }
     for (const Text& text : texts) api_.memory_seq_rm(memory_, text.sequence, text.start, -1);

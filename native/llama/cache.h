@@ -126,8 +126,9 @@ private:
     void give_up_range(SequenceId sequence, Position start, Position end);
     std::vector<uint8_t> read(SequenceId sequence) const;
     bool write(SequenceId sequence, const std::vector<uint8_t>& data);
-    // The same for the sequence's cells at positions from `start` on, and behind those it has.
-    std::vector<uint8_t> read_from(SequenceId sequence, Position start);
+    // The same for the sequence's cells at positions in [start, end), up to the last with an `end` of -1; and behind
+    // those that it has.
+    std::vector<uint8_t> read_part(SequenceId sequence, Position start, Position end);
     bool write_behind(SequenceId sequence, const std::vector<uint8_t>& data);
 
     Api api_;

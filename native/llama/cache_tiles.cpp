@@ -38,7 +38,6 @@ void Cache::lay_out(SequenceId sequence, int32_t count) {
 
 // Appends `count` discarded cells, as copies of other sequences' cells.
 void Cache::fill(int32_t count) {
-    const SequenceId lane = first_lane_;
     while (count > 0) {
         const auto source =
             std::find_if(cells_.begin(), cells_.end(), [this](const Cell& cell) { return !is_discarded(cell); });
@@ -53,12 +52,7 @@ void Cache::fill(int32_t count) {
         std::vector<Position> positions;
         for (const Cell& cell : cells_)
             if (cell.owners.test(static_cast<size_t>(owner)) && cell.position < end) positions.push_back(cell.position);
-        api_.memory_seq_cp(memory_, owner, lane, start, end);
-        const std::vector<uint8_t> data = read(lane);
-        api_.memory_seq_rm(memory_, lane, -1, -1);
-        if (!write(lane, data)) return;
-        api_.memory_seq_cp(memory_, lane, discarded_, -1, -1);
-        api_.memory_seq_rm(memory_, lane, -1, -1);
+        if (!write_behind(discarded_, read_part(owner, start, end))) return;
         first_discarded_ = std::min(first_discarded_, cells_.size());
         for (const Position position : positions) appended(discarded_, position);
         discarded_count_ += positions.size();
