@@ -5,7 +5,7 @@ import {benchFile} from "../harness/tools.js";
 
 export interface Request {
     path: string;
-    /** What is posted. Without one the request is a GET. */
+    /** The JSON that is posted; a request without it is a GET. */
     body?: Record<string, unknown>;
 }
 

@@ -15,9 +15,9 @@ export interface Latency {
     firstText: number[];
     /** Processor time of such an answer, of four tokens, one mean per round. */
     streamProcessor: number[];
-    /** Of `GET /v1/models`. */
+    /** Until the answer to `GET /v1/models`. */
     models: number[];
-    /** Of an answer of one token to a chat that was answered just before. */
+    /** Until an answer of one token to a chat that was answered just before. */
     again: number[];
     /** Processor time of such an answer, one mean per round. */
     againProcessor: number[];

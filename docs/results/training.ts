@@ -19,7 +19,7 @@ export const advantage = [
     ...["--min-p", "0.12", "--fit-learning-rate", "0.0003"]
 ];
 const balanced = ["--method", "advantage", "--preset", "small"];
-/** What is given to `mara train` besides model, prompts, reward and folder. */
+/** The options of `mara train` besides model, prompts, reward and folder. */
 export const methods = {
     sac: [
         "--method",

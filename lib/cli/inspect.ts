@@ -69,7 +69,7 @@ export function inspectCommand(): Command {
 }
 
 async function inspect(path: string, options: InspectOptions): Promise<void> {
-    // Of what cannot be read `MaraAgent.load` says why.
+    // `MaraAgent.load` says why a file cannot be read.
     const stored = await read(path).catch(() => undefined);
     if (stored !== undefined && saysValueNetwork(stored.file.metadata)) {
         await inspectNetwork(path, options);

@@ -11,9 +11,9 @@ export class AveragedActor {
     readonly #tensors: ActorTensors;
     #steps: number;
 
-    /** `actor` is the average after so many steps. */
+    /** `actor` is the average after so many steps, and is written to from then on. */
     constructor(actor: ActorTensors, steps: number) {
-        this.#tensors = copyOf(actor);
+        this.#tensors = actor;
         this.#steps = steps;
     }
 
@@ -32,12 +32,8 @@ export class AveragedActor {
 
     /** A copy of the average. */
     actor(): ActorTensors {
-        return copyOf(this.#tensors);
+        return Object.fromEntries(
+            Object.entries(this.#tensors).map(([name, {shape, data}]) => [name, {shape, data: Float32Array.from(data)}])
+        );
     }
-}
-
-function copyOf(actor: ActorTensors): ActorTensors {
-    return Object.fromEntries(
-        Object.entries(actor).map(([name, {shape, data}]) => [name, {shape, data: Float32Array.from(data)}])
-    );
 }
