@@ -33,8 +33,8 @@ interface EvalOptions extends PairOptions, AlignmentOptions, QueueFlags {
 }
 
 const help = `
-Rewards: sentiment, readability, profanity, length, regex:, judge:MODEL.gguf, rank:MODEL.gguf, head:MODEL.gguf,HEAD.safetensors,
-module:./mine.mjs, and sums such as "2*sentiment - profanity". The first one chooses for bon:N and judges the dial.
+Rewards: sentiment, readability, profanity, repetition, length, regex:, judge:MODEL.gguf, rank:MODEL.gguf,
+head:MODEL.gguf,HEAD.safetensors, module:./mine.mjs, and sums such as "2*sentiment - profanity". The first one chooses for bon:N and judges the dial.
 
 Against: raw (greedy), raw-sampled, bon:N (the best of N samples), aligner:FILE.gguf (rewrites the raw answer),
 agent:FILE (another agent), model:FILE.gguf (another model, the same agent), agents:FILE=WEIGHT,FILE=WEIGHT (several agents by

@@ -8,7 +8,7 @@ import {moduleReward} from "./module.js";
 import {rankReward} from "./rank.js";
 import type {Resources} from "./resources.js";
 import type {Reward} from "./reward.js";
-import {type LengthUnit, length, profanity, readability, regex, sentiment} from "./text.js";
+import {type LengthUnit, length, profanity, readability, regex, repetition, sentiment} from "./text.js";
 
 /** The options of `openReward` that a reward here reads. */
 interface Options {
@@ -24,6 +24,7 @@ const plain: Readonly<Record<string, () => Promise<Reward> | Reward>> = {
     sentiment,
     readability,
     profanity,
+    repetition,
     length: () => length("length", "words"),
     demo
 };

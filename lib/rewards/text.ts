@@ -1,5 +1,6 @@
 /** Rewards that look at nothing but the response's text. docs/rewards.md has their formulas. */
 import {createContext, Script} from "node:vm";
+import {repeatsOf, wordPlaces} from "../evaluate/text-metrics.js";
 import {type Reward, type RewardSpan, rewardOf} from "./reward.js";
 
 /** Words for which `sentiment` gives spans: finding them reads the text up to each word. */
@@ -64,6 +65,21 @@ export async function profanity(): Promise<Reward> {
             else spans.push({start: startIndex, end: endIndex + 1, score: -1});
         }
         return {score: 0 - spans.length, spans};
+    });
+}
+
+/**
+ * Minus the share of the response's 4-grams of words that stood in it before, as evaluations report it: −1 … 0. The last word of each such
+ * 4-gram has a span with its part. Under four words 0.
+ */
+export function repetition(): Reward {
+    return rewardOf("repetition", (_, response) => {
+        const places = wordPlaces(response);
+        const repeats = repeatsOf(places.map(({word}) => word));
+        const spans = places
+            .slice(3)
+            .flatMap(({start, end}, i) => (repeats[i] === true ? [{start, end, score: -1 / repeats.length}] : []));
+        return {score: spans.reduce((sum, {score}) => sum + score, 0), spans};
     });
 }
 

@@ -110,7 +110,7 @@ describe("weighted sums", () => {
         expect(code).toBe("REWARD_SPEC");
         const names = /there are one, ten, both, (?<names>[\w, ]+);/.exec(message)?.groups?.names ?? "";
         expect(message).toBe(`The reward ${JSON.stringify(spec)}: ${reason.replace("NAMES", names)}`);
-        expect(names).toMatch(/^$|sentiment, readability, profanity, length, /);
+        expect(names).toMatch(/^$|sentiment, readability, profanity, repetition, length, /);
     });
 
     it("refuses names that lead back to themselves, are taken, or cannot be written", async () => {

@@ -71,6 +71,21 @@ describe("profanity", () => {
     });
 });
 
+describe("repetition", () => {
+    it("takes off the words that end a 4-gram which stood there before", async () => {
+        const text = "We thank you, dear guest. We THANK you, dear guest, and we thank you.";
+        const {score: value, spans} = await score("repetition", text);
+        // 14 words, 11 4-grams, 2 of which stand there for the second time.
+        expect(spans.map(({start, end}) => text.slice(start, end))).toEqual(["dear", "guest"]);
+        expect(spans.every(({score}) => score === -1 / 11)).toBe(true);
+        expect(value).toBeCloseTo(-2 / 11, 12);
+    });
+
+    it.each(["", "Yes, yes, yes.", "A text whose words stand there once."])("leaves %j alone", async (text) => {
+        expect(await score("repetition", text)).toEqual({score: 0, spans: []});
+    });
+});
+
 describe("length", () => {
     const text = "Don't stop, 中文! It rained. 👨‍👩‍👧";
     it.each([
