@@ -1,5 +1,5 @@
 /** Finds the threshold that a trained agent is best used with, on prompts that it did not learn from. */
-
+import {createHash} from "node:crypto";
 import {MaraAgent} from "../agent/agent.js";
 import {writeWhole} from "../agent/agent-file.js";
 import {repetition, wordsOf} from "../evaluate/text-metrics.js";
@@ -8,7 +8,7 @@ import {svgLines} from "../report/svg.js";
 import type {ScoredResponse} from "../rewards/reward.js";
 import type {Trajectory} from "./rollout/rollouts.js";
 import {unlessAborted} from "./run/interruption.js";
-import {type ActorTensors, type Job, scoreOrReason} from "./run/job.js";
+import {type ActorTensors, actorBytes, type Job, scoreOrReason} from "./run/job.js";
 import {longestPrompt, openRollouts, rolloutOptions} from "./run/parts.js";
 import {Phase} from "./run/progress.js";
 
@@ -53,11 +53,7 @@ export const calibrationThresholds = 1 + rejected.length;
  * @param held indexes of prompts; fewer than 8 give undefined
  * @throws Interruption
  */
-export async function calibrate(
-    job: Job,
-    actor: ActorTensors,
-    held: readonly number[]
-): Promise<Calibration | undefined> {
+async function calibrate(job: Job, actor: ActorTensors, held: readonly number[]): Promise<Calibration | undefined> {
     const {config, prompts, signal} = job;
     const asked = held.slice(0, config.calibrationPrompts).map((index) => prompts[index] as Prompt);
     if (job.reward === undefined || asked.length < minCalibrationPrompts) return undefined;
@@ -103,6 +99,34 @@ export async function calibrate(
         agent.dispose();
         await rollouts.close();
     }
+}
+
+/** `calibrate`, or what it found for this agent when the run was at work before. @throws Interruption, MaraError RUN_DAMAGED, WRITE_FAILED */
+export async function calibrateOnce(
+    job: Job,
+    actor: ActorTensors,
+    held: readonly number[]
+): Promise<Calibration | undefined> {
+    const {run} = job;
+    const sha256 = createHash("sha256").update(actorBytes(actor)).digest("hex");
+    if (run.hasFile(keptName)) {
+        const kept = JSON.parse(Buffer.from(await run.readFile(keptName)).toString()) as Kept;
+        if (kept.sha256 === sha256) return kept.calibration;
+    }
+    const calibration = await calibrate(job, actor, held);
+    if (calibration !== undefined) {
+        const kept: Kept = {sha256, calibration};
+        await run.commit(run.state as object, {[keptName]: Buffer.from(JSON.stringify(kept))});
+    }
+    return calibration;
+}
+
+const keptName = "calibration";
+
+interface Kept {
+    /** Of the agent that it was found for: a run can be lengthened. */
+    sha256: string;
+    calibration: Calibration;
 }
 
 function round(value: number): number {

@@ -6,7 +6,7 @@ import {plural} from "../plural.js";
 import {inFormat, type Prompt} from "../prompts/prompts.js";
 import {labelledByAdvantage} from "./advantage/advantages.js";
 import {collectSampled, readSampled, type SampledState} from "./advantage/sampled.js";
-import {type Calibration, calibrate, writeCalibration} from "./calibrate.js";
+import {type Calibration, calibrateOnce, writeCalibration} from "./calibrate.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
 import {type AnnotatedPair, heldOutPairs, pairsFromResponses, refuseToLearn} from "./preference/pair-labels.js";
 import {
@@ -204,7 +204,7 @@ async function calibrated(job: Job, actor: ActorTensors | undefined): Promise<Ca
     if (actor === undefined || job.prompts.length === 0) return undefined;
     const held = await heldOutPrompts(job);
     try {
-        return await calibrate(job, actor, held);
+        return await calibrateOnce(job, actor, held);
     } catch (error) {
         if (error instanceof Interruption) return null;
         throw error;

@@ -177,6 +177,14 @@ describe("a run of advantage", () => {
         });
         expect(outcomeOf(again, logs)).toEqual(outcomeOf(runDirectory, logs));
     });
+
+    it("keeps what was found about the threshold", async () => {
+        const phases = new Set<string>();
+        const onProgress = ({phase}: TrainProgress) => phases.add(phase);
+        const {calibration} = await trainAgent({...options, model, runDirectory, onProgress, resume: true});
+        expect(calibration).toEqual(result.calibration);
+        expect(phases).not.toContain("calibration");
+    });
 });
 
 describe("prompts that are left alone", () => {
