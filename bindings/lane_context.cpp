@@ -1,7 +1,9 @@
 #include "lane_context.h"
 
+#include <cstdlib>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "arguments.h"
 #include "created_context.h"
@@ -25,6 +27,16 @@ struct LaneState {
     // Decodes hold this, and changes between them do: a sequence may be disposed while another's batch runs.
     std::mutex busy;
 };
+
+// MARA_BATCHES forces a way of decoding short batches on CPUs, for tests and measurements.
+llama::BatchWay batch_way(Napi::Env env) {
+    const char* forced = std::getenv("MARA_BATCHES");
+    const std::string name = forced == nullptr ? "" : forced;
+    if (name.empty()) return llama::BatchWay::learned;
+    if (name == "whole") return llama::BatchWay::whole;
+    if (name == "apart") return llama::BatchWay::apart;
+    invalid_argument(env, "MARA_BATCHES", "whole or apart", Napi::String::New(env, name));
+}
 
 // Changes a part of the lanes while nothing decodes.
 template <class Part>
@@ -51,6 +63,7 @@ public:
                             InstanceMethod("shift", &LaneContext::shift),
                             InstanceMethod("prepareState", &LaneContext::prepare_state),
                             InstanceMethod("loaded", &LaneContext::loaded),
+                            InstanceMethod("adapt", &LaneContext::adapt),
                             InstanceMethod("states", &LaneContext::states),
                             InstanceMethod("hold", &LaneContext::hold),
                             InstanceMethod("free", &LaneContext::free),
@@ -72,7 +85,8 @@ public:
     ~LaneContext() override { worker_.reset(); }
 
 private:
-    // (tiled), after init(): verifies what was created, starts the decode thread. Returns {width, batchSize, window}.
+    // (tiled, waves, rounding), after init(): verifies what was created, starts the decode thread; the last two as in
+    // llama::Separable. Returns {width, batchSize, window}.
     Napi::Value attach(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
         llama_context* const context = created_.verify(env);
@@ -82,7 +96,8 @@ private:
         state_ = std::make_shared<LaneState>();
         state_->pool.reset(pool);
         state_->lanes.emplace(api, context, created_.sequences(), created_.lanes(), info[0].ToBoolean(),
-                              created_.swa_full(), pool);
+                              created_.swa_full(), pool,
+                              llama::Separable{info[1].ToBoolean(), info[2].ToBoolean(), batch_way(env)});
         if (state_->lanes->cache().recurrent() != created_.recurrent())
             unavailable(env, "llama.cpp and node-llama-cpp differ in whether the model is recurrent");
         worker_ = std::make_unique<WorkerThread>(env);
@@ -233,6 +248,8 @@ private:
         std::copy_n(state, idle->width(), values.Data());
         return values;
     }
+
+    void adapt(const Napi::CallbackInfo& info) { lanes(info)->adapt(); }
 
     // (count): hidden states of the last wave's first entries, row by row. No decode may be running.
     Napi::Value states(const Napi::CallbackInfo& info) {

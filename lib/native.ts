@@ -142,10 +142,15 @@ export interface NativeWaveResult extends NativeDecodeResult {
 /** llama.cpp's context behind a node-llama-cpp context, with spare sequences ("lanes") for candidates. */
 export interface NativeLaneContext {
     /**
-     * After `init()`: verifies what was created and starts the decode thread. `window`: the tokens that a layer with a sliding window attends to, or 0.
-     * Throws LANES_UNAVAILABLE.
+     * After `init()`: verifies what was created and starts the decode thread. `separableWaves`, `separable`: short batches of candidates, and all, may be
+     * decoded token by token where that takes less time. `window`: the tokens that a layer with a sliding window attends to, or 0. Throws
+     * LANES_UNAVAILABLE.
      */
-    attach(tiled: boolean): {width: number; batchSize: number; window: number};
+    attach(
+        tiled: boolean,
+        separableWaves: boolean,
+        separable: boolean
+    ): {width: number; batchSize: number; window: number};
     /** A batch of which nothing is judged. */
     decode(entries: Int32Array): Promise<NativeDecodeResult>;
     /** Forks lanes, decodes with hidden states, judges. */
@@ -166,6 +171,8 @@ export interface NativeLaneContext {
     prepareState(cells: number): void;
     /** The caller has loaded the sequence, which was empty. */
     loaded(sequence: number): void;
+    /** The caller changes the weights by adapters, so that only waves stay separable. */
+    adapt(): void;
     /** Hidden states of the last wave's first `count` entries, [count][width]; before the next decode. */
     states(count: number): Float32Array;
     /** Holds the row of logits of the last decode's entry at `index`. Gives the row's number, or -1 if there are no logits. */

@@ -59,6 +59,7 @@ export async function createAlignedContext(
     const prompts = ownPrompts(settings.guides, model);
     const request = {
         lanes,
+        learnsWaves: waves === "auto",
         defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted,
         prompts: prompts.map(({tokens}) => tokens.length)
     };

@@ -29,7 +29,7 @@ export function evaluationReport(result: EvaluationResult, sides: readonly Side[
         "<h2>What the answers are like</h2>",
         sideTable(result),
         `<p class="note">Perplexity: of the answers under the model itself, unaligned. Repetition: share of 4-grams of words that stood in the answer before. ` +
-            `distinct-n: different n-grams over n-grams, in all answers. Decodes: calls of llama_decode, shared by ${config.sequences} sequences.</p>`,
+            `distinct-n: different n-grams over n-grams, in all answers. Decodes: batches, shared by ${config.sequences} sequences.</p>`,
         `<div class="charts">${figures.join("\n")}</div>`,
         "<h2>Prompt by prompt</h2>",
         tokenLegend,

@@ -31,7 +31,7 @@ export interface SideResult {
     perplexity: Estimate & {tokens: number};
     /** All samples and end-of-generation tokens included. */
     generatedTokens: number;
-    /** Calls of llama_decode for generated tokens, all sequences together. */
+    /** Batches decoded for generated tokens, all sequences together. */
     decodes: number;
     /** decodes / generatedTokens. */
     decodesPerToken: number;

@@ -46,6 +46,7 @@ bool resolve_api(const void* address, Api& api, std::string& problem) {
     find(api.n_batch, "llama_n_batch");
     find(api.n_ubatch, "llama_n_ubatch");
     find(api.n_seq_max, "llama_n_seq_max");
+    find(api.n_threads, "llama_n_threads");
     return complete;
 }
 

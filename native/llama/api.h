@@ -67,6 +67,7 @@ struct Api {
     uint32_t (*n_batch)(const llama_context*);
     uint32_t (*n_ubatch)(const llama_context*);
     uint32_t (*n_seq_max)(const llama_context*);
+    int32_t (*n_threads)(llama_context*);
 };
 
 // Fills `api` from the llama.cpp library used by the module that contains `address` (a vtable of node-llama-cpp's

@@ -41,6 +41,8 @@ public:
 
     // Tokens that a layer with a sliding window attends to; 0 where the model has none.
     Position window() const { return window_; }
+    // Cells in use, discarded ones included.
+    size_t size() const { return cells_.size(); }
     // True where sequences have a recurrent state.
     bool recurrent() const { return recurrent_; }
 

@@ -15,6 +15,9 @@ constexpr int32_t too_many_tokens = -100;
 // llama.cpp's attention on CPUs computes batches from this size on in tiles (ggml-cpu: GGML_FA_TILE_Q).
 constexpr size_t tiled_batch_min = 64;
 
+// llama.cpp attends to a multiple of 256 cells, and splits the attention of a single token from 512 on.
+constexpr size_t unsplit_cells_max = 256;
+
 double elapsed_ms(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
@@ -22,7 +25,7 @@ double elapsed_ms(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, bool tiled,
-             bool swa_full, kernel::Pool* pool)
+             bool swa_full, kernel::Pool* pool, Separable separable)
     : api_(api),
       context_(context),
       first_lane_(first_lane),
@@ -30,7 +33,9 @@ Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int3
       rows_(api, context),
       tiled_(tiled),
       pool_(pool),
-      width_(api.model_n_embd_out(api.get_model(context))) {}
+      width_(api.model_n_embd_out(api.get_model(context))),
+      separable_(separable),
+      costs_(separable.way) {}
 
 void Lanes::set_hidden_states(bool wanted) {
     // The setting is left as it is between batches of the same kind: llama.cpp reuses its graph only while it does not
@@ -40,7 +45,58 @@ void Lanes::set_hidden_states(bool wanted) {
     hidden_states_ = wanted;
 }
 
-int32_t Lanes::run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms) {
+// Windows are left out, since a decode may take the cells that they no longer reach, and so are states of recurrent
+// layers, of which only the one before the batch is kept.
+bool Lanes::may_separate(const std::vector<Entry>& entries, bool is_wave) const {
+    if (!tiled_ || cache_.window() > 0 || cache_.recurrent() || entries.size() > apart_max) return false;
+    // With more cells the attention of a single token is split among threads, which rounds otherwise.
+    const bool is_unsplit = api_.n_threads(context_) == 1 || cache_.size() + entries.size() <= unsplit_cells_max;
+    const bool is_alike = (separable_.rounding && is_unsplit) || (separable_.waves && is_wave);
+    if (!is_alike && separable_.way != BatchWay::apart) return false;
+    std::bitset<sequences_max> seen;
+    return std::all_of(entries.begin(), entries.end(), [&](const Entry& entry) {
+        const auto sequence = static_cast<size_t>(entry.sequence);
+        const bool is_first = !seen.test(sequence);
+        seen.set(sequence);
+        return is_first && (is_wave || entry.output);
+    });
+}
+
+int32_t Lanes::run(const std::vector<Entry>& entries, bool is_wave, double& decode_ms) {
+    if (!may_separate(entries, is_wave)) return run_whole(entries, is_wave, decode_ms);
+    const size_t count = entries.size();
+    if (count > 1 && costs_.apart(count)) return run_apart(entries, decode_ms);
+    const int32_t status = run_whole(entries, is_wave, decode_ms);
+    if (status == 0) costs_.observe(count, decode_ms);
+    return status;
+}
+
+// One decode for each entry. The rows and states of all are kept as if they were of one batch.
+int32_t Lanes::run_apart(const std::vector<Entry>& entries, double& decode_ms) {
+    const auto width = static_cast<size_t>(width_);
+    int32_t status = 0;
+    decode_ms = 0;
+    apart_states_.resize(hidden_states_ ? entries.size() * width : 0);
+    rows_.begin_parts();
+    for (size_t i = 0; i < entries.size() && status == 0; i++) {
+        const auto start = std::chrono::steady_clock::now();
+        double ms = 0;
+        single_.assign(1, entries[i]);
+        status = run_whole(single_, true, ms);
+        if (status != 0) break;
+        rows_.add_part();
+        if (hidden_states_) read_states(1, apart_states_.data() + i * width);
+        ms = elapsed_ms(start);
+        costs_.observe(1, ms);
+        decode_ms += ms;
+    }
+    rows_.end_parts();
+    was_apart_ = status == 0;
+    return status;
+}
+
+int32_t Lanes::run_whole(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms) {
+    was_apart_ = false;
     const size_t count = entries.size();
     if (count > api_.n_batch(context_)) return too_many_tokens;  // llama.cpp would abort the process
     tokens_.resize(count);
@@ -144,7 +200,7 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge
     for (const WaveJudge& judge : judges) result.agents = std::max(result.agents, static_cast<int32_t>(judge.size()));
     const auto stride = static_cast<size_t>(result.agents);
     result.logits.assign(entries.size() * stride, std::numeric_limits<float>::quiet_NaN());
-    const float* const base = api_.get_embeddings(context_);
+    const float* const base = was_apart_ ? apart_states_.data() : api_.get_embeddings(context_);
     for (size_t n = 0; n < judges.size(); n++) {
         networks_.clear();
         for (const auto& network : judges[n]) networks_.push_back(network.get());
@@ -152,8 +208,7 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge
         judged_.clear();
         for (size_t i = 0; i < entries.size(); i++) {
             if (entries[i].judge != static_cast<int32_t>(n)) continue;
-            const float* const row =
-                base == nullptr ? nullptr : api_.get_embeddings_ith(context_, static_cast<int32_t>(i));
+            const float* const row = base == nullptr ? nullptr : state_of(static_cast<int32_t>(i));
             if (row == nullptr) {
                 // A token without a state is not accepted, like one with a NaN state.
                 std::fill_n(result.logits.data() + i * stride, networks_.size(),
@@ -174,9 +229,14 @@ void Lanes::judge(const std::vector<Entry>& entries, const std::vector<WaveJudge
     result.kernel_ms = elapsed_ms(start);
 }
 
+const float* Lanes::state_of(int32_t index) const {
+    if (was_apart_) return apart_states_.data() + static_cast<size_t>(index) * static_cast<size_t>(width_);
+    return api_.get_embeddings_ith(context_, index);
+}
+
 void Lanes::read_states(int32_t count, float* states) const {
     for (int32_t i = 0; i < count; i++, states += width_) {
-        const float* const row = hidden_states_ ? api_.get_embeddings_ith(context_, i) : nullptr;
+        const float* const row = hidden_states_ ? state_of(i) : nullptr;
         if (row == nullptr)
             std::fill_n(states, width_, std::numeric_limits<float>::quiet_NaN());
         else

@@ -11,6 +11,7 @@
 
 #include "kernel/judge.h"
 #include "llama/api.h"
+#include "llama/batch_costs.h"
 #include "llama/cache.h"
 #include "llama/rows.h"
 
@@ -44,7 +45,7 @@ public:
     // Lanes are the sequences from `first_lane` on; the one after them is the cache's, for discarded cells.
     // `tiled`: long batches are computed in tiles of cells (CPUs), so that texts are laid out for them.
     Lanes(const Api& api, llama_context* context, SequenceId first_lane, int32_t lane_count, bool tiled, bool swa_full,
-          kernel::Pool* pool);
+          kernel::Pool* pool, Separable separable = {});
 
     // Decodes a batch without judging: prompts, and tokens of sequences that are not aligned.
     WaveResult decode(const std::vector<Entry>& entries);
@@ -63,13 +64,22 @@ public:
     // until the next decode. `states` has room for count * width values.
     void read_states(int32_t count, float* states) const;
 
+    // The weights are no longer those that were rounded alike in a batch and alone.
+    void adapt() { separable_.rounding = false; }
+
     int32_t width() const { return width_; }
     Cache& cache() { return cache_; }
     Rows& rows() { return rows_; }
 
 private:
     void set_hidden_states(bool wanted);
-    int32_t run(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
+    bool may_separate(const std::vector<Entry>& entries, bool is_wave) const;
+    // Decodes the batch in the way that takes less time. All tokens of a wave are outputs.
+    int32_t run(const std::vector<Entry>& entries, bool is_wave, double& decode_ms);
+    int32_t run_whole(const std::vector<Entry>& entries, bool all_outputs, double& decode_ms);
+    int32_t run_apart(const std::vector<Entry>& entries, double& decode_ms);
+    // The state of an entry of the last batch; null where llama.cpp has none.
+    const float* state_of(int32_t index) const;
     int32_t turn_keys();
     void judge(const std::vector<Entry>& entries, const std::vector<WaveJudge>& judges, int32_t threads,
                WaveResult& result);
@@ -82,7 +92,12 @@ private:
     bool tiled_;
     kernel::Pool* pool_;
     int32_t width_;
+    Separable separable_;
+    BatchCosts costs_;
     bool hidden_states_ = false;
+    bool was_apart_ = false;
+    std::vector<float> apart_states_;  // of a batch that was decoded token by token, [entries][width]
+    std::vector<Entry> single_;
 
     // Reused between batches, so that a step allocates nothing once it has seen its largest batch.
     std::vector<Token> tokens_;

@@ -11,19 +11,51 @@ Rows::Rows(const Api& api, llama_context* context)
       width_(api.model_n_embd_out(api.get_model(context))) {}
 
 int32_t Rows::hold(int32_t index) {
+    if (parts_.empty()) return hold_last(index);
+    const auto part = static_cast<size_t>(index);
+    return part < parts_.size() && parts_[part].number >= 0 ? take_part(parts_[part]) : no_logits;
+}
+
+// A row that is held a second time is copied, so that each holder may change its own.
+int32_t Rows::take_part(Part& part) {
+    if (!part.taken) {
+        part.taken = true;
+        return part.number;
+    }
+    const size_t number = free_number();
+    Row& source = rows_[static_cast<size_t>(part.number)];
+    if (source.index >= 0) keep(source);
+    rows_[number] = source;
+    rows_[number].presented = false;
+    return static_cast<int32_t>(number);
+}
+
+int32_t Rows::hold_last(int32_t index) {
     if (api_.get_logits_ith(context_, index) == nullptr) return no_logits;
-    const auto free_row =
-        std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held && !row.presented; });
-    const auto number = static_cast<int32_t>(free_row - rows_.begin());
-    if (free_row == rows_.end()) rows_.emplace_back();
-    Row& row = rows_[static_cast<size_t>(number)];
+    const size_t number = free_number();
+    Row& row = rows_[number];
     row.held = true;
     row.index = index;
     row.state.clear();
     const float* const state = keeps_states_ && has_states_ ? api_.get_embeddings_ith(context_, index) : nullptr;
     if (state != nullptr) row.state.assign(state, state + width_);
+    return static_cast<int32_t>(number);
+}
+
+size_t Rows::free_number() {
+    const auto found =
+        std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held && !row.presented; });
+    const auto number = static_cast<size_t>(found - rows_.begin());
+    if (found == rows_.end()) rows_.emplace_back();
     return number;
 }
+
+void Rows::begin_parts() {
+    before_decode();
+    collects_ = true;
+}
+
+void Rows::add_part() { parts_.push_back({hold_last(0)}); }
 
 void Rows::free(int32_t number) { rows_[static_cast<size_t>(number)].held = false; }
 
@@ -43,6 +75,11 @@ void Rows::keep(Row& row) {
 }
 
 void Rows::before_decode() {
+    if (!collects_) {
+        for (const Part& part : parts_)
+            if (part.number >= 0 && !part.taken) free(part.number);
+        parts_.clear();
+    }
     for (Row& row : rows_)
         if (row.held && row.index >= 0) keep(row);
 }

@@ -20,11 +20,18 @@ class Rows {
 public:
     Rows(const Api& api, llama_context* context);
 
-    // Holds the row of the last decode's `index`-th token. Returns its number, or `no_logits`.
+    // Holds the row of the last decode's `index`-th token, where several decodes made up a batch of its `index`-th.
+    // Returns its number, or `no_logits`.
     int32_t hold(int32_t index);
     // A row that is presented stays so until it is withdrawn.
     void free(int32_t number);
     bool any() const;
+
+    // From here to `end_parts` each decode gives one token's row of a batch, and `add_part` follows it. Rows that
+    // nobody has held are given up at the next decode after that.
+    void begin_parts();
+    void add_part();
+    void end_parts() { collects_ = false; }
 
     void before_decode();
     // outputs[i] is not 0 where the decode gave the logits of its i-th token. `has_states`: it gave hidden states as
@@ -58,6 +65,14 @@ private:
         std::vector<float> state;  // empty: none
     };
 
+    struct Part {
+        int32_t number;
+        bool taken = false;
+    };
+
+    int32_t hold_last(int32_t index);
+    int32_t take_part(Part& part);
+    size_t free_number();
     float* logits_of(Row& row);
     void keep(Row& row);
     bool is_presented(int32_t index) const;
@@ -71,6 +86,8 @@ private:
     bool has_states_ = false;
     bool keeps_states_ = false;
     std::vector<Row> rows_;
+    std::vector<Part> parts_;  // of the last batch that was decoded token by token
+    bool collects_ = false;
 };
 
 }  // namespace mara::llama

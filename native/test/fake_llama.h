@@ -24,11 +24,13 @@ struct FakeCell {
 class FakeLlama {
 public:
     static constexpr int32_t vocabulary = 8;
+    static constexpr int32_t width = 4;
 
     explicit FakeLlama(size_t capacity) : cells(capacity) { current = this; }
 
     std::vector<FakeCell> cells;
     std::vector<std::vector<float>> logits;  // of the last batch, row by row; empty where none were wanted
+    std::vector<float> states;               // of the last batch, each value of a token's row the token
     bool refuses_decodes = false;
 
     llama_context* context() { return reinterpret_cast<llama_context*>(this); }
@@ -55,16 +57,18 @@ public:
         api.get_model = [](const llama_context*) { return static_cast<const llama_model*>(nullptr); };
         api.model_get_vocab = [](const llama_model*) { return static_cast<const llama_vocab*>(nullptr); };
         api.vocab_n_tokens = [](const llama_vocab*) { return vocabulary; };
-        api.model_n_embd_out = [](const llama_model*) { return 4; };
+        api.model_n_embd_out = [](const llama_model*) { return width; };
         api.model_n_swa = [](const llama_model*) { return 0; };
         api.model_is_recurrent = [](const llama_model*) { return false; };
         api.model_is_hybrid = [](const llama_model*) { return false; };
         api.n_ctx = [](const llama_context*) { return static_cast<uint32_t>(current->cells.size()); };
         api.n_batch = api.n_ctx;
+        api.n_threads = [](llama_context*) { return 1; };
         api.decode = [](llama_context*, Batch batch) { return current->decode(batch); };
         api.synchronize = [](llama_context*) {};
         api.set_embeddings = [](llama_context*, bool) {};
-        api.get_embeddings = [](llama_context*) { return static_cast<float*>(nullptr); };
+        api.get_embeddings = [](llama_context*) { return current->states.data(); };
+        api.get_embeddings_ith = [](llama_context*, int32_t index) { return current->states.data() + index * width; };
         api.get_logits_ith = [](llama_context*, int32_t index) {
             const auto at = static_cast<size_t>(index);
             return index < 0 || at >= current->logits.size() || current->logits[at].empty()
@@ -164,8 +168,10 @@ private:
         const std::vector<size_t> places = find(count);
         if (places.size() < count || refuses_decodes) return 1;
         logits.assign(count, {});
+        states.resize(count * width);
         for (size_t i = 0; i < count; i++) {
             cells[places[i]] = {batch.pos[i], {*batch.seq_id[i]}, batch.token[i], batch.pos[i], 0, 0};
+            std::fill_n(states.data() + i * width, width, static_cast<float>(batch.token[i]));
             if (batch.output[i]) logits[i].assign(vocabulary, static_cast<float>(batch.token[i]));
         }
         head_ = places.back() + 1;

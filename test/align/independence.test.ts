@@ -1,6 +1,6 @@
 /** One sequence never changes another's text: several at once give what each gives alone, verdict by verdict. */
 import type {LlamaModel, Token} from "node-llama-cpp";
-import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {afterAll, beforeAll, describe, expect, it, vi} from "vitest";
 import {type AlignedContextOptions, createAlignedContext, type DecisionEvent, type MaraAgent} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
 import {describeWithTestModel, generate, loadTestModel, loadTinyModel, small} from "../support/models.js";
@@ -145,6 +145,21 @@ describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within
         );
     });
 
+    it("do so whether short batches are decoded as a whole or token by token", async () => {
+        const prompts = randomPrompts(13, 5, 1, 20);
+        const ways = [];
+        for (const way of ["whole", "apart"]) {
+            vi.stubEnv("MARA_BATCHES", way);
+            ways.push((await hear(model, {...small, agent, waves: [2]}, prompts, 24)).heard);
+            vi.unstubAllEnvs();
+        }
+        const [whole = [], alone = []] = ways;
+        const difference = Math.max(...whole.map((one, i) => apart(one, alone[i] as Heard, within)));
+        expect(difference).toBeLessThanOrEqual(within);
+        // Where llama.cpp rounds a batch otherwise, the comparison shows it.
+        if (dtype === "F32") expect(difference).toBeGreaterThan(0);
+    });
+
     it("do so after long prompts, which are computed in tiles", async () => {
         await expectIndependent(
             model,
@@ -156,6 +171,17 @@ describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within
             }
         );
     });
+});
+
+it("No other way of decoding batches can be forced", async () => {
+    const model = await loadTinyModel();
+    vi.stubEnv("MARA_BATCHES", "halves");
+    await expect(createAlignedContext(model, {agent: randomAgent(64, 42), ...small})).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: 'Expected whole or apart for MARA_BATCHES but received "halves"'
+    });
+    vi.unstubAllEnvs();
+    await model.dispose();
 });
 
 describeWithTestModel("Sequences of a real model", () => {

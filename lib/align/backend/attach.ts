@@ -12,6 +12,7 @@ import {
 import {newContext} from "../node-llama-cpp/new-context.js";
 import {withoutOverflowWarning} from "../node-llama-cpp/quiet.js";
 import {LanesBackend} from "./lanes-backend.js";
+import {isRoundedAlike} from "./rounded-alike.js";
 
 /** llama.cpp's LLAMA_MAX_SEQ. */
 const maxSequences = 256;
@@ -24,6 +25,8 @@ export interface LanesRequest {
     /** How many lanes were asked for, or undefined for `defaultLanes` cut to what fits. */
     lanes: number | undefined;
     defaultLanes: number;
+    /** The clock decides how many candidates a wave has. */
+    learnsWaves: boolean;
     /** Lengths of prompts, for each of which every sequence gets a further one, and the prompt one of its own. Default none. */
     prompts?: readonly number[];
 }
@@ -65,7 +68,7 @@ export async function createLanesContext(
             throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
         const {lanes, laneCount, extraCells, sequences} = attempt.result;
         const tiled = model.llama.gpu === false;
-        const {width, batchSize, window} = lanes.attach(tiled);
+        const {width, batchSize, window} = lanes.attach(tiled, request.learnsWaves, isRoundedAlike(context));
         if (width !== model.embeddingVectorSize)
             throw new MaraError(
                 "LANES_UNAVAILABLE",

@@ -119,6 +119,8 @@ export interface Backend {
     preparingState(cells: number): void;
     /** Tells that the sequence, which was empty, has been loaded. */
     loaded(sequence: number): void;
+    /** Tells that adapters are about to change the weights. */
+    adapting(): void;
     /** Ends the backend's thread; the context is about to go away. */
     close(): void;
 }

@@ -196,6 +196,10 @@ export class LanesBackend implements Backend {
         if (!this.#closed) this.#native.loaded(sequence);
     }
 
+    adapting(): void {
+        this.#native.adapt();
+    }
+
     /** Gives the sequence's cells at positions below `end` to the lane as well. Waves must not use it then. */
     shareWithLane(sequence: number, lane: number, end: number): void {
         this.#native.share(sequence, this.#sequences + lane, 0, end);

@@ -205,6 +205,8 @@ export class SerialBackend implements Backend {
     keepStates(): void {}
     shared(): void {}
     preparingState(): void {}
+    adapting(): void {}
+
     loaded(): void {}
 
     states(): Float32Array {

@@ -13,7 +13,7 @@ export interface AlignerStats {
     candidateCounts: number[];
     /** `acceptedRanks[r]`: decisions that emitted, by acceptance, the candidate of rank r. Fallbacks are not in it. */
     acceptedRanks: number[];
-    /** Calls of llama_decode for generated tokens and candidates; prompts are not in it. For one sequence: calls it took part in. */
+    /** Batches decoded for generated tokens and candidates; prompts are not in it. For one sequence: batches it took part in. */
     decodes: number;
     /** Batches of candidates judged; one decode each. */
     waves: number;
@@ -24,7 +24,7 @@ export interface AlignerStats {
     /** Decisions that the student's verdicts settled, so that no candidate was judged. */
     studentDecisions: number;
     time: {
-        /** Time in llama_decode, for the calls that `decodes` counts. */
+        /** Time in llama_decode, for the batches that `decodes` counts. */
         decode: number;
         /** Time in the networks of the agents. */
         kernel: number;

@@ -122,6 +122,7 @@ export class ContextHook {
             },
             setLoras: (...args: unknown[]) => {
                 this.#dropAll();
+                backend.adapting();
                 return stock.setLoras?.(...args);
             },
             getSequenceKvCacheMinPosition: (sequence: number) => {

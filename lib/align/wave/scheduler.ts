@@ -134,13 +134,13 @@ export class LearnedWaves implements WaveScheduler {
     /**
      * For several decisions the batch is planned as a whole. Each is carried to the same probability of staying open; of these
      * levels the one is taken that minimises the time of this batch plus, unless it settles every decision, that of another
-     * one, in which all take part.
+     * one with as many candidates as the open decisions will then still try.
      */
     #bestTogether(open: readonly Decision[], limits: WaveLimits): number[] {
         const {taken, places, lanes} = limits;
         const spare = Math.min(lanes, places - open.length);
         const chances = open.map((decision) => this.#unsettled(decision, spare + 1));
-        const another = this.#costs.of(taken + open.length + 1);
+        const further = open.map((decision) => this.#further(decision, spare + 1));
         let best = open.map(() => 1);
         let min = Number.POSITIVE_INFINITY;
         for (const level of new Set(chances.flat())) {
@@ -151,10 +151,21 @@ export class LearnedWaves implements WaveScheduler {
             const tokens = counts.reduce((sum, count) => sum + count, 0);
             if (counts.includes(0) || tokens - open.length > spare) continue;
             const settled = counts.reduce((product, count, i) => product * (1 - (chances[i]?.[count - 1] ?? 0)), 1);
-            const time = this.#costs.of(taken + tokens) + (1 - settled) * another;
+            const later = counts.reduce((sum, count, i) => sum + (further[i]?.[count - 1] ?? 0), 0);
+            // Where nothing can stay open, nothing follows.
+            const another = settled < 1 ? (1 - settled) * this.#costs.of(Math.max(1, later / (1 - settled))) : 0;
+            const time = this.#costs.of(taken + tokens) + another;
             if (time < min) [best, min] = [counts, time];
         }
         return best;
+    }
+
+    /** How many candidates are expected to be tried after the next one, the next two, … up to `max`, one by one until one is accepted. */
+    #further(decision: Decision, max: number): number[] {
+        const chances = this.#unsettled(decision, decision.remaining);
+        const sums = chances.map(() => 0);
+        for (let at = chances.length - 2; at >= 0; at--) sums[at] = (chances[at] as number) + (sums[at + 1] as number);
+        return sums.slice(0, max);
     }
 
     /** Probabilities that a decision stays open after its next candidate, its next two, … up to `max`. */

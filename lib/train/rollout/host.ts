@@ -57,7 +57,11 @@ export class RolloutHost {
             overVocabulary
         }: {mode: "auto" | Mode; lanes: number; settings: ResolvedSettings; overVocabulary: boolean}
     ): Promise<RolloutHost> {
-        const {context, backend} = await createContext(model, options, mode, {lanes, defaultLanes: lanes});
+        const {context, backend} = await createContext(model, options, mode, {
+            lanes,
+            defaultLanes: lanes,
+            learnsWaves: false
+        });
         return new RolloutHost(context, backend, settings, overVocabulary);
     }
 

@@ -1,0 +1,19 @@
+import {GgmlType, type LlamaContext} from "node-llama-cpp";
+
+/** Types of weights whose products llama.cpp rounds alike on a CPU for a token in a batch and for one alone; verified by test/align/independence.test.ts. */
+const alike = new Set<number>([GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q8_0]);
+
+/** True if a batch may be decoded token by token without a change of any bit. More cells than 256 on several threads are another matter. */
+export function isRoundedAlike(context: LlamaContext): boolean {
+    const {model, flashAttention, kvCacheKeyType, kvCacheValueType} = context;
+    const {fullTensorInfo, tensorInfo} = model.fileInfo;
+    const matrices = (fullTensorInfo ?? tensorInfo ?? []).filter(({dimensions}) => dimensions.length > 1);
+    return (
+        matrices.length > 0 &&
+        matrices.every(({ggmlType}) => alike.has(ggmlType)) &&
+        flashAttention !== false &&
+        model.flashAttentionSupported &&
+        kvCacheKeyType === GgmlType.F16 &&
+        kvCacheValueType === GgmlType.F16
+    );
+}
