@@ -1,6 +1,5 @@
 #include "lane_context.h"
 
-#include <cstdlib>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -28,14 +27,9 @@ struct LaneState {
     std::mutex busy;
 };
 
-// MARA_BATCHES forces a way of decoding short batches on CPUs, for tests and measurements.
-llama::BatchWay batch_way(Napi::Env env) {
-    const char* forced = std::getenv("MARA_BATCHES");
-    const std::string name = forced == nullptr ? "" : forced;
-    if (name.empty()) return llama::BatchWay::learned;
+llama::BatchWay batch_way(const std::string& name) {
     if (name == "whole") return llama::BatchWay::whole;
-    if (name == "apart") return llama::BatchWay::apart;
-    invalid_argument(env, "MARA_BATCHES", "whole or apart", Napi::String::New(env, name));
+    return name == "alone" ? llama::BatchWay::apart : llama::BatchWay::learned;
 }
 
 // Changes a part of the lanes while nothing decodes.
@@ -85,8 +79,8 @@ public:
     ~LaneContext() override { worker_.reset(); }
 
 private:
-    // (tiled, waves, rounding), after init(): verifies what was created, starts the decode thread; the last two as in
-    // llama::Separable. Returns {width, batchSize, window}.
+    // (tiled, waves, rounding, way), after init(): verifies what was created, starts the decode thread; the last three
+    // as in llama::Separable. Returns {width, batchSize, window}.
     Napi::Value attach(const Napi::CallbackInfo& info) {
         const Napi::Env env = info.Env();
         llama_context* const context = created_.verify(env);
@@ -95,9 +89,9 @@ private:
         if (kernel::pool_create(kernel_threads_max, &pool) != kernel::Status::ok) unavailable(env, "out of memory");
         state_ = std::make_shared<LaneState>();
         state_->pool.reset(pool);
-        state_->lanes.emplace(api, context, created_.sequences(), created_.lanes(), info[0].ToBoolean(),
-                              created_.swa_full(), pool,
-                              llama::Separable{info[1].ToBoolean(), info[2].ToBoolean(), batch_way(env)});
+        state_->lanes.emplace(
+            api, context, created_.sequences(), created_.lanes(), info[0].ToBoolean(), created_.swa_full(), pool,
+            llama::Separable{info[1].ToBoolean(), info[2].ToBoolean(), batch_way(info[3].ToString())});
         if (state_->lanes->cache().recurrent() != created_.recurrent())
             unavailable(env, "llama.cpp and node-llama-cpp differ in whether the model is recurrent");
         worker_ = std::make_unique<WorkerThread>(env);

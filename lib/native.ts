@@ -143,13 +143,14 @@ export interface NativeWaveResult extends NativeDecodeResult {
 export interface NativeLaneContext {
     /**
      * After `init()`: verifies what was created and starts the decode thread. `separableWaves`, `separable`: short batches of candidates, and all, may be
-     * decoded token by token where that takes less time. `window`: the tokens that a layer with a sliding window attends to, or 0. Throws
+     * decoded token by token where that takes less time, unless `batches` says how. `window`: the tokens that a layer with a sliding window attends to, or 0. Throws
      * LANES_UNAVAILABLE.
      */
     attach(
         tiled: boolean,
         separableWaves: boolean,
-        separable: boolean
+        separable: boolean,
+        batches: "auto" | "whole" | "alone"
     ): {width: number; batchSize: number; window: number};
     /** A batch of which nothing is judged. */
     decode(entries: Int32Array): Promise<NativeDecodeResult>;

@@ -1,5 +1,5 @@
 import type {LlamaContext, LlamaModel} from "node-llama-cpp";
-import {MaraError} from "../errors.js";
+import {invalidArgument, MaraError} from "../errors.js";
 import {Aligner, requireJudges, requireLanesForGuides} from "./aligner.js";
 import {createLanesContext} from "./backend/attach.js";
 import type {Backend} from "./backend/backend.js";
@@ -49,7 +49,7 @@ export async function createAlignedContext(
     options: AlignedContextOptions
 ): Promise<{context: LlamaContext; aligner: Aligner}> {
     const {settings: given, others} = pickSettings(checkContextOptions(options));
-    const {mode = "auto", lanes, waves = "auto", ...contextOptions} = others;
+    const {mode = "auto", lanes, waves = "auto", batches = "auto", ...contextOptions} = others;
     const scheduler = waves === "auto" ? new LearnedWaves() : new FixedWaves(waves);
     requireAlignable(model);
     const isNamed = (["agent", "agents", "judge"] as const).some((name) => name in given);
@@ -60,6 +60,7 @@ export async function createAlignedContext(
     const request = {
         lanes,
         learnsWaves: waves === "auto",
+        batches,
         defaultLanes: model.llama.gpu === false ? Math.min(wanted, cpuLanes) : wanted,
         prompts: prompts.map(({tokens}) => tokens.length)
     };
@@ -106,6 +107,7 @@ export async function createContext(
             warnOnce(`node-llama-mara uses its slower serial mode: ${error.message}`);
         }
     }
+    if (request.batches === "alone") throw invalidArgument("batches", '"auto" or "whole" in serial mode', "alone");
     // This asks for hidden states by node-llama-cpp's own switch for embedding contexts; no memory is touched.
     const context = await newContext(model, {...options, _embeddings: true} as typeof options);
     const shape = {

@@ -118,7 +118,15 @@ export interface AlignedContextOptions extends LlamaContextOptions, AlignerSetti
      * are cut to the lanes at hand. Changes time, never tokens. Default "auto".
      */
     waves?: "auto" | readonly number[];
+    /**
+     * How a batch with tokens of several sequences is decoded in lanes mode. "auto": token by token where that takes less time and changes no text
+     * (docs/design.md, "Token by token"); "whole": never so. "alone": always so, and no two prompts in a batch, so that a token's rounding does not
+     * depend on its company, whatever the type of the weights; for CPUs and models without windows and recurrent layers. Default "auto".
+     */
+    batches?: Batches;
 }
+
+export type Batches = "auto" | "whole" | "alone";
 
 /** Settings with every default filled in. */
 export interface ResolvedSettings {
@@ -207,7 +215,8 @@ const contextSchema = options({
     ...settings,
     mode: modeSchema.optional(),
     lanes: integer(1).optional(),
-    waves: z.union([z.literal("auto"), wavesSchema], '"auto" or a non-empty array of integers').optional()
+    waves: z.union([z.literal("auto"), wavesSchema], '"auto" or a non-empty array of integers').optional(),
+    batches: oneOf(["auto", "whole", "alone"]).optional()
 });
 
 /** @throws MaraError INVALID_ARGUMENT */

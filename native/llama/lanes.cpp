@@ -48,11 +48,13 @@ void Lanes::set_hidden_states(bool wanted) {
 // Windows are left out, since a decode may take the cells that they no longer reach, and so are states of recurrent
 // layers, of which only the one before the batch is kept.
 bool Lanes::may_separate(const std::vector<Entry>& entries, bool is_wave) const {
-    if (!tiled_ || cache_.window() > 0 || cache_.recurrent() || entries.size() > apart_max) return false;
+    const bool is_forced = separable_.way == BatchWay::apart;
+    if (!tiled_ || cache_.window() > 0 || cache_.recurrent()) return false;
+    if (entries.size() > (is_forced ? tiled_batch_min : apart_max)) return false;
     // With more cells the attention of a single token is split among threads, which rounds otherwise.
     const bool is_unsplit = api_.n_threads(context_) == 1 || cache_.size() + entries.size() <= unsplit_cells_max;
     const bool is_alike = (separable_.rounding && is_unsplit) || (separable_.waves && is_wave);
-    if (!is_alike && separable_.way != BatchWay::apart) return false;
+    if (!is_alike && !is_forced) return false;
     std::bitset<sequences_max> seen;
     return std::all_of(entries.begin(), entries.end(), [&](const Entry& entry) {
         const auto sequence = static_cast<size_t>(entry.sequence);

@@ -1,6 +1,6 @@
 /** One sequence never changes another's text: several at once give what each gives alone, verdict by verdict. */
 import type {LlamaModel, Token} from "node-llama-cpp";
-import {afterAll, beforeAll, describe, expect, it, vi} from "vitest";
+import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {type AlignedContextOptions, createAlignedContext, type DecisionEvent, type MaraAgent} from "../../lib/index.js";
 import {randomAgent} from "../support/agents.js";
 import {describeWithTestModel, generate, loadTestModel, loadTinyModel, small} from "../support/models.js";
@@ -109,15 +109,19 @@ const types = [
     {dtype: "Q4_0", within: 0},
     {dtype: "Q4_1", within: 0},
     {dtype: "Q8_0", within: 0},
+    {dtype: "Q5_K", within: 0},
+    {dtype: "Q6_K", within: 0},
+    {dtype: "Q4_K", within: 0.1},
     {dtype: "F16", within: 2e-3},
     {dtype: "F32", within: 2e-3}
 ] as const;
 
 describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within}) => {
     let model: LlamaModel;
-    const agent = randomAgent(64, 42, {bias: -1});
+    const width = dtype.endsWith("_K") ? 256 : 64;
+    const agent = randomAgent(width, 42, {bias: -1});
     beforeAll(async () => {
-        model = await loadTinyModel({seed: 31, sharpness: 4, dtype});
+        model = await loadTinyModel({seed: 31, sharpness: 4, dtype, width});
     });
     afterAll(async () => model.dispose());
 
@@ -147,13 +151,9 @@ describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within
 
     it("do so whether short batches are decoded as a whole or token by token", async () => {
         const prompts = randomPrompts(13, 5, 1, 20);
-        const ways = [];
-        for (const way of ["whole", "apart"]) {
-            vi.stubEnv("MARA_BATCHES", way);
-            ways.push((await hear(model, {...small, agent, waves: [2]}, prompts, 24)).heard);
-            vi.unstubAllEnvs();
-        }
-        const [whole = [], alone = []] = ways;
+        const hearIn = async (batches: "whole" | "alone") =>
+            (await hear(model, {...small, agent, waves: [2], batches}, prompts, 24)).heard;
+        const [whole, alone] = [await hearIn("whole"), await hearIn("alone")];
         const difference = Math.max(...whole.map((one, i) => apart(one, alone[i] as Heard, within)));
         expect(difference).toBeLessThanOrEqual(within);
         // Where llama.cpp rounds a batch otherwise, the comparison shows it.
@@ -173,14 +173,27 @@ describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within
     });
 });
 
-it("No other way of decoding batches can be forced", async () => {
-    const model = await loadTinyModel();
-    vi.stubEnv("MARA_BATCHES", "halves");
-    await expect(createAlignedContext(model, {agent: randomAgent(64, 42), ...small})).rejects.toMatchObject({
-        code: "INVALID_ARGUMENT",
-        message: 'Expected whole or apart for MARA_BATCHES but received "halves"'
+describe.each(["F32", "F16", "Q4_K"] as const)("Decoded alone, sequences of a model with %s weights", (dtype) => {
+    it("give what each gives alone, to the bit", async () => {
+        const width = dtype === "Q4_K" ? 256 : 64;
+        const model = await loadTinyModel({seed: 31, sharpness: 4, dtype, width});
+        const options = {...small, agent: randomAgent(width, 42, {bias: -1}), batches: "alone"} as const;
+        for (const prompts of [randomPrompts(5, 5, 1, 20), randomPrompts(16, 16, 1, 20), randomPrompts(11, 4, 60, 140)])
+            await expectIndependent(model, options, {prompts, length: 24, within: 0});
+        await model.dispose();
     });
-    vi.unstubAllEnvs();
+});
+
+it("Batches are not decoded alone in serial mode, and there is no other way", async () => {
+    const model = await loadTinyModel();
+    const agent = randomAgent(64, 42);
+    const refused = (options: object) =>
+        expect(createAlignedContext(model, {agent, ...small, ...options})).rejects.toMatchObject({
+            code: "INVALID_ARGUMENT",
+            message: expect.stringContaining("for batches but received")
+        });
+    await refused({mode: "serial", batches: "alone"});
+    await refused({batches: "halves"});
     await model.dispose();
 });
 

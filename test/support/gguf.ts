@@ -1,4 +1,5 @@
 /** Writes GGUF files (version 3): just enough of the format to make models for tests. */
+import {type KQuant, kBlock, kBlockSize} from "./k-quants.js";
 
 /** `u32`, `f32` and `bool` are single values, the others what their names say. */
 export type GgufValue =
@@ -10,7 +11,7 @@ export type GgufValue =
     | {f32s: readonly number[]}
     | {i32s: readonly number[]};
 
-export type GgufType = "F32" | "F16" | "Q4_0" | "Q4_1" | "Q8_0";
+export type GgufType = "F32" | "F16" | "Q4_0" | "Q4_1" | "Q8_0" | KQuant;
 
 export interface GgufTensor {
     /** Fastest-varying dimension first, as GGUF has it: [columns, rows]. */
@@ -20,8 +21,8 @@ export interface GgufTensor {
 }
 
 const valueTypes = {i32: 5, u32: 4, f32: 6, bool: 7, string: 8, array: 9} as const;
-const tensorTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 8} as const;
-/** Values of a quantised block, which share a scale. */
+const tensorTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 8, Q4_K: 12, Q5_K: 13, Q6_K: 14} as const;
+/** Values of a quantised block, which share a scale; K-quants have larger ones. */
 export const blockSize = 32;
 const alignment = 32;
 
@@ -55,8 +56,16 @@ function encodeValues(type: GgufType, values: Float32Array): Buffer {
     if (type === "F32") return Buffer.from(values.slice().buffer);
     if (type === "F16") return Buffer.from(toHalf(values).buffer);
     const blocks: Buffer[] = [];
-    for (let i = 0; i < values.length; i += blockSize) blocks.push(block(type, values.subarray(i, i + blockSize)));
+    const size = isKQuant(type) ? kBlockSize : blockSize;
+    for (let i = 0; i < values.length; i += size) {
+        const own = values.subarray(i, i + size);
+        blocks.push(isKQuant(type) ? kBlock(type, own, half) : block(type, own));
+    }
     return Buffer.concat(blocks);
+}
+
+function isKQuant(type: GgufType): type is KQuant {
+    return type.endsWith("_K");
 }
 
 /** One block as ggml-common.h lays it out: the scale (and the minimum) in half precision, then the values, low nibbles first. */

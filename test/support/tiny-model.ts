@@ -6,7 +6,7 @@ import {type Random, seededRandom} from "./random.js";
 
 export interface TinyModelOptions {
     seed?: number;
-    /** Type of the matrices; norms are F32. Default "F32". */
+    /** Type of the matrices; norms are F32. K-quants need a width that is a multiple of 256. Default "F32". */
     dtype?: GgufType;
     /** Default 64. */
     width?: number;
@@ -29,7 +29,7 @@ export interface TinyModelOptions {
 export const modelFolder = fileURLToPath(new URL("../../.test-models", import.meta.url));
 
 /** llama.h: LLAMA_FTYPE_… */
-const fileTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7} as const;
+const fileTypes = {F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7, Q4_K: 15, Q5_K: 17, Q6_K: 18} as const;
 
 export const bos = 1;
 export const eos = 2;

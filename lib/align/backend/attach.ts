@@ -1,6 +1,6 @@
 import {AsyncLocalStorage} from "node:async_hooks";
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
-import {MaraError} from "../../errors.js";
+import {invalidArgument, MaraError} from "../../errors.js";
 import {fromNative, type NativeLaneContext, native} from "../../native.js";
 import {hasRecurrentState} from "../node-llama-cpp/alignable.js";
 import {
@@ -11,6 +11,7 @@ import {
 } from "../node-llama-cpp/internals.js";
 import {newContext} from "../node-llama-cpp/new-context.js";
 import {withoutOverflowWarning} from "../node-llama-cpp/quiet.js";
+import type {Batches} from "../options.js";
 import {LanesBackend} from "./lanes-backend.js";
 import {isRoundedAlike} from "./rounded-alike.js";
 
@@ -27,6 +28,7 @@ export interface LanesRequest {
     defaultLanes: number;
     /** The clock decides how many candidates a wave has. */
     learnsWaves: boolean;
+    batches: Batches;
     /** Lengths of prompts, for each of which every sequence gets a further one, and the prompt one of its own. Default none. */
     prompts?: readonly number[];
 }
@@ -68,13 +70,21 @@ export async function createLanesContext(
             throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
         const {lanes, laneCount, extraCells, sequences} = attempt.result;
         const tiled = model.llama.gpu === false;
-        const {width, batchSize, window} = lanes.attach(tiled, request.learnsWaves, isRoundedAlike(context));
+        const {learnsWaves, batches} = request;
+        const {width, batchSize, window} = lanes.attach(tiled, learnsWaves, isRoundedAlike(context), batches);
+        const alone = batches === "alone";
+        if (alone && (!tiled || window > 0 || recurrent))
+            throw invalidArgument(
+                "batches",
+                '"auto" or "whole" on a GPU, and for models with windows or recurrent layers,',
+                batches
+            );
         if (width !== model.embeddingVectorSize)
             throw new MaraError(
                 "LANES_UNAVAILABLE",
                 `the attached model's states have width ${width} where ${model.embeddingVectorSize} was expected`
             );
-        const shape = {sequences, lanes: laneCount, extraCells, batchSize, tiled, window, recurrent};
+        const shape = {sequences, lanes: laneCount, extraCells, batchSize, tiled, alone, window, recurrent};
         return {context, backend: new LanesBackend(lanes, shape)};
     } catch (error) {
         await context.dispose();

@@ -29,6 +29,8 @@ export interface LanesBackendOptions {
     batchSize: number;
     /** True if attention computes long batches in tiles, as it does on CPUs (`independentBatches`). */
     tiled: boolean;
+    /** Tokens are decoded by themselves (`batches: "alone"`). */
+    alone: boolean;
     /** Tokens that a layer with a sliding window attends to, or 0. */
     window: number;
     /** True for recurrent and hybrid models. */
@@ -51,6 +53,7 @@ export class LanesBackend implements Backend {
     readonly #reference: WeakRef<NativeLaneContext>;
     readonly #sequences: number;
     readonly #tiled: boolean;
+    readonly #alone: boolean;
     /** A row was withdrawn, so that there is a place for another. */
     readonly #withdrawal = new Change();
     /** The context has gone, and with it every cell: what is still asked of them is left to node-llama-cpp's own answer. */
@@ -58,19 +61,20 @@ export class LanesBackend implements Backend {
     #keepsStates: "none" | "generated" | "all" = "none";
 
     constructor(native: NativeLaneContext, options: LanesBackendOptions) {
-        const {sequences, lanes, extraCells, batchSize, tiled, window, recurrent} = options;
+        const {sequences, lanes, extraCells, batchSize, tiled, alone, window, recurrent} = options;
         this.#native = native;
         this.#reference = new WeakRef(native);
         open.add(this.#reference);
         this.#sequences = sequences;
         this.#tiled = tiled;
+        this.#alone = alone;
         this.lanes = lanes;
         this.extraCells = extraCells;
         this.window = window;
         this.recurrent = recurrent;
         this.firstFurther = sequences + lanes;
         // When another sequence's batch lets the texts be written anew, each keeps the window of its last token only.
-        this.judgesRuns = !recurrent && (window === 0 || sequences === 1);
+        this.judgesRuns = !recurrent && !alone && (window === 0 || sequences === 1);
         this.waveSize = tiled ? Math.min(batchSize, tiledFrom - 1) : batchSize;
     }
 
@@ -107,7 +111,7 @@ export class LanesBackend implements Backend {
     #batchesOf(tokens: readonly BatchToken[]): number[][] {
         const limit = this.#tiled ? tiledFrom : Number.POSITIVE_INFINITY;
         // llama.cpp cuts prompts that share a batch into pieces of one length, and some recurrent layers compute pieces in chunks.
-        const batches = independentBatches(tokens, this.recurrent ? 2 : limit, limit);
+        const batches = independentBatches(tokens, this.recurrent || this.#alone ? 2 : limit, limit);
         if (this.#keepsStates === "none") return batches;
         return batches.flatMap((batch) => apartFromPrompts(tokens, batch, this.#keepsStates === "all"));
     }

@@ -1,7 +1,7 @@
 import {GgmlType, type LlamaContext} from "node-llama-cpp";
 
 /** Types of weights whose products llama.cpp rounds alike on a CPU for a token in a batch and for one alone; verified by test/align/independence.test.ts. */
-const alike = new Set<number>([GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q8_0]);
+const alike = new Set<number>([GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q8_0, GgmlType.Q5_K, GgmlType.Q6_K]);
 
 /** True if a batch may be decoded token by token without a change of any bit. More cells than 256 on several threads are another matter. */
 export function isRoundedAlike(context: LlamaContext): boolean {

@@ -33,7 +33,8 @@ export class Follower implements TextFollower {
         const {context, backend} = await createLanesContext(model, shape, {
             lanes: 1,
             defaultLanes: 1,
-            learnsWaves: false
+            learnsWaves: false,
+            batches: "auto"
         });
         const follower = new Follower(context, backend, prefix, sequences);
         try {

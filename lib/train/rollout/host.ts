@@ -60,7 +60,8 @@ export class RolloutHost {
         const {context, backend} = await createContext(model, options, mode, {
             lanes,
             defaultLanes: lanes,
-            learnsWaves: false
+            learnsWaves: false,
+            batches: "auto"
         });
         return new RolloutHost(context, backend, settings, overVocabulary);
     }
