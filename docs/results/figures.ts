@@ -21,7 +21,7 @@ export function figures(
         }),
         renderTable({
             title: "What the answers are like",
-            columns: ["", ...config.rewards, ...sideColumns],
+            columns: ["", ...config.rewards.map(named), ...sideColumns],
             rows: [aligned, ...others].map((side) => [side.name, ...sideRow(side)])
         }),
         "### Answers",
@@ -32,6 +32,11 @@ export function figures(
     ].join("\n");
 }
 
+/** A module's reward by its file's name alone. */
+function named(reward: string): string {
+    return reward.replace(/module:\S*\/(\w+)\.mjs/, "$1");
+}
+
 export const pairColumns = ["wins", "ties", "losses", "preference rate", "difference, points"];
 
 export function pairRow(
@@ -39,7 +44,7 @@ export function pairRow(
     rewards: readonly string[]
 ): string[] {
     return [
-        `against ${other}, by ${rewards[reward]}`,
+        `against ${other}, by ${named(rewards[reward] as string)}`,
         ...[wins, ties, losses].map(String),
         share(preferenceRate),
         points(difference)
@@ -83,10 +88,7 @@ export function seedFigures(name: string, results: readonly EvaluationResult[]):
             title: `Difference over ${config.prompts} held-out prompts, points`,
             columns: [
                 "seed",
-                "to raw, by sentiment",
-                "to raw, by readability",
-                "to bon:4, by sentiment",
-                "to bon:4, by readability"
+                ...["raw", "bon:4"].flatMap((other) => config.rewards.map((by) => `to ${other}, by ${named(by)}`))
             ],
             rows: results.map((result, i) => [
                 String(i + 1),
@@ -95,7 +97,14 @@ export function seedFigures(name: string, results: readonly EvaluationResult[]):
         }),
         renderTable({
             title: "Answers",
-            columns: ["seed", "threshold", ...config.rewards, "repetition", "perplexity", "decodes per token"],
+            columns: [
+                "seed",
+                "threshold",
+                ...config.rewards.map(named),
+                "repetition",
+                "perplexity",
+                "decodes per token"
+            ],
             rows: [
                 ...results.map(({aligned, config}, i) => row(String(i + 1), String(config.threshold), aligned)),
                 row("raw", "", own)

@@ -1,8 +1,8 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage and balanced with three seeds: advantage,
- * advantage-2, advantage-3, and so on), off-domain-AGENT of the last six, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
+ * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage, balanced and courtesy with three seeds: advantage,
+ * advantage-2, advantage-3, and so on), off-domain-AGENT of the first six of these, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
  * from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
@@ -21,11 +21,12 @@ import {
     agents,
     here,
     learn,
-    leaving,
     maxTokens,
     methods,
     modelPath,
+    offDomainAgents,
     reward,
+    rewardsOf,
     secondReward,
     seeds,
     train,
@@ -52,7 +53,10 @@ type EvaluationOptions = Pick<
 >;
 
 const evaluation = (name: AgentName) =>
-    run(`eval-${name}`, name, {prompts: heldOut, rewards: [reward, secondReward], against: ["raw", "bon:4"]});
+    run(evaluationFolder(name), name, {prompts: heldOut, rewards: rewardsOf(name), against: ["raw", "bon:4"]});
+
+/** Answers are taken over from folders of the same group, so other rewards make another group. */
+const evaluationFolder = (name: AgentName) => `${rewardsOf(name)[0] === reward ? "eval" : "second"}-${name}`;
 
 const dial = async () =>
     await run("dial", dialAgent, {
@@ -162,7 +166,7 @@ async function run(folder: string, name: AgentName, options: EvaluationOptions):
 /** The evaluations that are in the work folder, as JSON and SVG, and their figures in README.md. */
 async function write(): Promise<void> {
     const done = (folder: string) => existsSync(join(work, folder, "result.json"));
-    const names = (Object.keys(agents) as AgentName[]).filter((name) => done(`eval-${name}`));
+    const names = (Object.keys(agents) as AgentName[]).filter((name) => done(evaluationFolder(name)));
     for (const name of names) {
         const {result, sides} = await evaluation(name);
         save(`${name}.json`, result);
@@ -176,7 +180,7 @@ async function write(): Promise<void> {
         for (const name of told) results.push((await evaluation(name)).result);
         tell(`${name}-seeds`, seedFigures(name, results));
     }
-    const away = leaving.filter((name) => done(`off-domain-${name}`));
+    const away = offDomainAgents.filter((name) => done(`off-domain-${name}`));
     if (away.length > 0) {
         const results = [];
         for (const name of away) results.push((await offDomain(name)).result);
@@ -242,7 +246,7 @@ const steps: Record<string, () => Promise<unknown>> = {
             [`eval-${name}`, () => evaluation(name)]
         ])
     ),
-    ...Object.fromEntries(leaving.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
+    ...Object.fromEntries(offDomainAgents.map((name) => [`off-domain-${name}`, () => offDomain(name)])),
     "two-agents": twoAgents,
     "train-value": trainNetwork,
     "eval-value": evaluateNetwork,

@@ -19,6 +19,9 @@ export const advantage = [
     ...["--min-p", "0.12", "--fit-learning-rate", "0.0003"]
 ];
 const balanced = ["--method", "advantage", "--preset", "small"];
+/** Brevity with politeness, without saying the same polite words again. */
+const courtesyReward = "module:./docs/results/courtesy.mjs + 5*repetition";
+const courtesy = [...balanced, "--no-student"];
 /** The options of `mara train` besides model, prompts, reward and folder. */
 export const methods = {
     sac: [
@@ -30,29 +33,44 @@ export const methods = {
     ],
     preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
     advantage: [...advantage, "--seed", "1"],
-    balanced: [...balanced, "--seed", "1"]
+    balanced: [...balanced, "--seed", "1"],
+    courtesy: [...courtesy, "--seed", "1"]
 } as const;
 export const agents = {
     ...methods,
     "advantage-2": [...advantage, "--seed", "2"],
     "advantage-3": [...advantage, "--seed", "3"],
     "balanced-2": [...balanced, "--seed", "2"],
-    "balanced-3": [...balanced, "--seed", "3"]
+    "balanced-3": [...balanced, "--seed", "3"],
+    "courtesy-2": [...courtesy, "--seed", "2"],
+    "courtesy-3": [...courtesy, "--seed", "3"]
 } as const;
 export type AgentName = keyof typeof agents;
 /** The same training with several seeds. */
 export const seeds = {
     advantage: ["advantage", "advantage-2", "advantage-3"],
-    balanced: ["balanced", "balanced-2", "balanced-3"]
+    balanced: ["balanced", "balanced-2", "balanced-3"],
+    courtesy: ["courtesy", "courtesy-2", "courtesy-3"]
 } as const satisfies Record<string, AgentName[]>;
 /** The agents that also learn what to leave alone. */
-export const leaving = [...seeds.advantage, ...seeds.balanced];
+const leaving = [...seeds.advantage, ...seeds.balanced, ...seeds.courtesy];
+/** Those that are measured where they were not trained to do anything. */
+export const offDomainAgents = [...seeds.advantage, ...seeds.balanced];
+/** Two rewards to measure an agent by: what it was trained for first. */
+export function rewardsOf(name: AgentName): [string, string] {
+    return isCourtesy(name) ? ["module:./docs/results/courtesy.mjs", reward] : [reward, secondReward];
+}
+
+function isCourtesy(name: AgentName): boolean {
+    return seeds.courtesy.includes(name as never);
+}
 
 export function train(name: AgentName): void {
     const out = join(work, name);
     const prompts = leaving.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
-    const rewards = seeds.balanced.includes(name as never) ? bothRewards : reward;
-    learn(out, ["--prompts", prompts, "--reward", rewards, ...agents[name]]);
+    const isBalanced = seeds.balanced.includes(name as never);
+    const trainedFor = isCourtesy(name) ? courtesyReward : isBalanced ? bothRewards : reward;
+    learn(out, ["--prompts", prompts, "--reward", trainedFor, ...agents[name]]);
 }
 
 /** A run of `mara train`, or what is left of it. */
