@@ -6,6 +6,7 @@ export type {HeldOutLoss} from "./agent/value-network.js";
 export {createAlignedContext} from "./align/aligned-context.js";
 export type {Aligner} from "./align/aligner.js";
 export type {CandidateOptions} from "./align/candidate-options.js";
+export type {AlignedContextOptions, Mode} from "./align/context-options.js";
 export type {Decider} from "./align/decide/decision.js";
 export type {DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/decide/record.js";
 export type {AlignerStats} from "./align/decide/stats.js";
@@ -21,16 +22,7 @@ export {
 } from "./align/guides/guides.js";
 export type {MappedShare} from "./align/guides/mapped.js";
 export type {ModelGuide} from "./align/guides/model-guide.js";
-export type {
-    AlignedContextOptions,
-    AlignerSettings,
-    CascadeOption,
-    Mode,
-    Order,
-    SettingsInForce,
-    Strategy,
-    WeightedAgent
-} from "./align/options.js";
+export type {AlignerSettings, CascadeOption, Order, SettingsInForce, Strategy, WeightedAgent} from "./align/options.js";
 export type {Guide, GuidedRow, GuidedText} from "./align/steer/guide.js";
 export type {Judge, JudgeBatch, JudgeFunction} from "./align/steer/judge.js";
 export type {Combine} from "./align/steer/panel.js";

@@ -7,6 +7,7 @@ import {randomChoices} from "../random.js";
 import {check} from "../validation/check.js";
 import {notify} from "../validation/notify.js";
 import {func} from "../validation/schemas.js";
+import type {Mode} from "./context-options.js";
 import {type DecisionListener, recordOf} from "./decide/record.js";
 import {type AlignerStats, emptyStats} from "./decide/stats.js";
 import type {SequenceState} from "./hook/step.js";
@@ -14,7 +15,6 @@ import {sequenceInternals} from "./node-llama-cpp/internals.js";
 import {
     type AlignerSettings,
     checkSettings,
-    type Mode,
     mergeSettings,
     namedAgents,
     type ResolvedSettings,

@@ -2,7 +2,8 @@
 
 import {type Command, Option} from "commander";
 import type {MaraAgent} from "../agent/agent.js";
-import type {AlignerSettings, CascadeOption, Mode, Order, Strategy, WeightedAgent} from "../align/options.js";
+import type {Mode} from "../align/context-options.js";
+import type {AlignerSettings, CascadeOption, Order, Strategy, WeightedAgent} from "../align/options.js";
 import {invalidArgument} from "../errors.js";
 import {promptFormats} from "../prompts/prompts.js";
 import {choiceOption, given, integerOption, numberOption, parseNumberIn} from "./parse.js";

@@ -3,7 +3,7 @@ import {Command} from "commander";
 import type {LlamaModel} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
-import type {Mode} from "../align/options.js";
+import type {Mode} from "../align/context-options.js";
 import type {ContestResult, Proportion} from "../demo/contest.js";
 import {type GuestPrompt, heldOutPrompts} from "../demo/world.js";
 import {plural} from "../plural.js";

@@ -1,7 +1,7 @@
 /** `mara serve`: a model, plain and aligned, behind OpenAI's HTTP interface. */
 import {basename} from "node:path";
 import {Command} from "commander";
-import type {Mode} from "../align/options.js";
+import type {Mode} from "../align/context-options.js";
 import {demoName} from "../demo/files.js";
 import {invalidArgument} from "../errors.js";
 import type {Listening} from "../server/listen.js";

@@ -2,7 +2,7 @@
 import type {LlamaContext, LlamaContextSequence, LlamaModel, Token} from "node-llama-cpp";
 import type {MaraAgent} from "../agent/agent.js";
 import {createAlignedContext} from "../align/aligned-context.js";
-import type {Mode} from "../align/options.js";
+import type {Mode} from "../align/context-options.js";
 import {promptTokens} from "../generation/prompt-tokens.js";
 import {wilsonInterval} from "../statistics/intervals.js";
 import {type GuestPrompt, prefer, score} from "./world.js";

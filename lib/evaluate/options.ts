@@ -2,22 +2,19 @@ import type {Llama, LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
 import {type CandidateOptions, candidateSchema} from "../align/candidate-options.js";
+import {type AlignedContextOptions, type Mode, modeSchema, wavesSchema} from "../align/context-options.js";
 import type {ModelGuide} from "../align/guides/model-guide.js";
 import {type GuideSpec, guideOf, readGuide} from "../align/guides/spec.js";
 import {
-    type AlignedContextOptions,
     type AlignerSettings,
     type CascadeOption,
     cascadeSchema,
-    type Mode,
-    modeSchema,
     type Order,
     orderSchema,
     resolveSettings,
     type Strategy,
     settingsInForce,
-    strategySchema,
-    wavesSchema
+    strategySchema
 } from "../align/options.js";
 import type {Combine} from "../align/steer/panel.js";
 import {invalidArgument} from "../errors.js";

@@ -1,6 +1,7 @@
 /** What goes over the wire, checked on arrival as input from anybody: types, sizes, hashes. */
 import {z} from "zod";
-import {combineSchema, orderSchema, strategySchema, wavesSchema} from "../align/options.js";
+import {wavesSchema} from "../align/context-options.js";
+import {combineSchema, orderSchema, strategySchema} from "../align/options.js";
 import {maxJudging} from "../native.js";
 import {promptFormats} from "../prompts/prompts.js";
 import {probabilitySets} from "../train/presets.js";

@@ -1,7 +1,7 @@
 import type {LlamaModel} from "node-llama-cpp";
 import {z} from "zod";
 import type {MaraAgent} from "../agent/agent.js";
-import type {Mode} from "../align/options.js";
+import type {Mode} from "../align/context-options.js";
 import {invalidArgument} from "../errors.js";
 import {check, options as optionsOf} from "../validation/check.js";
 import {boolean, func, integer, loadedModel, oneOf, path, text} from "../validation/schemas.js";

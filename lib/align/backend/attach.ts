@@ -2,6 +2,7 @@ import {AsyncLocalStorage} from "node:async_hooks";
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {invalidArgument, MaraError} from "../../errors.js";
 import {fromNative, type NativeLaneContext, native} from "../../native.js";
+import type {Batches} from "../context-options.js";
 import {hasRecurrentState} from "../node-llama-cpp/alignable.js";
 import {
     type AddonContextParams,
@@ -11,7 +12,6 @@ import {
 } from "../node-llama-cpp/internals.js";
 import {newContext} from "../node-llama-cpp/new-context.js";
 import {withoutOverflowWarning} from "../node-llama-cpp/quiet.js";
-import type {Batches} from "../options.js";
 import {LanesBackend} from "./lanes-backend.js";
 import {isRoundedAlike} from "./rounded-alike.js";
 

@@ -1,6 +1,6 @@
 import type {NativeJudge, NativeStudent} from "../../native.js";
+import type {Mode} from "../context-options.js";
 import type {TopLogits} from "../decide/top-logits.js";
-import type {Mode} from "../options.js";
 
 /** A token and where it stands. */
 export interface PlacedToken {

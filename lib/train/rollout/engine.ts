@@ -1,6 +1,6 @@
+import type {Mode} from "../../align/context-options.js";
 import type {Candidate} from "../../align/decide/candidates.js";
 import type {Decision} from "../../align/decide/decision.js";
-import type {Mode} from "../../align/options.js";
 import type {NativeAgent} from "../../native.js";
 
 /** One text in the cache. */

@@ -1,6 +1,7 @@
 import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp";
 import {createContext} from "../../align/aligned-context.js";
 import type {Backend, HeldRow, PlacedToken} from "../../align/backend/backend.js";
+import type {Mode} from "../../align/context-options.js";
 import {type Candidate, CandidateSource} from "../../align/decide/candidates.js";
 import {logProbabilities} from "../../align/decide/log-probabilities.js";
 import {Row} from "../../align/decide/row.js";
@@ -13,7 +14,7 @@ import {
     stockContext
 } from "../../align/node-llama-cpp/internals.js";
 import {Threads} from "../../align/node-llama-cpp/threads.js";
-import type {Mode, ResolvedSettings} from "../../align/options.js";
+import type {ResolvedSettings} from "../../align/options.js";
 
 /** An engine's foundation: the context and backend of an aligned context, driven directly instead of by node-llama-cpp's batches. */
 export class RolloutHost {
