@@ -17,10 +17,8 @@ import {type CascadeRun, cascadeFigures, cascadeSvg, cascades} from "./cascade.j
 import {dialFigures, figures, offDomainFigures, seedFigures} from "./figures.js";
 import {
     type AgentName,
-    advantage,
     agents,
     here,
-    learn,
     maxTokens,
     methods,
     modelPath,
@@ -32,7 +30,7 @@ import {
     train,
     work
 } from "./training.js";
-import {twoFigures, twoRewards, twoSides, twoSvg} from "./two-agents.js";
+import {twoFigures, twoSides, twoSvg} from "./two-agents.js";
 import {bestResponses, valueFigures} from "./value-figures.js";
 
 const heldOut = join(here, "prompts", "held-out.jsonl");
@@ -42,6 +40,8 @@ const dialAgent = "preference";
 const dialPrompts = 64;
 const cascadePrompts = 128;
 const twoAgentsPrompts = 128;
+const twoAgentNames = ["advantage", "courtesy"] as const satisfies AgentName[];
+const twoRewards = [rewardsOf("advantage")[0], rewardsOf("courtesy")[0]];
 /** As many as were read in the time that there was for the first run. */
 const demonstrationPrompts = 318;
 const network = join(work, "value", "sentiment.safetensors");
@@ -70,20 +70,16 @@ const dial = async () =>
 const offDomain = (name: AgentName) =>
     run(`off-domain-${name}`, name, {prompts: offDomainPrompts, rewards: [reward, secondReward], against: ["raw"]});
 
-/** Two agents of the same responses, one for each reward, which are drawn for both runs by the same seed. */
+/** The agent for sentiment and that for courtesy, alone and together. */
 async function twoAgents(): Promise<Evaluation> {
-    const fileOf = (name: string) => join(work, "two-agents", name, "agent.safetensors");
-    for (const [name, own] of Object.entries(twoRewards)) {
-        if (existsSync(fileOf(name))) continue;
-        const prompts = join(here, "prompts", "train.jsonl");
-        learn(join(work, "two-agents", name), ["--prompts", prompts, "--reward", own, ...advantage, "--no-student"]);
-    }
+    const [first, second] = twoAgentNames.map((name) => join(work, name, "agent.safetensors")) as [string, string];
     return await evaluate({
         model: modelPath,
-        agent: fileOf("sentiment"),
+        agent: first,
         prompts: (await loadPrompts(heldOut)).slice(0, twoAgentsPrompts),
-        rewards: Object.values(twoRewards),
-        against: twoSides((name) => relative(process.cwd(), fileOf(name))),
+        rewards: twoRewards,
+        // A side's name is part of its result.
+        against: twoSides(relative(process.cwd(), first), relative(process.cwd(), second)),
         maxTokens,
         threads: 1,
         sequences: 8,

@@ -14,7 +14,7 @@ export const maxTokens = 48;
 /** What "balanced" is trained for: both rewards of the evaluation. */
 const bothRewards = `${reward} + 0.3*${secondReward}`;
 /** As the runs of 2026-11-30 were made, but for the average of the weights, which came later. */
-export const advantage = [
+const advantage = [
     ...["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"],
     ...["--min-p", "0.12", "--fit-learning-rate", "0.0003"]
 ];
@@ -74,7 +74,7 @@ export function train(name: AgentName): void {
 }
 
 /** A run of `mara train`, or what is left of it. */
-export function learn(out: string, options: readonly string[]): void {
+function learn(out: string, options: readonly string[]): void {
     const folder = ["--out", out];
     const start = ["-m", modelPath, ...options];
     const shape = ["--max-tokens", String(maxTokens), "--threads", "1", "--gpu", "off"];

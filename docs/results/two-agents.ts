@@ -14,12 +14,8 @@ const weights = [2, 1] as const;
 /** The share of each single gain that both together are to keep. */
 const wanted = 0.7;
 
-/** The rewards that the two agents learn from, as `mara train` and `evaluate` take them. */
-export const twoRewards = {sentiment: "sentiment", courtesy: "module:./docs/results/courtesy.mjs"} as const;
-
-/** What the answers of the second agent, and of both, are called in `against`. `fileOf`: from the current directory, since a side's name is part of its result. */
-export function twoSides(fileOf: (name: (typeof names)[number]) => string): string[] {
-    const [first, second] = names.map(fileOf);
+/** What the answers of the second agent, and of both, are called in `against`. */
+export function twoSides(first: string, second: string): string[] {
     return ["raw", `agent:${second}`, `agents:${first}=${weights[0]},${second}=${weights[1]}`];
 }
 

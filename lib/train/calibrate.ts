@@ -31,7 +31,7 @@ export interface Calibration {
     prompts: number;
     /** By threshold. The first is 0, which is the model's own answers. */
     points: CalibrationPoint[];
-    /** The threshold to use; null where none gained anything. */
+    /** The threshold to use; null where none gained anything without more repetition. */
     threshold: number | null;
 }
 
@@ -181,10 +181,22 @@ function standardError(values: readonly number[]): number {
     );
 }
 
+/** True where some threshold gained something; if none is kept, since the answers repeat themselves more than the model's own. */
+export function repeatsWhereItGains(points: readonly CalibrationPoint[]): boolean {
+    return points.some(({reward}) => reward > (points[0] as CalibrationPoint).reward);
+}
+
+/** Why none of the thresholds is kept. */
+export function whyNoThreshold(points: readonly CalibrationPoint[]): string {
+    return repeatsWhereItGains(points)
+        ? "at every threshold that gains something the answers repeat themselves"
+        : "no threshold gained anything";
+}
+
 /** The curve as an SVG file. */
 export function calibrationSvg({prompts, points, threshold}: Calibration, reward: string): string {
     const format = (value: number) => String(Number(value.toPrecision(3)));
-    const chosen = threshold === null ? "no threshold gained anything" : `threshold ${threshold} is kept`;
+    const chosen = threshold === null ? whyNoThreshold(points) : `threshold ${threshold} is kept`;
     return svgLines(
         {
             title: "Calibration of the threshold",

@@ -13,6 +13,8 @@ import {
     type SacMetrics,
     trainAgent
 } from "../../lib/index.js";
+import type {TrainConfig} from "../../lib/train/options.js";
+import {adviseOn} from "../../lib/train/report/advice.js";
 import {courtesy, interruptAt, linesOf, loadDemoModel, runFolder, smallPreference, smallSac} from "./helpers.js";
 
 const newRun = runFolder();
@@ -229,5 +231,33 @@ describe("a run of preference", () => {
         // Told one by one; two are answered side by side.
         expect(answered).toBeGreaterThanOrEqual(9);
         expect(linesOf(runDirectory, "responses").length).toBeGreaterThanOrEqual(8);
+    });
+});
+
+describe("a calibration that keeps no threshold", () => {
+    const point = (threshold: number, reward: number, excess: number) => ({
+        threshold,
+        reward,
+        standardError: 0.1,
+        repetition: {excess, standardError: 0.01},
+        firstChoice: 0.5
+    });
+    const advised = (reward: number) =>
+        adviseOn({preset: "small", method: "advantage"} as TrainConfig, [], {
+            responses: [],
+            pairs: undefined,
+            calibration: {prompts: 20, points: [point(0, 0.2, 0), point(0.6, reward, 0.1)], threshold: null}
+        });
+
+    it("tells whether nothing was gained", () => {
+        const {facts, advice} = advised(0.1);
+        expect(facts).toContainEqual(["threshold", "0.5; of 20 prompts: no threshold gained anything"]);
+        expect(advice).toMatch(/^There is no threshold to use it with: no threshold gained anything\. Nothing/);
+    });
+
+    it("tells whether the answers repeat themselves, and what to do", () => {
+        expect(advised(0.5).advice).toMatch(
+            /: at every threshold that gains something the answers repeat themselves\. Train with " \+ 5\*repetition" added/
+        );
     });
 });

@@ -1,6 +1,6 @@
 /** Sums up a run in facts and in one paragraph of advice, for the command line and the report. */
 import {plural} from "../../plural.js";
-import type {Calibration} from "../calibrate.js";
+import {type Calibration, repeatsWhereItGains, whyNoThreshold} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
 import {countPairs, type PairCounts, whyNone} from "../preference/pair-labels.js";
 import type {FitMetrics} from "../preference/preference.js";
@@ -46,7 +46,7 @@ export function adviseOn(
               ? ofPairs(config, metrics as FitMetrics[], pairs ?? countsOf(config, responses))
               : ofEpisodes(config, metrics as SacMetrics[]);
     const found = calibration === undefined ? [] : [describeCalibration(calibration)];
-    const useless = calibration?.threshold === null ? ["No threshold gained anything: do not use it as it is."] : [];
+    const useless = calibration?.threshold === null ? [whyUseless(calibration)] : [];
     return {facts: [["preset", config.preset], ...facts, ...found], advice: [...useless, advice].join(" ")};
 }
 
@@ -56,11 +56,16 @@ function countsOf({method}: TrainConfig, responses: readonly ResponseRow[]): Pai
     return method === "advantage" ? {...counts, pairs: counts.prompts - counts.failed, alike: 0, empty: 0} : counts;
 }
 
+function whyUseless({points}: Calibration): string {
+    const cure = repeatsWhereItGains(points) ? ' Train with " + 5*repetition" added to the reward.' : "";
+    return `There is no threshold to use it with: ${whyNoThreshold(points)}.${cure}`;
+}
+
 function describeCalibration({threshold, points, prompts}: Calibration): TrainSummary["facts"][number] {
     const [own] = points;
     const chosen = points.find((point) => point.threshold === threshold);
     if (own === undefined || chosen === undefined)
-        return ["threshold", `0.5; none gained anything on ${prompts} prompts`];
+        return ["threshold", `0.5; of ${prompts} prompts: ${whyNoThreshold(points)}`];
     return [
         "threshold",
         `${chosen.threshold}, the best on ${prompts} held-out prompts: reward ${chosen.reward.toFixed(3)} with the agent, ${own.reward.toFixed(3)} without`
