@@ -9,8 +9,8 @@ import {number, share} from "./figures.js";
 import {keptGain, meanOver} from "./kept-gain.js";
 
 const names = ["sentiment", "courtesy"] as const;
-/** The logits of the second are spread wider. How the weights were found is told in README.md. */
-const weights = [2, 1] as const;
+/** How they were found is told in README.md. */
+const weights = [1, 1] as const;
 /** The share of each single gain that both together are to keep. */
 const wanted = 0.7;
 

@@ -2,6 +2,7 @@
 import type {LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
 import {type AlignedContextOptions, createAlignedContext, type DecisionEvent, type MaraAgent} from "../../lib/index.js";
+import {native} from "../../lib/native.js";
 import {randomAgent} from "../support/agents.js";
 import {describeWithTestModel, generate, loadTestModel, loadTinyModel, small} from "../support/models.js";
 import {seededRandom} from "../support/random.js";
@@ -157,7 +158,7 @@ describe.each(types)("Sequences of a model with $dtype weights", ({dtype, within
         const difference = Math.max(...whole.map((one, i) => apart(one, alone[i] as Heard, within)));
         expect(difference).toBeLessThanOrEqual(within);
         // Where llama.cpp rounds a batch otherwise, the comparison shows it.
-        if (dtype === "F32") expect(difference).toBeGreaterThan(0);
+        if (dtype === "F32" && native().kernels().includes("avx2")) expect(difference).toBeGreaterThan(0);
     });
 
     it("do so after long prompts, which are computed in tiles", async () => {
