@@ -73,6 +73,7 @@ export function seedFigures(name: string, results: readonly EvaluationResult[]):
         return pair === undefined ? "–" : points(pair.difference);
     };
     const own = (results[0] as EvaluationResult).others.find(({name}) => name === "raw") as SideResult;
+    const opponents = (results[0] as EvaluationResult).others.map(({name}) => name);
     const row = (name: string, threshold: string, side: SideResult) => [
         name,
         threshold,
@@ -88,11 +89,11 @@ export function seedFigures(name: string, results: readonly EvaluationResult[]):
             title: `Difference over ${config.prompts} held-out prompts, points`,
             columns: [
                 "seed",
-                ...["raw", "bon:4"].flatMap((other) => config.rewards.map((by) => `to ${other}, by ${named(by)}`))
+                ...opponents.flatMap((other) => config.rewards.map((by) => `to ${other}, by ${named(by)}`))
             ],
             rows: results.map((result, i) => [
                 String(i + 1),
-                ...["raw", "bon:4"].flatMap((other) => [0, 1].map((reward) => against(result, other, reward)))
+                ...opponents.flatMap((other) => [0, 1].map((reward) => against(result, other, reward)))
             ])
         }),
         renderTable({

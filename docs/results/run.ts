@@ -23,6 +23,7 @@ import {
     methods,
     modelPath,
     offDomainAgents,
+    opponentsOf,
     reward,
     rewardsOf,
     secondReward,
@@ -53,7 +54,7 @@ type EvaluationOptions = Pick<
 >;
 
 const evaluation = (name: AgentName) =>
-    run(evaluationFolder(name), name, {prompts: heldOut, rewards: rewardsOf(name), against: ["raw", "bon:4"]});
+    run(evaluationFolder(name), name, {prompts: heldOut, rewards: rewardsOf(name), against: [...opponentsOf(name)]});
 
 /** Answers are taken over from folders of the same group, so other rewards make another group. */
 const evaluationFolder = (name: AgentName) => `${rewardsOf(name)[0] === reward ? "eval" : "second"}-${name}`;

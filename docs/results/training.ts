@@ -61,6 +61,11 @@ export function rewardsOf(name: AgentName): [string, string] {
     return isCourtesy(name) ? ["module:./docs/results/courtesy.mjs", reward] : [reward, secondReward];
 }
 
+/** The best of four takes longest, and is left out where it was not asked for. */
+export function opponentsOf(name: AgentName): readonly string[] {
+    return isCourtesy(name) ? ["raw"] : ["raw", "bon:4"];
+}
+
 function isCourtesy(name: AgentName): boolean {
     return seeds.courtesy.includes(name as never);
 }
