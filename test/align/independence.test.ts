@@ -1,13 +1,17 @@
 /** One sequence never changes another's text: several at once give what each gives alone, verdict by verdict. */
+import {rmSync} from "node:fs";
+import {join} from "node:path";
 import type {LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
+import {isRoundedAlike} from "../../lib/align/backend/rounded-alike.js";
 import {type AlignedContextOptions, createAlignedContext, type DecisionEvent, type MaraAgent} from "../../lib/index.js";
 import {native} from "../../lib/native.js";
 import {randomAgent} from "../support/agents.js";
+import {writeLora} from "../support/lora.js";
 import {describeWithTestModel, generate, loadTestModel, loadTinyModel, small} from "../support/models.js";
 import {seededRandom} from "../support/random.js";
 import {statesOfPrompts} from "../support/states.js";
-import {firstWord, vocabularySize} from "../support/tiny-model.js";
+import {firstWord, modelFolder, vocabularySize} from "../support/tiny-model.js";
 import {rejections} from "./harness.js";
 
 interface Heard {
@@ -183,6 +187,28 @@ describe.each(["F32", "F16", "Q4_K"] as const)("Decoded alone, sequences of a mo
             await expectIndependent(model, options, {prompts, length: 24, within: 0});
         await model.dispose();
     });
+});
+
+it("Only weights of the types above, without an adapter, are taken for rounded alike", async () => {
+    const adapter = join(modelFolder, `independence-${process.pid}.gguf`);
+    writeLora(adapter, 64);
+    for (const {dtype, within} of types.filter(({dtype}) => !dtype.endsWith("_K"))) {
+        const model = await loadTinyModel({seed: 31, sharpness: 4, dtype});
+        const isAlike = async (options: object) => {
+            const context = await model.createContext({...small, ...options});
+            const alike = isRoundedAlike(context);
+            await context.dispose();
+            return alike;
+        };
+        const can = within === 0 && native().kernels().includes("avx2");
+        expect([await isAlike({}), await isAlike({lora: adapter}), await isAlike({flashAttention: false})]).toEqual([
+            can,
+            false,
+            false
+        ]);
+        await model.dispose();
+    }
+    rmSync(adapter);
 });
 
 it("Batches are not decoded alone in serial mode, and there is no other way", async () => {

@@ -201,7 +201,7 @@ export class LanesBackend implements Backend {
     }
 
     adapting(): void {
-        this.#native.adapt();
+        if (!this.#closed) this.#native.adapt();
     }
 
     /** Gives the sequence's cells at positions below `end` to the lane as well. Waves must not use it then. */

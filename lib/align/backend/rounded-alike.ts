@@ -1,5 +1,6 @@
 import {GgmlType, type LlamaContext} from "node-llama-cpp";
 import {native} from "../../native.js";
+import {contextInternals} from "../node-llama-cpp/internals.js";
 
 /**
  * Types of weights whose products llama.cpp rounds alike for a token in a batch and for one alone, on x64 processors with AVX2; verified by
@@ -14,6 +15,7 @@ export function isRoundedAlike(context: LlamaContext): boolean {
     const matrices = (fullTensorInfo ?? tensorInfo ?? []).filter(({dimensions}) => dimensions.length > 1);
     return (
         native().kernels().includes("avx2") &&
+        contextInternals(context)._loraAdapters?.size === 0 &&
         matrices.length > 0 &&
         matrices.every(({ggmlType}) => alike.has(ggmlType)) &&
         flashAttention !== false &&

@@ -121,6 +121,7 @@ export interface QueuedDecode {
 export type RowMapper = (...args: unknown[]) => unknown;
 interface ContextInternals {
     readonly _ctx: AddonContext;
+    readonly _loraAdapters?: ReadonlySet<unknown>;
     readonly _threadSplitterConsumer?: ThreadsConsumer;
     readonly _queuedDecodes: QueuedDecode[];
     _decodeTokens(request: Pick<QueuedDecode, "logits">, mapper: RowMapper): Promise<unknown>;
