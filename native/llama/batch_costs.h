@@ -15,9 +15,10 @@ enum class BatchWay { learned, whole, apart };
 
 // Which batches may be decoded token by token.
 struct Separable {
-    bool waves = false;  // those of candidates, where learnt sizes of waves let the clock decide about batches anyway
-    bool rounding =
-        false;  // all for which that changes no bit, because a token's products are rounded alike in a batch and alone
+    // Those of candidates: where the sizes of waves are learnt, the clock decides about these batches anyway.
+    bool waves = false;
+    // All, where a token's products are rounded alike in a batch and alone, so that no bit changes.
+    bool rounding = false;
     BatchWay way = BatchWay::learned;
 };
 
@@ -30,7 +31,7 @@ public:
     // For a batch of `count` tokens, each of a sequence of its own.
     bool apart(size_t count);
 
-    // What a batch took that was decoded as a whole.
+    // What a decode of `count` tokens took.
     void observe(size_t count, double milliseconds);
 
 private:

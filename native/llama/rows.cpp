@@ -1,6 +1,7 @@
 #include "llama/rows.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace mara::llama {
 
@@ -13,40 +14,21 @@ Rows::Rows(const Api& api, llama_context* context)
 int32_t Rows::hold(int32_t index) {
     if (parts_.empty()) return hold_last(index);
     const auto part = static_cast<size_t>(index);
-    return part < parts_.size() && parts_[part].number >= 0 ? take_part(parts_[part]) : no_logits;
-}
-
-// A row that is held a second time is copied, so that each holder may change its own.
-int32_t Rows::take_part(Part& part) {
-    if (!part.taken) {
-        part.taken = true;
-        return part.number;
-    }
-    const size_t number = free_number();
-    Row& source = rows_[static_cast<size_t>(part.number)];
-    if (source.index >= 0) keep(source);
-    rows_[number] = source;
-    rows_[number].presented = false;
-    return static_cast<int32_t>(number);
+    return part < parts_.size() ? std::exchange(parts_[part], no_logits) : no_logits;
 }
 
 int32_t Rows::hold_last(int32_t index) {
     if (api_.get_logits_ith(context_, index) == nullptr) return no_logits;
-    const size_t number = free_number();
-    Row& row = rows_[number];
+    const auto found =
+        std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held && !row.presented; });
+    const auto number = static_cast<int32_t>(found - rows_.begin());
+    if (found == rows_.end()) rows_.emplace_back();
+    Row& row = rows_[static_cast<size_t>(number)];
     row.held = true;
     row.index = index;
     row.state.clear();
     const float* const state = keeps_states_ && has_states_ ? api_.get_embeddings_ith(context_, index) : nullptr;
     if (state != nullptr) row.state.assign(state, state + width_);
-    return static_cast<int32_t>(number);
-}
-
-size_t Rows::free_number() {
-    const auto found =
-        std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held && !row.presented; });
-    const auto number = static_cast<size_t>(found - rows_.begin());
-    if (found == rows_.end()) rows_.emplace_back();
     return number;
 }
 
@@ -55,7 +37,7 @@ void Rows::begin_parts() {
     collects_ = true;
 }
 
-void Rows::add_part() { parts_.push_back({hold_last(0)}); }
+void Rows::add_part() { parts_.push_back(hold_last(0)); }
 
 void Rows::free(int32_t number) { rows_[static_cast<size_t>(number)].held = false; }
 
@@ -76,8 +58,8 @@ void Rows::keep(Row& row) {
 
 void Rows::before_decode() {
     if (!collects_) {
-        for (const Part& part : parts_)
-            if (part.number >= 0 && !part.taken) free(part.number);
+        for (const int32_t number : parts_)
+            if (number >= 0) free(number);
         parts_.clear();
     }
     for (Row& row : rows_)

@@ -20,8 +20,8 @@ class Rows {
 public:
     Rows(const Api& api, llama_context* context);
 
-    // Holds the row of the last decode's `index`-th token, where several decodes made up a batch of its `index`-th.
-    // Returns its number, or `no_logits`.
+    // Holds the row of the last decode's `index`-th token, or of the `index`-th decode where several made up a batch.
+    // Each of those can be held once. Returns its number, or `no_logits`.
     int32_t hold(int32_t index);
     // A row that is presented stays so until it is withdrawn.
     void free(int32_t number);
@@ -65,14 +65,7 @@ private:
         std::vector<float> state;  // empty: none
     };
 
-    struct Part {
-        int32_t number;
-        bool taken = false;
-    };
-
     int32_t hold_last(int32_t index);
-    int32_t take_part(Part& part);
-    size_t free_number();
     float* logits_of(Row& row);
     void keep(Row& row);
     bool is_presented(int32_t index) const;
@@ -86,7 +79,8 @@ private:
     bool has_states_ = false;
     bool keeps_states_ = false;
     std::vector<Row> rows_;
-    std::vector<Part> parts_;  // of the last batch that was decoded token by token
+    // Of a last batch that was decoded token by token: the rows' numbers, `no_logits` for those that were handed out.
+    std::vector<int32_t> parts_;
     bool collects_ = false;
 };
 
