@@ -124,7 +124,7 @@ export async function calibrateOnce(
 const keptName = "calibration";
 
 interface Kept {
-    /** Of the agent that it was found for: a run can be lengthened. */
+    /** The hash of the agent that it was found for: a run that is lengthened has another. */
     sha256: string;
     calibration: Calibration;
 }

@@ -7,7 +7,7 @@
 
 namespace mara::llama {
 
-// Batches of more tokens are always decoded as a whole.
+// Nothing is learnt about batches of more tokens, which are decoded as a whole unless a way is given.
 constexpr size_t apart_max = 16;
 
 // The way in which a batch is decoded; `learned`: the one that takes less time.

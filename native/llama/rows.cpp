@@ -19,10 +19,10 @@ int32_t Rows::hold(int32_t index) {
 
 int32_t Rows::hold_last(int32_t index) {
     if (api_.get_logits_ith(context_, index) == nullptr) return no_logits;
-    const auto found =
+    const auto free_row =
         std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return !row.held && !row.presented; });
-    const auto number = static_cast<int32_t>(found - rows_.begin());
-    if (found == rows_.end()) rows_.emplace_back();
+    const auto number = static_cast<int32_t>(free_row - rows_.begin());
+    if (free_row == rows_.end()) rows_.emplace_back();
     Row& row = rows_[static_cast<size_t>(number)];
     row.held = true;
     row.index = index;

@@ -79,7 +79,7 @@ private:
     bool has_states_ = false;
     bool keeps_states_ = false;
     std::vector<Row> rows_;
-    // Of a last batch that was decoded token by token: the rows' numbers, `no_logits` for those that were handed out.
+    // The rows' numbers where the last batch was decoded token by token; `no_logits` takes the place of one handed out.
     std::vector<int32_t> parts_;
     bool collects_ = false;
 };

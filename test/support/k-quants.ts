@@ -52,7 +52,7 @@ function sixBits(values: Float32Array, half: (value: number) => Buffer): Buffer 
     const low = new Uint8Array(128);
     const high = new Uint8Array(64);
     for (const [i, quant] of quants.entries()) {
-        // Of each 128 values, four rows of 32 share their bytes.
+        // Four rows of 32 values share their bytes.
         const [part, row, column] = [i >> 7, (i >> 5) & 3, i & 31] as const;
         low[64 * part + 32 * (row & 1) + column] =
             (low[64 * part + 32 * (row & 1) + column] as number) | ((quant & 15) << (4 * (row >> 1)));

@@ -26,9 +26,10 @@ export interface LanesRequest {
     /** How many lanes were asked for, or undefined for `defaultLanes` cut to what fits. */
     lanes: number | undefined;
     defaultLanes: number;
-    /** The clock decides how many candidates a wave has. */
-    learnsWaves: boolean;
-    batches: Batches;
+    /** The clock decides how many candidates a wave has. Default false. */
+    learnsWaves?: boolean;
+    /** Default "auto". */
+    batches?: Batches;
     /** Lengths of prompts, for each of which every sequence gets a further one, and the prompt one of its own. Default none. */
     prompts?: readonly number[];
 }
@@ -70,7 +71,7 @@ export async function createLanesContext(
             throw new MaraError("LANES_UNAVAILABLE", "node-llama-cpp no longer creates contexts through its bindings");
         const {lanes, laneCount, extraCells, sequences} = attempt.result;
         const tiled = model.llama.gpu === false;
-        const {learnsWaves, batches} = request;
+        const {learnsWaves = false, batches = "auto"} = request;
         const {width, batchSize, window} = lanes.attach(tiled, learnsWaves, isRoundedAlike(context), batches);
         const alone = batches === "alone";
         if (alone && (!tiled || window > 0 || recurrent))

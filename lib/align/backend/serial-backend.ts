@@ -206,7 +206,6 @@ export class SerialBackend implements Backend {
     shared(): void {}
     preparingState(): void {}
     adapting(): void {}
-
     loaded(): void {}
 
     states(): Float32Array {

@@ -30,12 +30,7 @@ export class Follower implements TextFollower {
     static async open(model: LlamaModel, {sequences, prefix, context: options}: FollowerOptions): Promise<Follower> {
         // The prefix has a sequence of its own.
         const shape = {...options, sequences: sequences + 1, contextSize: options.contextSize + prefix.length};
-        const {context, backend} = await createLanesContext(model, shape, {
-            lanes: 1,
-            defaultLanes: 1,
-            learnsWaves: false,
-            batches: "auto"
-        });
+        const {context, backend} = await createLanesContext(model, shape, {lanes: 1, defaultLanes: 1});
         const follower = new Follower(context, backend, prefix, sequences);
         try {
             await follower.#decode(follower.#texts.prefixTokens);

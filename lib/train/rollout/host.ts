@@ -58,12 +58,7 @@ export class RolloutHost {
             overVocabulary
         }: {mode: "auto" | Mode; lanes: number; settings: ResolvedSettings; overVocabulary: boolean}
     ): Promise<RolloutHost> {
-        const {context, backend} = await createContext(model, options, mode, {
-            lanes,
-            defaultLanes: lanes,
-            learnsWaves: false,
-            batches: "auto"
-        });
+        const {context, backend} = await createContext(model, options, mode, {lanes, defaultLanes: lanes});
         return new RolloutHost(context, backend, settings, overVocabulary);
     }
 
