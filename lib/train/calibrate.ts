@@ -196,7 +196,9 @@ export function whyNoThreshold(points: readonly CalibrationPoint[]): string {
 /** The curve as an SVG file. */
 export function calibrationSvg({prompts, points, threshold}: Calibration, reward: string): string {
     const format = (value: number) => String(Number(value.toPrecision(3)));
-    const chosen = threshold === null ? whyNoThreshold(points) : `threshold ${threshold} is kept`;
+    // The picture has room for fewer words than the summary.
+    const none = repeatsWhereItGains(points) ? "none gained without repetition" : whyNoThreshold(points);
+    const chosen = threshold === null ? none : `threshold ${threshold} is kept`;
     return svgLines(
         {
             title: "Calibration of the threshold",
