@@ -29,7 +29,12 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const [, , modelPath, prompt, ...words] = process.argv;
     const llama = await getLlama();
     const model = await llama.loadModel({modelPath});
-    const {context} = await createAlignedContext(model, {judge: withoutWords(words), contextSize: {max: 2048}});
+    const {context} = await createAlignedContext(model, {
+        judge: withoutWords(words),
+        // The usual nucleus may hold one candidate alone, which is taken unjudged, since there is nothing to choose.
+        candidates: {topP: 1},
+        contextSize: {max: 2048}
+    });
     const session = new LlamaChatSession({contextSequence: context.getSequence()});
     await session.prompt(prompt, {maxTokens: 200, onTextChunk: (text) => process.stdout.write(text)});
     console.log();

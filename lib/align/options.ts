@@ -5,7 +5,7 @@ import {maxJudging} from "../native.js";
 import {check, options} from "../validation/check.js";
 import {boolean, finiteAtLeastZero, integer, numberIn, oneOf, seed, withMethod} from "../validation/schemas.js";
 import {type CandidateOptions, candidateSchema, trainedWith} from "./candidate-options.js";
-import type {Guide} from "./steer/guide.js";
+import {checkGuides, type Guide} from "./steer/guide.js";
 import {asJudge, type Judge, type JudgeFunction} from "./steer/judge.js";
 import {type Combine, type Panel, panelOf} from "./steer/panel.js";
 
@@ -168,6 +168,7 @@ const settingsSchema = options(settings);
 export function checkSettings(given: Partial<AlignerSettings>): z.output<typeof settingsSchema> {
     const checked = check(settingsSchema, given, "the aligner's settings", "");
     if (given.judge !== undefined) asJudge(given.judge);
+    checkGuides(given.guides ?? []);
     const {agent, agents} = given;
     if (agent !== undefined && agents !== undefined && (agents.length !== 1 || agents[0]?.agent !== agent))
         throw invalidArgument(

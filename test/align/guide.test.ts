@@ -103,9 +103,17 @@ describe("A guide", () => {
             ({buffer}: Float32Array) => void structuredClone(buffer, {transfer: [buffer as ArrayBuffer]}),
             "logits from a guide but received 0; it must not transfer them"
         ],
-        ["that leaves NaN", (logits: Float32Array) => void logits.fill(Number.NaN, 7, 8), "NaN"]
+        ["that leaves NaN", (logits: Float32Array) => void logits.fill(Number.NaN, 7, 8), "NaN"],
+        ["that leaves infinity", (logits: Float32Array) => void logits.fill(Infinity, 7, 8), "but received Infinity"],
+        [
+            "that leaves no token",
+            (logits: Float32Array) => void logits.fill(Number.NEGATIVE_INFINITY),
+            "but all are -Infinity"
+        ],
+        ["that does not come to an end", () => new Promise(() => {}), "it took more than 50 ms"]
     ])("%s ends the generation, and the context goes on", async (_, answer, message) => {
-        const {context, aligner} = await align(model, {agent, guides: [{guide: answer as Guide["guide"]}]});
+        const guide = {guide: answer as Guide["guide"], timeoutMs: 50};
+        const {context, aligner} = await align(model, {agent, guides: [guide]});
         const sequence = context.getSequence();
         const prompt = model.tokenize("the hen and the");
         expect(await refusal(() => generate(sequence, prompt, length))).toEqual({

@@ -90,7 +90,8 @@ describe.each(modes)("A judge of the caller's own (%s)", (mode) => {
             "but received 0 values"
         ],
         ["beyond its bounds", ({candidates}: JudgeBatch) => candidates.map(() => 1.5), "but received 1.5"],
-        ["that gives NaN", ({candidates}: JudgeBatch) => candidates.map(() => Number.NaN), "but received NaN"]
+        ["that gives NaN", ({candidates}: JudgeBatch) => candidates.map(() => Number.NaN), "but received NaN"],
+        ["that fills nothing in", ({candidates}: JudgeBatch) => new Array(candidates.length), "but received undefined"]
     ])("%s ends the generation, and the context goes on", async (_, answer, message) => {
         const {context, aligner} = await align(model, {judge: {judge: answer as Judge["judge"]}, mode, waves: [1]});
         const sequence = context.getSequence();

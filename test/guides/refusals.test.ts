@@ -1,8 +1,8 @@
 import {writeFileSync} from "node:fs";
 import {join} from "node:path";
-import type {LlamaModel} from "node-llama-cpp";
+import type {LlamaModel, Token} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
-import {contrast, guidance, type MaraAgent, valueModel} from "../../lib/index.js";
+import {contrast, type Guide, guidance, type MaraAgent, valueModel} from "../../lib/index.js";
 import {align, refusal} from "../align/harness.js";
 import {temporaryFolder} from "../cli/helpers.js";
 import {acceptAll} from "../support/agents.js";
@@ -27,6 +27,11 @@ describe("A guide's options are checked", () => {
             "a text or tokens for negativePrompt but received undefined"
         ],
         ["an empty prompt", () => guidance({negativePrompt: [], scale: 1}), "a text or tokens for negativePrompt"],
+        [
+            "an empty text",
+            () => guidance({negativePrompt: "", scale: 1}),
+            'a text or tokens for negativePrompt but received ""'
+        ],
         [
             "a scale that is no number",
             () => guidance({negativePrompt: "no", scale: Number.NaN}),
@@ -76,6 +81,14 @@ describe("A guide's model is refused when the context is created", () => {
         expect(await refusal(() => align(model, {guides: [contrast({amateur: broken, weight: 1})]}))).toEqual({
             code: "MODEL_UNSUPPORTED",
             message: expect.stringMatching(/^Could not load .*broken\.gguf for amateur: /)
+        });
+    });
+
+    it("if a token of the negative prompt is none of the model's", async () => {
+        const guides = [guidance({negativePrompt: [1, 999_999] as Token[], scale: 1.5})];
+        expect(await refusal(() => align(model, {guides}))).toEqual({
+            code: "INVALID_ARGUMENT",
+            message: expect.stringMatching(/tokens of the model, from 0 to \d+, for negativePrompt.*999999/)
         });
     });
 
@@ -132,5 +145,46 @@ describe("A guide from a file", () => {
         const unguided = await generate(sequence, prompt, 12);
         expect(unguided.slice(0, 4)).toEqual(start);
         expect(unguided).not.toEqual(tokens);
+    });
+});
+
+describe("A guide's model that is disposed before its context", () => {
+    it.each(["before an answer", "during it"])("ends generation %s", async (when) => {
+        const amateur = await loadTinyModel({seed: 5, sharpness: 2});
+        const {context} = await align(model, {guides: [contrast({amateur, weight: 0.5})]});
+        const sequence = context.getSequence();
+        const prompt = model.tokenize("the hen and the");
+        await generate(sequence, prompt, 4);
+        const write = async () => {
+            let count = 0;
+            if (when === "before an answer") await amateur.dispose();
+            for await (const _ of sequence.evaluate(model.tokenize(" once"))) {
+                if (++count === 2 && when === "during it") void amateur.dispose();
+                if (count === 64) break;
+            }
+        };
+        expect(await refusal(write)).toEqual({
+            code: "GUIDE_FAILED",
+            message: expect.stringContaining("The model of the guide, or its context, is disposed")
+        });
+        await context.dispose();
+        expect(amateur.disposed).toBe(true);
+    });
+});
+
+describe("Tokens that an earlier guide has left out", () => {
+    it.each([-1, 0, 1.5])("stay out with a guidance of scale %d", async (scale) => {
+        const prompt = model.tokenize("the hen and the");
+        const {context: plain} = await align(model, {agent});
+        const banned = new Set(await generate(plain.getSequence(), prompt, 8));
+        const ban: Guide = {
+            guide(logits) {
+                for (const token of banned) logits[token] = Number.NEGATIVE_INFINITY;
+            }
+        };
+        const {context} = await align(model, {guides: [ban, guidance({negativePrompt: "never", scale})]});
+        const tokens = await generate(context.getSequence(), prompt, 8);
+        expect(tokens.filter((token) => banned.has(token))).toEqual([]);
+        expect(tokens.length).toBeGreaterThan(0);
     });
 });

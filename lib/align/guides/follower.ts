@@ -2,7 +2,7 @@ import type {LlamaContext, LlamaContextOptions, LlamaModel} from "node-llama-cpp
 import {createLanesContext} from "../backend/attach.js";
 import type {BatchToken} from "../backend/backend.js";
 import type {LanesBackend} from "../backend/lanes-backend.js";
-import {stockContext} from "../node-llama-cpp/internals.js";
+import {contextInternals, stockContext} from "../node-llama-cpp/internals.js";
 import {Threads} from "../node-llama-cpp/threads.js";
 import {decodeInBatches, FollowedTexts, type LogitsBySequence, type TextFollower} from "./followed-texts.js";
 
@@ -62,10 +62,11 @@ export class Follower implements TextFollower {
         this.logits(sequence, text).catch(() => {});
     }
 
-    logits(sequence: number, text: readonly number[]): Promise<Float32Array> {
+    async logits(sequence: number, text: readonly number[]): Promise<Float32Array> {
+        if (this.#context.disposed) throw new Error("The model of the guide, or its context, is disposed");
         const logits = this.#texts.follow(sequence, text);
         this.#running ??= this.#run();
-        return logits;
+        return await logits;
     }
 
     async close(): Promise<void> {
@@ -76,6 +77,9 @@ export class Follower implements TextFollower {
     }
 
     async #run(): Promise<void> {
+        // Whoever disposes of the model meanwhile waits.
+        const {_backendContextDisposeGuard: guard} = contextInternals(this.#context);
+        const held = guard.createPreventDisposalHandle();
         // Sequences that are told of in the same turn share a batch.
         await Promise.resolve();
         while (this.#texts.missing !== undefined) {
@@ -87,6 +91,7 @@ export class Follower implements TextFollower {
                 pending.fail(error);
             }
         }
+        held.dispose();
         this.#running = undefined;
     }
 

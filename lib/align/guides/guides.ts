@@ -1,6 +1,7 @@
 /** The guides that come with the package. Each adds another model's logits, or the model's own for another prompt, to those of a step. */
 import type {LlamaModel, Token} from "node-llama-cpp";
 import {z} from "zod";
+import {invalidArgument} from "../../errors.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import {check, options} from "../../validation/check.js";
 import {finite, integer, loadedModel, numberAboveZero, numberIn, path, text} from "../../validation/schemas.js";
@@ -38,18 +39,26 @@ const guidanceSchema = options({
 
 /**
  * Classifier-free guidance: logits = negative + scale · (logits − negative), where `negative` are those of the same model for the
- * negative prompt and the response so far.
+ * negative prompt and the response so far. Tokens that a guide before it has left out stay out.
  *
  * @throws MaraError INVALID_ARGUMENT
  */
 export function guidance(given: GuidanceOptions): ModelGuide {
     const {negativePrompt, scale} = check(guidanceSchema, given, "the options of guidance", "");
-    const promptOf = (model: LlamaModel) =>
-        typeof negativePrompt === "string" ? promptTokens(model, negativePrompt) : negativePrompt;
+    const promptOf = (model: LlamaModel) => {
+        if (typeof negativePrompt === "string") return promptTokens(model, negativePrompt);
+        const most = model.fileInfo.metadata.tokenizer.ggml.tokens.length - 1;
+        const wrong = negativePrompt.find((token) => token > most);
+        if (wrong === undefined) return negativePrompt;
+        throw invalidArgument("negativePrompt", `tokens of the model, from 0 to ${most},`, wrong);
+    };
     return modelGuide([{name: "negativePrompt", model: undefined, promptOf}], (logits, [negative]) => {
         const other = negative as Float32Array;
-        for (let i = 0; i < logits.length; i++)
-            logits[i] = (other[i] as number) + scale * ((logits[i] as number) - (other[i] as number));
+        for (let i = 0; i < logits.length; i++) {
+            const [own, away] = [logits[i] as number, other[i] as number];
+            // A token that an earlier guide has left out stays out, whatever the scale.
+            if (own !== Number.NEGATIVE_INFINITY) logits[i] = away + scale * (own - away);
+        }
     });
 }
 

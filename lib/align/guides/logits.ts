@@ -6,10 +6,15 @@ export function largest(logits: Float32Array): number {
     return best;
 }
 
-/** Several times as fast as `includes`. */
-export function hasNaN(logits: Float32Array): boolean {
-    for (let i = 0; i < logits.length; i++) if (Number.isNaN(logits[i])) return true;
-    return false;
+/** The largest logit, or NaN where one of them is NaN. */
+export function largestOrNaN(logits: Float32Array): number {
+    let best = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < logits.length; i++) {
+        const logit = logits[i] as number;
+        if (Number.isNaN(logit)) return logit;
+        if (logit > best) best = logit;
+    }
+    return best;
 }
 
 /** ln Σ exp(logits) */

@@ -3,6 +3,7 @@ import {resolve} from "node:path";
 import type {Llama, LlamaContext, LlamaModel} from "node-llama-cpp";
 import {invalidArgument, MaraError, reasonOf} from "../../errors.js";
 import {loadModelFile} from "../../model-file.js";
+import {maxTimeoutMs} from "../../rewards/time-limit.js";
 import {sequenceInternals} from "../node-llama-cpp/internals.js";
 import type {Guide, GuidedRow, GuidedText} from "../steer/guide.js";
 import {AcceptanceRates} from "../wave/acceptance-rates.js";
@@ -155,6 +156,8 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
         return state;
     };
     const guide: ModelGuide = {
+        // A long prompt takes as long as it takes.
+        timeoutMs: maxTimeoutMs,
         async open(context) {
             await open(context).companions;
         },

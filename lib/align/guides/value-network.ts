@@ -3,6 +3,7 @@ import type {LlamaContext, LlamaModel} from "node-llama-cpp";
 import {loadValueNetwork, type ValueNetwork} from "../../agent/value-network.js";
 import {MaraError} from "../../errors.js";
 import type {NativeStudent} from "../../native.js";
+import {maxTimeoutMs} from "../../rewards/time-limit.js";
 import {hashOfModel, studentTable} from "../cascade/student-table.js";
 import {warnOnce} from "../warn-once.js";
 import {largestTokens, logSum} from "./logits.js";
@@ -53,6 +54,8 @@ export function networkGuide({network: file, weight}: {network: string; weight: 
     };
     return {
         needsStates: true,
+        // Its table may have to be made first.
+        timeoutMs: maxTimeoutMs,
         async open({model}: LlamaContext) {
             await open(model);
         },

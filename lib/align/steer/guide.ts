@@ -1,7 +1,9 @@
 import type {LlamaContext, LlamaContextSequence, Token} from "node-llama-cpp";
 import {MaraError, reasonOf} from "../../errors.js";
+import {isPromise, timeoutMs, withinTime} from "../../rewards/time-limit.js";
+import {check, options} from "../../validation/check.js";
 import {quietly} from "../../validation/notify.js";
-import {hasNaN} from "../guides/logits.js";
+import {largestOrNaN} from "../guides/logits.js";
 
 /** A sequence and its text. */
 export interface GuidedText {
@@ -42,10 +44,12 @@ export interface GuidedRow extends GuidedText {
  */
 export interface Guide {
     /**
-     * Changes `logits`, one per token of the vocabulary, in place, before penalties, grammar and truncation. If it throws, or leaves
-     * NaN among the logits, that generation ends with GUIDE_FAILED; the context goes on.
+     * Changes `logits`, one per token of the vocabulary, in place, before penalties, grammar and truncation; −∞ leaves a token out. If it throws, takes
+     * longer than `timeoutMs`, or leaves NaN, +∞ or no token, that generation ends with GUIDE_FAILED; the context goes on.
      */
     guide(logits: Float32Array, row: GuidedRow): void | Promise<void>;
+    /** Longest time that a promise of `guide` is waited for, in milliseconds. Default 60 000. */
+    readonly timeoutMs?: number;
     /** True if it reads `row.state`. The last token of a prompt is then decoded apart from those before it. */
     readonly needsStates?: boolean;
     /** Called before the first step in a context, which waits for it; `createAlignedContext` throws what it throws. */
@@ -61,6 +65,13 @@ export interface Guide {
     emitted?(token: Token, at: {sequence: LlamaContextSequence; position: number}): void;
     /** The sequence's tokens at positions from `start` to before `end` (undefined: to the last) have left the context. */
     takenBack?(range: {sequence: LlamaContextSequence; start: number; end: number | undefined}): void;
+}
+
+const timeout = options({timeoutMs: timeoutMs.optional()});
+
+/** @throws MaraError INVALID_ARGUMENT for a time limit that is none */
+export function checkGuides(guides: readonly Guide[]): void {
+    for (const [i, guide] of guides.entries()) check(timeout, {timeoutMs: guide.timeoutMs}, `guides[${i}]`);
 }
 
 export function guidedText(
@@ -102,8 +113,11 @@ export async function guideRow(
 async function askGuides(guides: readonly Guide[], logits: Float32Array, row: GuidedRow): Promise<void> {
     const {length} = logits;
     for (const guide of guides) {
+        const {timeoutMs: limit = 60_000} = guide;
+        const late = () => new Error(`it took more than ${limit} ms`);
         try {
-            await guide.guide(logits, row);
+            const changed = guide.guide(logits, row);
+            if (isPromise(changed)) await withinTime(changed, limit, late);
         } catch (error) {
             if (error instanceof MaraError && error.code === "GUIDE_VOCABULARY") throw error;
             throw new MaraError("GUIDE_FAILED", `A guide threw: ${reasonOf(error)}`, {cause: error});
@@ -114,8 +128,13 @@ async function askGuides(guides: readonly Guide[], logits: Float32Array, row: Gu
                 `Expected ${length} logits from a guide but received ${logits.length}; it must not transfer them`
             );
         }
-        if (hasNaN(logits))
-            throw new MaraError("GUIDE_FAILED", "Expected numbers as the logits that a guide changes but received NaN");
+        const largest = largestOrNaN(logits);
+        if (Number.isFinite(largest)) continue;
+        const received = largest === Number.NEGATIVE_INFINITY ? "all are -Infinity" : `received ${largest}`;
+        throw new MaraError(
+            "GUIDE_FAILED",
+            `Expected numbers, or -Infinity for some, as the logits that a guide changes but ${received}`
+        );
     }
 }
 

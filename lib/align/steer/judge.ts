@@ -1,7 +1,8 @@
+import {inspect} from "node:util";
 import type {LlamaContextSequence, Token} from "node-llama-cpp";
 import {z} from "zod";
 import {MaraError, reasonOf} from "../../errors.js";
-import {timeoutMs, withinTime} from "../../rewards/time-limit.js";
+import {isPromise, timeoutMs, withinTime} from "../../rewards/time-limit.js";
 import {check} from "../../validation/check.js";
 import {boolean, finiteAtLeastZero, numberIn, withMethod} from "../../validation/schemas.js";
 
@@ -82,24 +83,28 @@ export function asJudge(given: Judge | JudgeFunction): Judge {
 export async function askJudge(judge: Judge, batch: JudgeBatch): Promise<readonly number[]> {
     const {timeoutMs: limit = 60_000} = judge;
     const late = () => new Error(`it took more than ${limit} ms`);
-    let verdicts: unknown;
+    let given: unknown[];
     try {
-        verdicts = judge.judge(batch);
-        const isPromise = typeof (verdicts as PromiseLike<unknown> | undefined)?.then === "function";
-        if (isPromise) verdicts = await withinTime(Promise.resolve(verdicts), limit, late);
+        const verdicts: unknown = judge.judge(batch);
+        given = listed(isPromise(verdicts) ? await withinTime(verdicts, limit, late) : verdicts);
     } catch (error) {
         throw new MaraError("JUDGE_FAILED", `The judge threw: ${reasonOf(error)}`, {cause: error});
     }
     const count = batch.candidates.length;
-    const isList = Array.isArray(verdicts) || (ArrayBuffer.isView(verdicts) && !(verdicts instanceof DataView));
-    const list = (isList ? verdicts : []) as ArrayLike<unknown>;
-    // By index, since a typed array whose memory was transferred cannot be iterated.
-    const given = Array.from({length: list.length}, (_, i) => list[i]);
-    const wrong = given.find((value) => !(typeof value === "number" && value >= 0 && value <= 1));
-    if (given.length === count && wrong === undefined) return given as number[];
-    const received = given.length === count ? String(wrong) : `${given.length} values`;
+    const wrong = given.findIndex((value) => !(typeof value === "number" && value >= 0 && value <= 1));
+    if (given.length === count && wrong < 0) return given as number[];
+    const received =
+        given.length === count ? inspect(given[wrong], {depth: 0}).slice(0, 100) : `${given.length} values`;
     throw new MaraError(
         "JUDGE_FAILED",
         `Expected ${count} numbers in [0, 1] from the judge, one for each candidate, but received ${received}`
     );
+}
+
+/** The items of an array or a typed array; of anything else none. */
+function listed(given: unknown): unknown[] {
+    if (!Array.isArray(given) && !(ArrayBuffer.isView(given) && !(given instanceof DataView))) return [];
+    const list = given as ArrayLike<unknown>;
+    // By index, since a typed array whose memory was transferred cannot be iterated.
+    return Array.from({length: list.length}, (_, i) => list[i]);
 }
