@@ -105,15 +105,16 @@ const describe = (token) => {
         tip.append(make("strong", "", title));
         const table = make("table");
         const head = table.createTHead().insertRow();
-        for (const name of ["", "probability", "accept", ""]) head.append(make("th", "", name));
+        const accept = seen.some((one) => one[5]) ? "accept (each)" : "accept";
+        for (const name of ["", "probability", accept, ""]) head.append(make("th", "", name));
         const body = table.createTBody();
-        for (const [seenRank, spelled, probability, accept, by] of seen) {
+        for (const [seenRank, spelled, probability, accept, by, opinions] of seen) {
             const chosen = seenRank === rank;
             const row = body.insertRow();
             row.className = chosen ? "yes" : "no";
             row.insertCell().append(make("code", "", visible(spelled)));
             row.insertCell().textContent = percent(probability);
-            row.insertCell().textContent = percent(accept);
+            row.insertCell().textContent = percent(accept) + (opinions ? " (" + opinions.map(percent).join(", ") + ")" : "");
             row.insertCell().textContent = chosen ? (fallback ? "taken all the same" : "accepted") : "rejected";
             if (by) row.lastChild.textContent += " by its student";
         }

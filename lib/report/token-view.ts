@@ -1,6 +1,6 @@
 /** Answers token by token, with their decisions: plain data for pages. */
 import type {LlamaModel, Token} from "node-llama-cpp";
-import type {DecisionRecord} from "../align/decide/record.js";
+import type {DecidedCandidate, DecisionRecord} from "../align/decide/record.js";
 import type {Order} from "../align/options.js";
 
 /** The settings that tell rejected candidates from those that were accepted or never needed. */
@@ -15,8 +15,12 @@ export type SeenCandidate = [
     text: string,
     probability: number,
     acceptProbability: number | null,
-    by?: "student"
+    by?: "student" | null,
+    opinions?: SeenOpinions
 ];
+
+/** Accept probabilities of several judges, in their order; null of one that was not asked. */
+export type SeenOpinions = (number | null)[];
 
 export interface ChoiceView {
     rank: number;
@@ -66,11 +70,26 @@ export function viewChoice(
         if (candidate === undefined) return [];
         const {token, probability, acceptProbability, by} = candidate;
         const accept = acceptProbability === null ? null : digits(acceptProbability);
-        const view: SeenCandidate = [shownRank, spell(token), digits(probability), accept];
-        if (by === "student") view.push(by);
-        return [view];
+        const asked = by === "student" ? by : null;
+        return [seenCandidate([shownRank, spell(token), digits(probability), accept], asked, seenOpinions(candidate))];
     });
     return {rank, fallback, candidates: candidates.length, seen};
+}
+
+/** What several judges said; undefined where one decides alone, whose opinion is the verdict. */
+export function seenOpinions({opinions}: DecidedCandidate): SeenOpinions | undefined {
+    if (opinions.length < 2) return undefined;
+    return opinions.map((opinion) => (opinion === null ? null : digits(opinion.acceptProbability)));
+}
+
+/** As short as it can be, since pages hold many. */
+export function seenCandidate(
+    [rank, text, probability, accept]: [number, string, number, number | null],
+    by: "student" | null,
+    opinions: SeenOpinions | undefined
+): SeenCandidate {
+    if (opinions !== undefined) return [rank, text, probability, accept, by, opinions];
+    return by === null ? [rank, text, probability, accept] : [rank, text, probability, accept, by];
 }
 
 /** `start` is the position of the first of the answer's tokens. */

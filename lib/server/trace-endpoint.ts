@@ -1,7 +1,8 @@
 /** POST /mara/trace: a conversation with its traces as one page, to keep or to show. */
 import {z} from "zod";
+import {maxJudging} from "../native.js";
 import {type ChatTurn, chatPage} from "../report/chat-page.js";
-import type {ChoiceView, SeenCandidate} from "../report/token-view.js";
+import {type ChoiceView, seenCandidate} from "../report/token-view.js";
 import {readBody} from "./body.js";
 import type {Service} from "./service.js";
 
@@ -15,6 +16,7 @@ const candidate = z.strictObject({
     probability: z.number(),
     accept: z.number().nullable(),
     by: z.enum(["agent", "student", "judge"]).nullable(),
+    opinions: z.array(z.number().nullable()).max(maxJudging).optional(),
     rejected: z.boolean()
 });
 const decision = z.strictObject({
@@ -67,9 +69,8 @@ export async function tracePage(service: Service, request: Request): Promise<Res
 function viewOf({rank, fallback, count, candidates}: z.output<typeof decision>): ChoiceView {
     const seen = candidates
         .filter((one) => one.rejected || one.rank === rank)
-        .map(
-            ({rank, text, probability, accept, by}): SeenCandidate =>
-                by === "student" ? [rank, text, probability, accept, by] : [rank, text, probability, accept]
+        .map(({rank, text, probability, accept, by, opinions}) =>
+            seenCandidate([rank, text, probability, accept], by === "student" ? by : null, opinions)
         );
     return {rank, fallback, candidates: count, seen};
 }

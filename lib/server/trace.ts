@@ -2,7 +2,7 @@
 import type {LlamaModel, Token} from "node-llama-cpp";
 import type {Decider} from "../align/decide/decision.js";
 import type {DecisionRecord} from "../align/decide/record.js";
-import {rejectedRanks, spellAfter, type TraceSettings} from "../report/token-view.js";
+import {rejectedRanks, type SeenOpinions, seenOpinions, spellAfter, type TraceSettings} from "../report/token-view.js";
 import type {Drawn} from "./tap.js";
 
 /** A stretch of text that came at once, mostly one token. */
@@ -41,6 +41,8 @@ export interface CandidateTrace {
     /** Accept probability; null if nobody was asked. */
     accept: number | null;
     by: Decider | null;
+    /** Accept probabilities by each of several judges, in their order; null of one that was not asked. Left out where one decides alone. */
+    opinions?: SeenOpinions;
     /** True if it was tried before the one that was taken, and rejected. */
     rejected: boolean;
 }
@@ -91,7 +93,9 @@ export class Tracer {
             if (rank >= shownUnasked && acceptProbability === null && rank !== chosenRank) return [];
             const text = spellAfter(this.#model, this.#tokens, this.#tokens.length, token);
             const told = {probability: digits(probability), accept: acceptProbability && digits(acceptProbability)};
-            return [{rank, token, text, ...told, by: judge, rejected: rejected.has(rank)}];
+            const opinions = seenOpinions(candidate);
+            const several = opinions === undefined ? {} : {opinions};
+            return [{rank, token, text, ...told, by: judge, ...several, rejected: rejected.has(rank)}];
         });
         return {rank: chosenRank, fallback, by, waves, count: candidates.length, candidates: shown};
     }

@@ -47,6 +47,29 @@ describe.skipIf(!hasDemo)(`mara chat --trace${needsDemo}`, () => {
         });
     });
 
+    describeWithBrowser("of several agents, in a browser", () => {
+        it("shows what each said of a candidate", async () => {
+            const path = join(folder, "several.html");
+            const agents = ["-a", "demo", "-a", "demo", "--combine", "all"];
+            const shown = ["-p", questions[0] as string, "--show-decisions", "--json", "--trace", path];
+            const {decisions} = JSON.parse(await succeed([...chat, ...agents, ...shown]));
+            await withBrowser(async (open) => {
+                const {page} = await open(path);
+                await page.locator(".tok").first().hover();
+                const [, , accept] = await page.locator("#tip tr.yes td").allTextContents();
+                const {candidates, chosenRank} = decisions[0];
+                const {opinions} = candidates.find(({rank}: {rank: number}) => rank === chosenRank);
+                expect(opinions).toHaveLength(2);
+                const percents = opinions.map(({acceptProbability}: {acceptProbability: number}) => {
+                    const p = Number(acceptProbability.toPrecision(4));
+                    return p === 1 ? "100 %" : `${(100 * p).toFixed(p > 0.9995 ? 2 : 1)} %`;
+                });
+                expect(accept).toMatch(/^[\d.]+ % \(/);
+                expect(accept).toContain(` (${percents.join(", ")})`);
+            });
+        });
+    });
+
     it("writes what there is when Ctrl-C ends the chat", async () => {
         const path = join(folder, "interrupted.html");
         const args = ["--import", "tsx", "lib/cli/mara.ts", ...chat, "--trace", path];

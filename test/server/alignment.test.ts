@@ -170,6 +170,25 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
         const streamed = chunks.flatMap(({choices: [choice]}: Json) => choice.mara?.tokens ?? []);
         expect(streamed.map(({text}: Json) => text)).toEqual(tokens.map(({text}: Json) => text));
         expect("tokens" in (await client.chat({model: "demo:house"})).choices[0].mara).toBe(false);
+        expect(decisions[0].candidates[0]).not.toHaveProperty("opinions");
+    });
+
+    it("tells in a trace what each of several agents said", async () => {
+        const agents = [{agent: "house"}, {agent: "other", weight: 3}];
+        const {choices} = await client.chat({model: "demo", mara: {agents, trace: true}});
+        const {tokens} = choices[0].mara;
+        const candidates = tokens.flatMap((one: Json) =>
+            one.decisions.flatMap((decision: Json) => decision.candidates)
+        );
+        const judged = candidates.filter(({accept}: Json) => accept !== null);
+        expect(judged.length).toBeGreaterThan(0);
+        for (const {accept, opinions} of judged) {
+            expect(opinions[0]).toBe(opinions[1]);
+            expect(opinions[0]).toBeCloseTo(accept, 3);
+        }
+        const turns = [{question: "What?", answers: [{side: "both", tokens}]}];
+        const page = await client.request("/mara/trace", {description: "Both", turns});
+        expect(await page.text()).toContain(JSON.stringify([judged[0].opinions[0], judged[0].opinions[1]]));
     });
 
     it("takes another threshold while it goes on", async () => {
