@@ -35,6 +35,12 @@ export interface ModelWithAgent extends OpenModel {
     agents: [MaraAgent, ...MaraAgent[]];
 }
 
+/** @throws MaraError INVALID_ARGUMENT for a second agent, beside which the first would be left out */
+function onlyOne(path: string, before: string | undefined): string {
+    if (before === undefined) return path;
+    throw invalidArgument("--agent", `one agent here, since ${before} is named already,`, path);
+}
+
 /** `several`: the option `--agent` may be given more than once. */
 export function addPairOptions(command: Command, gpuByDefault: "auto" | "off", several = false): Command {
     const oneOrMore = several ? "; may be given more than once" : "";
@@ -47,7 +53,11 @@ export function addPairOptions(command: Command, gpuByDefault: "auto" | "off", s
             "-m, --model <path|uri>",
             "language model: a .gguf file, or an hf: URI to download (default: the demo's)"
         )
-        .addOption(several ? agentOption.argParser((path, before: string[] = []) => [...before, path]) : agentOption)
+        .addOption(
+            several
+                ? agentOption.argParser((path, before: string[] = []) => [...before, path])
+                : agentOption.argParser(onlyOne)
+        )
         .addOption(
             choiceOption(
                 "--gpu <type>",

@@ -45,6 +45,10 @@ describe.skipIf(!hasDemo)(`mara eval with the demo's pair${needsDemo}`, () => {
             /for against but received "best" \(INVALID_ARGUMENT\)$/
         );
         expectFailure(
+            await mara([...given, "--reward", "length", "-a", "missing.safetensors", "-a", "demo"]),
+            /one agent here, since missing\.safetensors is named already, for --agent but received "demo" \(INVALID_ARGUMENT\)$/
+        );
+        expectFailure(
             await mara(["eval", "--reward", "length", "--prompts", join(folder, "none.jsonl")]),
             /\(PROMPTS_NOT_FOUND\)$/
         );
