@@ -13,6 +13,8 @@ import {type Latency, latencies} from "./latency.js";
 
 export const serveSuite: Suite = {title: "mara serve --parallel 8 beside answerAll and llama-server", run};
 
+const warmUpSeconds = 15;
+
 const system = "You are a helpful assistant.";
 
 const notes = [
@@ -59,7 +61,7 @@ async function run({quick, rounds, threads, only, log}: BenchOptions): Promise<S
         if (lacking !== undefined) skipped["llama-server"] = lacking;
         const samples: Record<string, Sample[]> = {};
         const turns = Object.entries(answering).filter(([who]) => only.test(who));
-        for (const [, {answer}] of turns) await answer();
+        for (const [, contender] of turns) await warmUp(contender, quick ? 0 : warmUpSeconds);
         for (let round = 0; round < rounds; round++) {
             log(`${name}: round ${round + 1}`);
             for (const [who, contender] of turns)
@@ -88,6 +90,13 @@ async function run({quick, rounds, threads, only, log}: BenchOptions): Promise<S
         skipped,
         data
     };
+}
+
+/** A server runs for days, so what V8 compiles on the way does not count. */
+async function warmUp({answer}: Contender, seconds: number): Promise<void> {
+    const start = performance.now();
+    do await answer();
+    while (performance.now() - start < seconds * 1000);
 }
 
 async function measured(model: LlamaModel, {answer, processorTime}: Contender): Promise<Sample> {

@@ -83,14 +83,14 @@ function spell(path: readonly PropertyKey[]): string {
 }
 
 async function readText(request: Request, maxBytes: number): Promise<string> {
-    const tooLarge = new ApiError(413, `The body is larger than ${maxBytes} bytes`, {code: "body_too_large"});
-    if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge;
+    const tooLarge = () => new ApiError(413, `The body is larger than ${maxBytes} bytes`, {code: "body_too_large"});
+    if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
     const decoder = new TextDecoder();
     let [text, size] = ["", 0];
     try {
         for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
             size += chunk.byteLength;
-            if (size > maxBytes) throw tooLarge;
+            if (size > maxBytes) throw tooLarge();
             text += decoder.decode(chunk, {stream: true});
         }
         text += decoder.decode();
