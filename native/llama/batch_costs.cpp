@@ -17,7 +17,6 @@ constexpr size_t tried_max = 4;
 }  // namespace
 
 bool BatchCosts::apart(size_t count) {
-    if (way_ != BatchWay::learned) return way_ == BatchWay::apart;
     if (count < 2 || count > apart_max) return false;
     asked_++;
     const Times& whole = times_[count];

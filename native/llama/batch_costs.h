@@ -1,4 +1,4 @@
-// Whether a batch is decoded as a whole or token by token.
+// Whether a batch is decoded faster as a whole or token by token.
 #pragma once
 
 #include <array>
@@ -10,25 +10,11 @@ namespace mara::llama {
 // Nothing is learnt about batches of more tokens, which are decoded as a whole unless a way is given.
 constexpr size_t apart_max = 16;
 
-// The way in which a batch is decoded; `learned`: the one that takes less time.
-enum class BatchWay { learned, whole, apart };
-
-// Which batches may be decoded token by token.
-struct Separable {
-    // Those of candidates: where the sizes of waves are learnt, the clock decides about these batches anyway.
-    bool waves = false;
-    // All, where a token's products are rounded alike in a batch and alone, so that no bit changes.
-    bool rounding = false;
-    BatchWay way = BatchWay::learned;
-};
-
 // A CPU's kernels for matrices compute rows in blocks, so that a small model's decode of two tokens may take longer
 // than two decodes of one. What either takes is learnt from the decodes that happen anyway, and from a few tries.
 class BatchCosts {
 public:
-    explicit BatchCosts(BatchWay way) : way_(way) {}
-
-    // For a batch of `count` tokens, each of a sequence of its own.
+    // True if a batch of `count` tokens, each of a sequence of its own, is to be decoded token by token.
     bool apart(size_t count);
 
     // What a decode of `count` tokens took.
@@ -47,7 +33,6 @@ private:
 
     bool is_due(const Times& times, double longer) const;
 
-    BatchWay way_;
     std::array<Times, apart_max + 1> times_{};  // by tokens
     uint64_t asked_ = 0;
 };

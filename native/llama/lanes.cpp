@@ -34,8 +34,7 @@ Lanes::Lanes(const Api& api, llama_context* context, SequenceId first_lane, int3
       tiled_(tiled),
       pool_(pool),
       width_(api.model_n_embd_out(api.get_model(context))),
-      separable_(separable),
-      costs_(separable.way) {}
+      separable_(separable) {}
 
 void Lanes::set_hidden_states(bool wanted) {
     // The setting is left as it is between batches of the same kind: llama.cpp reuses its graph only while it does not
@@ -67,7 +66,9 @@ bool Lanes::may_separate(const std::vector<Entry>& entries, bool is_wave) const 
 int32_t Lanes::run(const std::vector<Entry>& entries, bool is_wave, double& decode_ms) {
     if (!may_separate(entries, is_wave)) return run_whole(entries, is_wave, decode_ms);
     const size_t count = entries.size();
-    if (count > 1 && costs_.apart(count)) return run_apart(entries, decode_ms);
+    const bool is_learned = separable_.way == BatchWay::learned;
+    const bool is_apart = is_learned ? costs_.apart(count) : separable_.way == BatchWay::apart;
+    if (count > 1 && is_apart) return run_apart(entries, decode_ms);
     const int32_t status = run_whole(entries, is_wave, decode_ms);
     if (status == 0) costs_.observe(count, decode_ms);
     return status;

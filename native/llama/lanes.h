@@ -17,6 +17,18 @@
 
 namespace mara::llama {
 
+// The way in which a batch is decoded; `learned`: the one that takes less time.
+enum class BatchWay { learned, whole, apart };
+
+// Which batches may be decoded token by token.
+struct Separable {
+    // Those of candidates: where the sizes of waves are learnt, the clock decides about these batches anyway.
+    bool waves = false;
+    // All, where a token's products are rounded alike in a batch and alone, so that no bit changes.
+    bool rounding = false;
+    BatchWay way = BatchWay::learned;
+};
+
 constexpr SequenceId no_fork = -1;
 
 // One token of a batch.

@@ -26,20 +26,20 @@ int apart_of(BatchCosts& costs, size_t count, int batches, double single, double
 
 int main() {
     {
-        BatchCosts costs(BatchWay::learned);
+        BatchCosts costs;
         const int apart = apart_of(costs, 4, 1000, 6, 32);
         CHECK(apart > 985, "%d of 1000 batches were decoded apart where that is faster", apart);
     }
     {
-        BatchCosts costs(BatchWay::learned);
+        BatchCosts costs;
         const int apart = apart_of(costs, 4, 1000, 6, 20);
         CHECK(apart > 0 && apart < 10, "%d of 1000 batches were decoded apart where that is slower", apart);
-        BatchCosts clear(BatchWay::learned);
+        BatchCosts clear;
         CHECK(apart_of(clear, 4, 1000, 6, 8) == 1, "batches were decoded apart though that takes three times as long");
     }
     {
         // What a token takes is not tried with batches of more than four.
-        BatchCosts costs(BatchWay::learned);
+        BatchCosts costs;
         CHECK(apart_of(costs, 8, 1000, 1, 100) == 0, "a large batch was decoded apart as a try");
         apart_of(costs, 2, 10, 1, 3);
         CHECK(apart_of(costs, 8, 100, 1, 100) == 100, "a large batch was decoded as a whole though that is slower");
@@ -47,13 +47,11 @@ int main() {
     }
     {
         // Slow decodes do not decide while most are fast, and a machine that changes does.
-        BatchCosts costs(BatchWay::learned);
+        BatchCosts costs;
         apart_of(costs, 2, 20, 6, 16);
         for (int i = 0; i < 8; i++) costs.observe(1, 500);
         CHECK(apart_of(costs, 2, 10, 6, 16) == 10, "slow decodes changed the way");
         CHECK(apart_of(costs, 2, 2000, 6, 8) < 1000, "the former times were kept for ever");
     }
-    CHECK(!BatchCosts(BatchWay::whole).apart(2) && BatchCosts(BatchWay::apart).apart(2),
-          "a way that was given is left");
     return mara::test::failures;
 }
