@@ -1,8 +1,8 @@
 /**
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
- * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage, balanced and courtesy with three seeds: advantage,
- * advantage-2, advantage-3, and so on), off-domain-AGENT of the first six of these, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
+ * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage, balanced, fluent and courtesy with three seeds:
+ * advantage, advantage-2, advantage-3, and so on), off-domain-AGENT of those but sac, preference and courtesy, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
  * from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";

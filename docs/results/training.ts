@@ -13,6 +13,8 @@ export const maxTokens = 48;
 
 /** What "balanced" is trained for: both rewards of the evaluation. */
 const bothRewards = `${reward} + 0.3*${secondReward}`;
+/** What "fluent" is trained for besides. */
+const unrepeated = `${bothRewards} + 2*repetition`;
 /** As the runs of 2026-11-30 were made, but for the average of the weights, which came later. */
 const advantage = [
     ...["--method", "advantage", "--preset", "small", "--samples-per-prompt", "4"],
@@ -34,6 +36,7 @@ export const methods = {
     preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
     advantage: [...advantage, "--seed", "1"],
     balanced: [...balanced, "--seed", "1"],
+    fluent: [...balanced, "--seed", "1"],
     courtesy: [...courtesy, "--seed", "1"]
 } as const;
 export const agents = {
@@ -42,6 +45,8 @@ export const agents = {
     "advantage-3": [...advantage, "--seed", "3"],
     "balanced-2": [...balanced, "--seed", "2"],
     "balanced-3": [...balanced, "--seed", "3"],
+    "fluent-2": [...balanced, "--seed", "2"],
+    "fluent-3": [...balanced, "--seed", "3"],
     "courtesy-2": [...courtesy, "--seed", "2"],
     "courtesy-3": [...courtesy, "--seed", "3"]
 } as const;
@@ -50,12 +55,13 @@ export type AgentName = keyof typeof agents;
 export const seeds = {
     advantage: ["advantage", "advantage-2", "advantage-3"],
     balanced: ["balanced", "balanced-2", "balanced-3"],
+    fluent: ["fluent", "fluent-2", "fluent-3"],
     courtesy: ["courtesy", "courtesy-2", "courtesy-3"]
 } as const satisfies Record<string, AgentName[]>;
 /** The agents that also learn what to leave alone. */
-const leaving = [...seeds.advantage, ...seeds.balanced, ...seeds.courtesy];
+const leaving: string[] = Object.values(seeds).flat();
 /** Those that are measured where they were not trained to do anything. */
-export const offDomainAgents = [...seeds.advantage, ...seeds.balanced];
+export const offDomainAgents = [...seeds.advantage, ...seeds.balanced, ...seeds.fluent];
 /** Two rewards to measure an agent by: what it was trained for first. */
 export function rewardsOf(name: AgentName): [string, string] {
     return isCourtesy(name) ? ["module:./docs/results/courtesy.mjs", reward] : [reward, secondReward];
@@ -72,10 +78,14 @@ function isCourtesy(name: AgentName): boolean {
 
 export function train(name: AgentName): void {
     const out = join(work, name);
-    const prompts = leaving.includes(name as never) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
-    const isBalanced = seeds.balanced.includes(name as never);
-    const trainedFor = isCourtesy(name) ? courtesyReward : isBalanced ? bothRewards : reward;
-    learn(out, ["--prompts", prompts, "--reward", trainedFor, ...agents[name]]);
+    const prompts = leaving.includes(name) ? withLeaveAlone() : join(here, "prompts", "train.jsonl");
+    learn(out, ["--prompts", prompts, "--reward", trainedFor(name), ...agents[name]]);
+}
+
+function trainedFor(name: AgentName): string {
+    if (isCourtesy(name)) return courtesyReward;
+    if (seeds.fluent.includes(name as never)) return unrepeated;
+    return seeds.balanced.includes(name as never) ? bothRewards : reward;
 }
 
 /** A run of `mara train`, or what is left of it. */
