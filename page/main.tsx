@@ -2,6 +2,7 @@
 import {render} from "preact";
 import {useEffect, useLayoutEffect, useRef, useState} from "preact/hooks";
 import {Api, Refusal} from "./api.js";
+import {useBars} from "./bars.js";
 import {Controls} from "./controls.js";
 import {emptyAnswer, messagesOf, noProgress, type Side, sides, type Turn, withAnswer} from "./conversation.js";
 import {describeSettings, initialSettings, maraFields, type Settings} from "./settings.js";
@@ -36,6 +37,7 @@ function App() {
         }
     };
     useEffect(() => void load(), []);
+    useBars(hasAgents);
 
     // Whoever reads the end goes on reading it; whoever has scrolled up is left there.
     useLayoutEffect(() => {

@@ -13,7 +13,7 @@ function kind({decisions}: TokenTrace): string {
 function place(tip: HTMLElement, token: Element): void {
     const box = token.getClientRects()[0] ?? token.getBoundingClientRect();
     const {offsetWidth, offsetHeight} = tip;
-    const bottom = document.querySelector(".ask")?.getBoundingClientRect().top ?? innerHeight;
+    const bottom = Math.min(innerHeight, document.querySelector(".ask")?.getBoundingClientRect().top ?? innerHeight);
     const fits = box.bottom + 8 + offsetHeight <= bottom || box.top < offsetHeight + 8;
     const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - offsetWidth - 8));
     tip.style.left = `${left + scrollX}px`;
