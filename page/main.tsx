@@ -1,14 +1,16 @@
 /** The page at `/` of `mara serve`: a chat, raw and aligned side by side. */
 import {render} from "preact";
-import {useEffect, useLayoutEffect, useRef, useState} from "preact/hooks";
+import {useEffect, useLayoutEffect, useMemo, useRef, useState} from "preact/hooks";
 import {Api, Refusal} from "./api.js";
 import {useBars} from "./bars.js";
 import {Controls} from "./controls.js";
 import {emptyAnswer, messagesOf, noProgress, type Side, sides, type Turn, withAnswer} from "./conversation.js";
 import {describeSettings, initialSettings, maraFields, type Settings} from "./settings.js";
+import {useTip} from "./tip.js";
 import {TurnView} from "./turn.js";
 
 const api = new Api();
+const rawAlone: readonly Side[] = ["raw"];
 
 function App() {
     const [model, setModel] = useState("");
@@ -21,7 +23,8 @@ function App() {
     const generation = useRef<string | undefined>(undefined);
     const hasAgents = settings.agents.length > 0;
     // A server without agents has one side.
-    const shown = hasAgents ? sides : sides.slice(0, 1);
+    const shown = hasAgents ? sides : rawAlone;
+    const {tip, teller, dismiss} = useTip();
     const fail = (failure: unknown) => setError((failure as Error).message);
 
     const load = async () => {
@@ -110,6 +113,18 @@ function App() {
         }
     };
 
+    // A tip that comes or goes leaves the answers alone, which may have thousands of tokens.
+    const conversation = useMemo(
+        () => (
+            <div class="turns">
+                {turns.map((turn) => (
+                    <TurnView turn={turn} sides={shown} teller={teller} />
+                ))}
+            </div>
+        ),
+        [turns, shown]
+    );
+
     return (
         <>
             <header>
@@ -140,11 +155,8 @@ function App() {
             </p>
             {hasAgents && <Controls settings={settings} onChange={set} />}
             {hasAgents && <Legend />}
-            <div class="turns">
-                {turns.map((turn) => (
-                    <TurnView turn={turn} sides={shown} />
-                ))}
-            </div>
+            {conversation}
+            {tip}
             <form class="ask" onSubmit={send}>
                 <label class="question-field">
                     Your message
@@ -168,7 +180,10 @@ function App() {
                     <button
                         type="button"
                         disabled={turns.length === 0 || running !== undefined}
-                        onClick={() => setTurns([])}
+                        onClick={() => {
+                            setTurns([]);
+                            dismiss();
+                        }}
                     >
                         New conversation
                     </button>

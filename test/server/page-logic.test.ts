@@ -1,0 +1,51 @@
+/** What the page at `/` does with keys, settings and failures that come at an awkward moment. */
+import {expect, it} from "vitest";
+import {describeWithBrowser} from "../support/browser.js";
+import type {Json} from "./helpers.js";
+import {answerOf, ask, chunk, done, isBuilt, onScripted, token, untilAnswered} from "./scripted.js";
+
+describeWithBrowser("The logic of the page of mara serve", () => {
+    it.skipIf(!isBuilt)("tells of one token at a time, and of none after Escape", async () => {
+        const answer = ({mara}: Json) => {
+            const side = mara.agents === undefined ? "raw" : "aligned";
+            return [chunk([token(`${side}1 `), token(`${side}2`)]), done];
+        };
+        await onScripted({answer}, async ({page, complaints}) => {
+            const told = async () => ({
+                tips: await page.locator("#tip tr.yes code").allTextContents(),
+                of: await page.locator("[aria-describedby=tip]").allTextContents()
+            });
+            const none = {tips: [], of: []};
+            const away = () => page.mouse.move(0, 0);
+            await ask(page, "x");
+            await untilAnswered(page);
+            const raw = answerOf(page, "raw").locator(".tok");
+            const aligned = answerOf(page, "aligned").locator(".tok");
+            await aligned.first().hover();
+            expect(await told()).toEqual({tips: ["aligned1␣"], of: ["aligned1 "]});
+            await page.keyboard.press("Escape");
+            expect(await told()).toEqual(none);
+            await away();
+            await raw.first().focus();
+            await aligned.last().hover();
+            expect(await told()).toEqual({tips: ["aligned2"], of: ["aligned2"]});
+            await away();
+            expect(await told()).toEqual({tips: ["raw1␣"], of: ["raw1 "]});
+            await raw.last().hover();
+            expect(await told()).toEqual({tips: ["raw2"], of: ["raw2"]});
+            await page.keyboard.press("Escape");
+            expect(await told()).toEqual(none);
+            await away();
+            expect(await told()).toEqual(none);
+            await page.keyboard.press("ArrowRight");
+            expect(await told()).toEqual({tips: ["raw2"], of: ["raw2"]});
+            await page.getByLabel("Your message").focus();
+            expect(await told()).toEqual(none);
+            await aligned.first().hover();
+            await page.getByRole("button", {name: "New conversation"}).press("Enter");
+            expect(await page.locator("article").count()).toBe(0);
+            expect(await told()).toEqual(none);
+            expect(complaints).toEqual([]);
+        });
+    });
+});
