@@ -165,7 +165,7 @@ function App() {
                         value={draft}
                         onInput={({currentTarget}) => setDraft(currentTarget.value)}
                         onKeyDown={(event) => {
-                            if (event.key === "Enter" && !event.shiftKey) void send(event);
+                            if (event.key === "Enter" && !event.shiftKey && !isComposing(event)) void send(event);
                         }}
                     />
                 </label>
@@ -201,6 +201,11 @@ function App() {
             </p>
         </>
     );
+}
+
+/** True for a key that belongs to an input method. Safari's Enter that ends a composition is told by its code alone. */
+function isComposing(event: KeyboardEvent): boolean {
+    return event.isComposing || event.keyCode === 229;
 }
 
 function Legend() {

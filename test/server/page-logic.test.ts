@@ -5,6 +5,32 @@ import type {Json} from "./helpers.js";
 import {answerOf, ask, chunk, done, isBuilt, onScripted, token, untilAnswered} from "./scripted.js";
 
 describeWithBrowser("The logic of the page of mara serve", () => {
+    it.skipIf(!isBuilt)("does not send what an input method is still composing", async () => {
+        const sent: Json[] = [];
+        const answer = (asked: Json) => {
+            sent.push(asked.messages);
+            return [chunk([token("yes")]), done];
+        };
+        await onScripted({models: () => ["demo"], answer}, async ({page, complaints}) => {
+            const field = page.getByLabel("Your message");
+            await field.focus();
+            const devtools = await page.context().newCDPSession(page);
+            const enter = (windowsVirtualKeyCode: number) =>
+                devtools.send("Input.dispatchKeyEvent", {type: "rawKeyDown", key: "Enter", windowsVirtualKeyCode});
+            await devtools.send("Input.imeSetComposition", {text: "にほん", selectionStart: 3, selectionEnd: 3});
+            await enter(13);
+            await devtools.send("Input.insertText", {text: "日本"});
+            // Safari's Enter that ends a composition is no longer within it, but marked as the input method's.
+            await enter(229);
+            expect(await page.locator("article").count()).toBe(0);
+            expect(await field.inputValue()).toBe("日本");
+            await page.keyboard.press("Enter");
+            await untilAnswered(page);
+            expect(sent).toEqual([[{role: "user", content: "日本"}]]);
+            expect(complaints).toEqual([]);
+        });
+    });
+
     it.skipIf(!isBuilt)("tells of one token at a time, and of none after Escape", async () => {
         const answer = ({mara}: Json) => {
             const side = mara.agents === undefined ? "raw" : "aligned";
