@@ -118,11 +118,12 @@ async function* events({body}: Response): AsyncGenerator<StreamEvent> {
     try {
         for (;;) {
             const {value, done} = (await reader.read()) as {value?: string; done: boolean};
-            if (done) return;
+            if (done) throw new Error("cut off: the connection ended before the answer did");
             text += value;
             for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
                 const event = text.slice(0, end);
                 text = text.slice(end + 2);
+                if (event === "data: [DONE]") return;
                 if (event.startsWith("data: {")) yield JSON.parse(event.slice("data: ".length)) as StreamEvent;
             }
         }

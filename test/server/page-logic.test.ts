@@ -31,6 +31,19 @@ describeWithBrowser("The logic of the page of mara serve", () => {
         });
     });
 
+    it.skipIf(!isBuilt)("tells that an answer was cut off", async () => {
+        const answer = ({mara}: Json) => [chunk([token("yes")]), ...(mara.agents === undefined ? [done] : [])];
+        await onScripted({answer}, async ({page, complaints}) => {
+            await ask(page, "x");
+            await untilAnswered(page);
+            expect(await answerOf(page, "aligned").textContent()).toBe("yes");
+            expect(await page.locator('section[data-side="raw"] .error').count()).toBe(0);
+            const error = page.locator('section[data-side="aligned"] .error');
+            expect(await error.textContent()).toBe("cut off: the connection ended before the answer did");
+            expect(complaints).toEqual([]);
+        });
+    });
+
     it.skipIf(!isBuilt)("tells of one token at a time, and of none after Escape", async () => {
         const answer = ({mara}: Json) => {
             const side = mara.agents === undefined ? "raw" : "aligned";
