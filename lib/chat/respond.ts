@@ -20,6 +20,7 @@ import {CallText} from "./call-text.js";
 import {grammarSchema, type JsonSchema, jsonGrammar} from "./json-schema.js";
 import {type ChatMessage, historyOf} from "./messages.js";
 import {poolOf} from "./sequence-pool.js";
+import {StopTexts, textOf} from "./stop-texts.js";
 
 export interface Tool {
     name: string;
@@ -202,7 +203,7 @@ async function answer(
     sequence: LlamaContextSequence,
     shared: number,
     {wrapper, history, functions, grammar, tokens, maxTokens}: Plan,
-    {mustCall = false, sampling = {}, settings = {}, stop, thoughtTokens, signal, onPart}: ChatRequest
+    {mustCall = false, sampling = {}, settings = {}, stop = [], thoughtTokens, signal, onPart}: ChatRequest
 ): Promise<ChatReply> {
     const {context} = sequence;
     const {temperature, topP, topK, minP, seed, frequencyPenalty, presencePenalty} = sampling;
@@ -217,42 +218,59 @@ async function answer(
         aligner.configure({...settings, ...(seed !== undefined && {seed}), candidates: defined(candidates)}, sequence);
         unlisten = aligner.onDecision(({sequence: _, ...decision}) => void decisions.push(decision), sequence);
     }
-    const reasoning: string[] = [];
+    const written = {text: "", reasoning: ""};
     const forced = mustCall === false ? undefined : new CallText();
+    const stops = new StopTexts<{text: string}>(stop);
+    const stopped = new AbortController();
+    let type: keyof typeof written = "text";
+    let call: ChatCall = {name: "", input: ""};
+    const show = (pieces: {text: string}[]) => {
+        const text = textOf(pieces);
+        if (text === "" || signal?.aborted) return;
+        written[type] += text;
+        if (type === "reasoning" || forced === undefined) return onPart?.({type, text});
+        // The JSON of a call that must be made is no text of the answer.
+        const piece = forced.add(text);
+        if (piece === undefined) return;
+        call = {name: piece.name, input: call.input + piece.text};
+        onPart?.({type: "call", index: 0, ...piece});
+    };
     const before = sequence.tokenMeter.getState();
     const chat = new LlamaChat({contextSequence: sequence, chatWrapper: wrapper});
     try {
         const reply = (await chat.generateResponse(history, {
-            ...defined({temperature, topP, topK, minP, seed, signal}),
+            ...defined({temperature, topP, topK, minP, seed}),
+            signal: signal === undefined ? stopped.signal : AbortSignal.any([signal, stopped.signal]),
+            stopOnAbortSignal: true,
             repeatPenalty: defined({frequencyPenalty, presencePenalty}),
             maxTokens,
-            ...(stop !== undefined && stop.length > 0 && {customStopTriggers: stop}),
             ...(thoughtTokens !== undefined && {budgets: {thoughtTokens}}),
-            onResponseChunk: ({type, text}) => {
-                if (text === "") return;
-                if (type === "segment") reasoning.push(text);
-                else if (forced !== undefined) {
-                    // The JSON of a call that must be made is no text of the answer.
-                    const piece = forced.add(text);
-                    if (piece !== undefined) onPart?.({type: "call", index: 0, ...piece});
-                    return;
-                }
-                onPart?.({type: type === "segment" ? "reasoning" : "text", text});
+            onResponseChunk: ({type: segment, text}) => {
+                const now = segment === undefined ? "text" : "reasoning";
+                if (now !== type) show(stops.rest());
+                type = now;
+                show(stops.add([{text}]));
+                if (stops.isFound) stopped.abort();
             },
             ...(grammar !== undefined && {grammar}),
             ...(functions !== undefined && {
                 functions,
                 documentFunctionParams: true,
-                onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) =>
-                    onPart?.({type: "call", index: callIndex, name: functionName, text: paramsChunk, done})
+                onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) => {
+                    show(stops.rest());
+                    if (signal?.aborted) return;
+                    onPart?.({type: "call", index: callIndex, name: functionName, text: paramsChunk, done});
+                }
             })
         } as Parameters<LlamaChat["generateResponse"]>[1])) as unknown as LlamaChatResponse<ChatModelFunctions>;
+        signal?.throwIfAborted();
+        show(stops.rest());
         const {usedOutputTokens: output} = sequence.tokenMeter.diff(before);
-        const length = reply.metadata.stopReason === "maxTokens";
-        const calls = mustCall === false || length ? callsOf(reply) : [forcedCall(reply.response)];
+        const length = reply.metadata.stopReason === "maxTokens" && !stops.isFound;
+        const calls = forced?.isWhole && !length ? [compact(call)] : callsOf(reply);
         return {
-            text: mustCall === false ? reply.response : "",
-            reasoning: reasoning.join(""),
+            text: forced === undefined ? written.text : "",
+            reasoning: written.reasoning,
             calls,
             ended: length ? "length" : calls.length > 0 ? "tool-calls" : "stop",
             usage: {input: tokens.length, cached: Math.min(shared, tokens.length), output},
@@ -268,9 +286,8 @@ function callsOf({functionCalls = []}: LlamaChatResponse<ChatModelFunctions>): C
     return functionCalls.map(({functionName, params}) => ({name: functionName, input: JSON.stringify(params ?? {})}));
 }
 
-function forcedCall(response: string): ChatCall {
-    const {name, arguments: input} = JSON.parse(response) as {name: string; arguments: unknown};
-    return {name, input: JSON.stringify(input)};
+function compact({name, input}: ChatCall): ChatCall {
+    return {name, input: JSON.stringify(JSON.parse(input))};
 }
 
 /** Without the fields that are undefined. */

@@ -1,5 +1,6 @@
 /** Chats: what a request asks for, and how it is generated. */
 import type {ChatHistoryItem, ChatModelFunctions, LlamaContextSequence, LlamaGrammar, Token} from "node-llama-cpp";
+import {StopTexts, textOf} from "../chat/stop-texts.js";
 import {type Answered, type AnswerTask, answer, type FinishReason} from "./answer.js";
 import type {Engine} from "./engine.js";
 import {evaluateOptions, type Sampling} from "./sampling.js";
@@ -52,22 +53,36 @@ export async function chat(
             ...(maxCalls === undefined ? {} : {maxParallelFunctionCalls: maxCalls})
         };
         const emit = (event: ChatEvent) => onEvent(event, tracer);
+        const stops = new StopTexts<Piece>(stop);
+        const stopped = new AbortController();
+        let type: "text" | "thought" = "text";
+        const show = (pieces: Piece[]) => {
+            if (pieces.length > 0) emit({type, text: textOf(pieces), pieces});
+        };
         try {
             const {metadata} = await llamaChat.generateResponse(structuredClone(history), {
                 ...evaluateOptions(sampling, index),
                 ...(tools ?? (grammar === undefined ? {} : {grammar})),
                 maxTokens,
-                signal,
-                customStopTriggers: stop,
-                onResponseChunk: ({text, tokens, type}) => {
-                    const pieces = tracer.split(text, tokens, tap.take(tokens));
-                    if (pieces.length > 0) emit({type: type === undefined ? "text" : "thought", text, pieces});
+                signal: AbortSignal.any([signal, stopped.signal]),
+                stopOnAbortSignal: true,
+                onResponseChunk: ({text, tokens, type: segment}) => {
+                    const now = segment === undefined ? "text" : "thought";
+                    if (now !== type) show(stops.rest());
+                    type = now;
+                    show(stops.add(tracer.split(text, tokens, tap.take(tokens))));
+                    if (stops.isFound) stopped.abort();
                 },
                 ...(tools && {
-                    onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) =>
-                        emit({type: "call", index: callIndex, name: functionName, text: paramsChunk, done})
+                    onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) => {
+                        show(stops.rest());
+                        emit({type: "call", index: callIndex, name: functionName, text: paramsChunk, done});
+                    }
                 })
             } as Parameters<typeof llamaChat.generateResponse>[1]);
+            signal.throwIfAborted();
+            if (stops.isFound) return "stop";
+            show(stops.rest());
             return reasons[metadata.stopReason] ?? "stop";
         } finally {
             llamaChat.dispose();

@@ -1,5 +1,6 @@
 /** Completions of a text: how they are generated, and how probable the text itself is. */
 import type {ControlledEvaluateInputItem, LlamaContextSequence, Token} from "node-llama-cpp";
+import {StopTexts} from "../chat/stop-texts.js";
 import {type Answered, type AnswerTask, answer} from "./answer.js";
 import {refused} from "./api-error.js";
 import type {Engine} from "./engine.js";
@@ -40,23 +41,31 @@ export async function complete(
         const completion = new LlamaCompletion({contextSequence: sequence});
         const {bos, shouldPrependBosToken} = engine.model.tokens;
         const isPrepended = shouldPrependBosToken && task.tokens[0] === bos;
+        const stops = new StopTexts<Piece>(task.stop);
+        const stopped = new AbortController();
+        const show = (pieces: Piece[]) => {
+            if (pieces.length > 0) onPieces(pieces, tracer);
+        };
         let tokens: Token[] = [];
         try {
             const {metadata} = await completion.generateCompletionWithMeta(task.tokens.slice(isPrepended ? 1 : 0), {
                 ...evaluateOptions(task.sampling, index),
                 maxTokens: task.maxTokens,
-                signal: task.signal,
-                customStopTriggers: task.stop,
+                signal: AbortSignal.any([task.signal, stopped.signal]),
+                stopOnAbortSignal: true,
                 // It would otherwise cut the beginning off a prompt that all but fills the context.
                 contextShiftSize: 1,
                 onToken: (given) => {
                     tokens = given;
                 },
                 onTextChunk: (text) => {
-                    const pieces = tracer.split(text, tokens, tap.take(tokens));
-                    if (pieces.length > 0) onPieces(pieces, tracer);
+                    show(stops.add(tracer.split(text, tokens, tap.take(tokens))));
+                    if (stops.isFound) stopped.abort();
                 }
             });
+            task.signal.throwIfAborted();
+            if (stops.isFound) return "stop";
+            show(stops.rest());
             return metadata.stopReason === "maxTokens" ? "length" : "stop";
         } finally {
             completion.dispose({disposeSequence: false});

@@ -61,6 +61,13 @@ describe("generateText", () => {
         expect(cut.text).toBe(whole.text.slice(0, whole.text.indexOf(stop)));
         expect(cut.finishReason).toBe("stop");
         expect(cut.providerMetadata).toBeUndefined();
+        const begun = streamText({
+            model: mara(context),
+            prompt: "The sky is",
+            maxOutputTokens: 24,
+            stopSequences: [`${whole.text.slice(-3)} X`]
+        });
+        expect([await begun.text, await begun.finishReason]).toEqual([whole.text, "length"]);
     });
 
     it("goes on with a conversation where it was read already", async () => {

@@ -96,6 +96,25 @@ describe.skipIf(!hasDemo)(`POST /v1/chat/completions${needsDemo}`, () => {
         }
     });
 
+    it("keeps text that could have begun a stop text, whole and as a stream", async () => {
+        for (const [body, text] of [
+            [plain, raw],
+            [aligned, kind]
+        ] as const) {
+            const {usage} = await client.chat(body);
+            for (const max_tokens of [undefined, usage.completion_tokens]) {
+                const stopping = {...body, max_tokens, stop: [`${text.slice(-5)} X`], logprobs: true};
+                const {choices} = await client.chat(stopping);
+                expect(choices[0]).toMatchObject({
+                    message: {content: text},
+                    finish_reason: max_tokens === undefined ? "stop" : "length"
+                });
+                expect(choices[0].logprobs.content.map(({token}: Json) => token).join("")).toBe(text);
+                expect(textOf(await (await client.stream(stopping)).all())).toBe(text);
+            }
+        }
+    });
+
     it("draws by temperature, top_k, top_p, min_p and seed", async () => {
         const warm = {model: "demo", temperature: 1.2, top_k: 40, top_p: 1, max_tokens: 12};
         const texts: string[] = [];

@@ -97,6 +97,37 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
         expect(stopped.choices[0].logprobs.tokens.join("")).toBe(stopped.choices[0].text);
     });
 
+    it("keeps text that could have begun a stop text, and tells the tokens of what it shows", async () => {
+        const asked = {
+            ...greedy,
+            prompt: "The breakfast room is on the",
+            max_tokens: 60,
+            logprobs: 1,
+            mara: {trace: true}
+        };
+        const whole = (await client.ok(path, asked)).choices[0];
+        const end = whole.text.slice(-6);
+        const cases: [stop: string[], max: number, text: string, reason: string][] = [
+            [[`${end}!!`], 60, whole.text, "stop"],
+            [[`${end}!!`, `x${end}`], whole.logprobs.tokens.length - 1, whole.text, "length"],
+            // Within a token, and complete before another that begins earlier.
+            [[whole.text.slice(8, 30), whole.text.slice(10, 12)], 60, whole.text.slice(0, 10), "stop"]
+        ];
+        for (const [stop, max_tokens, text, finish_reason] of cases) {
+            const body = {...asked, stop, max_tokens};
+            const {choices, usage} = await client.ok(path, body);
+            const [choice] = choices;
+            expect(choice).toMatchObject({text, finish_reason});
+            expect(choice.logprobs.tokens.join("").startsWith(text)).toBe(true);
+            expect(choice.mara.tokens.map((token: Json) => token.text).join("")).toBe(text);
+            expect(usage.completion_tokens).toBeLessThanOrEqual(max_tokens);
+            const chunks = await (await client.stream({...body, messages: undefined}, path)).all();
+            expect(chunks.map((chunk: Json) => chunk.choices[0].text).join("")).toBe(text);
+            const streamed = chunks.flatMap((chunk: Json) => chunk.choices[0].logprobs?.tokens ?? []);
+            expect(streamed).toEqual(choice.logprobs.tokens);
+        }
+    });
+
     it("turns texts into tokens and back, as vLLM does", async () => {
         const model = await demoModel();
         const {bosString, eosString, eos} = model.tokens;
