@@ -1,6 +1,7 @@
 /** JSON schemas as other libraries write them, made into those from which node-llama-cpp makes grammars. */
 import type {GbnfJsonObjectSchema, Llama, LlamaGrammar} from "node-llama-cpp";
 import {invalidArgument} from "../errors.js";
+import {contradictions, counts, formats, isCount, valuesOf} from "./schema-values.js";
 
 /** A JSON schema of any draft, as zod and others write it. */
 export type JsonSchema = {readonly [keyword: string]: unknown};
@@ -10,6 +11,7 @@ export interface Unheld {
     /** `schema.properties.name.pattern` */
     place: string;
     keyword: string;
+    reason: string;
     /** What the grammar would hold the answer to instead, without this keyword, is another form. */
     changesForm: boolean;
 }
@@ -26,13 +28,13 @@ const known = new Set(
 /** They say something about values, and nothing about which there are. */
 const annotations =
     "$schema $id $defs definitions title description default examples deprecated readOnly writeOnly $comment";
-const besideAnnotations = {
+const beside = {
     $ref: new Set([...annotations.split(" "), "$ref"]),
-    oneOf: new Set([...annotations.split(" "), "oneOf", "anyOf"])
+    oneOf: new Set([...annotations.split(" "), "oneOf"]),
+    anyOf: new Set([...annotations.split(" "), "anyOf"]),
+    values: new Set([...annotations.split(" "), "const", "enum", "type", "nullable"])
 };
 
-const formats = ["date-time", "time", "date"];
-const counts = ["minProperties", "maxProperties", "minItems", "maxItems", "minLength", "maxLength"];
 const basic = ["string", "number", "integer", "boolean", "null"];
 
 const anything: JsonSchema = {
@@ -53,7 +55,15 @@ const deepest = 64;
  */
 export function convertSchema(schema: unknown, name: string): {schema: GbnfJsonObjectSchema; unheld: Unheld[]} {
     const unheld: Unheld[] = [];
-    return {schema: converted(schema, name, unheld) as unknown as GbnfJsonObjectSchema, unheld};
+    return {
+        schema: converted(schema, {
+            place: name,
+            unheld,
+            depth: 0,
+            scopes: []
+        }) as unknown as GbnfJsonObjectSchema,
+        unheld
+    };
 }
 
 /**
@@ -64,7 +74,12 @@ export function grammarSchema(schema: JsonSchema, name: string): {schema: GbnfJs
     const {schema: made, unheld} = convertSchema(schema, name);
     const wrong = unheld.find(({changesForm}) => changesForm);
     if (wrong !== undefined)
-        throw invalidArgument(wrong.place, "a schema of which a grammar can be made", wrong.keyword);
+        throw invalidArgument(
+            wrong.place,
+            "a schema of which a grammar can be made",
+            wrong.keyword,
+            `: ${wrong.reason}`
+        );
     return {schema: made, unheld: [...new Set(unheld.map(({keyword}) => keyword))].sort()};
 }
 
@@ -81,18 +96,39 @@ export async function jsonGrammar(llama: Llama, schema: JsonSchema | "any", name
     }
 }
 
-function converted(given: unknown, place: string, unheld: Unheld[], depth = 0): JsonSchema {
+interface Surroundings {
+    place: string;
+    unheld: Unheld[];
+    depth: number;
+    /** Definitions around it, whose names `$ref` may have. */
+    scopes: readonly object[];
+}
+
+function converted(given: unknown, {place, unheld, depth, scopes}: Surroundings): JsonSchema {
     if (given === true) return anything;
-    const miss = (keyword: string, changesForm: boolean, at = `${place}.${keyword}`): JsonSchema => {
-        unheld.push({place: at, keyword, changesForm});
+    const miss = (
+        keyword: string,
+        changesForm: boolean,
+        reason = unholdable,
+        at = `${place}.${keyword}`
+    ): JsonSchema => {
+        unheld.push({place: at, keyword: keyword.replace(/\[.*/, ""), reason, changesForm});
         return anything;
     };
-    if (typeof given !== "object" || given === null || Array.isArray(given) || depth > deepest)
-        return miss(`no JSON schema of at most ${deepest} levels`, true, place);
+    if (typeof given !== "object" || given === null || Array.isArray(given) || depth > deepest) {
+        const wrong = `no JSON schema of at most ${deepest} levels`;
+        return miss(wrong, true, `it is ${wrong}`, place);
+    }
     const schema = given as JsonSchema;
     for (const [keyword, value] of Object.entries(schema))
         if (value !== undefined && !isHeld(keyword, value)) miss(keyword, changing.has(keyword));
-    const inner = (value: unknown, key: string) => converted(value, `${place}.${key}`, unheld, depth + 1);
+    const types = typesOf(schema);
+    const wrongs = contradictions(schema, types);
+    for (const {keyword, changesForm, reason} of wrongs) miss(keyword, changesForm, reason);
+    const own = [schema.definitions, schema.$defs].filter((one) => typeof one === "object" && one !== null);
+    const inScope = [...scopes, ...own] as object[];
+    const inner = (value: unknown, key: string) =>
+        converted(value, {place: `${place}.${key}`, unheld, depth: depth + 1, scopes: inScope});
     const all = (key: string) =>
         Array.isArray(schema[key]) ? schema[key].map((value, i) => inner(value, `${key}[${i}]`)) : [miss(key, true)];
     const each = (key: string) => {
@@ -100,28 +136,40 @@ function converted(given: unknown, place: string, unheld: Unheld[], depth = 0): 
         if (typeof values !== "object" || Array.isArray(values)) miss(key, true);
         return Object.fromEntries(Object.entries(values).map(([name, one]) => [name, inner(one, `${key}.${name}`)]));
     };
-    const alone = (key: keyof typeof besideAnnotations) => {
-        for (const other of Object.keys(schema))
-            if (known.has(other) && !besideAnnotations[key].has(other)) miss(other, false);
+    const alone = (key: keyof typeof beside) => {
+        for (const other of Object.keys(schema)) if (known.has(other) && !beside[key].has(other)) miss(other, false);
     };
+    const counted = (keywords: readonly string[]) =>
+        picked(
+            schema,
+            keywords.filter((keyword) => !wrongs.some((wrong) => wrong.keyword === keyword))
+        );
     const $defs = {...each("definitions"), ...each("$defs")};
     const described = {
         ...(typeof schema.description === "string" && {description: schema.description}),
         ...(Object.keys($defs).length > 0 && {$defs})
     };
     if (schema.$ref !== undefined) {
-        const [, key] = /^#\/(?:\$defs|definitions)\/([^/]+)$/.exec(String(schema.$ref)) ?? [];
         alone("$ref");
-        return key === undefined ? miss("$ref", true) : {...described, $ref: `#/$defs/${key}`};
+        const name = definitionOf(schema.$ref);
+        if (name === undefined) return miss("$ref", true);
+        if (!inScope.some((one) => Object.hasOwn(one, name)))
+            return miss("$ref", true, `there is no definition ${JSON.stringify(name)}`);
+        return {...described, $ref: `#/$defs/${name}`};
     }
     const alternatives = schema.oneOf === undefined ? "anyOf" : "oneOf";
     if (schema[alternatives] !== undefined) {
-        alone("oneOf");
-        return {...described, oneOf: all(alternatives)};
+        alone(alternatives);
+        const made = all(alternatives);
+        return made.length > 0 ? {...described, oneOf: made} : miss(alternatives, true, "it has no alternative");
     }
-    if ("const" in schema || "enum" in schema) return {...described, ...picked(schema, ["const", "enum"])};
-
-    const types = typesOf(schema);
+    if (schema.const !== undefined || schema.enum !== undefined) {
+        alone("values");
+        const key = schema.enum === undefined ? "const" : "enum";
+        if (schema.enum !== undefined && !Array.isArray(schema.enum)) return miss(key, true, "it is no list of values");
+        const values = valuesOf(schema, types);
+        return values.length > 0 ? {...described, enum: values} : miss(key, true, "no value of it fits the rest");
+    }
     if (types === undefined) return {...(schema.type === undefined ? anything : miss("type", false)), ...described};
     const made = types.map((type): JsonSchema => {
         if (type === "object") {
@@ -129,7 +177,7 @@ function converted(given: unknown, place: string, unheld: Unheld[], depth = 0): 
             return {
                 ...described,
                 type,
-                ...picked(schema, ["minProperties", "maxProperties"]),
+                ...counted(["minProperties", "maxProperties"]),
                 properties: each("properties"),
                 additionalProperties: typeof others === "boolean" ? others : inner(others, "additionalProperties")
             };
@@ -138,21 +186,29 @@ function converted(given: unknown, place: string, unheld: Unheld[], depth = 0): 
             return {
                 ...described,
                 type,
-                ...picked(schema, ["minItems", "maxItems"]),
+                ...counted(["minItems", "maxItems"]),
                 ...(schema.items !== undefined && {items: inner(schema.items, "items")}),
                 ...(schema.prefixItems !== undefined && {prefixItems: all("prefixItems")})
             };
         const ofText = formats.includes(schema.format as string) ? ["format"] : ["minLength", "maxLength"];
-        return {...described, type, ...(type === "string" && picked(schema, ofText))};
+        return {...described, type, ...(type === "string" && counted(ofText))};
     });
     return made.length === 1 ? (made[0] as JsonSchema) : {...described, oneOf: made};
+}
+
+const unholdable = "no grammar can hold an answer to it";
+
+/** The name in `#/$defs/name`, in which JSON pointers write ~ as ~0 and / as ~1. */
+function definitionOf(reference: unknown): string | undefined {
+    const [, name] = /^#\/(?:\$defs|definitions)\/([^/]+)$/.exec(String(reference)) ?? [];
+    return name?.replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
 /** Without these the rest of a schema says something else. */
 const changing = new Set(["allOf", "not", "items"]);
 
 function isHeld(keyword: string, value: unknown): boolean {
-    if (counts.includes(keyword)) return Number.isSafeInteger(value) && (value as number) >= 0;
+    if (counts.includes(keyword)) return isCount(value);
     if (keyword === "format") return formats.includes(value as string);
     // zod bounds every integer, and writes this for records, whose names are texts anyway.
     if (keyword === "minimum") return value === Number.MIN_SAFE_INTEGER;

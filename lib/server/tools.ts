@@ -57,9 +57,10 @@ async function functionsOf(engine: Engine, tools: NonNullable<ChatRequest["tools
 function heldSchema(schema: unknown, place: string): GbnfJsonSchema {
     const {schema: made, unheld} = convertSchema(schema, place);
     const [first] = unheld;
-    if (first !== undefined) throw refused(first.place, "no grammar can hold an answer to it");
+    if (first !== undefined) throw refused(first.place, first.reason);
     if (partsOf(made) > maxParts) throw refused(place, `it has more than ${maxParts} parts: schemas, names and values`);
-    if (hasControls(made)) throw refused(place, "a text in it has a control character, which JSON has to escape");
+    const control = controlIn(made);
+    if (control !== undefined) throw refused(place, `a text in it has the control character ${control}. Leave it out`);
     if (isTooAmbiguous(made))
         throw refused(
             place,
@@ -76,13 +77,24 @@ function partsOf(value: unknown): number {
     return Object.values(value).reduce((sum: number, one) => sum + partsOf(one), 1);
 }
 
-/** Control characters, but for those that node-llama-cpp's grammars escape. llama.cpp writes what it refuses to stderr as it is, which may be a terminal. */
-const controls = /(?![\t\n\r])\p{Cc}/u;
+/**
+ * Control and format characters, but for those that node-llama-cpp's grammars escape. llama.cpp writes what it refuses to stderr as it is, which may
+ * be a terminal.
+ */
+const controls = /(?![\t\n\r])[\p{Cc}\p{Cf}]/u;
 
-function hasControls(value: unknown): boolean {
-    if (typeof value === "string") return controls.test(value);
-    if (typeof value !== "object" || value === null) return false;
-    return Object.entries(value).some(([key, one]) => controls.test(key) || hasControls(one));
+/** `U+202E` */
+function controlIn(value: unknown): string | undefined {
+    if (typeof value === "string") {
+        const code = controls.exec(value)?.[0].codePointAt(0);
+        return code === undefined ? undefined : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+    }
+    if (typeof value !== "object" || value === null) return undefined;
+    for (const part of Object.entries(value).flat()) {
+        const found = controlIn(part);
+        if (found !== undefined) return found;
+    }
+    return undefined;
 }
 
 /** A function without parameters has no grammar for them. */

@@ -44,6 +44,18 @@ describe.skipIf(!hasDemo)(`A form${needsDemo}`, () => {
         expect(schema.$defs.kind.enum).toContain(facts.kind);
     });
 
+    it("leaves the values that fit the rest of the schema, and finds definitions by escaped names", async () => {
+        const json = async (schema: object) => {
+            const response_format = {type: "json_schema", json_schema: {name: "x", schema}};
+            return JSON.parse(await client.say({model: "demo", temperature: 0, max_tokens: 100, response_format}));
+        };
+        expect(await json({type: "string", enum: [null, 1, "a"]})).toBe("a");
+        expect(await json({type: "integer", enum: [0.5, 2]})).toBe(2);
+        expect(await json({const: 3, enum: [1, 2, 3]})).toBe(3);
+        expect(await json({$ref: "#/$defs/x~1y~0z", $defs: {"x/y~z": {const: "found"}}})).toBe("found");
+        expect(await json({type: "array", minItems: 2, maxItems: 2, items: {type: "null"}})).toEqual([null, null]);
+    });
+
     it("is JSON of any kind, or text", async () => {
         const say = (type: string) =>
             client.say({model: "demo", temperature: 0, max_tokens: 20, response_format: {type}});
