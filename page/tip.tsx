@@ -78,7 +78,7 @@ function Decision({decision: {rank, fallback, count, candidates}}: {decision: De
                     <tr>
                         <th>token</th>
                         <th>probability</th>
-                        <th>accept</th>
+                        <th>{candidates.some(({opinions}) => opinions) ? "accept (each)" : "accept"}</th>
                         <th>verdict</th>
                     </tr>
                 </thead>
@@ -89,7 +89,10 @@ function Decision({decision: {rank, fallback, count, candidates}}: {decision: De
                                 <code>{one.text.replaceAll(" ", "␣").replaceAll("\n", "⏎")}</code>
                             </td>
                             <td>{percent(one.probability)}</td>
-                            <td>{percent(one.accept)}</td>
+                            <td>
+                                {percent(one.accept)}
+                                {one.opinions && ` (${one.opinions.map(percent).join(", ")})`}
+                            </td>
                             <td>
                                 {one.rank === rank
                                     ? fallback

@@ -105,7 +105,7 @@ function contenderOf(
     };
 }
 
-/** The demo's agent, which gets a student here, and the one that `npm run results -- train-balanced` leaves. */
+/** The demo's agent, which gets a student here, and the one that `npm run results -- train-fluent` leaves. */
 async function findAgents(
     skipped: Record<string, string>,
     {quick, log}: Pick<BenchOptions, "quick" | "log">
@@ -131,11 +131,11 @@ async function findAgents(
         }
     ];
     const modelPath = process.env.MARA_TEST_MODEL;
-    const agentPath = process.env.MARA_BENCH_AGENT ?? benchFile("../docs/results/work/balanced/agent.safetensors");
+    const agentPath = process.env.MARA_BENCH_AGENT ?? benchFile("../docs/results/work/fluent/agent.safetensors");
     if (modelPath === undefined) skipped["the test model"] = "MARA_TEST_MODEL is not set";
     else if (!existsSync(agentPath))
         skipped[basename(modelPath)] =
-            "npm run results -- train-balanced makes its agent; MARA_BENCH_AGENT names another";
+            "npm run results -- train-fluent makes its agent; MARA_BENCH_AGENT names another";
     else
         agents.push({
             name: basename(modelPath, ".gguf"),

@@ -94,7 +94,7 @@ async function cascade(): Promise<CascadeRun[]> {
     for (const {name, option} of cascades) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
-        runs.push({name, ...(await run(`cascade-${name.replaceAll(" ", "-")}`, "balanced", options))});
+        runs.push({name, ...(await run(`cascade-${name.replaceAll(" ", "-")}`, "fluent", options))});
     }
     return runs;
 }
