@@ -21,6 +21,8 @@ function App() {
     const [needsKey, setNeedsKey] = useState(false);
     const [running, setRunning] = useState<AbortController>();
     const generation = useRef<string | undefined>(undefined);
+    const latest = useRef(settings);
+    latest.current = settings;
     const hasAgents = settings.agents.length > 0;
     // A server without agents has one side.
     const shown = hasAgents ? sides : rawAlone;
@@ -48,12 +50,19 @@ function App() {
         if (running !== undefined && scrollHeight - scrollY - innerHeight < 150) scrollTo(0, scrollHeight);
     }, [turns]);
 
+    /** `asked` are the settings that the question came with; they may have changed before the server told its answer's id. */
+    const begin = (id: string, asked: Settings) => {
+        if (generation.current === id) return;
+        generation.current = id;
+        if (latest.current !== asked) api.change(id, maraFields(latest.current)).catch(fail);
+    };
+
     const speak = async (side: Side, asked: readonly Turn[], signal: AbortSignal) => {
         try {
             const mara = side === "aligned" ? maraFields(settings) : undefined;
             const answer = api.answer({model, messages: messagesOf(asked, side), mara}, signal);
             for await (const {id, tokens, progress} of answer) {
-                if (side === "aligned") generation.current = id;
+                if (side === "aligned") begin(id, settings);
                 setTurns((now) =>
                     withAnswer(now, side, (before) => ({
                         ...before,

@@ -4,6 +4,8 @@ import {describeWithBrowser} from "../support/browser.js";
 import type {Json} from "./helpers.js";
 import {answerOf, ask, chunk, done, isBuilt, onScripted, token, untilAnswered} from "./scripted.js";
 
+const patient = {timeout: 30_000, interval: 20};
+
 describeWithBrowser("The logic of the page of mara serve", () => {
     it.skipIf(!isBuilt)("does not send what an input method is still composing", async () => {
         const sent: Json[] = [];
@@ -27,6 +29,35 @@ describeWithBrowser("The logic of the page of mara serve", () => {
             await page.keyboard.press("Enter");
             await untilAnswered(page);
             expect(sent).toEqual([[{role: "user", content: "日本"}]]);
+            expect(complaints).toEqual([]);
+        });
+    });
+
+    it.skipIf(!isBuilt)("keeps settings that change between Send and the first chunk", async () => {
+        let begin = () => {};
+        const begun = new Promise<void>((resolve) => (begin = resolve));
+        const asked: Json[] = [];
+        const changes: Json[] = [];
+        async function* answer(request: Json) {
+            asked.push(request.mara);
+            await begun;
+            const id = request.mara.agents === undefined ? "of-raw" : "of-aligned";
+            yield chunk([], id);
+            await expect.poll(() => changes.length, patient).toBe(1);
+            yield chunk([token("yes")], id);
+            yield done;
+        }
+        const change = (id: string, settings: Json) => changes.push({id, ...settings});
+        await onScripted({answer, change: (...given) => void change(...given)}, async ({page, complaints}) => {
+            await ask(page, "x");
+            await expect.poll(() => asked.length, patient).toBe(2);
+            await page.getByLabel("Threshold").fill("0.3");
+            await page.getByLabel("Threshold").fill("0.25");
+            begin();
+            await untilAnswered(page);
+            const agents = [{agent: "house", weight: 1}];
+            expect(asked).toContainEqual({trace: true, agents, combine: "weighted"});
+            expect(changes).toEqual([{id: "of-aligned", agents, combine: "weighted", threshold: 0.25}]);
             expect(complaints).toEqual([]);
         });
     });
