@@ -43,8 +43,8 @@ export class Api {
     #next: Change | undefined;
     #isChanging = false;
 
-    async models(): Promise<string[]> {
-        const response = await this.#fetch("v1/models");
+    async models(signal?: AbortSignal): Promise<string[]> {
+        const response = await this.#fetch("v1/models", signal && {signal});
         const {data} = (await response.json()) as {data: {id: string}[]};
         return data.map(({id}) => id);
     }
@@ -89,7 +89,9 @@ export class Api {
             "content-type": "application/json",
             ...(this.key === "" ? {} : {authorization: `Bearer ${this.key}`})
         };
-        const response = await fetch(path, {...init, headers});
+        const response = await fetch(path, {...init, headers}).catch((failure: unknown) => {
+            throw init.signal?.aborted ? failure : new Error("The server could not be reached");
+        });
         if (response.ok) return response;
         const {error} = (await response.json().catch(() => ({}))) as {error?: {message: string}};
         throw new Refusal(response.status, error?.message ?? `The server answered ${response.status}`);

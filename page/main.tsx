@@ -12,6 +12,17 @@ import {TurnView} from "./turn.js";
 const api = new Api();
 const rawAlone: readonly Side[] = ["raw"];
 
+/** A server without agents has one side. */
+function sidesOf({agents}: Settings): readonly Side[] {
+    return agents.length > 0 ? sides : rawAlone;
+}
+
+/** What the server has told of itself, and how the person has set it. */
+interface Known {
+    model: string;
+    settings: Settings;
+}
+
 function App() {
     const [model, setModel] = useState("");
     const [settings, setSettings] = useState<Settings>(initialSettings([]));
@@ -24,19 +35,21 @@ function App() {
     const latest = useRef(settings);
     latest.current = settings;
     const hasAgents = settings.agents.length > 0;
-    // A server without agents has one side.
-    const shown = hasAgents ? sides : rawAlone;
+    const shown = sidesOf(settings);
     const {tip, teller, dismiss} = useTip();
     const fail = (failure: unknown) => setError((failure as Error).message);
 
-    const load = async () => {
+    const load = async (signal?: AbortSignal): Promise<Known | undefined> => {
         try {
-            const [name = "", ...others] = await api.models();
-            setModel(name);
-            setSettings(initialSettings(others.map((other) => other.slice(name.length + 1))));
+            const [name = "", ...others] = await api.models(signal);
+            const known = {model: name, settings: initialSettings(others.map((one) => one.slice(name.length + 1)))};
+            setModel(known.model);
+            setSettings(known.settings);
             setNeedsKey(false);
             setError("");
+            return known;
         } catch (failure) {
+            if (signal?.aborted) return;
             setNeedsKey(failure instanceof Refusal && failure.status === 401);
             fail(failure);
         }
@@ -57,7 +70,7 @@ function App() {
         if (latest.current !== asked) api.change(id, maraFields(latest.current)).catch(fail);
     };
 
-    const speak = async (side: Side, asked: readonly Turn[], signal: AbortSignal) => {
+    const speak = async (side: Side, asked: readonly Turn[], {model, settings}: Known, signal: AbortSignal) => {
         try {
             const mara = side === "aligned" ? maraFields(settings) : undefined;
             const answer = api.answer({model, messages: messagesOf(asked, side), mara}, signal);
@@ -85,18 +98,24 @@ function App() {
         }
     };
 
-    const send = async (event: Event) => {
-        event.preventDefault();
-        const question = draft.trim();
-        if (question === "" || running !== undefined || model === "") return;
+    const ask = async (question: string, known: Known, signal: AbortSignal) => {
         const asked = [...turns, {question, answers: {raw: emptyAnswer, aligned: emptyAnswer}}];
-        const controller = new AbortController();
         setTurns(asked);
         setDraft("");
         setError("");
-        setRunning(controller);
         requestAnimationFrame(() => scrollTo(0, document.documentElement.scrollHeight));
-        await Promise.all(shown.map((side) => speak(side, asked, controller.signal)));
+        await Promise.all(sidesOf(known.settings).map((side) => speak(side, asked, known, signal)));
+    };
+
+    const send = async (event: Event) => {
+        event.preventDefault();
+        const question = draft.trim();
+        if (question === "" || running !== undefined) return;
+        const controller = new AbortController();
+        setRunning(controller);
+        // The models may have been asked for in vain when the page was opened.
+        const known = model === "" ? await load(controller.signal) : {model, settings};
+        if (known !== undefined) await ask(question, known, controller.signal);
         setRunning(undefined);
     };
 

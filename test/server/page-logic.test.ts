@@ -118,4 +118,35 @@ describeWithBrowser("The logic of the page of mara serve", () => {
             expect(complaints).toEqual([]);
         });
     });
+
+    it.skipIf(!isBuilt)("asks for the models again on Send where that failed before", async () => {
+        const sent: Json[] = [];
+        const answer = ({model, mara}: Json) => {
+            sent.push({model, agents: mara.agents});
+            return [chunk([token("yes")]), done];
+        };
+        const failure = () => Response.json({error: {message: "not yet"}}, {status: 503});
+        let failures = 2;
+        const models = () => (failures-- > 0 ? failure() : ["demo", "demo:house"]);
+        await onScripted({answer, models}, async ({page}) => {
+            const alert = page.getByRole("alert");
+            await expect.poll(() => alert.textContent(), patient).toBe("not yet");
+            await ask(page, "x");
+            await expect.poll(() => failures, patient).toBe(0);
+            await untilAnswered(page);
+            expect([sent, await page.getByLabel("Your message").inputValue()]).toEqual([[], "x"]);
+            await page.getByLabel("Your message").press("Enter");
+            await expect.poll(() => answerOf(page, "aligned").textContent(), patient).toBe("yes");
+            expect(sent).toHaveLength(2);
+            expect(sent).toContainEqual({model: "demo", agents: [{agent: "house", weight: 1}]});
+            expect(await alert.textContent()).toBe("");
+            await untilAnswered(page);
+            // The server is gone.
+            await page.route("**/v1/chat/completions", (route) => route.abort());
+            await ask(page, "y");
+            const errors = page.locator("article:last-child section .error");
+            const gone = "The server could not be reached";
+            await expect.poll(() => errors.allTextContents(), patient).toEqual([gone, gone]);
+        });
+    });
 });
