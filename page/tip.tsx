@@ -2,6 +2,7 @@
 import type {VNode} from "preact";
 import {useEffect, useLayoutEffect, useMemo, useRef, useState} from "preact/hooks";
 import type {DecisionTrace, TokenTrace} from "../lib/server/trace.js";
+import {visible} from "../lib/visible.js";
 
 interface Told {
     element: HTMLElement;
@@ -86,7 +87,7 @@ function Decision({decision: {rank, fallback, count, candidates}}: {decision: De
                     {candidates.map((one) => (
                         <tr class={one.rank === rank ? "yes" : one.rejected ? "no" : ""}>
                             <td>
-                                <code>{one.text.replaceAll(" ", "␣").replaceAll("\n", "⏎")}</code>
+                                <code>{visible(one.text.replaceAll(" ", "␣").replaceAll("\n", "⏎"))}</code>
                             </td>
                             <td>{percent(one.probability)}</td>
                             <td>
