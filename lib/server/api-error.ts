@@ -36,6 +36,18 @@ export class ApiError extends Error {
         return {error: {message: this.message, type: types[this.status] ?? "invalid_request_error", param, code}};
     }
 
+    /** The same about another field. */
+    renamed(nameOf: (param: string) => string): ApiError {
+        const {param} = this.details;
+        if (param === undefined) return this;
+        const name = nameOf(param);
+        return new ApiError(
+            this.status,
+            this.message.replace(param, () => name),
+            {...this.details, param: name}
+        );
+    }
+
     get response(): Response {
         return Response.json(this.body, {status: this.status, headers: this.details.headers ?? {}});
     }

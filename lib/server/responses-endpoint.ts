@@ -1,6 +1,7 @@
 /** POST /v1/responses, without state. */
 import {randomUUID} from "node:crypto";
 import type {Answered} from "./answer.js";
+import {ApiError} from "./api-error.js";
 import {readBody} from "./body.js";
 import {choiceOptions, prepareChat, runChats} from "./chat-run.js";
 import {Choice} from "./choice.js";
@@ -12,8 +13,10 @@ import {usageOf} from "./usage.js";
 
 export async function responses(service: Service, request: Request): Promise<Response> {
     const body = await readBody(request, responsesSchema, service.options.maxBodyBytes);
-    const chatBody = chatRequestOf(body);
-    const prepared = await prepareChat(service, chatBody);
+    const {chat: chatBody, nameOf} = chatRequestOf(body);
+    const prepared = await prepareChat(service, chatBody).catch((error) => {
+        throw error instanceof ApiError ? error.renamed(nameOf) : error;
+    });
     service.engine.scheduler.requireRoom(1);
     const life = new Lifetime(service, request, {prefix: "resp", alignment: prepared.alignment});
     const choice = new Choice(service.engine, {...choiceOptions(chatBody), isCall: prepared.isCall, index: 0});
@@ -28,7 +31,7 @@ export async function responses(service: Service, request: Request): Promise<Res
         try {
             const output = new Output(() => {});
             const answered = await run((delta) => output.add(delta));
-            output.end();
+            output.end(endOf(answered));
             return Response.json(responseOf(life, body, output.items, answered, choice));
         } finally {
             life.end();
@@ -44,7 +47,7 @@ export async function responses(service: Service, request: Request): Promise<Res
                 event("response.in_progress", {response: begun});
                 const output = new Output(event);
                 const answered = await run((delta) => output.add(delta));
-                output.end();
+                output.end(endOf(answered));
                 const response = responseOf(life, body, output.items, answered, choice);
                 event(`response.${response.status}`, {response});
             } finally {
@@ -65,7 +68,7 @@ interface Delta {
 interface Item {
     id: string;
     type: "message" | "function_call";
-    status: "in_progress" | "completed";
+    status: "in_progress" | "completed" | "incomplete";
     [field: string]: unknown;
 }
 
@@ -99,11 +102,11 @@ class Output {
     }
 
     /** Ends the item at hand, if there is one. */
-    end(): void {
+    end(status: "completed" | "incomplete" = "completed"): void {
         const item = this.items.at(-1);
-        if (item === undefined || item.status === "completed") return;
+        if (item === undefined || item.status !== "in_progress") return;
         const place = {item_id: item.id, output_index: this.items.length - 1};
-        item.status = "completed";
+        item.status = status;
         if (this.#part !== undefined) {
             const {text} = this.#part;
             this.#emit("response.output_text.done", {...place, content_index: 0, text, logprobs: []});
@@ -148,8 +151,7 @@ function responseOf(
     answered: Answered | undefined,
     choice: Choice
 ) {
-    const isCut = answered?.reason === "length";
-    const status = answered === undefined ? "in_progress" : isCut ? "incomplete" : "completed";
+    const status = answered === undefined ? "in_progress" : endOf(answered);
     const usage = answered && usageOf([answered]);
     return {
         id: life.id,
@@ -157,7 +159,7 @@ function responseOf(
         created_at: life.created,
         status,
         error: null,
-        incomplete_details: isCut ? {reason: "max_output_tokens"} : null,
+        incomplete_details: status === "incomplete" ? {reason: "max_output_tokens"} : null,
         instructions: body.instructions ?? null,
         max_output_tokens: body.max_output_tokens ?? null,
         model: body.model,
@@ -181,6 +183,11 @@ function responseOf(
         metadata: {},
         ...(answered === undefined ? {} : {mara: (choice.whole(answered) as {mara: object}).mara})
     };
+}
+
+/** The status of a response, and of the item with which it ends. */
+function endOf({reason}: Answered): "completed" | "incomplete" {
+    return reason === "length" ? "incomplete" : "completed";
 }
 
 function newId(prefix: string): string {

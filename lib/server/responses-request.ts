@@ -2,7 +2,13 @@
 import type {ChatMessage, ChatRequest} from "./schemas/chat.js";
 import type {ResponsesRequest} from "./schemas/responses.js";
 
-export function chatRequestOf(body: ResponsesRequest): ChatRequest {
+export interface AsChat {
+    chat: ChatRequest;
+    /** The field of the response's request of which one of the chat's was made. */
+    nameOf(param: string): string;
+}
+
+export function chatRequestOf(body: ResponsesRequest): AsChat {
     const {
         input,
         instructions,
@@ -15,10 +21,27 @@ export function chatRequestOf(body: ResponsesRequest): ChatRequest {
         truncation,
         ...same
     } = body;
-    const messages: ChatMessage[] = instructions == null ? [] : [{role: "system", content: instructions}];
-    if (typeof input === "string") messages.push({role: "user", content: input});
-    else for (const item of input) addItem(messages, item);
-    return {
+    const messages: ChatMessage[] = [];
+    /** The fields of which each message, or each of its calls, was made. */
+    const sources: string[][] = [];
+    const add = (message: ChatMessage, source: string) => {
+        messages.push(message);
+        sources.push([source]);
+    };
+    if (instructions != null) add({role: "system", content: instructions}, "instructions");
+    if (typeof input === "string") add({role: "user", content: input}, "input");
+    else
+        for (const [i, item] of input.entries()) {
+            const message = messageOf(item);
+            const before = messages.at(-1);
+            const calls = message.role === "assistant" ? message.tool_calls : undefined;
+            // Calls that follow each other are of one message.
+            if (calls != null && before?.role === "assistant" && before.tool_calls != null) {
+                before.tool_calls.push(...calls);
+                sources.at(-1)?.push(`input[${i}]`);
+            } else add(message, `input[${i}]`);
+        }
+    const chat: ChatRequest = {
         ...same,
         messages,
         max_tokens: max_output_tokens,
@@ -29,24 +52,34 @@ export function chatRequestOf(body: ResponsesRequest): ChatRequest {
                 ? {type: "function", function: {name: tool_choice.name}}
                 : tool_choice
     };
+    return {chat, nameOf: (param) => nameOf(param, messages, sources)};
+}
+
+function nameOf(param: string, messages: readonly ChatMessage[], sources: readonly string[][]): string {
+    const [, at, call = 0, field] = /^messages\[(\d+)\](?:\.tool_calls\[(\d+)\])?.*\.(\w+)$/.exec(param) ?? [];
+    if (at !== undefined) {
+        const source = sources[Number(at)]?.[Number(call)] ?? "input";
+        if (!source.endsWith("]")) return source;
+        if (field === "id" || field === "tool_call_id") return `${source}.call_id`;
+        return `${source}.${field === "content" && messages[Number(at)]?.role === "tool" ? "output" : field}`;
+    }
+    return param
+        .replace(/^messages$/, "input")
+        .replace(/^max_tokens$/, "max_output_tokens")
+        .replace(/^response_format(\.json_schema)?/, "text.format")
+        .replace(/^(tools\[\d+\]|tool_choice)\.function/, "$1");
 }
 
 type Item = Exclude<ResponsesRequest["input"], string>[number];
 
-/** Calls that follow each other are of one message. */
-function addItem(messages: ChatMessage[], item: Item): void {
+function messageOf(item: Item): ChatMessage {
     if (item.type === "function_call") {
         const {call_id: id, name, arguments: given} = item;
-        const call = {id, type: "function" as const, function: {name, arguments: given}};
-        const last = messages.at(-1);
-        if (last?.role === "assistant" && last.tool_calls != null) last.tool_calls.push(call);
-        else messages.push({role: "assistant", tool_calls: [call]});
-    } else if (item.type === "function_call_output")
-        messages.push({role: "tool", tool_call_id: item.call_id, content: item.output});
-    else {
-        const {role, content} = item;
-        messages.push({role, content: typeof content === "string" ? content : content.map(({text}) => text).join("")});
+        return {role: "assistant", tool_calls: [{id, type: "function", function: {name, arguments: given}}]};
     }
+    if (item.type === "function_call_output") return {role: "tool", tool_call_id: item.call_id, content: item.output};
+    const {role, content} = item;
+    return {role, content: typeof content === "string" ? content : content.map(({text}) => text).join("")};
 }
 
 function formatOf(format: NonNullable<ResponsesRequest["text"]>["format"]): ChatRequest["response_format"] {

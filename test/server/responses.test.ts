@@ -42,6 +42,58 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
         });
     });
 
+    it("marks the item that was cut as incomplete, whole and as a stream", async () => {
+        const parameters = {type: "object", properties: {room: {type: "string", minLength: 200, maxLength: 200}}};
+        const forced = {
+            tools: [{type: "function", name: "find", parameters}],
+            tool_choice: {type: "function", name: "find"}
+        };
+        // Tokens by which the call's name is known, and its arguments are not whole.
+        for (const [more, max_output_tokens, type] of [
+            [{}, 2, "message"],
+            [forced, 80, "function_call"]
+        ] as const) {
+            const body = {model: "demo", temperature: 0, input, max_output_tokens, ...more};
+            const cut = await client.ok(path, body);
+            expect(cut).toMatchObject({status: "incomplete", incomplete_details: {reason: "max_output_tokens"}});
+            expect(cut.output).toMatchObject([{type, status: "incomplete"}]);
+            const events = await (await client.stream({...body, messages: undefined}, path)).all();
+            const done = events.find((event: Json) => event.type === "response.output_item.done");
+            expect(done.item).toMatchObject({type, status: "incomplete"});
+            expect(events.at(-1)).toMatchObject({type: "response.incomplete", response: {status: "incomplete"}});
+        }
+        const {output} = await client.ok(path, {model: "demo", temperature: 0, input, ...forced});
+        expect(output).toMatchObject([{type: "function_call", status: "completed"}]);
+    });
+
+    it("names its own fields in refusals", async () => {
+        const call = {type: "function_call", call_id: "a", name: "find", arguments: "{}"};
+        const result = {type: "function_call_output", call_id: "a", output: "left"};
+        const format = (schema: object) => ({text: {format: {type: "json_schema", name: "x", schema}}});
+        const tool = (parameters: object) => ({type: "function", name: "find", parameters});
+        const deep = "[".repeat(600) + "]".repeat(600);
+        const wrong: [param: string, body: object][] = [
+            ["input", {input: "word ".repeat(5000)}],
+            ["input", {input: [call]}],
+            ["input[0].arguments", {input: [{...call, arguments: "{"}]}],
+            ["input[1].arguments", {input: [call, {...call, call_id: "b", arguments: "{"}, result]}],
+            ["input[1].call_id", {input: [call, call, result], instructions: "Be kind."}],
+            ["input[1].call_id", {input: [call, {...result, call_id: "b"}]}],
+            ["input[1].output", {input: [call, {...result, output: deep}]}],
+            ["text.format.schema.items.pattern", format({items: {pattern: "a"}})],
+            ["text.format", {...format({}), tools: [tool({})]}],
+            ["tools[0].parameters.pattern", {tools: [tool({pattern: "a"})]}],
+            ["tools[1].name", {tools: [tool({}), tool({})]}],
+            ["tool_choice.name", {tools: [tool({})], tool_choice: {type: "function", name: "x"}}]
+        ];
+        for (const [param, body] of wrong) {
+            const error = await client.refused(path, {model: "demo", input, ...body});
+            expect(error).toMatchObject({status: 400, param});
+            expect(error.message).toContain(param);
+            expect(error.message).not.toMatch(/messages|response_format|function\./);
+        }
+    });
+
     it("streams events in order, for text and for calls", async () => {
         const read = async (body: object) => {
             const events = await (
