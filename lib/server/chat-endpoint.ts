@@ -11,7 +11,9 @@ import {usageOf} from "./usage.js";
 export async function chatCompletions(service: Service, request: Request): Promise<Response> {
     const body = await readBody(request, chatSchema, service.options.maxBodyBytes);
     const prepared = await prepareChat(service, body);
-    service.engine.scheduler.requireRoom(body.n ?? 1);
+    const {scheduler} = service.engine;
+    // More answers than sequences wait for each other, not in place of other requests.
+    scheduler.requireRoom(Math.min(body.n ?? 1, scheduler.size));
     const life = new Lifetime(service, request, {prefix: "chatcmpl", alignment: prepared.alignment});
     const head = {id: life.id, created: life.created, model: body.model, system_fingerprint: null};
     const choices = Array.from(

@@ -48,6 +48,12 @@ describe.skipIf(!hasDemo)(`Requests at once${needsDemo}`, () => {
         expect((await many).choices).toHaveLength(8);
     });
 
+    it("may have more answers than there are sequences, though none may wait", async () => {
+        const client = await demoServer({parallel: 2, queue: 0});
+        const {choices} = await client.chat({model: "demo", n: 3, max_tokens: 1});
+        expect(choices).toHaveLength(3);
+    });
+
     it("answer as they do alone: plain, aligned and by a grammar in the same batches", async () => {
         const client = await demoServer({parallel: 4});
         const questions = ["Where is the breakfast room?", "When is breakfast?", "Is there a sauna?"];
