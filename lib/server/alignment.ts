@@ -12,11 +12,11 @@ export type Alignment = Partial<AlignerSettings>;
 /** @throws ApiError 404 for a model or an agent that is not served; 400 for settings that it cannot have */
 export function alignmentOf(
     engine: Engine,
-    {model, mara}: {model: string; mara?: MaraExtension | undefined},
+    {model, mara}: {model: string; mara?: MaraExtension | null | undefined},
     sampling: Sampling
 ): Alignment | undefined {
     const named = agentNameIn(engine, model);
-    const agents = agentsOf(engine, named, mara);
+    const agents = agentsOf(engine, named, mara ?? undefined);
     const {threshold, cascade, combine, enabled = true} = mara ?? {};
     if (agents.length === 0) {
         if (threshold !== undefined || cascade !== undefined || combine !== undefined || mara?.enabled === true)

@@ -54,6 +54,8 @@ function addResponse(
             result: undefined,
             startsNewChunk: i === 0
         };
+        if (calls.has(call.id))
+            throw invalid(`${place}.tool_calls[${i}].id`, "another call without a result has this id");
         response.push(item);
         calls.set(call.id, item);
     }

@@ -43,6 +43,8 @@ async function functionsOf(engine: Engine, tools: NonNullable<ChatRequest["tools
     const functions: [name: string, ChatModelFunctions[string]][] = [];
     for (const [i, tool] of tools.entries()) {
         const {name, description, parameters} = tool.function;
+        if (functions.some(([other]) => other === name))
+            throw refused(`tools[${i}].function.name`, `another tool is called ${name}. Give each a name of its own`);
         const place = `tools[${i}].function.parameters`;
         const held = parameters == null ? undefined : heldSchema(parameters, place);
         const params = parameters == null || isEmpty(parameters) ? undefined : held;

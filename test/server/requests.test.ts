@@ -54,6 +54,9 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
         ["n", 400, {messages, n: 100}],
         ["logit_bias.abc", 400, {messages, logit_bias: {abc: 1}}],
         ["logit_bias.123456789", 400, {messages, logit_bias: {123456789: 1}}],
+        ["logit_bias.__proto__", 400, {messages, logit_bias: JSON.parse('{"__proto__": 5}')}],
+        ["messages[1].tool_calls[1].id", 400, {messages: [...messages, {role: "assistant", tool_calls: [call, call]}]}],
+        ["tools[1].function.name", 400, {messages, tools: [tool, tool]}],
         ["top_logprobs", 400, {messages, top_logprobs: 2}],
         ["stream_options", 400, {messages, stream_options: {}}],
         ["max_tokens", 400, {messages, max_tokens: 1, max_completion_tokens: 1}],
@@ -167,7 +170,8 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
             store: false,
             n: 1,
             tools: null,
-            logit_bias: null
+            logit_bias: null,
+            mara: null
         };
         expect(await client.say({model: "demo", max_tokens: 4, ...same})).toBe(
             await client.say({model: "demo", max_tokens: 4, temperature: 0})

@@ -3,7 +3,7 @@ import {countSchema, maxTokensSchema, optional, requestShape, stopSchema, stream
 
 const textPart = z.strictObject({type: z.literal("text"), text: z.string()});
 const content = z.union([z.string(), z.array(textPart).min(1)]);
-const name = optional(z.string());
+const name = optional(z.string()).describe("Ignored: it is not put to the model.");
 
 const toolCall = z.strictObject({
     id: z.string().min(1),
@@ -45,6 +45,8 @@ export const toolChoiceSchema = z.union([
     z.strictObject({type: z.literal("function"), function: z.strictObject({name: functionName})})
 ]);
 
+export const notTold = "Ignored: say in a message what the answer should be.";
+
 export const responseFormatSchema = z.discriminatedUnion("type", [
     z.strictObject({type: z.literal("text")}),
     z.strictObject({type: z.literal("json_object")}),
@@ -52,7 +54,7 @@ export const responseFormatSchema = z.discriminatedUnion("type", [
         type: z.literal("json_schema"),
         json_schema: z.strictObject({
             name: z.string().min(1),
-            description: optional(z.string()),
+            description: optional(z.string()).describe(notTold),
             schema: jsonSchema,
             strict: optional(z.boolean())
         })

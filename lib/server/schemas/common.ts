@@ -10,6 +10,15 @@ export function optional<Schema extends z.ZodType>(schema: Schema) {
 /** A token's number. The first that is none ends the check of a long list. */
 export const tokenSchema = z.int().min(0, {abort: true}).max(2_147_483_647, {abort: true});
 
+const noToken = "a token's number";
+
+/** zod's records leave this name out without a word. */
+function refuseProto(value: unknown, context: z.RefinementCtx): unknown {
+    if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
+        context.addIssue({code: "custom", path: ["__proto__"], message: noToken});
+    return value;
+}
+
 const penalty = z.number().min(-2).max(2);
 
 export const samplingShape = {
@@ -30,7 +39,7 @@ export const samplingShape = {
         "llama.cpp's; divides the logits of tokens of the answer. Default 1."
     ),
     logit_bias: optional(
-        z.record(z.string().regex(/^\d{1,9}$/, "a token's number"), z.number().min(-100).max(100))
+        z.preprocess(refuseProto, z.record(z.string().regex(/^\d{1,9}$/, noToken), z.number().min(-100).max(100)))
     ).describe("Added to the logits of tokens, by number; -100 forbids one.")
 };
 
@@ -41,7 +50,7 @@ export const requestShape = {
     model: z.string().min(1).describe("The model's name, alone (plain) or with an agent's behind a colon."),
     ...samplingShape,
     user: optional(z.string()).describe("Ignored."),
-    mara: maraSchema.optional()
+    mara: optional(maraSchema)
 };
 
 export const stopSchema = optional(z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)])).describe(

@@ -1,4 +1,5 @@
 import {z} from "zod";
+import {notTold} from "./chat.js";
 import {maxTokensSchema, optional, requestShape} from "./common.js";
 
 const part = z.strictObject({
@@ -42,7 +43,7 @@ const format = z.discriminatedUnion("type", [
     z.strictObject({
         type: z.literal("json_schema"),
         name: z.string().min(1),
-        description: optional(z.string()),
+        description: optional(z.string()).describe(notTold),
         schema: z.record(z.string(), z.unknown()),
         strict: optional(z.boolean())
     })
