@@ -124,6 +124,8 @@ const describe = (token) => {
     }
 };
 let described;
+// The token whose tip comes back when the pointer leaves another; none after Escape.
+let focused = null;
 const hide = () => {
     tip.hidden = true;
     described?.removeAttribute("aria-describedby");
@@ -145,12 +147,13 @@ const show = (token) => {
 const tokenOf = (event) => event.target instanceof Element ? event.target.closest(".tok") : null;
 document.addEventListener("pointerover", (event) => {
     const token = tokenOf(event);
-    if (token) show(token); else if (described !== document.activeElement) hide();
+    if (token) show(token); else if (!focused) hide(); else if (described !== focused) show(focused);
 });
-document.addEventListener("focusin", (event) => { const token = tokenOf(event); if (token) show(token); else hide(); });
-document.addEventListener("focusout", hide);
+document.addEventListener("focusin", (event) => { focused = tokenOf(event); if (focused) show(focused); else hide(); });
+const leave = () => { focused = null; hide(); };
+document.addEventListener("focusout", leave);
 document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") hide();
+    if (event.key === "Escape") leave();
     const token = tokenOf(event);
     if (!token || !choicesOf.has(token)) return;
     const all = [...token.closest(".answer").querySelectorAll(".tok")];

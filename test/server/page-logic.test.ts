@@ -1,9 +1,15 @@
 /** What the page at `/` does with keys, settings and failures that come at an awkward moment. */
+import {writeFileSync} from "node:fs";
+import {join} from "node:path";
 import {expect, it} from "vitest";
-import {describeWithBrowser} from "../support/browser.js";
+import {chatPage} from "../../lib/report/chat-page.js";
+import type {SeenCandidate} from "../../lib/report/token-view.js";
+import {temporaryFolder} from "../cli/helpers.js";
+import {describeWithBrowser, withBrowser} from "../support/browser.js";
 import type {Json} from "./helpers.js";
 import {answerOf, ask, chunk, done, isBuilt, onScripted, token, untilAnswered} from "./scripted.js";
 
+const folder = temporaryFolder();
 const patient = {timeout: 30_000, interval: 20};
 
 describeWithBrowser("The logic of the page of mara serve", () => {
@@ -115,6 +121,34 @@ describeWithBrowser("The logic of the page of mara serve", () => {
             await page.getByRole("button", {name: "New conversation"}).press("Enter");
             expect(await page.locator("article").count()).toBe(0);
             expect(await told()).toEqual(none);
+            expect(complaints).toEqual([]);
+        });
+    });
+
+    it("tells of the token with the focus again in a saved conversation, and of none after Escape", async () => {
+        const path = join(folder, "saved.html");
+        const pieces = ["one ", "two ", "three"].map((text) => {
+            const seen: SeenCandidate[] = [[0, text, 0.5, 0.5]];
+            return {text, thought: false, choices: [{rank: 0, fallback: false, candidates: 2, seen}]};
+        });
+        writeFileSync(path, chatPage([{question: "x", answers: [{side: "aligned", pieces}]}], "Model: demo"));
+        await withBrowser(async (open) => {
+            const {page, complaints} = await open(path);
+            const told = () => page.locator("[aria-describedby=tip]").allTextContents();
+            const tokens = page.locator(".tok");
+            await tokens.first().focus();
+            await tokens.last().hover();
+            expect(await told()).toEqual(["three"]);
+            await page.mouse.move(0, 0);
+            expect(await told()).toEqual(["one "]);
+            expect(await page.getByRole("tooltip").textContent()).toContain("one␣");
+            await tokens.last().hover();
+            await page.keyboard.press("Escape");
+            await page.mouse.move(0, 0);
+            expect(await told()).toEqual([]);
+            expect(await page.getByRole("tooltip").count()).toBe(0);
+            await page.keyboard.press("ArrowRight");
+            expect(await told()).toEqual(["two "]);
             expect(complaints).toEqual([]);
         });
     });

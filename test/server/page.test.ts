@@ -28,6 +28,7 @@ async function onPage(
         touch?: boolean;
         colorScheme?: "light" | "dark";
         width?: number;
+        height?: number;
     } = {}
 ): Promise<void> {
     const client = await demoServer(options);
@@ -241,7 +242,8 @@ describeWithBrowser("The page of mara serve", () => {
         {colorScheme: "light", width: 1200},
         {colorScheme: "dark", width: 1200},
         {colorScheme: "light", width: 360},
-        {colorScheme: "dark", width: 360}
+        {colorScheme: "dark", width: 360},
+        {colorScheme: "light", width: 740, height: 360}
     ] as const)("has nothing that axe complains of: %o", async (viewing) => {
         const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
         const look = async ({page}: OpenPage) => {
