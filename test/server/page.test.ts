@@ -1,16 +1,15 @@
 /** The page at `/`, in a real browser. */
-import {existsSync, readFileSync} from "node:fs";
+import {readFileSync} from "node:fs";
 import {createRequire} from "node:module";
 import {join} from "node:path";
-import type {Page} from "playwright-core";
 import {expect, it} from "vitest";
 import type {Server, ServerOptions} from "../../lib/server/index.js";
 import {listen} from "../../lib/server/listen.js";
-import {hasDemo, root, temporaryFolder} from "../cli/helpers.js";
+import {hasDemo, temporaryFolder} from "../cli/helpers.js";
 import {describeWithBrowser, type OpenPage, withBrowser} from "../support/browser.js";
 import {demoServer, longAnswer, question} from "./helpers.js";
+import {answerOf, ask, isBuilt, untilAnswered} from "./scripted.js";
 
-const isBuilt = existsSync(join(root, "dist", "server", "page", "index.html"));
 const asked = question[0]?.content as string;
 const folder = temporaryFolder();
 const patient = {timeout: 30_000, interval: 20};
@@ -72,17 +71,6 @@ class Held {
             return new Response(body, response);
         };
     }
-}
-
-const answerOf = (page: Page, side: string) => page.locator(`section[data-side="${side}"] .answer`).last();
-
-async function ask(page: Page, text: string): Promise<void> {
-    await page.getByLabel("Your message").fill(text);
-    await page.getByRole("button", {name: "Send"}).click();
-}
-
-async function untilAnswered(page: Page): Promise<void> {
-    await page.getByRole("button", {name: "Send"}).waitFor();
 }
 
 describeWithBrowser("The page of mara serve", () => {
