@@ -48,6 +48,34 @@ describe.skipIf(!hasDemo)(`mara serve${needsDemo}`, () => {
         expect(printed.stderr).not.toContain("secret");
     });
 
+    it("lets an answer that is under way end after SIGTERM, takes no other, and exits with 0", async () => {
+        const {child, printed, exit, url} = await start(["--context-size", "1024", "--parallel", "1", "--gpu", "off"]);
+        const schema = {type: "array", minItems: 8, maxItems: 8, items: {type: "string", minLength: 40, maxLength: 40}};
+        const response = await fetch(`${url}/v1/chat/completions`, {
+            method: "POST",
+            headers: {"content-type": "application/json"},
+            body: JSON.stringify({
+                model: "demo",
+                messages: [{role: "user", content: "Where?"}],
+                stream: true,
+                response_format: {type: "json_schema", json_schema: {name: "long", schema}}
+            })
+        });
+        const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+        let events = "";
+        while (!events.includes('"content":"["')) events += (await reader.read()).value;
+        child.kill("SIGTERM");
+        for (;;) {
+            const {value, done} = await reader.read();
+            if (done) break;
+            events += value;
+        }
+        expect(events.trimEnd()).toMatch(/"finish_reason":"stop".*\n\ndata: \[DONE\]$/);
+        expect(await exit).toBe(0);
+        await expect(fetch(`${url}/health`)).rejects.toThrow();
+        expect(printed.stderr).toMatch(/ POST \/v1\/chat\/completions 200 /);
+    });
+
     it("takes its key from the environment, and logs JSON", async () => {
         const {child, printed, exit, url} = await start([...small, "--log", "json", "--host", "0.0.0.0"], {
             MARA_API_KEY: "k"
