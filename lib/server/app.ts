@@ -66,11 +66,9 @@ export function createApp(service: Service): Hono {
     return app;
 }
 
+/** Hono answers HEAD as GET. */
 function otherMethods(method: string): string[] {
-    const also = method === "GET" ? ["HEAD", "OPTIONS"] : ["OPTIONS"];
-    return ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"].filter(
-        (other) => other !== method && !also.includes(other)
-    );
+    return ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"].filter((other) => other !== method);
 }
 
 function modelOf({engine}: Service, id: string) {

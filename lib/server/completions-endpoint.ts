@@ -105,11 +105,13 @@ async function prepare(
     const sampling = await samplingOf(engine, body);
     const alignment = alignmentOf(engine, body, sampling);
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
-    const prepared = prompts.map((given) => {
-        if (typeof given === "string") engine.requireTokenizable(given, "prompt");
-        else requireTokens(engine, given, "prompt");
+    const isList = typeof body.prompt !== "string" && typeof body.prompt[0] !== "number";
+    const prepared = prompts.map((given, i) => {
+        const param = isList ? `prompt[${i}]` : "prompt";
+        if (typeof given === "string") engine.requireTokenizable(given, param);
+        else requireTokens(engine, given, param);
         const {tokens, added} = promptTokensOf(engine, given);
-        const room = engine.roomFor(tokens, "prompt");
+        const room = engine.roomFor(tokens, param);
         return {
             tokens,
             added,

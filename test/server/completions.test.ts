@@ -147,6 +147,16 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
         });
     });
 
+    it("says what a prompt may be", async () => {
+        for (const prompt of [[1.5], [true], 5, {}]) {
+            const {status, message} = await client.refused(path, {...greedy, prompt});
+            expect(status).toBe(400);
+            expect(message).toMatch(
+                /expected a text, the numbers of its tokens \(whole, from 0\), or a list of either/
+            );
+        }
+    });
+
     it("refuses what it cannot do", async () => {
         // llama.cpp looks through the rest of the text behind each of them.
         const special = "<|im_start|>".repeat(50_000);
@@ -155,6 +165,8 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
             ["prompt", {prompt: undefined}],
             ["prompt", {prompt: [123_456_789]}],
             ["prompt", {prompt: "word ".repeat(5000)}],
+            ["prompt[1]", {prompt: ["word", "word ".repeat(5000)]}],
+            ["prompt[1]", {prompt: [[1], [123_456_789]]}],
             ["max_tokens", {max_tokens: 0}],
             ["best_of", {best_of: 3}],
             ["suffix", {suffix: "x"}],

@@ -126,8 +126,10 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
         expect(await send("{}", "text/plain")).toMatchObject({status: 415});
         expect(await send("[]")).toMatchObject({status: 400});
         expect(await client.refused("/v1/nothing", undefined)).toMatchObject({status: 404});
-        const get = await client.request(path);
-        expect([get.status, get.headers.get("allow")]).toEqual([405, "POST"]);
+        for (const method of ["GET", "HEAD", "OPTIONS"]) {
+            const {status, headers} = await client.request(path, undefined, {method});
+            expect([status, headers.get("allow")]).toEqual([405, "POST"]);
+        }
     });
 
     it("is told the first of a great many errors", async () => {

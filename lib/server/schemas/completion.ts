@@ -1,16 +1,22 @@
 import {z} from "zod";
 import {countSchema, optional, requestShape, stopSchema, streamShape, tokenSchema} from "./common.js";
 
+const accepted = "expected a text, the numbers of its tokens (whole, from 0), or a list of either";
+const text = z.string(accepted);
+
 export const completionSchema = z.strictObject({
     ...requestShape,
     ...streamShape,
     prompt: z
-        .union([
-            z.string(),
-            z.array(z.string()).min(1).max(256),
-            z.array(tokenSchema).min(1),
-            z.array(z.array(tokenSchema).min(1)).min(1).max(256)
-        ])
+        .union(
+            [
+                text,
+                z.array(text).min(1).max(256),
+                z.array(tokenSchema).min(1),
+                z.array(z.array(tokenSchema).min(1)).min(1).max(256)
+            ],
+            accepted
+        )
         .describe("A text, or the numbers of its tokens; several of them are answered one by one."),
     max_tokens: optional(z.int().min(0).max(10_000_000)).describe("Default 16. With 0 only the prompt is measured."),
     stop: stopSchema,
