@@ -5,7 +5,7 @@ import {ApiError, fullReason, toApiError} from "./api-error.js";
 import {bodyRead} from "./body.js";
 import {chatCompletions} from "./chat-endpoint.js";
 import {completions} from "./completions-endpoint.js";
-import {requireHost, requireKey, safeHeaders} from "./guards.js";
+import {alreadyRead, isEmptied, requireHost, requireKey, requireUnread, safeHeaders} from "./guards.js";
 import {openApi} from "./openapi.js";
 import type {LogEntry} from "./options.js";
 import {pageFile, pageFiles} from "./page-endpoint.js";
@@ -28,6 +28,8 @@ export function createApp(service: Service): Hono {
         for (const path of ["/v1/*", "/mara/*", "/metrics", "/tokenizer_info", "/tokenize", "/detokenize"])
             app.use(path, key);
     }
+
+    app.use(requireUnread);
 
     app.get("/health", () =>
         Response.json({status: "ok", busy: engine.scheduler.busy, waiting: engine.scheduler.waiting})
@@ -58,7 +60,7 @@ export function createApp(service: Service): Hono {
         });
     app.notFound(() => new ApiError(404, "There is nothing here", {code: "not_found"}).response);
     app.onError((error, c) => {
-        const told = toApiError(error);
+        const told = isEmptied(c.req.raw, error) ? alreadyRead() : toApiError(error);
         if (told.status >= 500 && !(error instanceof ApiError)) service.failed(error);
         c.set("reason" as never, told.message as never);
         return told.response;

@@ -2,6 +2,7 @@
 import {createHash, timingSafeEqual} from "node:crypto";
 import type {MiddlewareHandler} from "hono";
 import {ApiError} from "./api-error.js";
+import {bodyRead} from "./body.js";
 
 /** Refuses requests without the key. The time that it takes does not depend on where keys differ. */
 export function requireKey(key: string): MiddlewareHandler {
@@ -39,3 +40,23 @@ export const safeHeaders: MiddlewareHandler = async (c, next) => {
     if (!c.res.headers.has("content-security-policy"))
         c.res.headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
 };
+
+/** Refuses a request whose body a program in front has taken: it is the program that is wrong, not the request. */
+export const requireUnread: MiddlewareHandler = async (c, next) => {
+    if (c.req.method !== "GET" && c.req.method !== "HEAD" && c.req.raw.bodyUsed) throw alreadyRead();
+    await next();
+};
+
+/** A body parser of Express leaves a body that is empty, beside the length that it had. */
+export function isEmptied(request: Request, error: Error): boolean {
+    const isNoJson = error instanceof ApiError && error.details.code === "invalid_json";
+    return isNoJson && bodyRead(request) === "" && Number(request.headers.get("content-length") ?? 0) > 0;
+}
+
+export function alreadyRead(): ApiError {
+    return new ApiError(
+        500,
+        "The body was read before it came to this server. Mount it before body parsers such as express.json(), and give it the request itself.",
+        {code: "body_already_read"}
+    );
+}
