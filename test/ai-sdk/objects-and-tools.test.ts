@@ -109,6 +109,24 @@ describe("Tools", () => {
         expect([text, finishReason]).toEqual(["", "tool-calls"]);
     });
 
+    it("are not called where a stop text cuts the call that must come", async () => {
+        const {context} = await aligned();
+        const {content, finishReason} = await mara(context).doGenerate({
+            prompt: [{role: "user", content: [{type: "text", text: "What is the weather in Rome?"}]}],
+            tools: [
+                {
+                    type: "function",
+                    name: "getWeather",
+                    inputSchema: {type: "object", properties: {city: {enum: ["Paris", "Rome"]}}}
+                }
+            ],
+            toolChoice: {type: "required"},
+            stopSequences: ["}"]
+        });
+        expect(content).toEqual([]);
+        expect(finishReason).toMatchObject({unified: "stop"});
+    });
+
     it("are told as they are written where one must be called, also where the call is cut short", async () => {
         const {context} = await aligned();
         const languageModel = mara(context);

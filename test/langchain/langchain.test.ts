@@ -53,6 +53,17 @@ describe("invoke", () => {
         expect(decisionsOf(answer).some(({chosenRank, fallback}) => chosenRank > 0 || fallback)).toBe(true);
     });
 
+    it("ends at a stop text, and keeps text that could have begun one", async () => {
+        const {context} = await aligned();
+        const chat = new ChatMara({context, maxTokens: 12});
+        const whole = (await chat.invoke("Who are you?")).content as string;
+        const stopped = await chat.invoke("Who are you?", {stop: [whole.slice(4, 6)]});
+        expect(stopped.content).toBe(whole.slice(0, whole.indexOf(whole.slice(4, 6))));
+        expect(stopped.response_metadata.finish_reason).toBe("stop");
+        const begun = await chat.invoke("Who are you?", {stop: [`${whole.slice(-3)} X`]});
+        expect([begun.content, begun.response_metadata.finish_reason]).toEqual([whole, "length"]);
+    });
+
     it("takes settings from the model, and from the call before them", async () => {
         const {context} = await aligned();
         const strict = new ChatMara({context, maxTokens: 6, settings: {agent: rejectAll(64)}});
