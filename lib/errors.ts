@@ -27,7 +27,7 @@ export const maraErrorCodes = {
     CONTEXT_FAILED: "node-llama-cpp could not create a context: no memory, or options that do not go together.",
     JUDGE_FAILED:
         "A judge of the caller's own threw, took too long, or did not give one probability for each candidate.",
-    GUIDE_FAILED: "A guide threw, or left a logit that is no number.",
+    GUIDE_FAILED: "A guide threw, took too long, left no token or a logit that is no number, or its model is disposed.",
     VALUE_NETWORK:
         "A file is no value network, or one for a model of another width; or there is too little to train one on.",
     GUIDE_VOCABULARY: "The model of a guide has a vocabulary that does not fit that of the guided model.",
