@@ -46,7 +46,7 @@ export const tokenStyle = `
 #tip strong { display: block; margin-bottom: .2rem; }
 #tip table { margin: 0; font-size: inherit; }
 #tip td, #tip th { padding: .12rem .8rem .12rem 0; border: 0; font-size: inherit; }
-#tip td:first-child, #tip td:last-child { white-space: normal; }
+#tip :is(td, th):not(:nth-child(2)) { white-space: normal; }
 #tip code { overflow-wrap: anywhere; }
 #tip .no { color: var(--muted); }
 #tip .no code { text-decoration: line-through; }
