@@ -19,10 +19,10 @@ import {warnOnce} from "../warn-once.js";
 import {hashOfModel, studentTable} from "./student-table.js";
 
 /**
- * What `"auto"` asks for, and the held-out agreement that a student must reach for it. A student at 0.88 kept what its calibration promises, and
- * the agent's choice in 99 % of decisions (docs/results/student.md); below the bar too few verdicts would be spared to be worth a difference.
+ * What `"auto"` asks for, and the held-out agreement that a student must reach for it. At 0.95 two trained agents kept all of their gain
+ * (docs/results); below the bar too few verdicts would be spared to be worth a difference.
  */
-const automatic = {agreement: 0.99, bar: 0.8};
+const automatic = {agreement: 0.95, bar: 0.8};
 
 /** The logarithm of a probability as a student takes it is at least this. */
 const logProbabilityMin = Math.log(1e-6);
