@@ -64,8 +64,11 @@ export class Follower implements TextFollower {
 
     async logits(sequence: number, text: readonly number[]): Promise<Float32Array> {
         if (this.#context.disposed) throw new Error("The model of the guide, or its context, is disposed");
+        // Whoever disposes of the model while this decodes waits.
+        const {_backendContextDisposeGuard: guard} = contextInternals(this.#context);
+        const held = this.#running === undefined ? guard.createPreventDisposalHandle() : undefined;
         const logits = this.#texts.follow(sequence, text);
-        this.#running ??= this.#run();
+        if (held !== undefined) this.#running = this.#run().finally(() => held.dispose());
         return await logits;
     }
 
@@ -77,9 +80,6 @@ export class Follower implements TextFollower {
     }
 
     async #run(): Promise<void> {
-        // Whoever disposes of the model meanwhile waits.
-        const {_backendContextDisposeGuard: guard} = contextInternals(this.#context);
-        const held = guard.createPreventDisposalHandle();
         // Sequences that are told of in the same turn share a batch.
         await Promise.resolve();
         while (this.#texts.missing !== undefined) {
@@ -91,7 +91,6 @@ export class Follower implements TextFollower {
                 pending.fail(error);
             }
         }
-        held.dispose();
         this.#running = undefined;
     }
 

@@ -1,13 +1,7 @@
 /** Sums over rows of logits, in plain loops: a row has as many numbers as the vocabulary has tokens. */
 
-export function largest(logits: Float32Array): number {
-    let best = Number.NEGATIVE_INFINITY;
-    for (let i = 0; i < logits.length; i++) if ((logits[i] as number) > best) best = logits[i] as number;
-    return best;
-}
-
 /** The largest logit, or NaN where one of them is NaN. */
-export function largestOrNaN(logits: Float32Array): number {
+export function largest(logits: Float32Array): number {
     let best = Number.NEGATIVE_INFINITY;
     for (let i = 0; i < logits.length; i++) {
         const logit = logits[i] as number;

@@ -3,7 +3,7 @@ import {MaraError, reasonOf} from "../../errors.js";
 import {isPromise, timeoutMs, withinTime} from "../../rewards/time-limit.js";
 import {check, options} from "../../validation/check.js";
 import {quietly} from "../../validation/notify.js";
-import {largestOrNaN} from "../guides/logits.js";
+import {largest} from "../guides/logits.js";
 
 /** A sequence and its text. */
 export interface GuidedText {
@@ -128,9 +128,9 @@ async function askGuides(guides: readonly Guide[], logits: Float32Array, row: Gu
                 `Expected ${length} logits from a guide but received ${logits.length}; it must not transfer them`
             );
         }
-        const largest = largestOrNaN(logits);
-        if (Number.isFinite(largest)) continue;
-        const received = largest === Number.NEGATIVE_INFINITY ? "all are -Infinity" : `received ${largest}`;
+        const best = largest(logits);
+        if (Number.isFinite(best)) continue;
+        const received = best === Number.NEGATIVE_INFINITY ? "all are -Infinity" : `received ${best}`;
         throw new MaraError(
             "GUIDE_FAILED",
             `Expected numbers, or -Infinity for some, as the logits that a guide changes but ${received}`
