@@ -221,7 +221,6 @@ async function answer(
     const written = {text: "", reasoning: ""};
     const forced = mustCall === false ? undefined : new CallText();
     const stops = new StopTexts<{text: string}>(stop);
-    const stopped = new AbortController();
     let type: keyof typeof written = "text";
     let call: ChatCall = {name: "", input: ""};
     const show = (pieces: {text: string}[]) => {
@@ -240,7 +239,7 @@ async function answer(
     try {
         const reply = (await chat.generateResponse(history, {
             ...defined({temperature, topP, topK, minP, seed}),
-            signal: signal === undefined ? stopped.signal : AbortSignal.any([signal, stopped.signal]),
+            signal: signal === undefined ? stops.signal : AbortSignal.any([signal, stops.signal]),
             stopOnAbortSignal: true,
             repeatPenalty: defined({frequencyPenalty, presencePenalty}),
             maxTokens,
@@ -250,7 +249,6 @@ async function answer(
                 if (now !== type) show(stops.rest());
                 type = now;
                 show(stops.add([{text}]));
-                if (stops.isFound) stopped.abort();
             },
             ...(grammar !== undefined && {grammar}),
             ...(functions !== undefined && {

@@ -8,13 +8,21 @@ interface TextPiece {
  * they hold back when the answer ends otherwise.
  */
 export class StopTexts<Piece extends TextPiece> {
-    /** A stop text was written: nothing of the answer comes after it. */
-    isFound = false;
+    readonly #found = new AbortController();
     readonly #stops: readonly string[];
     #held: Piece[] = [];
 
     constructor(stops: readonly string[]) {
         this.#stops = stops;
+    }
+
+    /** Aborted once a stop text was written: nothing of the answer comes after it. */
+    get signal(): AbortSignal {
+        return this.#found.signal;
+    }
+
+    get isFound(): boolean {
+        return this.signal.aborted;
     }
 
     /** Takes what was written; gives what belongs to the answer for certain. */
@@ -28,8 +36,8 @@ export class StopTexts<Piece extends TextPiece> {
             .filter(({at}) => at >= 0)
             .sort((a, b) => a.at + a.stop.length - (b.at + b.stop.length) || a.at - b.at);
         if (first !== undefined) {
-            this.isFound = true;
             this.#held = [];
+            this.#found.abort();
             return cut(held, first.at);
         }
         let certain = 0;
@@ -44,7 +52,7 @@ export class StopTexts<Piece extends TextPiece> {
         return shown;
     }
 
-    /** What is held back, once nothing follows that could make a stop text of it. */
+    /** Gives what is held back, when nothing comes after it that could make it a stop text. */
     rest(): Piece[] {
         return this.#held.splice(0);
     }

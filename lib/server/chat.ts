@@ -54,7 +54,6 @@ export async function chat(
         };
         const emit = (event: ChatEvent) => onEvent(event, tracer);
         const stops = new StopTexts<Piece>(stop);
-        const stopped = new AbortController();
         let type: "text" | "thought" = "text";
         const show = (pieces: Piece[]) => {
             if (pieces.length > 0) emit({type, text: textOf(pieces), pieces});
@@ -64,14 +63,13 @@ export async function chat(
                 ...evaluateOptions(sampling, index),
                 ...(tools ?? (grammar === undefined ? {} : {grammar})),
                 maxTokens,
-                signal: AbortSignal.any([signal, stopped.signal]),
+                signal: AbortSignal.any([signal, stops.signal]),
                 stopOnAbortSignal: true,
                 onResponseChunk: ({text, tokens, type: segment}) => {
                     const now = segment === undefined ? "text" : "thought";
                     if (now !== type) show(stops.rest());
                     type = now;
                     show(stops.add(tracer.split(text, tokens, tap.take(tokens))));
-                    if (stops.isFound) stopped.abort();
                 },
                 ...(tools && {
                     onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) => {

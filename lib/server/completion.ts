@@ -42,7 +42,6 @@ export async function complete(
         const {bos, shouldPrependBosToken} = engine.model.tokens;
         const isPrepended = shouldPrependBosToken && task.tokens[0] === bos;
         const stops = new StopTexts<Piece>(task.stop);
-        const stopped = new AbortController();
         const show = (pieces: Piece[]) => {
             if (pieces.length > 0) onPieces(pieces, tracer);
         };
@@ -51,7 +50,7 @@ export async function complete(
             const {metadata} = await completion.generateCompletionWithMeta(task.tokens.slice(isPrepended ? 1 : 0), {
                 ...evaluateOptions(task.sampling, index),
                 maxTokens: task.maxTokens,
-                signal: AbortSignal.any([task.signal, stopped.signal]),
+                signal: AbortSignal.any([task.signal, stops.signal]),
                 stopOnAbortSignal: true,
                 // It would otherwise cut the beginning off a prompt that all but fills the context.
                 contextShiftSize: 1,
@@ -60,7 +59,6 @@ export async function complete(
                 },
                 onTextChunk: (text) => {
                     show(stops.add(tracer.split(text, tokens, tap.take(tokens))));
-                    if (stops.isFound) stopped.abort();
                 }
             });
             task.signal.throwIfAborted();
