@@ -1,5 +1,6 @@
 /** Answers token by token, with their decisions: plain data for pages. */
 import type {LlamaModel, Token} from "node-llama-cpp";
+import type {Decider} from "../align/decide/decision.js";
 import type {DecidedCandidate, DecisionRecord} from "../align/decide/record.js";
 import type {Order} from "../align/options.js";
 
@@ -70,8 +71,7 @@ export function viewChoice(
         if (candidate === undefined) return [];
         const {token, probability, acceptProbability, by} = candidate;
         const accept = acceptProbability === null ? null : digits(acceptProbability);
-        const asked = by === "student" ? by : null;
-        return [seenCandidate([shownRank, spell(token), digits(probability), accept], asked, seenOpinions(candidate))];
+        return [seenCandidate([shownRank, spell(token), digits(probability), accept], by, seenOpinions(candidate))];
     });
     return {rank, fallback, candidates: candidates.length, seen};
 }
@@ -85,9 +85,10 @@ export function seenOpinions({opinions}: DecidedCandidate): SeenOpinions | undef
 /** As short as it can be, since pages hold many. */
 export function seenCandidate(
     [rank, text, probability, accept]: [number, string, number, number | null],
-    by: "student" | null,
+    decider: Decider | null,
     opinions: SeenOpinions | undefined
 ): SeenCandidate {
+    const by = decider === "student" ? decider : null;
     if (opinions !== undefined) return [rank, text, probability, accept, by, opinions];
     return by === null ? [rank, text, probability, accept] : [rank, text, probability, accept, by];
 }

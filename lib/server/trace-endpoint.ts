@@ -70,7 +70,7 @@ function viewOf({rank, fallback, count, candidates}: z.output<typeof decision>):
     const seen = candidates
         .filter((one) => one.rejected || one.rank === rank)
         .map(({rank, text, probability, accept, by, opinions}) =>
-            seenCandidate([rank, text, probability, accept], by === "student" ? by : null, opinions)
+            seenCandidate([rank, text, probability, accept], by, opinions)
         );
     return {rank, fallback, candidates: count, seen};
 }
