@@ -1,5 +1,5 @@
 /** Objects, tools and refusals of the real `ai` package on contexts of ours. */
-import type {LanguageModelV4Message, LanguageModelV4StreamPart} from "@ai-sdk/provider";
+import type {LanguageModelV4CallOptions, LanguageModelV4Message, LanguageModelV4StreamPart} from "@ai-sdk/provider";
 import {generateObject, generateText, isStepCount, jsonSchema, Output, streamText, tool} from "ai";
 import {GeneralChatWrapper, type LlamaContext} from "node-llama-cpp";
 import {describe, expect, it} from "vitest";
@@ -13,6 +13,19 @@ import {decisionsOf} from "./decisions.js";
 
 const tiny = alignedTiny();
 const {aligned} = tiny;
+
+/** A call that has to be of one tool. */
+const mustCall: Pick<LanguageModelV4CallOptions, "prompt" | "tools" | "toolChoice"> = {
+    prompt: [{role: "user", content: [{type: "text", text: "What is the weather in Rome?"}]}],
+    tools: [
+        {
+            type: "function",
+            name: "getWeather",
+            inputSchema: {type: "object", properties: {city: {enum: ["Paris", "Rome"]}}}
+        }
+    ],
+    toolChoice: {type: "required"}
+};
 
 describe("generateObject", () => {
     const schema = z.object({
@@ -112,15 +125,7 @@ describe("Tools", () => {
     it("are not called where a stop text cuts the call that must come", async () => {
         const {context} = await aligned();
         const {content, finishReason} = await mara(context).doGenerate({
-            prompt: [{role: "user", content: [{type: "text", text: "What is the weather in Rome?"}]}],
-            tools: [
-                {
-                    type: "function",
-                    name: "getWeather",
-                    inputSchema: {type: "object", properties: {city: {enum: ["Paris", "Rome"]}}}
-                }
-            ],
-            toolChoice: {type: "required"},
+            ...mustCall,
             stopSequences: ["}"]
         });
         expect(content).toEqual([]);
@@ -132,15 +137,7 @@ describe("Tools", () => {
         const languageModel = mara(context);
         const partsOf = async (maxOutputTokens?: number) => {
             const {stream} = await languageModel.doStream({
-                prompt: [{role: "user", content: [{type: "text", text: "What is the weather in Rome?"}]}],
-                tools: [
-                    {
-                        type: "function",
-                        name: "getWeather",
-                        inputSchema: {type: "object", properties: {city: {enum: ["Paris", "Rome"]}}}
-                    }
-                ],
-                toolChoice: {type: "required"},
+                ...mustCall,
                 ...(maxOutputTokens !== undefined && {maxOutputTokens})
             });
             const given: LanguageModelV4StreamPart[] = [];

@@ -35,7 +35,7 @@ const stepThrough = `(async (key) => {
     }
 })`;
 
-/** Of a window with a long answer: how many pixels of its height the bars leave. */
+/** Pixels of the window's height between the bars. */
 const room = `Math.min(innerHeight, document.querySelector(".ask").getBoundingClientRect().top) - Math.max(0, document.querySelector(".controls").getBoundingClientRect().bottom)`;
 
 /** Tokens up to the edge of the window, with a long candidate and the longest verdicts. */
