@@ -45,7 +45,7 @@ export async function startRedis(): Promise<Started & {url: string}> {
 /** `mara worker` for the models in a folder; it takes jobs once this resolves. */
 export async function startWorker(url: string, models: string, threads: number): Promise<Started> {
     const options = ["worker", "--models", models, "--gpu", "off", "--threads", String(threads)];
-    const child = spawn(process.execPath, ["--import", "tsx", benchFile("../lib/cli/mara.ts"), ...options], {
+    const child = spawn(process.execPath, [benchFile("../dist/cli/mara.js"), ...options], {
         env: {...process.env, MARA_QUEUE: url},
         stdio: ["ignore", "ignore", "pipe"]
     });

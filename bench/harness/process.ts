@@ -10,12 +10,14 @@ export interface Command {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+const compiled = new URL("compiled.mjs", import.meta.url).href;
+
 /** A TypeScript worker of this folder in a fresh Node process; `specification` reaches it as JSON. */
 export function nodeWorker(path: string, specification: unknown, env: Record<string, string> = {}): Command {
     const worker = fileURLToPath(new URL(`../${path}`, import.meta.url));
     return {
         file: process.execPath,
-        args: ["--expose-gc", "--import", "tsx", worker, JSON.stringify(specification)],
+        args: ["--expose-gc", "--import", "tsx", "--import", compiled, worker, JSON.stringify(specification)],
         env
     };
 }
