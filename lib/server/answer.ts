@@ -41,6 +41,8 @@ export interface Answered {
 export interface AnswerTask {
     tokens: readonly Token[];
     wantsProbabilities: boolean;
+    /** Each token is told by itself, and not only its text. */
+    tellsTokens: boolean;
     maxTokens: number;
     signal: AbortSignal;
     running: Running;
@@ -73,7 +75,7 @@ export async function answer(
             seconds: (performance.now() - start) / 1000
         };
     };
-    const tracer = new Tracer(engine.model, settings, progress);
+    const tracer = new Tracer(engine.model, {splits: task.tellsTokens, settings, progress});
     try {
         const cachedTokens = await readPrompt(engine, sequence, tokens, signal);
         start = performance.now();

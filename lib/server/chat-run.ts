@@ -2,7 +2,7 @@
 import {type Alignment, alignmentOf} from "./alignment.js";
 import type {Answered} from "./answer.js";
 import {refused} from "./api-error.js";
-import {type ChatTask, chat, chatTokens} from "./chat.js";
+import {type ChatTask, chat, rendered} from "./chat.js";
 import type {Choice} from "./choice.js";
 import {historyOf} from "./history.js";
 import {samplingOf} from "./sampling.js";
@@ -30,7 +30,7 @@ export async function prepareChat({engine}: Service, body: ChatRequest): Promise
         body
     );
     engine.requireTokenizable(JSON.stringify(body.messages), "messages");
-    const tokens = chatTokens(engine, history, functions);
+    const {tokens, wrapper} = rendered(engine, history, functions);
     const room = engine.roomFor(tokens, "messages");
     const asked = body.max_completion_tokens ?? body.max_tokens ?? room;
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
@@ -38,8 +38,10 @@ export async function prepareChat({engine}: Service, body: ChatRequest): Promise
     const maxTokens = Math.min(asked, room);
     return {
         tokens,
+        wrapper,
         alignment,
         wantsProbabilities,
+        tellsTokens: wantsProbabilities || body.mara?.trace === true,
         history,
         functions,
         grammar,

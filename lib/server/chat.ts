@@ -1,5 +1,13 @@
 /** Chats: what a request asks for, and how it is generated. */
-import type {ChatHistoryItem, ChatModelFunctions, LlamaContextSequence, LlamaGrammar, Token} from "node-llama-cpp";
+import type {
+    ChatHistoryItem,
+    ChatModelFunctions,
+    ChatWrapper,
+    LlamaContextSequence,
+    LlamaGrammar,
+    LlamaText,
+    Token
+} from "node-llama-cpp";
 import {StopTexts, textOf} from "../chat/stop-texts.js";
 import {type Answered, type AnswerTask, answer, type FinishReason} from "./answer.js";
 import type {Engine} from "./engine.js";
@@ -7,6 +15,7 @@ import {evaluateOptions, type Sampling} from "./sampling.js";
 import type {Piece, Tracer} from "./trace.js";
 
 export interface ChatTask extends AnswerTask {
+    wrapper: ChatWrapper;
     history: ChatHistoryItem[];
     functions: ChatModelFunctions | undefined;
     grammar: LlamaGrammar | undefined;
@@ -20,19 +29,25 @@ export type ChatEvent =
     | {type: "text" | "thought"; text: string; pieces: Piece[]}
     | {type: "call"; index: number; name: string; text: string; done: boolean};
 
-/** The tokens that are read before the answer. */
-export function chatTokens(
+/** The tokens that are read before the answer, and a chat wrapper that need not write and split this chat again. */
+export function rendered(
     {model, wrapper}: Engine,
     history: readonly ChatHistoryItem[],
     functions: ChatModelFunctions | undefined
-): Token[] {
+): {tokens: Token[]; wrapper: ChatWrapper} {
     const last = history.at(-1);
     const chatHistory = last?.type === "model" ? history : [...history, {type: "model" as const, response: []}];
-    const {contextText} = wrapper.generateContextState({
+    const options = {
         chatHistory,
         ...(functions === undefined ? {} : {availableFunctions: functions, documentFunctionParams: true})
-    });
-    return contextText.tokenize(model.tokenizer);
+    };
+    const {contextText, ...state} = wrapper.generateContextState(options);
+    const tokens = contextText.tokenize(model.tokenizer);
+    const known = JSON.stringify(options);
+    const text: LlamaText = Object.create(contextText, {tokenize: {value: () => [...tokens]}});
+    const generateContextState: ChatWrapper["generateContextState"] = (asked) =>
+        JSON.stringify(asked) === known ? {...state, contextText: text} : wrapper.generateContextState(asked);
+    return {tokens, wrapper: Object.create(wrapper, {generateContextState: {value: generateContextState}})};
 }
 
 /** The `index`th of a request's answers. */
@@ -45,7 +60,7 @@ export async function chat(
 ): Promise<Answered> {
     const {LlamaChat} = await import("node-llama-cpp");
     return await answer(engine, sequence, task, async (tap, tracer) => {
-        const llamaChat = new LlamaChat({contextSequence: sequence, chatWrapper: engine.wrapper});
+        const llamaChat = new LlamaChat({contextSequence: sequence, chatWrapper: task.wrapper});
         const {history, functions, grammar, maxCalls, maxTokens, signal, stop, sampling} = task;
         const tools = functions && {
             functions,

@@ -119,6 +119,7 @@ async function prepare(
             stop,
             maxTokens: Math.min(body.max_tokens ?? defaultMaxTokens, room),
             wantsProbabilities: body.logprobs != null,
+            tellsTokens: body.logprobs != null || body.mara?.trace === true,
             prompt: typeof given === "string" ? given : engine.model.detokenize(tokens.slice(added))
         };
     });

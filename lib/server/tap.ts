@@ -45,10 +45,12 @@ export class Tap {
     /** Looks up tokens that were shown, in order; undefined for one that was put there and not generated. */
     take(tokens: readonly Token[]): (Drawn | undefined)[] {
         return tokens.map((token) => {
-            const at = this.#drawn.findIndex((one, i) => i >= this.#next && one.token === token);
-            if (at < 0) return undefined;
-            this.#next = at + 1;
-            return this.#drawn[at];
+            for (let at = this.#next; at < this.#drawn.length; at++) {
+                if (this.#drawn[at]?.token !== token) continue;
+                this.#next = at + 1;
+                return this.#drawn[at];
+            }
+            return undefined;
         });
     }
 

@@ -59,20 +59,26 @@ const shownUnasked = 8;
 
 export class Tracer {
     readonly #model: LlamaModel;
+    readonly #splits: boolean;
     readonly #settings: () => TraceSettings;
     readonly #tokens: Token[] = [];
 
     readonly progress: () => Progress;
 
-    /** `settings` are those in force when a token is traced. */
-    constructor(model: LlamaModel, settings: () => TraceSettings, progress: () => Progress) {
+    /** Without `splits` a chunk stays one piece. `settings` are those in force when a token is traced. */
+    constructor(
+        model: LlamaModel,
+        {splits, settings, progress}: {splits: boolean; settings: () => TraceSettings; progress: () => Progress}
+    ) {
         this.#model = model;
+        this.#splits = splits;
         this.#settings = settings;
         this.progress = progress;
     }
 
     /** Splits a chunk of text into the texts of its tokens, where these have texts of their own. */
     split(text: string, tokens: readonly Token[], drawn: readonly (Drawn | undefined)[]): Piece[] {
+        if (!this.#splits) return text === "" ? [] : [{text, drawn}];
         const before = this.#tokens.length;
         this.#tokens.push(...tokens);
         const texts = tokens.map((token, i) => spellAfter(this.#model, this.#tokens, before + i, token));
