@@ -23,8 +23,8 @@ public:
 
 protected:
     void Execute() override {
-        student_->project(first_, static_cast<int32_t>(rows_.size() / static_cast<size_t>(student_->width())),
-                          rows_.data());
+        const auto count = static_cast<int32_t>(rows_.size() / static_cast<size_t>(student_->width()));
+        if (!student_->project(first_, count, rows_.data())) SetError("a value is beyond 16-bit floats");
     }
     void OnOK() override { deferred_.Resolve(Env().Undefined()); }
     void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }

@@ -97,7 +97,8 @@ export class MaraAgent {
      * Loads a `.safetensors` file or a published `.pth` (a `torch.save` state dict), told apart by content. Nothing in a `.pth` is executed.
      *
      * @param source a path, `"demo"` for the agent that ships with the package, or the bytes of such a file (not kept)
-     * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, INVALID_ARGUMENT, NATIVE_ADDON, CUDA_UNAVAILABLE, CUDA_FAILED
+     * @throws MaraError AGENT_NOT_FOUND, AGENT_FORMAT, AGENT_UNSAFE_PICKLE, AGENT_TENSORS, AGENT_WIDTH if its student is of another width,
+     * INVALID_ARGUMENT, NATIVE_ADDON, CUDA_UNAVAILABLE, CUDA_FAILED
      */
     static async load(source: string | Uint8Array, options: MaraAgentOptions = {}): Promise<MaraAgent> {
         checkSource(source);
@@ -110,7 +111,12 @@ export class MaraAgent {
             // Bytes that hold little else are kept as they are, which saves a copy.
             const size = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
             const agent = new MaraAgent(tensors, metadata, options, 2 * size > bytes.length);
-            if (student !== undefined) agent.student = student;
+            try {
+                agent.student = student;
+            } catch (error) {
+                agent.dispose();
+                throw error;
+            }
             if (typeof source === "string") agent._name = basename(orDemo(source, "agent"));
             return agent;
         } catch (error) {
@@ -140,7 +146,10 @@ export class MaraAgent {
         return this.ownStudent;
     }
 
-    /** @throws MaraError INVALID_ARGUMENT, AGENT_TENSORS, AGENT_WIDTH if it is no student for agents of this width */
+    /**
+     * Contexts that are open take it from the next token on.
+     * @throws MaraError INVALID_ARGUMENT, AGENT_TENSORS, AGENT_WIDTH if it is no student for agents of this width
+     */
     set student(student: AgentStudent | undefined) {
         if (student !== undefined) checkStudent(student, this.width);
         this.ownStudent = student;
@@ -197,10 +206,11 @@ export class MaraAgent {
     }
 
     /**
-     * Writes a `.safetensors` file with the agent's tensors, its metadata and its student, or a `.pth` file with its tensors alone. It is written beside `path` and renamed, so that a failure
-     * leaves nothing half-written.
+     * Writes a `.safetensors` file with the agent's tensors, its metadata and its student, or a `.pth` file with its tensors alone. It is
+     * written beside `path` and renamed, so that a failure leaves nothing half-written.
      *
-     * @throws MaraError WRITE_FAILED; AGENT_DISPOSED; INVALID_ARGUMENT, also if a weight is beyond the range of `dtype`
+     * @throws MaraError WRITE_FAILED; AGENT_DISPOSED; INVALID_ARGUMENT, also if a weight is beyond the range of `dtype`; AGENT_TENSORS if the
+     * student's tensors were changed to what no student has
      */
     async save(path: string, options: MaraAgentSaveOptions = {}): Promise<void> {
         check(pathSchema(), path, "path");
@@ -213,6 +223,7 @@ export class MaraAgent {
             await writeWhole(path, writeTorch(tensors));
             return;
         }
+        if (this.ownStudent !== undefined) checkStudent(this.ownStudent, this.width);
         const student = studentEntries(this.ownStudent);
         for (const [name, tensor] of student.tensors) tensors.set(name, tensor);
         await writeWhole(path, writeSafetensors(tensors, {...this.metadata, ...student.metadata}));

@@ -1,12 +1,16 @@
 import type {AgentStudent} from "./student.js";
 
+/** The verdicts that a student is fitted to and calibrated on are cut at ± this logit. */
+export const largestLogit = 8;
+
 /**
  * From which confidence on a student's verdicts are taken without asking the agent. A verdict's confidence is |mean − threshold| / standard
  * deviation, in logits.
  *
  * @param thresholdLogit logit of the aligner's threshold
  * @param agreement share, from 0 to 1, of the verdicts taken that are to agree with the agent's
- * @returns `confidence`, the least for which the held-out verdicts with this confidence or more agree that often; Infinity if there is none.
+ * @returns `confidence`, the least for which the held-out verdicts with this confidence or more agree that often; Infinity if there is none,
+ * and beyond ±`largestLogit`, where the calibration's verdicts cannot tell who agrees.
  * `share`: of the held-out verdicts, those with this confidence
  */
 export function minConfidence(
@@ -14,6 +18,9 @@ export function minConfidence(
     thresholdLogit: number,
     agreement: number
 ): {confidence: number; share: number} {
+    if (agreement === 0) return {confidence: 0, share: 1};
+    const isBeyond = Number.isFinite(thresholdLogit) && Math.abs(thresholdLogit) >= largestLogit;
+    if (isBeyond) return {confidence: Number.POSITIVE_INFINITY, share: 0};
     const {data} = calibration;
     const rows = Array.from({length: data.length / 3}, (_, row) => {
         const [mean, sigma, logit] = data.subarray(3 * row, 3 * row + 3) as unknown as [number, number, number];
@@ -22,7 +29,6 @@ export function minConfidence(
             agrees: mean > thresholdLogit === logit > thresholdLogit
         };
     }).sort((a, b) => b.confidence - a.confidence);
-    if (agreement === 0) return {confidence: 0, share: 1};
     let [agreed, min, share] = [0, Number.POSITIVE_INFINITY, 0];
     for (const [i, {confidence, agrees}] of rows.entries()) {
         if (agrees) agreed++;

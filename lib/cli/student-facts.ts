@@ -3,8 +3,8 @@ import type {MaraAgent} from "../agent/agent.js";
 import {minConfidence} from "../agent/calibration.js";
 import type {AgentStudent} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
+import {logitOf} from "../align/steer/panel.js";
 import {formatInteger} from "../plural.js";
-import {logit} from "../train/student/labels.js";
 import {percent} from "./format.js";
 
 const agreements = [0.99, 0.98, 0.95] as const;
@@ -20,7 +20,7 @@ export function studentFacts(agent: MaraAgent, threshold = thresholdOf(agent)): 
     if (student === undefined) return undefined;
     const {tensors: _, ...facts} = student;
     const decided = agreements.map(
-        (agreement) => [agreement, minConfidence(student, logit(threshold), agreement).share] as const
+        (agreement) => [agreement, minConfidence(student, logitOf(threshold), agreement).share] as const
     );
     return {...facts, decided: Object.fromEntries(decided)};
 }

@@ -23,6 +23,7 @@ constexpr int32_t hidden = student_hidden;
 constexpr int32_t own_inputs = projection + 2;
 constexpr int32_t block_candidates = 64;
 constexpr float log_sigma_min = -5, log_sigma_max = 3;
+constexpr float largest_f16 = 65504;
 
 // Plain float32, for every machine.
 struct Scalar {
@@ -100,11 +101,12 @@ Student::Student(const StudentWeights& weights, int32_t vocabulary, const char* 
     }
 }
 
-void Student::project(int32_t first, int32_t count, const float* embeddings) {
+bool Student::project(int32_t first, int32_t count, const float* embeddings) {
     std::vector<float> rows(static_cast<size_t>(count) * projection);
     operations_->multiply(embeddings, width_, count, width_, embedding_.data(), projection, embedding_bias_.data(),
                           rows.data());
     std::transform(rows.begin(), rows.end(), table_.begin() + static_cast<ptrdiff_t>(first) * projection, float_to_f16);
+    return std::all_of(rows.begin(), rows.end(), [](float value) { return std::fabs(value) <= largest_f16; });
 }
 
 void Student::judge(const float* state, const StudentCandidate* candidates, int32_t count, Scratch& scratch,

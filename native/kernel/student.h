@@ -65,14 +65,14 @@ public:
     Student(const StudentWeights& weights, int32_t vocabulary, const char* variant);
 
     // Projects the embeddings of tokens first … first + count - 1, [count][width]. May run beside another call that
-    // projects other tokens. The table is to be complete before `judge`.
-    void project(int32_t first, int32_t count, const float* embeddings);
+    // projects other tokens. The table is to be complete before `judge`. False where a value is NaN or beyond 16-bit floats.
+    bool project(int32_t first, int32_t count, const float* embeddings);
 
     // Scratch of one call, so that a decision allocates nothing.
     struct Scratch {
         std::vector<float> projected, combined, start, inputs, hidden;
     };
-    // mu is NaN where the state holds a NaN or an infinity.
+    // mu is NaN where the state holds a NaN or an infinity, or a hidden unit is NaN.
     void judge(const float* state, const StudentCandidate* candidates, int32_t count, Scratch& scratch,
                StudentVerdict* verdicts) const;
 

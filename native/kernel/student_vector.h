@@ -54,8 +54,9 @@ void student_widen(const uint16_t* from, int32_t count, float* to) {
 template <class Isa>
 float student_rectified_dot(const float* x, const float* weights, int32_t count) {
     auto sum = Isa::zero();
+    // max gives its second operand where one is NaN, so that the sum is NaN too.
     for (int32_t i = 0; i < count; i += Isa::width)
-        sum = Isa::fma(Isa::max(Isa::load(x + i), Isa::zero()), Isa::load(weights + i), sum);
+        sum = Isa::fma(Isa::max(Isa::zero(), Isa::load(x + i)), Isa::load(weights + i), sum);
     return Isa::sum(sum);
 }
 

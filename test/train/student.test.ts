@@ -131,7 +131,9 @@ test("takes verdicts from the confidence on at which enough of them agree", () =
     expect(at(0.75)).toEqual({confidence: 1, share: 4 / 5});
     expect(at(0.6)).toEqual({confidence: 0.5, share: 1});
     expect(at(0)).toEqual({confidence: 0, share: 1});
-    expect(at(1, 10)).toEqual({confidence: 3, share: 1});
+    // Its logits are cut at 8.
+    expect(at(0.5, 10)).toEqual({confidence: Number.POSITIVE_INFINITY, share: 0});
+    expect(at(0, 10)).toEqual({confidence: 0, share: 1});
     expect(minConfidence(student([1, 1, -1]) as never, 0, 0.5)).toEqual({
         confidence: Number.POSITIVE_INFINITY,
         share: 0

@@ -1,6 +1,7 @@
 import type {LlamaModel} from "node-llama-cpp";
 import type {AgentTensor} from "../../agent/options.js";
 import type {NetworkTensorName} from "../../agent/student.js";
+import {MaraError, reasonOf} from "../../errors.js";
 import {fileHash} from "../../file-hash.js";
 import {type NativeStudent, native} from "../../native.js";
 import {countEmbeddings, readEmbeddings} from "../node-llama-cpp/embeddings.js";
@@ -25,7 +26,8 @@ export function hashOfModel(model: LlamaModel): Promise<string> {
 
 /**
  * The network with the projected embeddings of the model's whole vocabulary, shared by all contexts of the model.
- * @throws MaraError MODEL_UNSUPPORTED, MODEL_NOT_FOUND, UNSUPPORTED_VERSION
+ * @throws MaraError MODEL_UNSUPPORTED, MODEL_NOT_FOUND, UNSUPPORTED_VERSION, AGENT_TENSORS if the model's embeddings go beyond what the
+ * table holds
  */
 export function studentTable(model: LlamaModel, network: Network): Promise<NativeStudent> {
     let ofModel = tables.get(model);
@@ -62,7 +64,9 @@ async function projectVocabulary(model: LlamaModel, network: Network): Promise<N
     const table = nativeNetwork(network, model.embeddingVectorSize, count);
     for (let first = 0; first < count; first += tokensAtOnce) {
         const tokens = Array.from({length: Math.min(tokensAtOnce, count - first)}, (_, i) => first + i);
-        await table.project(first, await readEmbeddings(model, tokens));
+        await table.project(first, await readEmbeddings(model, tokens)).catch((error) => {
+            throw new MaraError("AGENT_TENSORS", `This model's embeddings cannot be projected: ${reasonOf(error)}`);
+        });
     }
     return table;
 }

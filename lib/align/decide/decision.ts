@@ -105,6 +105,13 @@ export class Decision {
         return (["agent", "student"] as const).find((one) => this.deciders.includes(one)) ?? "judge";
     }
 
+    /** The verdicts on which the choice stands, by who gave them: all where each counted, else those up to the chosen candidate's. */
+    verdictsBy(one: Decider): number {
+        const isWhole = this.needsAll || this.fallback;
+        const order = isWhole ? this.#order : this.#order.slice(0, this.#order.indexOf(this.chosen as number) + 1);
+        return order.filter((rank) => this.deciders[rank] === one).length;
+    }
+
     /** True if the chosen candidate was accepted by whom it had to be asked of. */
     get acceptedWhenAsked(): boolean {
         return this.accepted && this.deciders[this.chosen as number] === "agent";

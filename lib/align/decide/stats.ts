@@ -1,5 +1,5 @@
 import type {PlacedToken} from "../backend/backend.js";
-import type {Decider, Decision} from "./decision.js";
+import type {Decision} from "./decision.js";
 
 /** Counts of the aligner's work since the context was created or `resetStats()` was called. Times are in milliseconds. */
 export interface AlignerStats {
@@ -19,7 +19,7 @@ export interface AlignerStats {
     waves: number;
     /** Candidates judged, by agents or a judge of your own. */
     evaluatedCandidates: number;
-    /** Verdicts in which a student stood in for its agent, so that the candidate was not decoded (option `cascade`). */
+    /** Verdicts in which a student stood in for its agent, on candidates up to the one that was chosen (option `cascade`). */
     studentVerdicts: number;
     /** Decisions that the student's verdicts settled, so that no candidate was judged. */
     studentDecisions: number;
@@ -56,9 +56,8 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     stats.decisions++;
     if (decision.fallback) stats.fallbacks++;
     else increment(stats.acceptedRanks, decision.chosen as number);
-    const verdictsBy = (one: Decider) => decision.deciders.filter((decider) => decider === one).length;
-    stats.evaluatedCandidates += verdictsBy("agent") + verdictsBy("judge");
-    stats.studentVerdicts += verdictsBy("student");
+    stats.evaluatedCandidates += decision.deciders.filter((one) => one === "agent" || one === "judge").length;
+    stats.studentVerdicts += decision.verdictsBy("student");
     if (decision.by === "student") stats.studentDecisions++;
 }
 

@@ -1,10 +1,9 @@
 /** What a student is fitted to: an agent's verdicts on all candidates of decisions, with what is known before any of them is decoded. */
 import type {Token} from "node-llama-cpp";
+import {largestLogit} from "../../agent/calibration.js";
 import type {Trajectory} from "../rollout/rollouts.js";
 import {concatenate, gather} from "../rollout/rows.js";
 
-/** Verdicts beyond these logits are as good as certain; fitted by squared error, they would outweigh all others. */
-const largestLogit = 8;
 /** As the cascade cuts them. */
 const minLogProbability = Math.log(1e-6);
 
@@ -100,7 +99,7 @@ export class LabelStore {
     }
 }
 
-/** The logit of a probability, cut at ±8. */
+/** The logit of a probability, cut: verdicts beyond are as good as certain, and fitted by squared error they would outweigh all others. */
 export function logit(probability: number): number {
     return Math.max(-largestLogit, Math.min(largestLogit, Math.log(probability) - Math.log1p(-probability)));
 }
