@@ -9,7 +9,7 @@ export type {CandidateOptions} from "./align/candidate-options.js";
 export type {AlignedContextOptions, Mode} from "./align/context-options.js";
 export type {Decider} from "./align/decide/decision.js";
 export type {DecidedCandidate, DecisionEvent, DecisionListener, DecisionRecord} from "./align/decide/record.js";
-export type {AlignerStats} from "./align/decide/stats.js";
+export type {AlignerStats, OpinionCounts} from "./align/decide/stats.js";
 export {
     type ContrastOptions,
     contrast,

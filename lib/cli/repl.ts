@@ -111,9 +111,12 @@ async function runCommand(text: string, {aligned, raw, aligner}: ChatSides): Pro
     }
 }
 
-function describeStats({generatedTokens, decisions, fallbacks, decodes, acceptedRanks}: AlignerStats): string[] {
+function describeStats(stats: AlignerStats): string[] {
+    const {generatedTokens, decisions, fallbacks, decodes, acceptedRanks, opinions} = stats;
+    const several = opinions.length > 1 ? opinions : [];
     return [
         `${generatedTokens} tokens, ${decisions} decisions, ${fallbacks} with nothing accepted, ${decodes} decodes`,
-        `accepted by rank, best first: ${acceptedRanks.join(" ") || "none"}`
+        `accepted by rank, best first: ${acceptedRanks.join(" ") || "none"}`,
+        ...several.map(({given, accepted}, i) => `agent ${i + 1}: accepted ${accepted} of ${given} candidates`)
     ];
 }

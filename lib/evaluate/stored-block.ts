@@ -56,6 +56,15 @@ export function sumCounts(all: readonly Counts[]): Counts | undefined {
             first[key] = (first[key] ?? 0) + (counts[key] ?? 0);
         for (const key of ["candidateCounts", "acceptedRanks"] as const)
             for (const [i, count] of counts[key].entries()) first[key][i] = (first[key][i] ?? 0) + count;
+        first.opinions ??= [];
+        for (const [i, {given, accepted, byStudent}] of (counts.opinions ?? []).entries()) {
+            const before = first.opinions[i] ?? {given: 0, accepted: 0, byStudent: 0};
+            first.opinions[i] = {
+                given: before.given + given,
+                accepted: before.accepted + accepted,
+                byStudent: before.byStudent + byStudent
+            };
+        }
     }
     return first;
 }

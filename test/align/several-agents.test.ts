@@ -107,7 +107,14 @@ it.each(cases)("decides as the combination of each alone: $mode, $combine, $stra
     }
     expect(known).toBeGreaterThan(length);
     expect(events.some(({chosenRank}) => chosenRank > 1)).toBe(true);
-    const {evaluatedCandidates, studentVerdicts} = aligner.stats();
+    const {evaluatedCandidates, studentVerdicts, opinions} = aligner.stats();
+    expect(opinions).toEqual(
+        members.map(({threshold}, place) => {
+            const all = events.flatMap(({candidates}) => candidates.flatMap((one) => one.opinions[place] ?? []));
+            const accepted = all.filter(({acceptProbability}) => acceptProbability > threshold).length;
+            return {given: all.length, accepted, byStudent: 0};
+        })
+    );
     const judged = events.flatMap(({candidates}) => candidates.filter(({by}) => by === "agent"));
     expect([judged.length, studentVerdicts]).toEqual([evaluatedCandidates, 0]);
 });
@@ -209,14 +216,17 @@ describe("Changed in mid-generation", () => {
         const [first, second] = agents as [MaraAgent, MaraAgent];
         const prompt = model.tokenize("the hen and the");
         const counts = [];
+        const said = [];
         for (const more of [[], [{agent: second, weight: 0}]]) {
             const {context, aligner} = await open({agents: [{agent: first}, ...more], combine: "all", waves: [2]});
             await generate(context.getSequence(), prompt, 16);
-            const {time, ...own} = aligner.stats();
+            const {time, opinions, ...own} = aligner.stats();
             expect(own.evaluatedCandidates).toBeGreaterThan(16);
             counts.push(own);
+            said.push(opinions);
         }
         expect(counts[1]).toEqual(counts[0]);
+        expect(said[1]).toEqual([...(said[0] ?? []), {given: 0, accepted: 0, byStudent: 0}]);
     });
 
     it("one agent of any weight is that agent, bit for bit", async () => {

@@ -1,4 +1,5 @@
 import type {PlacedToken} from "../backend/backend.js";
+import type {Opinions, Panel} from "../steer/panel.js";
 import type {Decision} from "./decision.js";
 
 /** Counts of the aligner's work since the context was created or `resetStats()` was called. Times are in milliseconds. */
@@ -23,6 +24,8 @@ export interface AlignerStats {
     studentVerdicts: number;
     /** Decisions that the student's verdicts settled, so that no candidate was judged. */
     studentDecisions: number;
+    /** Of each agent, in the order of `agents`, and then of the judge. */
+    opinions: OpinionCounts[];
     time: {
         /** Time in llama_decode, for the batches that `decodes` counts. */
         decode: number;
@@ -31,6 +34,16 @@ export interface AlignerStats {
         /** Time of everything else that deciding took: sampling the candidates, scheduling, JavaScript. */
         rest: number;
     };
+}
+
+/** What one agent, or the judge, said of candidates. */
+export interface OpinionCounts {
+    /** Candidates of which it said anything; those of which its student did are among them. */
+    given: number;
+    /** Of these, accepted by its own threshold. */
+    accepted: number;
+    /** Of these, said by its student. */
+    byStudent: number;
 }
 
 export function emptyStats(): AlignerStats {
@@ -45,6 +58,7 @@ export function emptyStats(): AlignerStats {
         evaluatedCandidates: 0,
         studentVerdicts: 0,
         studentDecisions: 0,
+        opinions: [],
         time: {decode: 0, kernel: 0, rest: 0}
     };
 }
@@ -102,6 +116,21 @@ export class Counters {
             if (isWave) stats.waves++;
             stats.time.decode += times.decodeMs;
             stats.time.kernel += times.kernelMs ?? 0;
+        }
+    }
+}
+
+/** `opinions`: by rank, in the order of the panel's members. */
+export function countOpinions(stats: AlignerStats, {members, places}: Panel, opinions: readonly Opinions[]): void {
+    while (stats.opinions.length < places) stats.opinions.push({given: 0, accepted: 0, byStudent: 0});
+    for (const [i, {place, threshold}] of members.entries()) {
+        const counts = stats.opinions[place] as OpinionCounts;
+        for (const ofOne of opinions) {
+            const opinion = ofOne[i];
+            if (opinion == null) continue;
+            counts.given++;
+            if (opinion.probability > threshold) counts.accepted++;
+            if (opinion.by === "student") counts.byStudent++;
         }
     }
 }

@@ -6,7 +6,7 @@ import type {Cascades} from "../cascade/cascade.js";
 import type {CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
 import type {Row} from "../decide/row.js";
-import {type CountedSequence, type Counters, countToken, isGenerated} from "../decide/stats.js";
+import {type CountedSequence, type Counters, countOpinions, countToken, isGenerated} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
 import type {Predictions} from "../predict/predictions.js";
@@ -182,6 +182,7 @@ export class Step {
         const rest = performance.now() - start - (decode - before.decode) - (kernel - before.kernel);
         for (const stats of [counters.total, state.stats]) {
             countToken(stats, candidates.length, isOnly ? undefined : decision);
+            if (!isOnly) countOpinions(stats, panel, undecided.opinions);
             stats.time.rest += Math.max(0, rest);
         }
         if (!isOnly) sequences._report(undecided, modelLogs);
