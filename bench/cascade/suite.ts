@@ -160,7 +160,7 @@ function tableOf(title: string, results: ReadonlyMap<string, readonly AnswerResu
     return {
         title,
         columns:
-            "contender|tokens/s|to plain|CPU, to plain|decodes/token|verdicts by the student|texts the agent's own".split(
+            "contender|tokens/s|to plain|CPU, to plain|decodes/token|decisions by the student|texts the agent's own".split(
                 "|"
             ),
         rows: [...results].map(([name, rows]) => {

@@ -23,7 +23,7 @@ export interface AnswerResult {
     /** Processor time of the process meanwhile. */
     cpuSeconds: number;
     decodesPerToken: number;
-    /** Share of the verdicts that were the student's; null without an agent. */
+    /** Share of the decisions that were the student's alone; null without an agent. */
     byStudent: number | null;
     /** In the order of the prompts. */
     texts: string[];

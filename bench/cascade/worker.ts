@@ -47,10 +47,7 @@ async function measureAnswers(work: AnswerWork): Promise<AnswerResult> {
         seconds,
         cpuSeconds: (user + system) / 1e6,
         decodesPerToken: batches.length / tokens,
-        byStudent:
-            stats === undefined
-                ? null
-                : stats.studentVerdicts / Math.max(1, stats.studentVerdicts + stats.evaluatedCandidates),
+        byStudent: stats === undefined ? null : stats.studentDecisions / Math.max(1, stats.decisions),
         texts: answers.map((answer) => model.detokenize(answer))
     };
 }

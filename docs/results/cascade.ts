@@ -41,21 +41,21 @@ export function cascadeFigures(runs: readonly CascadeRun[]): string {
                 "gain kept",
                 "decodes of plain ÷ decodes",
                 "decodes per token",
-                "verdicts by the student",
+                "decisions by the student",
                 "repetition",
                 "perplexity"
             ],
             rows: runs.map(({name, result, sides}) => {
                 const {aligned, pairs} = result;
                 const [changed, raw] = sides as [Side, Side];
-                const {studentVerdicts = 0, evaluatedCandidates = 0} = aligned.decisions ?? {};
+                const {studentDecisions = 0, decisions = 0} = aligned.decisions ?? {};
                 return [
                     name,
                     points(pairs[0]?.difference ?? {value: null, interval95: null}),
                     share(keptGain({raw, alone: first.sides[0] as Side, changed}, 0)),
                     speedOf(result).toFixed(2),
                     aligned.decodesPerToken.toFixed(2),
-                    share({value: studentVerdicts / (studentVerdicts + evaluatedCandidates), interval95: null}),
+                    share({value: studentDecisions / decisions, interval95: null}),
                     share(aligned.repetition),
                     aligned.perplexity.value?.toPrecision(3) ?? "–"
                 ];
