@@ -153,7 +153,7 @@ function install(context: LlamaContext, backend: Backend, {scheduler, aligner, c
         texts: new Texts(),
         beside,
         width: context.model.embeddingVectorSize,
-        keepStates: () => backend.keepStates("all"),
+        keepStates: () => backend.keepStates(),
         decodeExpected: (batch, expecting) => decodeExpected(batch, expecting, {backend, scheduler, threads, runs})
     };
     if (needStates(aligner._settings.guides)) parts.keepStates();

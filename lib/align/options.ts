@@ -68,7 +68,7 @@ export interface AlignerSettings {
      * Whether the agent's student, where its file has one for this model, gives verdicts in place of the agent. `"off"`: never. `{agreement}`, from 0 to 1:
      * where, of the student's held-out verdicts with this confidence or more, at least this share agree with the agent's; the agent is asked about the
      * rest. With 0 every verdict is the student's. `"auto"` (default): `{agreement: 0.95}` for a student that agrees on at least 0.8 of its held-out
-     * verdicts, else off. Candidates of the first token after a prompt of several tokens are always the agent's. Needs lanes; ignored in serial mode.
+     * verdicts, else off. Needs lanes; ignored in serial mode.
      */
     cascade?: CascadeOption;
 }

@@ -90,15 +90,12 @@ describe("everything left to the student (agreement 0)", () => {
         const agent = agentWithStudent();
         const {tokens, events, stats} = await run({agent, ...changes, cascade: {agreement: 0}});
         await expectReference(tokens, changes, 0);
-        // The agent decides the first token alone, since a prompt's hidden state is not at hand.
-        expect(events.map(({by}) => by)).toEqual(["agent", ...events.slice(1).map(() => "student")]);
-        expect(stats.studentDecisions).toBe(stats.decisions - 1);
-        expect(events.slice(1).every(({waves}) => waves === 0)).toBe(true);
-        // One decode per token; beyond that only the first decision's waves, and its token if these left it undecoded.
-        const waves = events[0]?.waves as number;
-        expect(stats.waves).toBe(waves);
-        expect(stats.decodes).toBeLessThanOrEqual(stats.generatedTokens - 1 + waves);
-        expect(stats.evaluatedCandidates).toBeLessThanOrEqual(settings.topK);
+        expect(new Set(events.map(({by}) => by))).toEqual(new Set(["student"]));
+        expect(stats.studentDecisions).toBe(stats.decisions);
+        // One decode per token, but for the last, and no wave.
+        expect(stats.waves).toBe(0);
+        expect(stats.decodes).toBe(stats.generatedTokens - 1);
+        expect(stats.evaluatedCandidates).toBe(0);
     });
 
     it.each([1e-3, 1e3])(
@@ -125,10 +122,8 @@ describe("everything left to the student (agreement 0)", () => {
     it("emits the fallback where the student rejects everything, without a wave", async () => {
         const agent = agentWithStudent({bias: -50});
         const {events, stats} = await run({agent, fallbackIndex: 2, cascade: {agreement: 0}});
-        expect(
-            events.slice(1).every(({fallback, chosenRank, waves}) => fallback && chosenRank === 2 && waves === 0)
-        ).toBe(true);
-        expect(stats.studentVerdicts).toBe(settings.topK * (stats.decisions - 1));
+        expect(events.every(({fallback, chosenRank, waves}) => fallback && chosenRank === 2 && waves === 0)).toBe(true);
+        expect(stats.studentVerdicts).toBe(settings.topK * stats.decisions);
     });
 
     it.each([0, 1])("follows the threshold %d without asking", async (threshold) => {
@@ -165,7 +160,7 @@ describe("the agent asked where the student is not sure (agreement 1)", () => {
         expect(together.stats.studentDecisions).toBeLessThan(together.stats.decisions - prompts.length);
     });
 
-    it("gives the decision after a prompt to the agent, however the prompt is cut into batches", async () => {
+    it("takes the decision after a prompt, too, however the prompt is cut into batches", async () => {
         const agent = agentWithStudent();
         const prompt = model.tokenize(prompts.join(" ")).slice(0, 17);
         // With a batch of 16, the last token of 17 stands alone where the other sequence leaves the prompt a whole batch.
@@ -184,7 +179,7 @@ describe("the agent asked where the student is not sure (agreement 1)", () => {
             const run = generate(one, prompt, 4);
             if (count > 0) await generate(two, prompt.slice(0, count), 1);
             await run;
-            expect(givers).toEqual(["agent", "student", "student", "student"]);
+            expect(givers).toEqual(["student", "student", "student", "student"]);
         }
     });
 });

@@ -137,11 +137,9 @@ export class ReferenceDecoder {
             const {logits, state: before} = await this.#evaluate(batchesOf(run.tokens), true);
             const lists = candidateLists(logits, settings);
             const verdicts = new Map<number, number>();
-            // The state of a prompt of several tokens is not at hand.
-            const student = run.tokens.length > 0 || prompt.length === 1 ? cascade : undefined;
             const judge = async (rank: number, candidates: readonly Scored[]) => {
                 const {token} = candidates[rank] as Scored;
-                const predicted = student && predict(student, before, rank, candidates, settings.threshold);
+                const predicted = cascade && predict(cascade, before, rank, candidates, settings.threshold);
                 if (predicted !== undefined) return predicted;
                 if (foregone !== undefined && run.tokens.length > 0) return foregone(before, rank, candidates);
                 const known = verdicts.get(token);
@@ -152,7 +150,7 @@ export class ReferenceDecoder {
                 return probability;
             };
             const [exact = [], ...others] = lists;
-            const noiseOf = student !== undefined || foregone !== undefined ? studentNoise : undefined;
+            const noiseOf = cascade !== undefined || foregone !== undefined ? studentNoise : undefined;
             const unused = generator.clone();
             const choice = await choose(exact, settings, judge, generator, noiseOf);
             const judged = exact.map(({token}) => verdicts.get(token));

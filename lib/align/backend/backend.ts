@@ -89,11 +89,8 @@ export interface Backend {
     wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome>;
     /** Holds the row of the last wave's token at `index`. To be called before the next decode. */
     hold(index: number, token: PlacedToken): HeldRow;
-    /**
-     * Rows have their hidden states from the next decode on: those of generated tokens, or all of those that end a batch's text. Does nothing where the
-     * backend cannot.
-     */
-    keepStates(of: "generated" | "all"): void;
+    /** From the next decode on, rows that end a batch's text have their hidden states. Does nothing where the backend cannot. */
+    keepStates(): void;
     /** Hidden states of the last wave's first `count` tokens, [count][width]; only that of the judged candidate where waves judge one. To be called before the next decode. */
     states(count: number): Float32Array;
     /**

@@ -35,25 +35,17 @@ export function independentBatches(tokens: readonly BatchToken[], alone: number,
 }
 
 /**
- * Splits a batch so that whether a row has a hidden state does not depend on other sequences: llama.cpp gives states only where every token's
- * logits are wanted, so tokens of prompts go into a batch of their own. With `endsToo` the rows that prompts end with have states as well: a
- * prompt's last token then follows in the batch of the others.
+ * Splits a batch so that the row at the end of a prompt has a hidden state, whatever other sequences do: llama.cpp gives states only where every
+ * token's logits are wanted. So a prompt is a batch of its own, and its last token follows in the batch of the others.
  */
-export function apartFromPrompts(
-    tokens: readonly BatchToken[],
-    batch: readonly number[],
-    endsToo: boolean
-): number[][] {
+export function apartFromPrompts(tokens: readonly BatchToken[], batch: readonly number[]): number[][] {
     const prompts = new Set(
         batch.filter((index) => !tokens[index]?.output).map((index) => tokens[index]?.sequence as number)
     );
     const ends = new Map(batch.map((index) => [tokens[index]?.sequence, index]));
     const isPrompt = (index: number) => {
         const {sequence, output} = tokens[index] as BatchToken;
-        return prompts.has(sequence) && !(endsToo && output && ends.get(sequence) === index);
+        return prompts.has(sequence) && !(output && ends.get(sequence) === index);
     };
-    const others = batch.filter((index) => !isPrompt(index));
-    return (endsToo ? [batch.filter(isPrompt), others] : [others, batch.filter(isPrompt)]).filter(
-        ({length}) => length > 0
-    );
+    return [batch.filter(isPrompt), batch.filter((index) => !isPrompt(index))].filter(({length}) => length > 0);
 }

@@ -58,7 +58,7 @@ export class LanesBackend implements Backend {
     readonly #withdrawal = new Change();
     /** The context has gone, and with it every cell: what is still asked of them is left to node-llama-cpp's own answer. */
     #closed = false;
-    #keepsStates: "none" | "generated" | "all" = "none";
+    #keepsStates = false;
 
     constructor(native: NativeLaneContext, options: LanesBackendOptions) {
         const {sequences, lanes, extraCells, batchSize, tiled, alone, window, recurrent} = options;
@@ -112,8 +112,7 @@ export class LanesBackend implements Backend {
         const limit = this.#tiled ? tiledFrom : Number.POSITIVE_INFINITY;
         // llama.cpp cuts prompts that share a batch into pieces of one length, and some recurrent layers compute pieces in chunks.
         const batches = independentBatches(tokens, this.recurrent || this.#alone ? 2 : limit, limit);
-        if (this.#keepsStates === "none") return batches;
-        return batches.flatMap((batch) => apartFromPrompts(tokens, batch, this.#keepsStates === "all"));
+        return this.#keepsStates ? batches.flatMap((batch) => apartFromPrompts(tokens, batch)) : batches;
     }
 
     async wave(tokens: readonly WaveToken[], threads: number): Promise<WaveOutcome> {
@@ -155,8 +154,8 @@ export class LanesBackend implements Backend {
         };
     }
 
-    keepStates(of: "generated" | "all"): void {
-        if (this.#keepsStates !== "all") this.#keepsStates = of;
+    keepStates(): void {
+        this.#keepsStates = true;
         this.#native.keepStates(true);
     }
 

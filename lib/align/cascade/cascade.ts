@@ -153,7 +153,7 @@ export class Cascades {
         return this.#standIns(chosen).then((standIns) => {
             if (standIns.length === 0 || (panel.combine === "weighted" && standIns.length < chosen.length))
                 return undefined;
-            this.#backend.keepStates("generated");
+            this.#backend.keepStates();
             return new Cascade(panel, standIns);
         });
     }

@@ -6,7 +6,7 @@ import type {Cascades} from "../cascade/cascade.js";
 import type {CandidateSource} from "../decide/candidates.js";
 import {Decision, type Draw} from "../decide/decision.js";
 import type {Row} from "../decide/row.js";
-import {type CountedSequence, type Counters, countOpinions, countToken, isGenerated} from "../decide/stats.js";
+import {type CountedSequence, type Counters, countOpinions, countToken} from "../decide/stats.js";
 import {type AddonSampler, asToken, type DetailedSample, type SamplerConfig} from "../node-llama-cpp/internals.js";
 import type {ResolvedSettings} from "../options.js";
 import type {Predictions} from "../predict/predictions.js";
@@ -146,7 +146,6 @@ export class Step {
         const cascade = found instanceof Promise ? await found : found;
         const start = performance.now();
         const before = {...counters.total.time};
-        const isGoingOn = isGenerated({token: row.token, position: row.position - 1}, state);
         const {deliberation, drawn, modelLogs} = await this.#read(row, async () => {
             const isListening = sequences._isListening(state.sequence);
             // They are copied before guides change them. In serial mode, which has no guides, the row is as it was.
@@ -158,9 +157,7 @@ export class Step {
             if (taken.candidates.length > 1) {
                 if (settings.panel.own?.judge.needsStates === false)
                     await askPanel(asked, [...taken.candidates.keys()], this.#parts.width, () => new Float32Array(0));
-                // The end of a prompt has a state only if node-llama-cpp cut the prompt before its last token, which depends on the room
-                // that other sequences leave in a batch.
-                if (isGoingOn) cascade?.predict(row, taken.candidates, asked.opinions);
+                cascade?.predict(row, taken.candidates, asked.opinions);
             }
             return {deliberation: asked, drawn: taken.drawn, modelLogs};
         });
