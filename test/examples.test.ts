@@ -1,11 +1,13 @@
 /** The files of examples/, as a user would run them, on the demo's model and agent. */
 import {execFile, spawn} from "node:child_process";
 import {once} from "node:events";
-import {existsSync, readdirSync, readFileSync} from "node:fs";
+import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from "node:fs";
+import {tmpdir} from "node:os";
 import path from "node:path";
+import {pathToFileURL} from "node:url";
 import {promisify} from "node:util";
 import {describe, expect, it, onTestFinished} from "vitest";
-import {demoModelPath} from "../lib/demo/files.js";
+import {demoAgentPath, demoModelPath} from "../lib/demo/files.js";
 import {root} from "./cli/helpers.js";
 
 const run = promisify(execFile);
@@ -127,8 +129,22 @@ it("promptfoo.yaml asks for what mara serve has", async () => {
     }
 });
 
-it("electron.mjs has no mistake in its syntax, which is all that is checked", async () => {
-    await run(process.execPath, ["--check", path.join(folder, "electron.mjs")]);
+it("electron.mjs answers its window, as far as that is seen without Electron, whose part the test plays", async () => {
+    const home = mkdtempSync(path.join(tmpdir(), "mara-electron-"));
+    onTestFinished(() => rmSync(home, {recursive: true}));
+    mkdirSync(path.join(home, "models"));
+    copyFileSync(demoModelPath, path.join(home, "models", "model.gguf"));
+    copyFileSync(demoAgentPath, path.join(home, "models", "agent.safetensors"));
+    const played = pathToFileURL(path.join(root, "test", "support", "electron.mjs")).href;
+    const args = ["--import", played, path.join(folder, "electron.mjs")];
+    const {stdout} = await run(process.execPath, args, {cwd: home, env: {...env, QUESTION: "When are you open?"}});
+    const [told, ended] = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+    expect(told).toMatchObject({file: "index.html", streamed: told.answer, refusal: "prompt must be a text"});
+    expect(told.answer.length).toBeGreaterThan(10);
+    expect(ended).toEqual({quit: true});
 });
 
 it("docker/Dockerfile starts from node:20-slim, and runs a file that is here", () => {

@@ -28,7 +28,7 @@ export function chatTemplate(model: LlamaModel): Rendering | undefined {
 const renderings = new WeakMap<LlamaModel, Rendering>();
 
 /**
- * The tokens of a prompt as MARA's authors make them: the text of `apply_chat_template` given to the tokenizer, which puts a
+ * The tokens of a prompt as MARA's authors make them to measure an agent: the text of `apply_chat_template` given to the tokenizer, which puts a
  * beginning-of-sequence token in front where it adds one, also beside one that the template gives. There is no system prompt but the
  * caller's. Names of special tokens within a prompt become these tokens.
  *
