@@ -18,6 +18,7 @@ export async function readBody<Schema extends z.ZodType>(
     const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
     if (type !== "application/json") throw new ApiError(415, "The body must be application/json");
     const text = await readText(request, maxBytes);
+    await ownTurn();
     let value: unknown;
     try {
         value = JSON.parse(text);
@@ -27,6 +28,17 @@ export async function readBody<Schema extends z.ZodType>(
     if (isTooDeep(value))
         throw new ApiError(400, `The body is nested deeper than ${deepest} levels`, {code: "invalid_json"});
     return checkBody(schema, value, text.length <= mostExplained);
+}
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+/**
+ * Resolves in a turn of the event loop that no other body is looked at in: many that come at once would otherwise hold up every token that is
+ * being generated until the last of them is prepared.
+ */
+function ownTurn(): Promise<void> {
+    lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return lastTurn;
 }
 
 /** Characters of a body all of whose errors are looked for: a longer one may have hundreds of thousands of them. */
