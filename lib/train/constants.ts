@@ -107,7 +107,6 @@ const preference = {
         max: 256,
         help: "responses sampled for each prompt where no pairs are given"
     },
-    samplePrompts: {...count, byDefault: 1_000_000, help: "most prompts for which responses are sampled"},
     weightDecay: {
         byDefault: 0.97,
         min: 0,
@@ -120,6 +119,7 @@ const preference = {
 
 /** Constants of `method: "preference"` and `"advantage"`: of their samples and of the fit. */
 const fit = {
+    samplePrompts: {...count, byDefault: 1_000_000, help: "most prompts for which responses are sampled"},
     sampleTemperature: {byDefault: 1, min: 0, above: true, max: 10, help: "temperature of the sampled responses"},
     epochs: {...count, byDefault: 20, max: 10_000, help: "most passes over what is learnt from"},
     patience: {

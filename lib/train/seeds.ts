@@ -45,9 +45,9 @@ export function splitPrompts(count: number, wanted: number, seed: number): {trai
     return {training: inOrder(order.subarray(size)), heldOut: inOrder(order.subarray(0, size))};
 }
 
-/** At most `wanted` of the numbers below `count`, drawn by the seed, in order. */
-export function someOf(count: number, wanted: number, seed: number): number[] {
-    const drawn = shuffled(count, derivedSeed(seed, use.some)).subarray(0, wanted);
+/** Indexes, among `count` prompts, of those that responses are sampled for: at most `samplePrompts`, drawn by the seed, in order. */
+export function sampledPrompts({samplePrompts, seed}: {samplePrompts: number; seed: number}, count: number): number[] {
+    const drawn = shuffled(count, derivedSeed(seed, use.some)).subarray(0, samplePrompts);
     return [...drawn].sort((a, b) => a - b);
 }
 

@@ -8,7 +8,13 @@ import {labelledByAdvantage} from "./advantage/advantages.js";
 import {collectSampled, readSampled, type SampledState} from "./advantage/sampled.js";
 import {type Calibration, calibrateOnce, writeCalibration} from "./calibrate.js";
 import type {TrainConfig, TrainOptions} from "./options.js";
-import {type AnnotatedPair, heldOutPairs, pairsFromResponses, refuseToLearn} from "./preference/pair-labels.js";
+import {
+    type AnnotatedPair,
+    groupOf,
+    heldOutPairs,
+    pairsFromResponses,
+    refuseToLearn
+} from "./preference/pair-labels.js";
 import {
     collectStates,
     type FitMetrics,
@@ -28,7 +34,7 @@ import {prepare} from "./run/setup.js";
 import type {Baselines, SacMetrics} from "./sac/batch.js";
 import {Sac} from "./sac/sac.js";
 import type {SacJob, SacState} from "./sac/state.js";
-import {promptOfEpisode, someOf, splitPrompts} from "./seeds.js";
+import {promptOfEpisode, sampledPrompts, splitPrompts} from "./seeds.js";
 import {addStudent} from "./student/after-run.js";
 
 /** What `trainAgent` resolves with. */
@@ -154,14 +160,18 @@ async function findRewards(
 async function runAdvantage(job: Job): Promise<Outcome> {
     const {config, prompts} = job;
     const state = job.run.state as RunState | undefined;
+    const sampled = sampledPrompts(config, prompts.length);
     if (state?.phase !== "fit")
-        await collectSampled(job, state?.phase === "sampled" ? state : {phase: "sampled", done: 0});
+        await collectSampled(job, sampled, state?.phase === "sampled" ? state : {phase: "sampled", done: 0});
     const leftAlone = (prompt: number) => prompts[prompt]?.leaveAlone === true;
     const labelled = labelledByAdvantage(await readSampled(job), config.creditDecay, leftAlone);
     if (labelled.weights.every((weight, i) => weight === 0 || leftAlone(labelled.pairs[i] as number)))
         refuseToLearn(await job.run.rows<ResponseRow>("responses"));
-    const isHeldOut = heldOutPairs(prompts, config.heldOut, config.seed);
-    const held = {isHeldOut, what: plural(prompts.length, "prompt"), leftAlone};
+    const isHeldOut = new Uint8Array(prompts.length);
+    const asked = sampled.map((i) => prompts[i] as Prompt);
+    for (const [i, value] of heldOutPairs(asked, config.heldOut, config.seed).entries())
+        isHeldOut[sampled[i] as number] = value;
+    const held = {isHeldOut, what: plural(asked.length, "prompt"), leftAlone};
     return await fitAgent(job, labelled, held, state?.phase === "fit" ? state : undefined);
 }
 
@@ -177,7 +187,7 @@ async function runPreference(job: Job): Promise<Outcome> {
 async function samplePairs(job: Job, state: RunState | undefined): Promise<readonly AnnotatedPair[]> {
     const {config, run, prompts} = job;
     if (state !== undefined && state.phase !== "responses") return await run.rows<AnnotatedPair>("pairs");
-    const wanted = someOf(prompts.length, config.samplePrompts, config.seed);
+    const wanted = sampledPrompts(config, prompts.length);
     const sampling = {wanted, each: config.pairsFromModel, temperature: config.sampleTemperature};
     const rows = await sampleResponses(job, sampling, {phase: "responses"});
     const pairs = pairsFromResponses(rows, prompts);
@@ -190,12 +200,14 @@ async function samplePairs(job: Job, state: RunState | undefined): Promise<reado
 /** Indexes of the prompts that the agent did not learn from. */
 async function heldOutPrompts({config, prompts, run}: Job): Promise<number[]> {
     if (config.method === "sac") return splitPrompts(prompts.length, config.checkPrompts, config.seed).heldOut;
-    const learnt = config.method === "preference" ? await run.rows<AnnotatedPair>("pairs") : prompts;
+    const learnt =
+        config.method === "preference"
+            ? await run.rows<AnnotatedPair>("pairs")
+            : sampledPrompts(config, prompts.length).map((i) => prompts[i] as Prompt);
     const isHeldOut = heldOutPairs(learnt, config.heldOut, config.seed);
-    const key = ({prompt, system}: Prompt) => JSON.stringify([prompt, system]);
-    const held = new Set(learnt.filter((_, i) => isHeldOut[i] === 1).map(key));
+    const held = new Set(learnt.filter((_, i) => isHeldOut[i] === 1).map(groupOf));
     return [...prompts.entries()].flatMap(([i, prompt]) =>
-        held.has(key(prompt)) && prompt.leaveAlone !== true ? [i] : []
+        held.has(groupOf(prompt)) && prompt.leaveAlone !== true ? [i] : []
     );
 }
 

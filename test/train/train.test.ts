@@ -275,6 +275,21 @@ describe("what a run reads", () => {
         });
     });
 
+    it.each([smallPreference, smallAdvantage])(
+        "of $method must be two at least, before any is answered",
+        async (options) => {
+            const runDirectory = newRun();
+            const twice = [{prompt: "Hello?"}, {prompt: "Hello?"}];
+            await expect(trainAgent({...options, prompts: twice, model, runDirectory})).rejects.toMatchObject({
+                code: "PAIRS_TOO_FEW",
+                message: expect.stringMatching(/^Too little to learn from 2 prompts: some must be held out/)
+            });
+            expect(existsSync(runDirectory)).toBe(false);
+            const one = trainAgent({...options, samplePrompts: 1, model, runDirectory});
+            await expect(one).rejects.toMatchObject({code: "PAIRS_TOO_FEW"});
+        }
+    );
+
     it("must hold enough pairs", async () => {
         const pairs = [{prompt: "Hello?", chosen: "Hello.", rejected: "What?"}];
         const {prompts: _, reward: __, ...options} = smallPreference;

@@ -47,11 +47,14 @@ const blocksPerSequence = 4;
 /** The same where workers answer, for many of them. */
 const remoteBlocksPerSequence = 64;
 
-/** Goes on until there are `samplesPerPrompt` responses to every prompt. @throws Interruption, MaraError REWARD_FAILED */
-export async function collectSampled(job: Job, state: SampledState): Promise<void> {
+/**
+ * Goes on until there are `samplesPerPrompt` responses to every prompt of `wanted` (indexes).
+ * @throws Interruption, MaraError REWARD_FAILED
+ */
+export async function collectSampled(job: Job, wanted: readonly number[], state: SampledState): Promise<void> {
     const {run, config, prompts, signal} = job;
     const each = config.samplesPerPrompt;
-    const total = prompts.length * each;
+    const total = wanted.length * each;
     const phase = new Phase("responses", {total, from: state.done, job});
     if (state.done === total) return;
     const options = rolloutOptions(job, longestPrompt(job) + config.maxTokens + 1);
@@ -66,7 +69,7 @@ export async function collectSampled(job: Job, state: SampledState): Promise<voi
         for (let first = state.done; first < total; ) {
             const count = Math.min(size, total - first);
             const places = Array.from({length: count}, (_, i) => ({
-                prompt: Math.floor((first + i) / each),
+                prompt: wanted[Math.floor((first + i) / each)] as number,
                 sample: (first + i) % each
             }));
             let complete = 0;

@@ -104,9 +104,22 @@ export function tokenWeights(
     return {chosen: weights(chosen), rejected: weights(rejected)};
 }
 
+/** What prompts have in common that are held out together, or not at all. */
+export function groupOf({prompt, system}: Prompt): string {
+    return JSON.stringify([prompt, system]);
+}
+
+/** `what` names the prompts or pairs. */
+export function tooFewToHoldOut(what: string): MaraError {
+    return new MaraError(
+        "PAIRS_TOO_FEW",
+        `Too little to learn from ${what}: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
+    );
+}
+
 /** Which pairs are held out: whole prompts, so that no held-out pair has a sibling that is learnt from. */
 export function heldOutPairs(pairs: readonly Prompt[], share: number, seed: number): Uint8Array {
-    const keys = pairs.map(({prompt, system}) => JSON.stringify([prompt, system]));
+    const keys = pairs.map(groupOf);
     const groups = [...new Set(keys)];
     const count = heldOutCount(groups.length, share);
     const order = shuffled(groups.length, derivedSeed(seed, use.heldOut));

@@ -5,7 +5,6 @@
  */
 import type {LlamaModel} from "node-llama-cpp";
 import {MaraAgent} from "../../agent/agent.js";
-import {MaraError} from "../../errors.js";
 import {promptTokens} from "../../generation/prompt-tokens.js";
 import {plural} from "../../plural.js";
 import {Learner} from "../learner/learner.js";
@@ -26,7 +25,7 @@ import {
     pick,
     unpackLabelled
 } from "./labelled.js";
-import {type AnnotatedPair, heldOutPairs, tokenWeights} from "./pair-labels.js";
+import {type AnnotatedPair, heldOutPairs, tokenWeights, tooFewToHoldOut} from "./pair-labels.js";
 
 export interface StatesState {
     phase: "states";
@@ -165,11 +164,7 @@ export async function fitAgent(
     const {run, config, model, signal} = job;
     const width = model.embeddingVectorSize;
     const {training, heldOut} = split(labelled, isHeldOut, width);
-    if (Math.min(training.labels.length, heldOut.labels.length) === 0)
-        throw new MaraError(
-            "PAIRS_TOO_FEW",
-            `Too little to learn from ${what}: some must be held out, of other prompts than the rest. Give more prompts or pairs.`
-        );
+    if (Math.min(training.labels.length, heldOut.labels.length) === 0) throw tooFewToHoldOut(what);
     balance(training, config.acceptBias, leftAlone);
     balance(heldOut, config.acceptBias, leftAlone);
 

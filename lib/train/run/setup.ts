@@ -8,6 +8,7 @@ import {requireAlignable} from "../../align/node-llama-cpp/alignable.js";
 import {modelInternals} from "../../align/node-llama-cpp/internals.js";
 import {orDemo} from "../../demo/files.js";
 import {invalidArgument, MaraError} from "../../errors.js";
+import {plural} from "../../plural.js";
 import {inFormat, loadPairs, loadPrompts, type PreferencePair, type Prompt} from "../../prompts/prompts.js";
 import type {Coordinator} from "../../queue/coordinator.js";
 import {queueOptions} from "../../queue/options.js";
@@ -24,6 +25,8 @@ import {
     type TrainConfig,
     type TrainOptions
 } from "../options.js";
+import {groupOf, tooFewToHoldOut} from "../preference/pair-labels.js";
+import {sampledPrompts} from "../seeds.js";
 import {bytesInput, fileInput, type InputFile, type InputFiles, requireSame, valueInput} from "./inputs.js";
 import type {ActorTensors, Job} from "./job.js";
 import {openModelFile} from "./model.js";
@@ -51,7 +54,7 @@ export interface Prepared extends Omit<Job, "run"> {
 }
 
 /**
- * @throws MaraError INVALID_ARGUMENT, MODEL_NOT_FOUND, MODEL_UNSUPPORTED, AGENT_WIDTH, RUN_DIRECTORY, RUN_CHANGED, and those of
+ * @throws MaraError INVALID_ARGUMENT, PAIRS_TOO_FEW, MODEL_NOT_FOUND, MODEL_UNSUPPORTED, AGENT_WIDTH, RUN_DIRECTORY, RUN_CHANGED, and those of
  * `loadPrompts`, `loadPairs`, `openReward` and `MaraAgent.load`
  */
 export async function prepare(options: TrainOptions): Promise<Prepared> {
@@ -75,6 +78,10 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
         if (alone !== undefined && config.method !== "advantage")
             throw invalidArgument("prompts", 'no leaveAlone but with method "advantage"', alone);
         const pairs = texts.pairs && inFormat(texts.pairs, config.promptFormat);
+        const learnt = pairs ?? sampledPrompts(config, prompts.length).map((i) => prompts[i] as Prompt);
+        // Known before anything is sampled, which may take hours.
+        if (config.method !== "sac" && new Set(learnt.map(groupOf)).size < 2)
+            throw tooFewToHoldOut(plural(learnt.length, pairs === undefined ? "prompt" : "pair"));
         const queue = await opened.openQueue(given);
         const warmStart = await opened.readWarmStart(given, inputs);
         const model = await opened.openModel(given, llama, inputs);

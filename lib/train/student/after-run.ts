@@ -3,17 +3,18 @@ import {resolveSettings} from "../../align/options.js";
 import {MaraError, type MaraErrorCode} from "../../errors.js";
 import type {Prompt} from "../../prompts/prompts.js";
 import {sampledParts} from "../advantage/sampled.js";
+import type {TrainConfig} from "../options.js";
 import type {InputFiles} from "../run/inputs.js";
 import type {Job} from "../run/job.js";
 import {studentDefaults} from "./defaults.js";
 import {type MakeStudent, makeStudent} from "./make.js";
 import {defaultThreads} from "./train-student.js";
 
-const decisions = 4000;
+export const decisions = 4000;
 /** The student of a short run is made from as many responses as the run itself, but at least these. */
-const minResponses = 64;
+export const minResponses = 64;
 /** Most bytes of states that a student learns from besides those of its decisions. */
-const maxStateBytes = 2 ** 29;
+export const maxStateBytes = 2 ** 29;
 /** Reasons that leave an agent without a student, which is as good an agent. */
 const noStudent = new Set<MaraErrorCode>(["STUDENT_TOO_FEW", "MODEL_UNSUPPORTED"]);
 
@@ -32,7 +33,7 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
             prompts: promptsOf(job),
             threshold: resolveSettings({agent}).threshold,
             decisions,
-            responses: Math.max(minResponses, responsesOf(job)),
+            responses: Math.max(minResponses, responsesOf(config, countsOf(job))),
             epochs: studentDefaults.epochs,
             seed: config.seed,
             threads: threads ?? defaultThreads,
@@ -55,7 +56,11 @@ export async function addStudent(job: Job, inputs: InputFiles, agent: MaraAgent)
 /** What an `advantage` run sampled, as far as its states fit the memory that they may take. */
 function drawnOf(job: Job): MakeStudent["drawn"] {
     const {config, model} = job;
-    const bytes = responsesOf(job) * config.maxTokens * model.embeddingVectorSize * Float32Array.BYTES_PER_ELEMENT;
+    const bytes =
+        responsesOf(config, countsOf(job)) *
+        config.maxTokens *
+        model.embeddingVectorSize *
+        Float32Array.BYTES_PER_ELEMENT;
     return {
         parts: sampledParts(job),
         minP: config.candidates.minP,
@@ -64,12 +69,16 @@ function drawnOf(job: Job): MakeStudent["drawn"] {
     };
 }
 
-/** Responses that the run learnt from. */
-function responsesOf({config, prompts, pairs}: Job): number {
+/** Responses that a run learns from, of so many prompts, or of so many given pairs. */
+export function responsesOf(config: TrainConfig, counts: {prompts: number; pairs: number | null}): number {
     if (config.method === "sac") return config.episodes;
-    if (config.method === "advantage") return prompts.length * config.samplesPerPrompt;
-    if (pairs !== undefined) return 2 * pairs.length;
-    return Math.min(prompts.length, config.samplePrompts) * config.pairsFromModel;
+    if (counts.pairs !== null) return 2 * counts.pairs;
+    const each = config.method === "advantage" ? config.samplesPerPrompt : config.pairsFromModel;
+    return Math.min(counts.prompts, config.samplePrompts) * each;
+}
+
+function countsOf({prompts, pairs}: Job): {prompts: number; pairs: number | null} {
+    return {prompts: prompts.length, pairs: pairs?.length ?? null};
 }
 
 /** The run's prompts; where pairs were given, those of the pairs, each once. */

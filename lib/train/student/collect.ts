@@ -10,7 +10,7 @@ import {LabelStore} from "./labels.js";
 /** Share of the prompts, and of the decisions, that are held out. */
 const heldOutShare = 0.15;
 /** Prompts answered between two looks at how many decisions there are. */
-const promptsPerBlock = 16;
+export const promptsPerBlock = 16;
 
 export interface Collecting {
     rollouts: Rollouts;
