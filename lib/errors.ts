@@ -50,6 +50,7 @@ export const maraErrorCodes = {
     RUN_DAMAGED: "A file of a run is missing or is not as it was written.",
     PAIRS_TOO_FEW:
         "There are too few prompts or pairs to learn from some and hold out others, or their responses are all worth the same.",
+    MEASURE_TIMEOUT: "The model or the reward is too slow to measure in a minute how long a training run takes.",
     STUDENT_TOO_FEW: "There are too few prompts or decisions to train a student from some and hold out others.",
     SERVER_LISTEN: "The server cannot listen on its address: the port is in use, or the host is not this machine's.",
     QUEUE_MISSING:

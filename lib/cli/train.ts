@@ -93,19 +93,29 @@ async function train(flags: AgentFlags): Promise<void> {
     }
 }
 
+/** Share of a budget that measuring aims to take, and the fewest seconds in which it tells anything. */
+const measuring = {share: 1 / 4, least: 6};
+
 /** What would run, how long it would take, and what fits into `--minutes`. It measures for up to a minute. */
-async function plan(options: TrainOptions, {minutes, resume}: AgentFlags) {
+async function plan(options: TrainOptions, {minutes, resume, json}: AgentFlags) {
     if (resume && minutes !== undefined)
         throw invalidArgument("--minutes", "no budget with --resume, which goes on as the run was begun,", minutes);
-    const {measureCosts} = await import("../train/estimate/measure.js");
+    const {measureCosts, mostSeconds} = await import("../train/estimate/measure.js");
     const {estimateTraining, fitInto} = await import("../train/estimate/estimate.js");
     const {prepare} = await import("../train/run/setup.js");
+    const began = performance.now();
     const {inputs, openRun: _o, close, ...setting} = await prepare(options);
+    const opened = performance.now() - began;
     try {
         const {config, prompts, pairs} = setting;
         const counts = {prompts: prompts.length, pairs: pairs?.length ?? null};
-        const costs = await measureCosts(setting);
-        const fitted = minutes === undefined ? {} : fitInto(minutes * 60, config, costs, counts);
+        const budget = (minutes ?? Number.POSITIVE_INFINITY) * 60;
+        const seconds = Math.min(mostSeconds, Math.max(measuring.least, measuring.share * budget));
+        if (!json) process.stderr.write(`measuring for up to ${duration(seconds)}\n`);
+        const costs = await measureCosts(setting, seconds);
+        // The run opens everything once more.
+        const spent = (performance.now() - began + opened) / 1000;
+        const fitted = minutes === undefined ? {} : fitInto(budget, config, costs, counts, spent);
         const estimate = estimateTraining({...config, ...fitted}, costs, counts);
         const time = `${costs.lengthsMeasured ? "about" : "at most about"} ${duration(estimate.seconds)}`;
         const changed = Object.entries(fitted).map(([name, value]) => `${name} ${value}`);

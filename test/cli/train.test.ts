@@ -70,7 +70,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
 
     it("prints what would run, and writes nothing", async () => {
         const run = newRun();
-        const output = await succeed([
+        const {code, stdout, stderr} = await mara([
             ...small,
             "--out",
             run,
@@ -81,7 +81,8 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             "7",
             "--no-post-back"
         ]);
-        expect(JSON.parse(output)).toMatchObject({
+        expect({code, stderr}).toEqual({code: 0, stderr: "measuring for up to 60 s\n"});
+        expect(JSON.parse(stdout)).toMatchObject({
             config: {
                 episodes: 40,
                 gamma: 0.99,
@@ -93,11 +94,39 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             prompts: 4,
             pairs: null
         });
-        const {seconds, parts, costs} = JSON.parse(output).estimate;
-        expect(Object.keys(parts)).toEqual(["responses", "episodes", "updates", "checks", "calibration"]);
+        const {seconds, parts, costs} = JSON.parse(stdout).estimate;
+        expect(Object.keys(parts)).toEqual([
+            ...["responses", "episodes", "updates", "checks", "calibration"],
+            ...["student", "studentFit"]
+        ]);
         expect(seconds).toBeGreaterThan(40 * costs.episode);
         expect(costs.lengthsMeasured).toBe(true);
         expect(existsSync(run)).toBe(false);
+    });
+
+    it("measures the student, and tells of a reward that never works", async () => {
+        const few = [
+            "train",
+            ...device,
+            "-m",
+            demoModelPath,
+            "--prompts",
+            promptsFile,
+            ...sizes,
+            "--dry-run",
+            "--json"
+        ];
+        const {estimate} = JSON.parse(await succeed([...few, "--reward", "sentiment", "--out", newRun()]));
+        // Ten tokens a response, at most, hold too few decisions for 4000 before 64 responses are there.
+        expect(estimate.parts.student).toBeCloseTo(64 * estimate.costs.student.response, 6);
+        expect(estimate.parts.studentFit).toBeGreaterThan(0);
+        expect(estimate.costs.student).toMatchObject({width: 160, tokens: expect.any(Number)});
+        const module = join(folder, "throws.mjs");
+        writeFileSync(module, 'export default () => { throw new Error("no such service"); };');
+        expectFailure(
+            await mara([...few, "--reward", `module:${module}`, "--out", newRun()]),
+            /^The reward failed for each of the first 2 responses\. .*no such service.* \(REWARD_FAILED\)$/
+        );
     });
 
     it("fits a run into minutes, and says so", async () => {
@@ -114,7 +143,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         expect(estimate.seconds).toBeLessThanOrEqual(600);
         expect(estimate.told).toMatch(/^episodes \d+, learnAfter \d+, about \d+ (s|min)$/);
         expectFailure(
-            await mara([...budget, "--minutes", "0.0001"]),
+            await mara([...budget, "--minutes", "0.0001", "--json"]),
             /^Expected more than the least that this run takes for minutes but received /
         );
         expectFailure(

@@ -113,6 +113,28 @@ describe("Responses that the model draws by itself", () => {
     });
 });
 
+describe("a run of some of the prompts", () => {
+    it("samples them alone, holds out its share of them, and goes on as it began", async () => {
+        const some = {...options, samplePrompts: 12, calibrationPrompts: 0, epochs: 2, model};
+        const whole = newRun();
+        const {metrics} = await trainAgent({...some, runDirectory: whole});
+        const rows = linesOf(whole, "responses");
+        const asked = [...new Set(rows.map(({prompt}) => prompt as number))];
+        expect(rows.length).toBe(12 * 4);
+        expect(asked.length).toBe(12);
+        // Indexes of the file, in order, and not its first twelve.
+        expect(asked).toEqual([...asked].sort((a, b) => a - b));
+        expect(asked.at(-1)).toBeGreaterThan(11);
+        expect(metrics[0]).toMatchObject({heldOutPairs: 3});
+
+        const runDirectory = newRun();
+        const {signal, onProgress} = interruptAt(({phase, done}) => phase === "responses" && done >= 16);
+        expect(await trainAgent({...some, runDirectory, signal, onProgress})).toMatchObject({completed: false});
+        expect(await trainAgent({...some, runDirectory, resume: true})).toMatchObject({completed: true});
+        expect(outcomeOf(runDirectory, ["metrics", "responses"])).toEqual(outcomeOf(whole, ["metrics", "responses"]));
+    });
+});
+
 describe("a run of advantage", () => {
     const logs = ["metrics", "responses"];
     let runDirectory: string;

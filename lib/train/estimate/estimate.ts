@@ -5,10 +5,14 @@ import type {TrainConfig} from "../options.js";
 import {heldOutCount} from "../preference/pair-labels.js";
 import {splitPrompts} from "../seeds.js";
 import type {TrainingCosts} from "./measure.js";
+import {studentParts} from "./student.js";
 
 export interface TrainingEstimate {
     seconds: number;
-    /** Seconds of each part: the model's own responses, episodes, updates, answers to held-out prompts; reading pairs, fitting; finding the threshold. */
+    /**
+     * Seconds of each part: the model's own responses, episodes, updates, answers to held-out prompts; reading pairs, fitting; finding the
+     * threshold; collecting for the student and fitting it.
+     */
     parts: Record<string, number>;
     costs: TrainingCosts;
 }
@@ -23,7 +27,11 @@ export interface WorkCounts {
 export function estimateTraining(config: TrainConfig, costs: TrainingCosts, counts: WorkCounts): TrainingEstimate {
     const kinds = {sac: ofEpisodes, preference: ofPairs, advantage: ofSamples};
     const calibration = calibrationAnswers(config, counts) * costs.episode;
-    const parts = {...kinds[config.method](config, costs, counts), calibration};
+    const parts = {
+        ...kinds[config.method](config, costs, counts),
+        calibration,
+        ...studentParts(config, costs.student, counts)
+    };
     const seconds = Object.values(parts).reduce((sum, part) => sum + part, 0);
     return {seconds, parts, costs};
 }
@@ -52,7 +60,7 @@ function ofPairs(config: TrainConfig, costs: TrainingCosts, {prompts, pairs}: Wo
 }
 
 function ofSamples(config: TrainConfig, costs: TrainingCosts, {prompts}: WorkCounts): Record<string, number> {
-    const responses = prompts * config.samplesPerPrompt;
+    const responses = Math.min(prompts, config.samplePrompts) * config.samplesPerPrompt;
     // A pair is two responses.
     return {responses: responses * costs.response, fit: (responses / 2) * config.epochs * costs.epoch};
 }
@@ -60,21 +68,23 @@ function ofSamples(config: TrainConfig, costs: TrainingCosts, {prompts}: WorkCou
 /** Answers by which the threshold is found in the end. */
 function calibrationAnswers(config: TrainConfig, {prompts, pairs}: WorkCounts): number {
     if (pairs !== null) return 0;
-    const learnt = config.method === "preference" ? Math.min(prompts, config.samplePrompts) : prompts;
     const heldOut =
         config.method === "sac"
             ? splitPrompts(prompts, config.checkPrompts, config.seed).heldOut.length
-            : heldOutCount(learnt, config.heldOut);
+            : heldOutCount(Math.min(prompts, config.samplePrompts), config.heldOut);
     const asked = Math.min(heldOut, config.calibrationPrompts);
     return asked < minCalibrationPrompts ? 0 : asked * calibrationThresholds;
 }
 
-/** Most episodes, samples and prompts that a budget is filled with. */
+/** Most episodes and samples that a budget is filled with. */
 const most = {episodes: 1_000_000, samples: 16};
+/** Fewest prompts that are learnt from: one of them is held out. */
+const fewestPrompts = 2;
 
 /**
- * The options with which a run takes no longer than `seconds`: for `sac` as many episodes as fit; for `advantage` as many samples for each
- * prompt; for pairs that are sampled likewise, or, where two samples are too many, as many prompts; for given pairs as many epochs.
+ * The options with which a run takes no longer than `seconds`, of which `spent` are gone already: for `sac` as many episodes as fit; for
+ * `advantage`, and for pairs that are sampled, as many samples for each prompt, or, where two of each are too many, as many prompts; for
+ * given pairs as many epochs.
  *
  * @throws MaraError INVALID_ARGUMENT if not even the least fits
  */
@@ -82,10 +92,12 @@ export function fitInto(
     seconds: number,
     config: TrainConfig,
     costs: TrainingCosts,
-    counts: WorkCounts
+    counts: WorkCounts,
+    spent = 0
 ): Partial<TrainConfig> {
-    const fits = (change: Partial<TrainConfig>) =>
-        estimateTraining({...config, ...change}, costs, counts).seconds <= seconds;
+    const taken = (change: Partial<TrainConfig>) =>
+        spent + estimateTraining({...config, ...change}, costs, counts).seconds;
+    const fits = (change: Partial<TrainConfig>) => taken(change) <= seconds;
     const largest = (low: number, high: number, change: (value: number) => Partial<TrainConfig>) => {
         if (!fits(change(low))) return undefined;
         while (low < high) {
@@ -95,27 +107,27 @@ export function fitInto(
         }
         return change(low);
     };
+    const samples = config.method === "advantage" ? "samplesPerPrompt" : "pairsFromModel";
     const ways: [low: number, high: number, change: (value: number) => Partial<TrainConfig>][] =
         config.method === "sac"
             ? [[1, most.episodes, (episodes) => ({episodes, learnAfter: startOf(episodes, config, costs)})]]
-            : config.method === "advantage"
-              ? [[2, most.samples, (samplesPerPrompt) => ({samplesPerPrompt})]]
-              : counts.pairs !== null
-                ? [[1, config.epochs, (epochs) => ({epochs})]]
-                : [
-                      [2, most.samples, (pairsFromModel) => ({pairsFromModel})],
-                      [1, counts.prompts, (samplePrompts) => ({samplePrompts, pairsFromModel: 2})]
-                  ];
+            : counts.pairs !== null
+              ? [[1, config.epochs, (epochs) => ({epochs})]]
+              : [
+                    [2, most.samples, (value) => ({[samples]: value})],
+                    [fewestPrompts, counts.prompts, (samplePrompts) => ({samplePrompts, [samples]: 2})]
+                ];
     for (const way of ways) {
         const found = largest(...way);
         if (found !== undefined) return found;
     }
     const [low, , change] = ways.at(-1) as (typeof ways)[number];
-    const least = estimateTraining({...config, ...change(low)}, costs, counts).seconds / 60;
+    const least = taken(change(low)) / 60;
     // Rounded up, so that what is asked for suffices.
     const shown = Math.ceil(least * 100) / 100;
+    const withStudent = costs.student === undefined ? "" : ", with a student (--no-student makes none)";
     const refusal = invalidArgument("minutes", "more than the least that this run takes", seconds / 60);
-    throw new MaraError(refusal.code, `${refusal.message}. The least, as measured, is ${shown}.`);
+    throw new MaraError(refusal.code, `${refusal.message}. The least, as measured, is ${shown}${withStudent}.`);
 }
 
 /** A twentieth of the transitions that the run will collect, where it would otherwise learn later or never. */
