@@ -128,8 +128,8 @@ describe("a run of some of the prompts", () => {
         expect(metrics[0]).toMatchObject({heldOutPairs: 3});
 
         const runDirectory = newRun();
-        const {signal, onProgress} = interruptAt(({phase, done}) => phase === "responses" && done >= 16);
-        expect(await trainAgent({...some, runDirectory, signal, onProgress})).toMatchObject({completed: false});
+        const early = interruptAt(({phase, done}) => phase === "responses" && done >= 16);
+        expect(await trainAgent({...some, ...early, runDirectory})).toMatchObject({completed: false});
         expect(await trainAgent({...some, runDirectory, resume: true})).toMatchObject({completed: true});
         expect(outcomeOf(runDirectory, ["metrics", "responses"])).toEqual(outcomeOf(whole, ["metrics", "responses"]));
     });

@@ -162,11 +162,11 @@ describe("Trials", () => {
     const asked = Array.from({length: 4}, () => ({prompt: "p"}));
 
     it("grow until their time is used, and reading prompts is no cost of a token", async () => {
-        const {tried, run} = machine(500, 10);
-        const {seconds, whole} = await perResponse(asked, {maxTokens: 512, limit: 10}, run);
-        expect(tried).toEqual(["1x2", "4x8", "4x28", "4x62"]);
-        // All four take 2 s of reading and 512 · 10 ms.
-        expect(seconds).toBeCloseTo((2 + 5.12) / 4, 6);
+        const {tried, run} = machine(100, 10);
+        const {seconds, whole} = await perResponse(asked, {maxTokens: 512, limit: 4}, run);
+        expect(tried).toEqual(["1x2", "4x4", "4x16", "4x64"]);
+        // All four take 0.4 s of reading and 512 · 10 ms.
+        expect(seconds).toBeCloseTo((0.4 + 5.12) / 4, 6);
         expect(whole).toBe(false);
     });
 
@@ -178,8 +178,8 @@ describe("Trials", () => {
 
     it("ask fewer prompts, for fewer tokens, where prompts take long to be read", async () => {
         const {tried, run} = machine(5000, 10);
-        const {seconds} = await perResponse(asked, {maxTokens: 512, limit: 15}, run);
-        expect(tried).toEqual(["1x2", "1x5"]);
-        expect(seconds).toBeGreaterThan(5 + 5.12);
+        const {seconds} = await perResponse(asked, {maxTokens: 512, limit: 60}, run);
+        expect(tried).toEqual(["1x2", "2x2", "2x8", "2x27", "2x64"]);
+        expect(seconds).toBeCloseTo((10 + 5.12) / 2, 6);
     });
 });

@@ -13,6 +13,9 @@ const warmUpTokens = 2;
 const firstTrial = 8;
 const growth = 4;
 
+/** Share of the time that the first trial may take, as far as the warm-up tells. */
+const firstShare = 1 / 4;
+
 /**
  * `run` answers prompts with so many tokens at most, and tells whether every response ended before that. The trials take about `limit`
  * seconds; what prompts take to be read counts once, and not for every token.
@@ -24,9 +27,9 @@ export async function perResponse(
 ): Promise<Measured> {
     const began = performance.now();
     const one = await timed(() => run(asked.slice(0, 1), Math.min(warmUpTokens, maxTokens)));
-    // Half of the time must suffice to read the prompts; fewer side by side are no faster each.
-    const some = asked.slice(0, Math.max(1, Math.floor(limit / 2 / one)));
-    const affordable = Math.max(warmUpTokens, Math.floor((limit / (one * some.length)) * warmUpTokens));
+    // Fewer prompts side by side are no faster each, and the first trial leaves time for one that is long enough to compare with.
+    const some = asked.slice(0, Math.max(1, Math.floor(firstShare * (limit / one))));
+    const affordable = Math.max(warmUpTokens, Math.floor((firstShare * limit * warmUpTokens) / (one * some.length)));
     let before = {tokens: 0, seconds: 0};
     for (let tokens = Math.min(firstTrial, maxTokens, affordable); ; ) {
         let ended = false;
