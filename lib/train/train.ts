@@ -26,12 +26,13 @@ import {
 import {type ResponseRow, sampleResponses} from "./preference/responses.js";
 import {adviseOn, type TrainSummary} from "./report/advice.js";
 import {writeReport} from "./report/report.js";
+import {requireScore} from "./run/hope.js";
 import type {InputFiles} from "./run/inputs.js";
 import {Interruption} from "./run/interruption.js";
 import type {ActorTensors, Job, Outcome} from "./run/job.js";
 import {agentFile, type RunDirectory} from "./run/run-directory.js";
 import {prepare} from "./run/setup.js";
-import type {Baselines, SacMetrics} from "./sac/batch.js";
+import type {Baselines, SacMetrics, SampleRow} from "./sac/batch.js";
 import {Sac} from "./sac/sac.js";
 import type {SacJob, SacState} from "./sac/state.js";
 import {promptOfEpisode, sampledPrompts, splitPrompts} from "./seeds.js";
@@ -132,7 +133,9 @@ async function runSac(job: Job): Promise<Outcome> {
     const rewards = await findRewards(sacJob, training.length, state);
     const sac = await Sac.open(sacJob, rewards, state?.phase === "sac" ? state : undefined);
     try {
-        return await sac.train();
+        const outcome = await sac.train();
+        if (outcome.completed) requireScore(await run.rows<SampleRow>("samples"));
+        return outcome;
     } finally {
         await sac.close();
     }
@@ -152,7 +155,11 @@ async function findRewards(
     const during: RunState = state ?? {phase: "responses"};
     const responses = wanted.length === 0 ? [] : await sampleResponses(job, {wanted, each: 1, temperature: 0}, during);
     const raw = new Map(responses.map(({prompt, score}) => [prompt, score]));
-    if (asBaseline) return {baselines: raw, raw};
+    if (asBaseline) {
+        // Without a baseline every episode would be dropped.
+        requireScore(responses);
+        return {baselines: raw, raw};
+    }
     const value = config.baseline === "constant" ? config.baselineValue : 0;
     return {baselines: new Map(prompts.map((_, i) => [i, value])), raw};
 }

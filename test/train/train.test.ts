@@ -6,6 +6,7 @@ import {demoModelPath} from "../../lib/demo/files.js";
 import {MaraAgent, type TrainProgress, trainAgent} from "../../lib/index.js";
 import {
     courtesy,
+    interruptAt,
     linesOf,
     loadDemoModel,
     prompts,
@@ -179,6 +180,40 @@ describe("a reward that fails", () => {
             code: "REWARD_FAILED",
             message: expect.stringMatching(/^The reward failed for each of the first 64 responses\. .*no such service/)
         });
+    });
+
+    it.each([
+        ["none", 8],
+        ["raw-response", 6]
+    ] as const)(
+        "every time ends a short run of sac, too, and leaves no agent: baseline %s",
+        async (baseline, count) => {
+            const options = {...smallSac, baseline, episodes: 8, reward: () => Number.NaN, rewardRetries: 0, model};
+            const runDirectory = newRun();
+            const refusal = {
+                code: "REWARD_FAILED",
+                message: expect.stringMatching(
+                    new RegExp(`^The reward failed for each of the first ${count} responses\\. .* received NaN$`)
+                )
+            };
+            await expect(trainAgent({...options, runDirectory})).rejects.toMatchObject(refusal);
+            expect(existsSync(join(runDirectory, "agent.safetensors"))).toBe(false);
+            await expect(trainAgent({...options, runDirectory, resume: true})).rejects.toMatchObject(refusal);
+        }
+    );
+
+    it("every time until an interruption is what the run tells of it", async () => {
+        const {summary, completed} = await trainAgent({
+            ...smallSac,
+            ...interruptAt(({phase, done}) => phase === "rollouts" && done === 8),
+            baseline: "none",
+            reward: () => Number.NaN,
+            rewardRetries: 0,
+            model,
+            runDirectory: newRun()
+        });
+        expect(completed).toBe(false);
+        expect(summary.advice).toMatch(/^Nothing was learnt: the reward failed for every episode/);
     });
 });
 

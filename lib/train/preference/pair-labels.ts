@@ -3,7 +3,7 @@ import {MaraError} from "../../errors.js";
 import {plural} from "../../plural.js";
 import type {PreferencePair, Prompt} from "../../prompts/prompts.js";
 import type {TrainConfig} from "../options.js";
-import {requireHope} from "../run/hope.js";
+import {requireScore} from "../run/hope.js";
 import {derivedSeed, shuffled, use} from "../seeds.js";
 import type {ResponseRow} from "./responses.js";
 
@@ -57,8 +57,7 @@ export function whyNone({alike, empty, failed}: PairCounts): string {
 
 /** Refuses responses that nothing can be learnt from. @throws MaraError REWARD_FAILED if none has a score, else PAIRS_TOO_FEW */
 export function refuseToLearn(rows: readonly ResponseRow[]): never {
-    const failed = rows.filter(({score}) => score === null);
-    requireHope({done: rows.length, failed: failed.length, failure: failed.at(-1)?.failure}, 1);
+    requireScore(rows);
     const counts = countPairs(rows);
     throw new MaraError(
         "PAIRS_TOO_FEW",

@@ -140,6 +140,13 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
               ]),
         ["held-out reward", held]
     ];
+    if (last.dropped === last.episodes)
+        return {
+            facts,
+            advice:
+                "Nothing was learnt: the reward failed for every episode, for the reasons in samples.jsonl. " +
+                "Mend it, and start a new run."
+        };
     if (learntNothing([last]))
         return {
             facts,

@@ -15,3 +15,9 @@ export function requireHope(
     if (failed < done || done < least || failure === undefined) return;
     throw new MaraError("REWARD_FAILED", `The reward failed for each of the first ${done} responses. ${failure}`);
 }
+
+/** Ends a run that has no more responses than these, if none of them has a score. @throws MaraError REWARD_FAILED */
+export function requireScore(rows: readonly {failure?: string}[]): void {
+    const failed = rows.filter(({failure}) => failure !== undefined);
+    requireHope({done: rows.length, failed: failed.length, failure: failed.at(-1)?.failure}, 1);
+}
