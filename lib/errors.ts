@@ -38,7 +38,7 @@ export const maraErrorCodes = {
     PROMPTS_FORMAT: "A line or an item of a file of prompts or pairs is not what it should be; the message names it.",
     REWARD_SPEC: "The text that specifies a reward cannot be understood; the message points at the place.",
     REWARD_LOAD: "A file that a reward needs is missing or does not fit: a module, a model, a score head.",
-    REWARD_FAILED: "A reward threw, took longer than it may, or returned no finite score.",
+    REWARD_FAILED: "A reward threw, took longer than it may, or returned no finite score, or one beyond ±1e30.",
     LEARNER_STATE: "The saved state of a learner is damaged or belongs to a learner of other sizes.",
     LEARNER_EMPTY: "A learner was asked to update before it was given transitions.",
     LEARNER_DIVERGED: "A gradient is not finite: the learning rate or the rewards are too large.",

@@ -1,11 +1,11 @@
 import {z} from "zod";
-import {invalidArgument, MaraError} from "../errors.js";
+import {invalidArgument} from "../errors.js";
 import {check, options} from "../validation/check.js";
 import {func, integer, llama, path, text} from "../validation/schemas.js";
 import {builtInNames, openBuiltIn} from "./built-in.js";
 import {cut, maxNesting, parseExpression, specError, type Term} from "./expression.js";
 import {type FindFile, type ResourceOptions, Resources} from "./resources.js";
-import {aReward, type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
+import {aReward, checkedScore, type Reward, type RewardFunction, type RewardSpan, rewardOf} from "./reward.js";
 import {timeoutMs} from "./time-limit.js";
 
 /** Text such as `"2*sentiment - 0.5*profanity"` (docs/rewards.md has the grammar), a function, or a reward that is open already. */
@@ -165,8 +165,7 @@ function weightedSum(name: string, weights: ReadonlyMap<Scorer, number>): Scorer
                 score += weight * part.score;
                 spans.push(...part.spans.map((span) => ({...span, score: weight * span.score})));
             }
-            if (Number.isFinite(score)) return {score, spans};
-            throw new MaraError("REWARD_FAILED", `The sum ${cut(name)} has no finite value`);
+            return checkedScore(cut(name), {score, spans}, response);
         }
     };
 }

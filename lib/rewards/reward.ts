@@ -40,7 +40,7 @@ export interface Reward {
     readonly name: string;
     /**
      * A string is a prompt without a system prompt; a reward of your own is always given a `Prompt`.
-     * @throws MaraError INVALID_ARGUMENT; REWARD_FAILED if the reward throws, or returns anything but finite scores and spans inside the response
+     * @throws MaraError INVALID_ARGUMENT; REWARD_FAILED if the reward throws, or returns anything but scores of at most ±1e30 and spans inside the response
      */
     score(prompt: Prompt | string, response: string): Promise<ScoredResponse>;
     /** Frees the models that the reward loaded. */
@@ -73,14 +73,17 @@ export function rewardOf(name: string, score: RewardFunction, dispose = async ()
                 if (error instanceof MaraError && error.code === "REWARD_FAILED") throw error;
                 throw new MaraError("REWARD_FAILED", `The reward ${name} failed: ${reasonOf(error)}`, {cause: error});
             }
-            return checked(name, result, response);
+            return checkedScore(name, result, response);
         },
         dispose
     };
 }
 
+/** Training sums scores, multiplies them by up to 1e6 and learns from them as float32, which ends at 3.4e38. */
+const largestScore = 1e30;
+
 /** @throws MaraError REWARD_FAILED */
-function checked(name: string, result: unknown, response: string): ScoredResponse {
+export function checkedScore(name: string, result: unknown, response: string): ScoredResponse {
     if (typeof result === "number") return {score: finite(name, "its score", result), spans: []};
     if (!isObject(result)) throw wrong(name, "a number or {score, spans}", result);
     const {score, spans = []} = result;
@@ -105,6 +108,8 @@ function isOffset(value: unknown): value is number {
 
 function finite(name: string, place: string, value: unknown): number {
     if (typeof value !== "number" || !Number.isFinite(value)) throw wrong(name, `a finite number for ${place}`, value);
+    if (Math.abs(value) > largestScore)
+        throw wrong(name, `at most ±${largestScore} for ${place}`, `${value}. Scale the reward down`);
     return value;
 }
 

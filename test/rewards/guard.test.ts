@@ -18,6 +18,11 @@ describe("a reward's result", () => {
     it.each<[unknown, string]>([
         [Number.NaN, "a finite number for its score but received NaN"],
         [Number.POSITIVE_INFINITY, "a finite number for its score but received Infinity"],
+        [-1e308, "at most ±1e+30 for its score but received -1e+308. Scale the reward down"],
+        [
+            {score: 1, spans: [{start: 0, end: 1, score: 1e31}]},
+            "at most ±1e+30 for spans[0].score but received 1e+31. Scale the reward down"
+        ],
         [undefined, "a number or {score, spans} but received undefined"],
         ["0.5", "a number or {score, spans} but received 0.5"],
         [{}, "a finite number for its score but received undefined"],

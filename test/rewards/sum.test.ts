@@ -138,11 +138,15 @@ describe("weighted sums", () => {
         expect(disposed).toBe(0);
     });
 
-    it("fails when finite parts have no finite sum", async () => {
-        const huge = {rewards: {huge: () => 1e308}};
-        expect(await failure(() => score("2*huge", huge))).toEqual({
+    it.each([
+        ["2*huge", "at most ±1e+30 for its score but received 2e+30. Scale the reward down"],
+        ["1e300*huge", "a finite number for its score but received Infinity"]
+    ])("fails when the parts are no larger than they may be, but not their sum: %s", async (spec, expected) => {
+        const huge = {rewards: {huge: () => 1e30}};
+        expect(await score("huge", huge)).toEqual({score: 1e30, spans: []});
+        expect(await failure(() => score(spec, huge))).toEqual({
             code: "REWARD_FAILED",
-            message: "The sum 2*huge has no finite value"
+            message: `Expected the reward ${spec} to return ${expected}`
         });
     });
 });
