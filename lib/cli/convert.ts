@@ -17,12 +17,14 @@ interface ConvertOptions {
 
 const help = `
 Without --dtype every tensor keeps its precision (float64 becomes f32). Nothing in a .pth file is executed.
+A .pth file holds the agent's tensors alone. The student, which predicts the agent's verdicts with one model, and the metadata, such
+as the threshold to use, are left out of it; a warning says which the input had.
 --json prints one object: input {path, bytes}, output {path, bytes}, dtype, width, parameters.
 
 Examples:
   $ mara convert agent.pth agent.safetensors
   $ mara convert agent.pth agent.safetensors --dtype bf16      half the size
-  $ mara convert agent.safetensors agent.pth                   for torch.load; without the file's metadata`;
+  $ mara convert agent.safetensors agent.pth                   for torch.load; without student and metadata`;
 
 export function convertCommand(): Command {
     return new Command("convert")
@@ -46,7 +48,12 @@ async function convert(input: string, output: string, {dtype, force, json}: Conv
     await agent.save(output, dtype === undefined ? {} : {dtype});
     const after = statSync(output).size;
     const {width, parameters} = agent;
+    const lost = output.endsWith(".pth") ? lostInPth(agent) : [];
     agent.dispose();
+    if (lost.length > 0)
+        process.emitWarning(
+            `${output} has the agent's tensors alone. What ${input} also holds is left out: ${lost.join(", ")}`
+        );
     if (json) {
         const files = {input: {path: input, bytes: before}, output: {path: output, bytes: after}};
         printJson({...files, dtype: dtype ?? "kept", width, parameters});
@@ -56,4 +63,14 @@ async function convert(input: string, output: string, {dtype, force, json}: Conv
     const precision = paint("dim", dtype === undefined ? "precision kept" : `as ${dtype}`);
     const [from, to] = [visible(input), visible(output)];
     printLines([`${from} (${bytes(before)})  →  ${paint("bold", to)} (${bytes(after)})  ${precision}`]);
+}
+
+/** What of use the agent has that a .pth file has no place for. */
+function lostInPth({student, metadata}: MaraAgent): string[] {
+    const parts = {
+        student,
+        threshold: metadata["mara.threshold"],
+        "candidate settings": metadata["mara.candidates"]
+    };
+    return Object.entries(parts).flatMap(([name, part]) => (part === undefined ? [] : [name]));
 }

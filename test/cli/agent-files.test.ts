@@ -3,6 +3,7 @@ import {join} from "node:path";
 import {describe, expect, it} from "vitest";
 import {demoModelPath} from "../../lib/demo/files.js";
 import {MaraAgent} from "../../lib/index.js";
+import {madeUpStudent} from "../agent/student-helpers.js";
 import {expectFailure, hasDemo, mara, needsDemo, succeed, temporaryFolder} from "./helpers.js";
 
 const folder = temporaryFolder();
@@ -83,6 +84,22 @@ describe("mara convert", () => {
         const report = JSON.parse(await succeed(["inspect", out, "--json"]));
         expect(report.dtypes).toEqual(["f16"]);
         expect(readFileSync(out).subarray(0, 2).toString()).toBe("PK");
+    });
+
+    it("says what a .pth file has no place for", async () => {
+        const [input, out] = [join(folder, "all.safetensors"), join(folder, "bare.pth")];
+        const tensors = (await MaraAgent.load(golden)).tensors();
+        const metadata = {"mara.threshold": "0.4", "mara.candidates": '{"topK":7}', "mara.seed": "1"};
+        const whole = MaraAgent.fromTensors(tensors, {metadata});
+        whole.student = madeUpStudent(whole.width);
+        await whole.save(input);
+        expect(await mara(["convert", input, out])).toMatchObject({
+            code: 0,
+            stderr: `mara: warning: ${out} has the agent's tensors alone. What ${input} also holds is left out: student, threshold, candidate settings\n`
+        });
+        const bare = await MaraAgent.load(out);
+        expect([bare.tensors(), bare.student, bare.metadata]).toEqual([tensors, undefined, {}]);
+        await succeed(["convert", input, join(folder, "again.safetensors")]);
     });
 
     it.each(["f32", "f16", "bf16"])("writes %s", async (dtype) => {
