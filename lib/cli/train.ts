@@ -41,8 +41,11 @@ export function trainCommand(): Command {
     return addTrainOptions(command)
         .addHelpText("after", examples)
         .action((flags: TrainFlags, command: Command) => {
-            // As a required option it would be required of `train student` too.
+            // As required options they would be required of `train student` too.
             if (flags.out === undefined) command.error("error: required option '-o, --out <folder>' not specified");
+            if (flags.out === "") throw invalidArgument("--out", "a path", flags.out);
+            if (flags.model === undefined && !flags.resume)
+                command.error("error: required option '-m, --model <path|uri>' not specified");
             return flags.method === "value" ? trainValueCommand(flags, command) : train(flags as AgentFlags);
         });
 }

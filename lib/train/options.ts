@@ -150,7 +150,7 @@ const schema = options({
 export function checkOptions(given: TrainOptions): void {
     const {model, modelPath, resume} = check(schema, given, "options", "");
     if (model !== undefined || modelPath !== undefined) modelOf({model, modelPath});
-    else if (!resume) throw invalidArgument("modelPath", "a GGUF file, or a loaded model for model", undefined);
+    else if (!resume) throw invalidArgument("model", "a GGUF file or a loaded model", undefined);
 }
 
 /** Bounds that concern several options, or files, of a run that is begun. @throws MaraError INVALID_ARGUMENT */

@@ -213,10 +213,8 @@ describe("mara train without what it needs", () => {
     const model = ["-m", demoModelPath];
 
     it.each<[string[], string | RegExp]>([
-        [
-            ["--out", newRun()],
-            "Expected a GGUF file, or a loaded model for model for modelPath but received undefined (INVALID_ARGUMENT)"
-        ],
+        [["--out", newRun()], "required option '-m, --model <path|uri>' not specified. Try --help."],
+        [["--out", "", ...model], 'Expected a path for --out but received "" (INVALID_ARGUMENT)'],
         [
             ["--out", newRun(), ...model],
             "Expected a file or an array of prompts for prompts but received undefined (INVALID_ARGUMENT)"

@@ -147,10 +147,7 @@ describe("training options", () => {
             'Expected only documented ones for options but received "learnRate". Did you mean "learningRate"?'
         ],
         [{runDirectory: ""}, 'Expected a path for runDirectory but received ""'],
-        [
-            {modelPath: undefined},
-            "Expected a GGUF file, or a loaded model for model for modelPath but received undefined"
-        ],
+        [{modelPath: undefined}, "Expected a GGUF file or a loaded model for model but received undefined"],
         [{model: {}}, 'Expected either model or modelPath for model but received "both"'],
         [{threads: 0}, "Expected an integer from 1 to 256 for threads but received 0"],
         [{signal: {}}, "Expected an AbortSignal for signal but received Object"]

@@ -14,6 +14,7 @@ import {
     trainAgent
 } from "../../lib/index.js";
 import type {TrainConfig} from "../../lib/train/options.js";
+import type {ResponseRow} from "../../lib/train/preference/responses.js";
 import {adviseOn} from "../../lib/train/report/advice.js";
 import {courtesy, interruptAt, linesOf, loadDemoModel, runFolder, smallPreference, smallSac} from "./helpers.js";
 
@@ -213,7 +214,9 @@ describe("a run of preference", () => {
                 ? "after all 12 epochs"
                 : `after epoch ${rows.length}: the held-out loss had not improved for 2`
         );
-        expect(summary.advice).toContain(`${heldOutPairs} are too few to tell luck from learning`);
+        expect(summary.advice).toContain(
+            `Of ${heldOutPairs} held-out pairs the agent tells ${told} apart; chance would be half. That is too few to tell luck`
+        );
         expect(shown.at(-1)).toMatch(/^\d of \d held-out pairs told apart {2}epoch \d+ kept$/);
     });
 
@@ -231,6 +234,26 @@ describe("a run of preference", () => {
         // Told one by one; two are answered side by side.
         expect(answered).toBeGreaterThanOrEqual(9);
         expect(linesOf(runDirectory, "responses").length).toBeGreaterThanOrEqual(8);
+    });
+});
+
+describe("one of a kind", () => {
+    it("is told in the singular", () => {
+        const row = {epoch: 1, heldOutLoss: 0.5, heldOutPairs: 1, heldOutPairAccuracy: 1} as FitMetrics;
+        const config = {preset: "small", method: "preference", epochs: 1} as TrainConfig;
+        const responses = [1, 0].map((score, sample) => ({prompt: 0, sample, response: "Yes.", score}) as ResponseRow);
+        const {facts, advice} = adviseOn(config, [row], {responses, pairs: undefined});
+        expect(Object.fromEntries(facts)).toMatchObject({pairs: "from 1 of 1 prompt", stopped: "after its one epoch"});
+        expect(advice).toContain("Of 1 held-out pair the agent tells 1 apart");
+        expect(advice).toContain("It learnt from 1 pair in all, which is little");
+    });
+
+    it("is told in the singular of sac", () => {
+        const row = {episodes: 9, updates: 9, dropped: 0, greedy: {prompts: 1, reward: 2, raw: 1, behind: null}};
+        const config = {preset: "small", method: "sac", batchesAhead: 1} as TrainConfig;
+        const {facts, advice} = adviseOn(config, [row as SacMetrics], {responses: [], pairs: undefined});
+        expect(Object.fromEntries(facts)["held-out reward"]).toMatch(/ without \(greedy, 1 prompt\)$/);
+        expect(advice).toContain(" From 1 prompt that is a hint, not a proof.");
     });
 });
 

@@ -79,7 +79,9 @@ function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: Pa
     const told = Math.round(kept.heldOutPairAccuracy * kept.heldOutPairs);
     const isWhole = last.epoch === config.epochs;
     const stopped = isWhole
-        ? `after all ${config.epochs} epochs`
+        ? config.epochs === 1
+            ? "after its one epoch"
+            : `after all ${config.epochs} epochs`
         : `after epoch ${last.epoch}: the held-out loss had not improved for ${config.patience}`;
     const facts: TrainSummary["facts"] = [
         ["pairs", typeof counts === "number" ? `${pairs} given` : describeCounts(counts)],
@@ -91,15 +93,19 @@ function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: Pa
         ["stopped", stopped]
     ];
     const advice = [
-        `Of ${kept.heldOutPairs} held-out pairs the agent tells ${told} apart; chance would be half.`,
+        `Of ${plural(kept.heldOutPairs, "held-out pair")} the agent tells ${told} apart; chance would be half.`,
         ...(kept.heldOutPairs < fewHeldOut
-            ? [`${kept.heldOutPairs} are too few to tell luck from learning: hold out ${fewHeldOut} or more.`]
+            ? [`That is too few to tell luck from learning: hold out ${fewHeldOut} or more.`]
             : told < 0.6 * kept.heldOutPairs
               ? [
                     "That is hardly better than guessing: the pairs may not differ in anything that the model's states show."
                 ]
               : []),
-        ...(pairs < fewPairs ? [`${pairs} pairs are few: give some hundred prompts, or more responses to each.`] : []),
+        ...(pairs < fewPairs
+            ? [
+                  `It learnt from ${plural(pairs, "pair")} in all, which is little: give some hundred prompts, or more responses to each.`
+              ]
+            : []),
         ...(typeof counts !== "number" && counts.alike > counts.prompts / 2
             ? [
                   "Most prompts gave no pair, since their responses are worth the same: take a finer reward, or a higher temperature."
@@ -113,7 +119,7 @@ function ofPairs(config: TrainConfig, metrics: readonly FitMetrics[], counts: Pa
 
 function describeCounts(counts: PairCounts): string {
     const why = whyNone(counts);
-    return `from ${counts.pairs} of ${counts.prompts} prompts${why === "" ? "" : `; none from ${why}`}`;
+    return `from ${counts.pairs} of ${plural(counts.prompts, "prompt")}${why === "" ? "" : `; none from ${why}`}`;
 }
 
 function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainSummary {
@@ -123,7 +129,7 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
     const held =
         latest === undefined
             ? `not measured: ${config.checkPrompts} prompts are held out, but no more than a tenth of all`
-            : `${latest.reward.toFixed(3)} with the agent, ${latest.raw.toFixed(3)} without (greedy, ${latest.prompts} prompts)`;
+            : `${latest.reward.toFixed(3)} with the agent, ${latest.raw.toFixed(3)} without (greedy, ${plural(latest.prompts, "prompt")})`;
     const facts: TrainSummary["facts"] = [
         [
             "episodes",
@@ -151,7 +157,7 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
         return {
             facts,
             advice:
-                `Nothing was learnt: the ${last.replay} transitions collected never reached learnAfter, ${config.learnAfter}. ` +
+                `Nothing was learnt: the ${plural(last.replay, "transition")} collected never reached learnAfter, ${config.learnAfter}. ` +
                 "Lower it, or give more episodes."
         };
     if (first === undefined || latest === undefined)
@@ -165,7 +171,8 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
         gain > 0
             ? `On held-out prompts the agent's greedy answers are worth ${gain.toFixed(3)} more than the model's own${began}.`
             : `On held-out prompts the agent's greedy answers are worth ${gain === 0 ? "no more" : `${(-gain).toFixed(3)} less`} than the model's own${began}: do not use it as it is.`;
-    const few = latest.prompts < fewHeldOut ? ` ${latest.prompts} prompts are a hint, not a proof.` : "";
+    const few =
+        latest.prompts < fewHeldOut ? ` From ${plural(latest.prompts, "prompt")} that is a hint, not a proof.` : "";
     const next =
         gain > 0
             ? checks.length > 1 && latest.reward > first.reward
