@@ -93,7 +93,7 @@ const sac = {
         integer: true,
         min: 0,
         max: 1000,
-        help: "prompts, at most a tenth, held out and answered greedily every so often"
+        help: "held-out prompts, at most, that are answered greedily every so often"
     },
     checkEvery: {...count, byDefault: 128, help: "episodes between these answers"}
 } as const;

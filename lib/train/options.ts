@@ -108,6 +108,8 @@ export const configSchema = z.object({
     strategy: strategySchema,
     candidates: z.object({topK: z.number(), topP: z.number(), minP: z.number(), temperature: z.number()}),
     ...choiceSchemas,
+    /** Runs of sac of earlier releases held out `checkPrompts` alone, and go on with the prompts that they began with. */
+    holdsOutForCalibration: z.boolean().default(false),
     /** Runs of earlier releases made none. */
     student: z.boolean().default(false),
     threads: z.number().nullable(),
@@ -226,6 +228,7 @@ function fillIn(options: TrainOptions, fitting: Preset): TrainConfig {
         ...(Object.fromEntries(choices) as unknown as Choices),
         order,
         strategy,
+        holdsOutForCalibration: true,
         student: options.student ?? true,
         threads: options.threads ?? null,
         judgeQuestion: options.judgeQuestion ?? null,

@@ -37,12 +37,25 @@ export const use = {
     value: 9
 } as const;
 
-/** Splits prompts, by index, into those that episodes answer and those held out: `wanted` of the latter, but at most a tenth. */
+/** Splits prompts, by index, into those that episodes answer and those held out: `wanted` of the latter, but at most a tenth. Who wants fewer gets some of the same. */
 export function splitPrompts(count: number, wanted: number, seed: number): {training: number[]; heldOut: number[]} {
     const order = shuffled(count, derivedSeed(seed, use.heldOut));
     const size = Math.min(wanted, Math.floor(count / 10));
     const inOrder = (indexes: Uint32Array) => [...indexes].sort((a, b) => a - b);
     return {training: inOrder(order.subarray(size)), heldOut: inOrder(order.subarray(0, size))};
+}
+
+/** How many prompts a run of sac wants held out. The first of them are answered every so often, all of them to find the threshold. */
+export function heldOutOfSac({
+    checkPrompts,
+    calibrationPrompts,
+    holdsOutForCalibration
+}: {
+    checkPrompts: number;
+    calibrationPrompts: number;
+    holdsOutForCalibration: boolean;
+}): number {
+    return holdsOutForCalibration ? Math.max(checkPrompts, calibrationPrompts) : checkPrompts;
 }
 
 /** Indexes, among `count` prompts, of those that responses are sampled for: at most `samplePrompts`, drawn by the seed, in order. */

@@ -35,7 +35,7 @@ import {prepare} from "./run/setup.js";
 import type {Baselines, SacMetrics, SampleRow} from "./sac/batch.js";
 import {Sac} from "./sac/sac.js";
 import type {SacJob, SacState} from "./sac/state.js";
-import {promptOfEpisode, sampledPrompts, splitPrompts} from "./seeds.js";
+import {heldOutOfSac, promptOfEpisode, sampledPrompts, splitPrompts} from "./seeds.js";
 import {addStudent} from "./student/after-run.js";
 
 /** What `trainAgent` resolves with. */
@@ -127,8 +127,10 @@ async function runPhases(job: Job): Promise<Omit<Outcome, "actor"> & {actor?: Ac
 async function runSac(job: Job): Promise<Outcome> {
     const {run} = job;
     const state = run.state as RunState | undefined;
-    const {training, heldOut} = splitPrompts(job.prompts.length, job.config.checkPrompts, job.config.seed);
-    const order = promptOfEpisode(training.length, job.config.seed);
+    const {checkPrompts, seed} = job.config;
+    const {training} = splitPrompts(job.prompts.length, heldOutOfSac(job.config), seed);
+    const {heldOut} = splitPrompts(job.prompts.length, checkPrompts, seed);
+    const order = promptOfEpisode(training.length, seed);
     const sacJob = {...job, heldOut, promptOf: (episode: number) => training[order(episode)] as number};
     const rewards = await findRewards(sacJob, training.length, state);
     const sac = await Sac.open(sacJob, rewards, state?.phase === "sac" ? state : undefined);
@@ -206,7 +208,7 @@ async function samplePairs(job: Job, state: RunState | undefined): Promise<reado
 
 /** Indexes of the prompts that the agent did not learn from. */
 async function heldOutPrompts({config, prompts, run}: Job): Promise<number[]> {
-    if (config.method === "sac") return splitPrompts(prompts.length, config.checkPrompts, config.seed).heldOut;
+    if (config.method === "sac") return splitPrompts(prompts.length, heldOutOfSac(config), config.seed).heldOut;
     const learnt =
         config.method === "preference"
             ? await run.rows<AnnotatedPair>("pairs")

@@ -1,5 +1,5 @@
 /** A run's own account of itself. */
-import {existsSync, readFileSync} from "node:fs";
+import {existsSync, readFileSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import type {LlamaModel} from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
@@ -13,6 +13,7 @@ import {
     type SacMetrics,
     trainAgent
 } from "../../lib/index.js";
+import {seal} from "../../lib/sealed.js";
 import type {TrainConfig} from "../../lib/train/options.js";
 import type {ResponseRow} from "../../lib/train/preference/responses.js";
 import {adviseOn} from "../../lib/train/report/advice.js";
@@ -81,6 +82,30 @@ describe("a run of sac", () => {
         expect(config.preset).toBe("small");
         expect(Object.fromEntries(summary.facts).preset).toBe("small");
         expect([...presets]).toEqual(["small"]);
+    });
+
+    it("finds the threshold on more held-out prompts than it answers every so often", async () => {
+        const many = trainingPrompts(90, 3).map(({text}) => ({prompt: text}));
+        const sac = {...options, prompts: many, checkPrompts: 2, episodes: 90, maxTokens: 4, baseline: "none"} as const;
+        const runDirectory = newRun();
+        const {calibration, metrics} = await trainAgent({...sac, model, runDirectory});
+        expect(calibration?.prompts).toBe(9);
+        expect((metrics.at(-1) as SacMetrics).greedy?.prompts).toBe(2);
+        const answered = new Set(linesOf(runDirectory, "samples").map(({prompt}) => prompt));
+        const checked = linesOf(runDirectory, "responses").map(({prompt}) => prompt);
+        expect(answered.size).toBe(81);
+        expect(checked.map((prompt) => answered.has(prompt))).toEqual([false, false]);
+
+        // As a release before would have begun it.
+        const earlier = newRun();
+        const halfway = interruptAt(({phase, done}) => phase === "rollouts" && done === 4);
+        await trainAgent({...sac, ...halfway, calibrationPrompts: 0, model, runDirectory: earlier});
+        const path = join(earlier, "config.json");
+        const {check: __, ...saved} = JSON.parse(readFileSync(path, "utf8"));
+        const {holdsOutForCalibration: _, ...config} = {...saved.config, calibrationPrompts: 48};
+        writeFileSync(path, seal({...saved, config}));
+        await trainAgent({reward: courtesy, prompts: many, model, runDirectory: earlier, resume: true});
+        expect(new Set(linesOf(earlier, "samples").map(({prompt}) => prompt)).size).toBe(88);
     });
 
     it("shows what it costs to roll out more batches ahead", async () => {

@@ -3,7 +3,7 @@ import {invalidArgument, MaraError} from "../../errors.js";
 import {calibrationThresholds, minCalibrationPrompts} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
 import {heldOutCount} from "../preference/pair-labels.js";
-import {splitPrompts} from "../seeds.js";
+import {heldOutOfSac, splitPrompts} from "../seeds.js";
 import type {TrainingCosts} from "./measure.js";
 import {studentParts} from "./student.js";
 
@@ -38,14 +38,15 @@ export function estimateTraining(config: TrainConfig, costs: TrainingCosts, coun
 
 function ofEpisodes(config: TrainConfig, costs: TrainingCosts, {prompts}: WorkCounts): Record<string, number> {
     const {episodes, updatesPerEpisode, learnAfter, checkEvery, baseline} = config;
-    const {training, heldOut} = splitPrompts(prompts, config.checkPrompts, config.seed);
-    const own = heldOut.length + (baseline === "raw-response" ? Math.min(training.length, episodes) : 0);
+    const {training, heldOut} = splitPrompts(prompts, heldOutOfSac(config), config.seed);
+    const checked = Math.min(heldOut.length, config.checkPrompts);
+    const own = checked + (baseline === "raw-response" ? Math.min(training.length, episodes) : 0);
     const before = costs.transitions === 0 ? episodes : Math.ceil(learnAfter / costs.transitions);
     return {
         responses: own * costs.response,
         episodes: episodes * costs.episode,
         updates: Math.max(0, episodes - before) * updatesPerEpisode * costs.update,
-        checks: Math.ceil(episodes / checkEvery) * heldOut.length * costs.episode
+        checks: Math.ceil(episodes / checkEvery) * checked * costs.episode
     };
 }
 
@@ -70,7 +71,7 @@ function calibrationAnswers(config: TrainConfig, {prompts, pairs}: WorkCounts): 
     if (pairs !== null) return 0;
     const heldOut =
         config.method === "sac"
-            ? splitPrompts(prompts, config.checkPrompts, config.seed).heldOut.length
+            ? splitPrompts(prompts, heldOutOfSac(config), config.seed).heldOut.length
             : heldOutCount(Math.min(prompts, config.samplePrompts), config.heldOut);
     const asked = Math.min(heldOut, config.calibrationPrompts);
     return asked < minCalibrationPrompts ? 0 : asked * calibrationThresholds;

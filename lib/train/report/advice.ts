@@ -128,7 +128,7 @@ function ofEpisodes(config: TrainConfig, metrics: readonly SacMetrics[]): TrainS
     const [first, latest] = [checks[0], checks.at(-1)];
     const held =
         latest === undefined
-            ? `not measured: ${config.checkPrompts} prompts are held out, but no more than a tenth of all`
+            ? `not measured: checkPrompts is ${config.checkPrompts}, and no more than a tenth of the prompts is held out`
             : `${latest.reward.toFixed(3)} with the agent, ${latest.raw.toFixed(3)} without (greedy, ${plural(latest.prompts, "prompt")})`;
     const facts: TrainSummary["facts"] = [
         [

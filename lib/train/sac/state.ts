@@ -16,7 +16,7 @@ export function actorFile(batch: number): string {
     return batch === 0 ? "actor" : `actor-${batch}`;
 }
 
-/** Which prompt an episode answers, and which prompts none does, by index. */
+/** Which prompt an episode answers, and which ones, that none answers, the agent is measured on every so often; by index. */
 export interface SacJob extends Job {
     promptOf: (episode: number) => number;
     heldOut: readonly number[];
