@@ -282,6 +282,21 @@ describe("one of a kind", () => {
     });
 });
 
+describe("a calibration with other options than the defaults", () => {
+    it.each([
+        [{order: "top-last", strategy: "first", fallbackIndex: 3}, 'order "top-last", fallbackIndex 3'],
+        [{order: "best-first", strategy: "max-prob", fallbackIndex: 0}, 'strategy "max-prob"'],
+        [{order: "best-first", strategy: "first", fallbackIndex: 0}, undefined]
+    ])("says which to give: %j", (options, named) => {
+        const config = {preset: "small", method: "advantage", ...options} as TrainConfig;
+        const calibration = {prompts: 20, points: [], threshold: 0.4};
+        const {advice} = adviseOn(config, [], {responses: [], pairs: undefined, calibration});
+        expect(advice.match(/^The threshold was found with (.*), which the agent's file does not keep/)?.[1]).toBe(
+            named
+        );
+    });
+});
+
 describe("a calibration that keeps no threshold", () => {
     const point = (threshold: number, reward: number, excess: number) => ({
         threshold,

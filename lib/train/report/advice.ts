@@ -1,4 +1,5 @@
 /** Sums up a run in facts and in one paragraph of advice, for the command line and the report. */
+import {resolveSettings} from "../../align/options.js";
 import {plural} from "../../plural.js";
 import {type Calibration, repeatsWhereItGains, whyNoThreshold} from "../calibrate.js";
 import type {TrainConfig} from "../options.js";
@@ -47,7 +48,8 @@ export function adviseOn(
               : ofEpisodes(config, metrics as SacMetrics[]);
     const found = calibration === undefined ? [] : [describeCalibration(calibration)];
     const useless = calibration?.threshold === null ? [whyUseless(calibration)] : [];
-    return {facts: [["preset", config.preset], ...facts, ...found], advice: [...useless, advice].join(" ")};
+    const others = calibration?.threshold == null ? [] : optionsToGive(config);
+    return {facts: [["preset", config.preset], ...facts, ...found], advice: [...useless, ...others, advice].join(" ")};
 }
 
 /** A prompt's better tokens and its worse ones are a pair, where tokens are labelled by their advantages. */
@@ -59,6 +61,19 @@ function countsOf({method}: TrainConfig, responses: readonly ResponseRow[]): Pai
 function whyUseless({points}: Calibration): string {
     const cure = repeatsWhereItGains(points) ? ' Train with " + 5*repetition" added to the reward.' : "";
     return `There is no threshold to use it with: ${whyNoThreshold(points)}.${cure}`;
+}
+
+/** The agent's file keeps threshold and candidates, but not these options, which the threshold was found with. */
+function optionsToGive({order, strategy, fallbackIndex}: TrainConfig): string[] {
+    const byDefault = resolveSettings({});
+    const given = Object.entries({order, strategy, fallbackIndex}).filter(
+        ([name, value]) => value !== byDefault[name as "order" | "strategy" | "fallbackIndex"]
+    );
+    if (given.length === 0) return [];
+    const named = given.map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(", ");
+    return [
+        `The threshold was found with ${named}, which the agent's file does not keep: give the same where it is used.`
+    ];
 }
 
 function describeCalibration({threshold, points, prompts}: Calibration): TrainSummary["facts"][number] {
