@@ -52,7 +52,8 @@ async function convert(input: string, output: string, {dtype, force, json}: Conv
     agent.dispose();
     if (lost.length > 0)
         process.emitWarning(
-            `${output} has the agent's tensors alone. What ${input} also holds is left out: ${lost.join(", ")}`
+            `${output} has the agent's tensors alone. What ${input} also holds is left out: ${lost.join(", ")}`,
+            "MaraWarning"
         );
     if (json) {
         const files = {input: {path: input, bytes: before}, output: {path: output, bytes: after}};

@@ -5,6 +5,7 @@ import {type AlignedContextOptions, type DecisionEvent, MaraAgent} from "../../l
 import {randomTensors} from "../support/agents.js";
 import {generate, loadTinyModel, precise} from "../support/models.js";
 import {randomStudent} from "../support/students.js";
+import {warningsOf} from "../support/warnings.js";
 import {align} from "./harness.js";
 
 let model: LlamaModel;
@@ -39,19 +40,6 @@ async function open(options: AlignedContextOptions) {
 async function run(options: AlignedContextOptions) {
     const {aligner, events, text} = await open(options);
     return {tokens: await text(), events, stats: aligner.stats()};
-}
-
-async function warningsOf(act: () => Promise<unknown>): Promise<string[]> {
-    const warnings: string[] = [];
-    const listen = ({message}: Error) => void warnings.push(message);
-    process.on("warning", listen);
-    try {
-        await act();
-        await new Promise(setImmediate);
-    } finally {
-        process.off("warning", listen);
-    }
-    return warnings;
 }
 
 it.each([0.9999, 0.0001])(

@@ -12,6 +12,7 @@ import {
 } from "../support/reference-decoder.js";
 import {ReferenceStudent, randomStudent} from "../support/students.js";
 import {vocabularySize} from "../support/tiny-model.js";
+import {warningsOf} from "../support/warnings.js";
 import {align, refusal} from "./harness.js";
 
 const length = 24;
@@ -250,19 +251,6 @@ function contradicted(): MaraAgent {
     const calibration = {shape: [2, 3], data: Float32Array.of(1, 1, -1, -1, 1, 1)};
     agent.student = {...student, tensors: {...student.tensors, calibration}};
     return agent;
-}
-
-async function warningsOf(act: () => Promise<void>): Promise<string[]> {
-    const warnings: string[] = [];
-    const listen = ({message}: Error) => void warnings.push(message);
-    process.on("warning", listen);
-    try {
-        await act();
-        await new Promise(setImmediate);
-    } finally {
-        process.off("warning", listen);
-    }
-    return warnings;
 }
 
 it("can be changed while the context lives, for one sequence", async () => {
