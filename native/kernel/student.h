@@ -65,7 +65,8 @@ public:
     Student(const StudentWeights& weights, int32_t vocabulary, const char* variant);
 
     // Projects the embeddings of tokens first … first + count - 1, [count][width]. May run beside another call that
-    // projects other tokens. The table is to be complete before `judge`. False where a value is NaN or beyond 16-bit floats.
+    // projects other tokens. The table is to be complete before `judge`. False where a value is NaN or beyond 16-bit
+    // floats.
     bool project(int32_t first, int32_t count, const float* embeddings);
 
     // Scratch of one call, so that a decision allocates nothing.
