@@ -10,13 +10,14 @@ import {
     TokenBias
 } from "node-llama-cpp";
 import {afterAll, beforeAll, describe, expect, it} from "vitest";
-import type {AlignedContextOptions, MaraAgent} from "../../lib/index.js";
+import {type AlignedContextOptions, contrast, type MaraAgent} from "../../lib/index.js";
 import {agentFor, align} from "../align/harness.js";
 import {temporaryFolder} from "../cli/helpers.js";
 import {generate, loadTinyModel} from "../support/models.js";
 import {Oracle} from "../support/predictors.js";
 import {likeReference, slowly} from "./like-reference.js";
 import {type Case, contrastCase, guidanceCase, valueCase} from "./reference.js";
+import {watchDecodes} from "./watch-decodes.js";
 
 const folder = temporaryFolder();
 
@@ -88,6 +89,41 @@ describe("A guide follows", () => {
                 ...own,
                 contextSize: 48
             });
+    });
+
+    it("a text that another sequence takes over, of which the guide decodes what is new", async () => {
+        const copy = async (from: LlamaContextSequence, to: LlamaContextSequence, length: number) => {
+            const internals = to as unknown as {
+                _copyStateFromOtherSequence(other: LlamaContextSequence, length: number): Promise<boolean>;
+            };
+            expect(await internals._copyStateFromOtherSequence(from, length)).toBe(true);
+        };
+        for (const own of [{}, {agent}])
+            await alike(
+                async ([one, two]) => {
+                    const [source, target] = [one as LlamaContextSequence, two as LlamaContextSequence];
+                    const prompt = model.tokenize("the hen and the");
+                    const found = [await generate(source, prompt, 8)];
+                    await copy(source, target, prompt.length + 3);
+                    found.push(await generate(target, model.tokenize("so"), 6));
+                    found.push(await generate(source, model.tokenize("and"), 6));
+                    return found;
+                },
+                {...own, sequences: 2}
+            );
+        const {sizes} = watchDecodes();
+        const guides = [contrast({amateur: other, weight: 0.6})];
+        const {context} = await align(model, {guides, sequences: 2});
+        const [source, target] = [context.getSequence(), context.getSequence()];
+        const prompt = model.tokenize("the hen and the dog and the hen once there was");
+        await generate(source, prompt, 4);
+        const before = [...sizes.values()].map((all) => all.length);
+        await copy(source, target, prompt.length);
+        await generate(target, model.tokenize("so"), 1);
+        const after = [...sizes.values()].map((all, i) => all.slice(before[i]).reduce((sum, size) => sum + size, 0));
+        const added = model.tokenize("so").length;
+        // The context itself and the guide's.
+        expect(after).toEqual([added, added]);
     });
 
     it("a text that was saved, and is loaded after another or into another sequence", async () => {

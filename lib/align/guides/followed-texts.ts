@@ -13,6 +13,8 @@ export interface TextFollower {
     follow(sequence: number, text: readonly number[]): void;
     /** The logits that the text leads to; of an empty text, none. */
     logits(sequence: number, text: readonly number[]): Promise<Float32Array>;
+    /** The next text of `to` is that of `from`, as far as they are alike, and need not be decoded again. */
+    copy(from: number, to: number): void;
 }
 
 /** Where the followed sequences stand in their context. */
@@ -35,7 +37,9 @@ export interface Pending {
 }
 
 interface Followed {
-    held: number[];
+    held: readonly number[];
+    /** Whose text its next one begins with. */
+    origin: number | undefined;
     wanted: readonly number[];
     /** The logits that the wanted text leads to. */
     logits: Promise<Float32Array>;
@@ -64,6 +68,7 @@ export class FollowedTexts {
         this.#places = places;
         this.#sequences = Array.from({length: places.count}, () => ({
             held: [],
+            origin: undefined,
             wanted: [],
             logits: Promise.resolve(new Float32Array(0)),
             task: undefined
@@ -82,6 +87,10 @@ export class FollowedTexts {
         // Nobody may be waiting for a text that is decoded early; whoever asks for its logits is told.
         own.logits.catch(() => {});
         return own.logits;
+    }
+
+    copy(from: number, to: number): void {
+        (this.#sequences[to] as Followed).origin = from;
     }
 
     /** True if this is the text that the sequence is to hold. */
@@ -150,12 +159,14 @@ export class FollowedTexts {
     }
 
     #newTokens(sequence: number, own: Followed, wanted: readonly number[]): BatchToken[] {
+        if (wanted.length > 0) this.#takeOver(sequence, own, wanted);
         // The last token is decoded anew where it is held: its logits are no longer known.
         const kept = this.#keep(
             sequence,
             own,
             Math.min(commonPrefix(own.held, wanted), Math.max(0, wanted.length - 1))
         );
+        own.held = wanted.slice(0, kept);
         let first = kept;
         const {prefix} = this.#places;
         const shared = prefix.length - 1;
@@ -167,6 +178,18 @@ export class FollowedTexts {
         return wanted
             .slice(first)
             .map((token, i) => ({sequence, position: first + i, token, output: first + i === wanted.length - 1}));
+    }
+
+    /** Has the sequence hold what another one holds, if its text was copied from there and more of it is alike. */
+    #takeOver(sequence: number, own: Followed, wanted: readonly number[]): void {
+        const {origin} = own;
+        own.origin = undefined;
+        if (origin === undefined || this.#backend.recurrent || this.#backend.window > 0) return;
+        const {held} = this.#sequences[origin] as Followed;
+        if (commonPrefix(held, wanted) <= commonPrefix(own.held, wanted)) return;
+        this.#backend.remove(sequence, 0);
+        this.#backend.shared(this.#places.first + origin, sequence);
+        own.held = held;
     }
 
     /** Gives up what the sequence holds behind `count` tokens. @returns how many are left, none where the model cannot go on from there */

@@ -72,6 +72,10 @@ export class Follower implements TextFollower {
         return await logits;
     }
 
+    copy(from: number, to: number): void {
+        this.#texts.copy(from, to);
+    }
+
     async close(): Promise<void> {
         this.#closed = true;
         await this.#running;

@@ -30,6 +30,10 @@ export class FurtherSequences implements TextFollower {
         this.texts.follow(sequence, text).catch(() => {});
     }
 
+    copy(from: number, to: number): void {
+        this.texts.copy(from, to);
+    }
+
     async logits(sequence: number, text: readonly number[]): Promise<Float32Array> {
         // Nothing would decode it before the caller's token is drawn.
         if (!this.texts.isFollowed(sequence, text) || this.texts.waits(sequence))

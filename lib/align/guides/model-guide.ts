@@ -1,6 +1,6 @@
 import {statSync} from "node:fs";
 import {resolve} from "node:path";
-import type {Llama, LlamaContext, LlamaModel} from "node-llama-cpp";
+import type {Llama, LlamaContext, LlamaContextSequence, LlamaModel} from "node-llama-cpp";
 import {invalidArgument, MaraError, reasonOf} from "../../errors.js";
 import {loadModelFile} from "../../model-file.js";
 import {maxTimeoutMs} from "../../rewards/time-limit.js";
@@ -89,6 +89,11 @@ class Companion {
     translate(logits: Float32Array, own: Float32Array, isMapped: boolean): Float32Array {
         if (this.mapping !== undefined) return this.mapping.map(logits, own);
         return isMapped ? onScaleOf(own, logits) : logits;
+    }
+
+    /** Lets the one sequence begin with what is decoded of the other's text. */
+    copy({from, to}: {from: LlamaContextSequence; to: LlamaContextSequence}): void {
+        this.#follower.copy(numberOf({sequence: from}), numberOf({sequence: to}));
     }
 
     forget(text: Pick<GuidedText, "sequence">): void {
@@ -181,6 +186,9 @@ export function modelGuide(models: readonly GuideModel[], combine: Combine): Mod
         takenBack({sequence, start}) {
             if (start > 0) return;
             for (const one of opened.get(sequence.context)?.ready ?? []) one.forget({sequence});
+        },
+        copied({from, to}) {
+            for (const one of opened.get(to.context)?.ready ?? []) one.copy({from, to});
         },
         mapped(context) {
             const mappings = (opened.get(context)?.ready ?? []).map(({mapping}) => mapping?.share);

@@ -118,6 +118,7 @@ export class ContextHook {
                 const result = await stock.copySequenceStateFromOtherSequence?.(target, source);
                 backend.shared(source, target);
                 this.#texts.copy(source, target);
+                this.#tellCopied(source, target);
                 return result;
             },
             setLoras: (...args: unknown[]) => {
@@ -180,6 +181,13 @@ export class ContextHook {
         if (state.sequence === undefined) return;
         const range = {sequence: state.sequence, start, end: end < 0 ? undefined : end};
         tellGuides(state.settings.guides, (guide) => guide.takenBack?.(range));
+    }
+
+    #tellCopied(source: number, target: number): void {
+        const {sequence: to, settings} = this.#parts.sequences._stateOf(target);
+        const {sequence: from} = this.#parts.sequences._stateOf(source);
+        if (from === undefined || to === undefined) return;
+        tellGuides(settings.guides, (guide) => guide.copied?.({from, to}));
     }
 
     #initBatch(): void {

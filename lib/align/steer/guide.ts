@@ -65,6 +65,8 @@ export interface Guide {
     emitted?(token: Token, at: {sequence: LlamaContextSequence; position: number}): void;
     /** The sequence's tokens at positions from `start` to before `end` (undefined: to the last) have left the context. */
     takenBack?(range: {sequence: LlamaContextSequence; start: number; end: number | undefined}): void;
+    /** The sequence `to`, which was empty, has taken over the text of `from` without its being decoded again. */
+    copied?(texts: {from: LlamaContextSequence; to: LlamaContextSequence}): void;
 }
 
 const timeout = options({timeoutMs: timeoutMs.optional()});
