@@ -230,8 +230,8 @@ describe("The students of several agents", () => {
         await decoder.dispose();
         expect(expected.tokens.length).toBeGreaterThan(4);
         expect(tokens.slice(0, expected.tokens.length)).toEqual(expected.tokens);
-        expect(events.map(({by}) => by)).toEqual(["agent", ...events.slice(1).map(() => "student")]);
-        expect(aligner.stats().studentDecisions).toBe(length - 1);
+        expect(new Set(events.map(({by}) => by))).toEqual(new Set(["student"]));
+        expect(aligner.stats().studentDecisions).toBe(length);
     });
 
     it("are asked for a mean together or not at all, and for the others one by one", async () => {

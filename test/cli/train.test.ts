@@ -48,7 +48,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         expect(lines[1]).toBe("the model's own responses 0/4");
         expect(stdout).toMatch(/preset +small\n/);
         expect(stdout).toMatch(/updates +\d+\n/);
-        expect(stdout).toMatch(/held-out reward +not measured: 8 prompts are held out/);
+        expect(stdout).toMatch(/held-out reward +not measured: checkPrompts is 8, and/);
         expect(stdout).toMatch(/used with +top-k 10, top-p 0.95, min-p 0, temperature 0.8, threshold 0.5\n/);
         expect(lines.at(-1)).toMatch(
             /^episodes 6\/6 {2}reward -?\d\.\d{3} {2}KL -?\d+\.\d{3} {2}accepted \d+ % {2}0 s left$/

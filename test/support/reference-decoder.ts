@@ -141,7 +141,7 @@ export class ReferenceDecoder {
                 const {token} = candidates[rank] as Scored;
                 const predicted = cascade && predict(cascade, before, rank, candidates, settings.threshold);
                 if (predicted !== undefined) return predicted;
-                if (foregone !== undefined && run.tokens.length > 0) return foregone(before, rank, candidates);
+                if (foregone !== undefined) return foregone(before, rank, candidates);
                 const known = verdicts.get(token);
                 if (known !== undefined) return known;
                 const {state} = await this.#evaluate(batchesOf([...run.tokens, token]), false);

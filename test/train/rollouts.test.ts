@@ -169,12 +169,30 @@ describe("Rollouts", () => {
         const expected = await collect(lanes, agents.doubtful, few);
         const found = await collect(serial, agents.doubtful, few);
         expect(texts(found)).toEqual(texts(expected));
-        for (const [i, {states, decisions}] of found.entries()) {
-            expect(decisions.map(({candidates}) => candidates)).toEqual(
-                expected[i]?.decisions.map(({candidates}) => candidates)
+        // Two candidates that are as good as tied may change places, and one at a bound of the truncation may be in one mode only.
+        const statesOf = ({states, decisions, width}: Trajectory) =>
+            decisions.map(
+                ({candidates, tried, firstState: row}) =>
+                    new Map(
+                        candidates
+                            .slice(0, tried)
+                            .map((token, k) => [token, states.subarray(width * (row + k), width * (row + k + 1))])
+                    )
             );
-            const differences = states.map((value, at) => Math.abs(value - (expected[i]?.states[at] as number)));
-            expect(Math.max(...differences)).toBeLessThan(1e-2);
+        for (const [i, trajectory] of found.entries()) {
+            const others = statesOf(expected[i] as Trajectory);
+            for (const [at, own] of statesOf(trajectory).entries()) {
+                const other = others[at] as (typeof others)[number];
+                const common = [...own.keys()].filter((token) => other.has(token));
+                expect(Math.max(own.size, other.size)).toBeLessThanOrEqual(common.length + 1);
+                for (const token of common) {
+                    const state = other.get(token) as Float32Array;
+                    const differences = Array.from(own.get(token) ?? [], (value, k) =>
+                        Math.abs(value - (state[k] ?? 0))
+                    );
+                    expect(Math.max(...differences)).toBeLessThan(1e-2);
+                }
+            }
         }
     });
 });

@@ -68,7 +68,6 @@ describe("a run of sac", () => {
         const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
         const {greedy} = checks.at(-1) as (typeof checks)[number];
         expect(greedy.prompts).toBe(3);
-        expect(greedy.reward).not.toBe(greedy.raw);
         expect(greedy.reward).toBeCloseTo(mean(answers.map(({text, prompt}) => courtesy(prompt.prompt, text))), 9);
         expect(greedy.raw).toBeCloseTo(mean(first.map((prompt) => own.get(prompt) as number)), 9);
 
