@@ -34,15 +34,16 @@ const preference = resolveConfig({
 });
 
 it("A run of episodes is estimated by its responses, episodes, updates and checks", () => {
-    // 4 of 100 prompts are held out, and 96 answered once for the baseline; updates begin after 20 episodes.
+    // 10 of 100 prompts are held out, 4 of them are checked, and 90 are answered once for the baseline; updates begin after 20 episodes.
     expect(estimateTraining(sac, costs, {prompts: 100, pairs: null})).toEqual({
-        seconds: 100 + 600 + 180 + 48,
+        seconds: 94 + 600 + 180 + 48 + 210,
         parts: {
-            responses: 100,
+            responses: 94,
             episodes: 600,
             updates: 180 * 10 * 0.1,
             checks: 4 * 4 * 3,
-            calibration: 0,
+            // At seven thresholds.
+            calibration: 10 * 7 * 3,
             ...noStudent
         },
         costs
@@ -114,7 +115,7 @@ it("Time that is spent already is taken off a budget, and a student is named whe
     });
 });
 
-it.each([100, 1000, 36_000])("As many episodes as fit into %i seconds are found", (seconds) => {
+it.each([300, 1000, 36_000])("As many episodes as fit into %i seconds are found", (seconds) => {
     const counts = {prompts: 100, pairs: null};
     const {episodes, learnAfter} = fitInto(seconds, sac, costs, counts) as {episodes: number; learnAfter: number};
     const taken = (change: object) => estimateTraining({...sac, learnAfter, ...change}, costs, counts).seconds;
