@@ -76,7 +76,19 @@ describe("demo", () => {
         expect(result.config.agent.name).toBe("agent.safetensors");
         expect(result.pairs[0]).toMatchObject({prompts: 3, wins: 0, ties: 3, losses: 0});
         const out = path.join(folder, "run");
-        const trained = ["train", "--gpu", "off", "-m", "demo", "--preset", "small", "--out", out, "--dry-run"];
+        const trained = [
+            "train",
+            "--gpu",
+            "off",
+            "-m",
+            "demo",
+            "--preset",
+            "small",
+            "--out",
+            out,
+            "--dry-run",
+            "--json"
+        ];
         const sac = JSON.parse(
             await succeed([...trained, "--prompts", "demo", "--reward", "demo", "--warm-start", "demo"])
         );

@@ -81,7 +81,7 @@ describeWithBrowser("Reports", () => {
             expect(text).toContain(
                 "An agent for model.gguf was trained from preference pairs on 9 prompts, by the reward length."
             );
-            expect(text).toMatch(/Of \d held-out pairs the agent tells \d apart/);
+            expect(text).toMatch(/Of \d held-out pairs? the agent tells \d apart/);
             expect(text).toMatch(/epoch \d of 3, which has the least held-out loss/);
             expect(text).toMatch(/mara eval -m demo -a \S+ --prompts demo --reward/);
             const ticks = await page.evaluate<number[]>(

@@ -78,13 +78,13 @@ export async function prepare(options: TrainOptions): Promise<Prepared> {
         if (alone !== undefined && config.method !== "advantage")
             throw invalidArgument("prompts", 'no leaveAlone but with method "advantage"', alone);
         const pairs = texts.pairs && inFormat(texts.pairs, config.promptFormat);
+        const queue = await opened.openQueue(given);
+        const warmStart = await opened.readWarmStart(given, inputs);
+        const model = await opened.openModel(given, llama, inputs);
         const learnt = pairs ?? sampledPrompts(config, prompts.length).map((i) => prompts[i] as Prompt);
         // Known before anything is sampled, which may take hours.
         if (config.method !== "sac" && new Set(learnt.map(groupOf)).size < 2)
             throw tooFewToHoldOut(plural(learnt.length, pairs === undefined ? "prompt" : "pair"));
-        const queue = await opened.openQueue(given);
-        const warmStart = await opened.readWarmStart(given, inputs);
-        const model = await opened.openModel(given, llama, inputs);
         if (saved !== undefined) requireSameInputs(saved.inputs, inputs);
         requireWidth(warmStart, model.embeddingVectorSize);
         const remote =
