@@ -48,9 +48,10 @@ describe("The number of threads", () => {
         expect(JSON.parse(await succeed([...short, "--threads", "1"], {env})).config.threads).toBe(1);
         // Short, because a dry run measures, and three threads are slow on two cores.
         const pairs = join(folder, "pairs.jsonl");
-        writeFileSync(pairs, JSON.stringify({prompt: "a", chosen: "b", rejected: "c"}));
+        const lines = ["a", "d"].map((prompt) => JSON.stringify({prompt, chosen: "b", rejected: "c"}));
+        writeFileSync(pairs, lines.join("\n"));
         const trained = ["train", "--gpu", "off", "-m", model, "--pairs", pairs, "--method", "preference"];
-        const dry = [...trained, "--preset", "small", "--out", join(folder, "run"), "--dry-run"];
+        const dry = [...trained, "--preset", "small", "--out", join(folder, "run"), "--dry-run", "--json"];
         expect(JSON.parse(await succeed(dry, {env})).config.threads).toBe(3);
         writeFileSync(cache, "not JSON");
         expect(JSON.parse(await succeed(dry, {env})).config.threads).toBe(null);
