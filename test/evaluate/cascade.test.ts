@@ -35,6 +35,5 @@ it("measures the agent itself unless a cascade is asked for, and takes neither's
     expect(result.config.aligned.cascade).toEqual({agreement: 0});
     const {decisions, studentDecisions} = result.aligned.decisions ?? {};
     expect(decisions).toBeGreaterThan(10);
-    // The first decision after each prompt is the agent's.
-    expect(studentDecisions).toBe((decisions as number) - options.prompts.length);
+    expect(studentDecisions).toBe(decisions);
 });
