@@ -109,7 +109,7 @@ interface Chosen extends Omit<StandIn, "student"> {
     readonly student: AgentStudent;
 }
 
-/** A cascade, and the students that its agents had when it was made: an agent may be given another. */
+/** A cascade, and the students that the panel's members had when it was made: an agent may be given another. */
 interface Known {
     readonly students: readonly (AgentStudent | undefined)[];
     cascade: Cascade | undefined | Promise<Cascade | undefined>;
@@ -128,10 +128,11 @@ export class Cascades {
 
     /** The settings' cascade, undefined where there is none. A promise the first time, while the student is being made ready. Never rejects. */
     of(settings: ResolvedSettings): Cascade | undefined | Promise<Cascade | undefined> {
-        const {agents} = settings.panel;
+        const {members} = settings.panel;
         const known = this.#known.get(settings);
-        if (known !== undefined && agents.every(({student}, i) => student === known.students[i])) return known.cascade;
-        const made: Known = {students: agents.map(({student}) => student), cascade: this.#make(settings)};
+        if (known !== undefined && members.every(({agent}, i) => agent?.student === known.students[i]))
+            return known.cascade;
+        const made: Known = {students: members.map(({agent}) => agent?.student), cascade: this.#make(settings)};
         this.#known.set(settings, made);
         if (made.cascade instanceof Promise)
             void made.cascade.then((cascade) => {

@@ -105,11 +105,11 @@ export class Decision {
         return (["agent", "student"] as const).find((one) => this.deciders.includes(one)) ?? "judge";
     }
 
-    /** The verdicts on which the choice stands, by who gave them: all where each counted, else those up to the chosen candidate's. */
-    verdictsBy(one: Decider): number {
+    /** How many of the verdicts on which the choice stands are a student's. It stands on all where each counted, else on those up to the chosen candidate's. */
+    get studentVerdicts(): number {
         const isWhole = this.needsAll || this.fallback;
         const order = isWhole ? this.#order : this.#order.slice(0, this.#order.indexOf(this.chosen as number) + 1);
-        return order.filter((rank) => this.deciders[rank] === one).length;
+        return order.filter((rank) => this.deciders[rank] === "student").length;
     }
 
     /** True if the chosen candidate was accepted by whom it had to be asked of. */

@@ -24,7 +24,7 @@ export interface AlignerStats {
     studentVerdicts: number;
     /** Decisions that the student's verdicts settled, so that no candidate was judged. */
     studentDecisions: number;
-    /** Of each agent, in the order of `agents`, and then of the judge. */
+    /** What each agent said, in the order of `agents`, and then what the judge said. */
     opinions: OpinionCounts[];
     time: {
         /** Time in llama_decode, for the batches that `decodes` counts. */
@@ -40,9 +40,9 @@ export interface AlignerStats {
 export interface OpinionCounts {
     /** Candidates of which it said anything; those of which its student did are among them. */
     given: number;
-    /** Of these, accepted by its own threshold. */
+    /** How many of these are above its own threshold. */
     accepted: number;
-    /** Of these, said by its student. */
+    /** For how many of these its student spoke. */
     byStudent: number;
 }
 
@@ -71,7 +71,7 @@ export function countToken(stats: AlignerStats, candidates: number, decision?: D
     if (decision.fallback) stats.fallbacks++;
     else increment(stats.acceptedRanks, decision.chosen as number);
     stats.evaluatedCandidates += decision.deciders.filter((one) => one === "agent" || one === "judge").length;
-    stats.studentVerdicts += decision.verdictsBy("student");
+    stats.studentVerdicts += decision.studentVerdicts;
     if (decision.by === "student") stats.studentDecisions++;
 }
 

@@ -227,7 +227,7 @@ class Measurement {
         };
     }
 
-    /** Of one pair's states. */
+    /** Seconds that reading the states of one pair takes. */
     async #reading(texts: readonly Text[]): Promise<number> {
         const {model} = this.#setting;
         const lengths = texts.map(({response}) => model.tokenize(response).length + 1);
@@ -249,7 +249,7 @@ class Measurement {
         }
     }
 
-    /** Of one pair. */
+    /** Seconds that fitting one pair takes in one epoch. */
     async #epoch(texts: readonly Text[]): Promise<number> {
         const {config, model} = this.#setting;
         const learner = new Learner(learnerOptions(this.#setting, config.fitLearningRate));
@@ -273,7 +273,7 @@ class Measurement {
         }
     }
 
-    /** Of one response, as a mean. A reward that fails for each of them would fail in the run, too. */
+    /** Seconds that scoring one response takes. A reward that fails for each of them would fail in the run, too. */
     async #reward(texts: readonly Text[]): Promise<number> {
         const start = performance.now();
         const scores = await unlessAborted(
