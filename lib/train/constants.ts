@@ -42,7 +42,7 @@ const sac = {
     episodes: {...count, byDefault: 10_000, paper: 21_000, small: 600, help: "responses to learn from"},
     gamma: {...rate, byDefault: 0.99, help: "discount per accepted token"},
     tau: {...rate, byDefault: 0.005, help: "share of the critics that their targets take over"},
-    targetEvery: {...count, byDefault: 1, paper: 10, max: 1e6, help: "updates after which the targets move"},
+    targetEvery: {...count, byDefault: 10, max: 1e6, help: "updates after which the targets move"},
     criticLossScale: {
         byDefault: 1,
         paper: 0.5,

@@ -25,7 +25,7 @@ describe("training options", () => {
             automaticAlpha: true,
             student: true,
             maxTokens: 128,
-            targetEvery: 1,
+            targetEvery: 10,
             criticLossScale: 1,
             sharedCritics: false,
             alphaLoss: "log-alpha",
