@@ -2,6 +2,9 @@
 import {Agent, request as open} from "node:http";
 import {text as textOf} from "node:stream/consumers";
 
+/** As many as the load test's autocannon opens. */
+const connections = 64;
+
 async function send({url, agent}, {path, body}) {
     const headers = body && {"content-type": "application/json"};
     const response = await new Promise((resolve, reject) => {
@@ -15,7 +18,7 @@ async function send({url, agent}, {path, body}) {
 }
 
 const acts = {
-    /** Texts of the answers to chats that are all asked at once. */
+    /** Texts of the answers to chats, asked as fast as so many connections allow. */
     answers: async (server, requests) =>
         await Promise.all(
             requests.map(async (request) => {
@@ -57,7 +60,7 @@ async function timesOf(server, requests, timeOf) {
 
 process.on("message", async ({act, url, requests}) => {
     // Connections last as long as an act: servers close idle ones, maybe just as they are used again.
-    const agent = new Agent({keepAlive: true});
+    const agent = new Agent({keepAlive: true, maxSockets: connections});
     try {
         process.send({result: await acts[act]({url, agent}, requests)});
     } catch (error) {

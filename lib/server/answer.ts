@@ -46,6 +46,7 @@ export interface AnswerTask {
     maxTokens: number;
     signal: AbortSignal;
     running: Running;
+    onFirstToken(): void;
     /** Takes the tokens of an answer that has failed or was given up. */
     onAbandoned(tokens: number): void;
 }
@@ -59,7 +60,7 @@ export async function answer(
 ): Promise<Answered> {
     const {tokens, signal, running} = task;
     const tap = engine.tapOf(sequence);
-    tap.begin(task.wantsProbabilities, task.maxTokens);
+    tap.begin(task);
     running.begin(sequence);
     const before = engine.aligner?.stats(sequence);
     let start = performance.now();
@@ -108,7 +109,10 @@ export async function answer(
     }
 }
 
-/** Reads all but the last token, batch by batch, so that a request that is given up meanwhile frees its sequence. */
+/**
+ * Reads all but the last token, batch by batch, so that a request that is given up meanwhile frees its sequence. The last token is always decoded
+ * apart, so that a prompt which a sequence has read before gives the same numbers, bit for bit, as one that it has not.
+ */
 async function readPrompt(
     {context}: Engine,
     sequence: LlamaContextSequence,

@@ -37,8 +37,13 @@ let lastTurn: Promise<void> = Promise.resolve();
  * being generated until the last of them is prepared.
  */
 function ownTurn(): Promise<void> {
-    lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
+    lastTurn = lastTurn.then(nextTurn);
     return lastTurn;
+}
+
+/** Resolves once a batch that is to be decoded has been handed over, so that what follows does not hold it up. */
+export async function nextTurn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Characters of a body all of whose errors are looked for: a longer one may have hundreds of thousands of them. */
@@ -96,7 +101,14 @@ function spell(path: readonly PropertyKey[]): string {
 
 async function readText(request: Request, maxBytes: number): Promise<string> {
     const tooLarge = () => new ApiError(413, `The body is larger than ${maxBytes} bytes`, {code: "body_too_large"});
-    if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
+    const announced = request.headers.get("content-length");
+    if (Number(announced ?? 0) > maxBytes) throw tooLarge();
+    if (announced !== null) {
+        // Of a stream hono's server would have to make a second request.
+        const whole = await request.text();
+        texts.set(request, whole);
+        return whole;
+    }
     const decoder = new TextDecoder();
     let [text, size] = ["", 0];
     try {

@@ -11,7 +11,7 @@ import type {Lifetime, Service} from "./service.js";
 import {formOf} from "./tools.js";
 
 /** What a chat asks for. */
-export type PreparedChat = Omit<ChatTask, "signal" | "running" | "onAbandoned"> & {
+export type PreparedChat = Omit<ChatTask, keyof Lifetime["task"]> & {
     alignment: Alignment | undefined;
     isCall: boolean;
 };
@@ -36,12 +36,14 @@ export async function prepareChat({engine}: Service, body: ChatRequest): Promise
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
     const wantsProbabilities = body.logprobs === true;
     const maxTokens = Math.min(asked, room);
+    const tellsTokens = wantsProbabilities || body.mara?.trace === true;
     return {
         tokens,
         wrapper,
         alignment,
         wantsProbabilities,
-        tellsTokens: wantsProbabilities || body.mara?.trace === true,
+        tellsTokens,
+        inChunks: body.stream === true || tellsTokens || stop.length > 0 || functions !== undefined,
         history,
         functions,
         grammar,
@@ -72,11 +74,10 @@ export async function runChats(
     return await life.runAll(
         choices.map((choice, index) => ({
             tokens: task.tokens,
-            answer: async (sequence, onText) => {
-                const answered = await chat(engine, sequence, task, index, (event, tracer) => {
-                    onText();
-                    add(choice, choice.add(event, tracer));
-                });
+            answer: async (sequence) => {
+                const answered = await chat(engine, sequence, task, index, (event, tracer) =>
+                    add(choice, choice.add(event, tracer))
+                );
                 for (const delta of choice.finish(answered)) add(choice, delta);
                 metrics.answered(model, answered);
                 return answered;

@@ -3,7 +3,7 @@ import type {LlamaContextSequence} from "node-llama-cpp";
 import {type Alignment, alignmentOf} from "./alignment.js";
 import type {Answered} from "./answer.js";
 import {refused} from "./api-error.js";
-import {readBody} from "./body.js";
+import {nextTurn, readBody} from "./body.js";
 import {type CompletionTask, complete, promptLogprobs, promptTokensOf, requireTokens} from "./completion.js";
 import {CompletionChoice} from "./completion-choice.js";
 import {eventStream} from "./event-stream.js";
@@ -36,16 +36,13 @@ export async function completions(service: Service, request: Request): Promise<R
                 const task: CompletionTask = {...(prepared[Math.floor(at / count)] as Prepared), ...life.task};
                 return {
                     tokens: task.tokens,
-                    answer: async (sequence, onText) => {
+                    answer: async (sequence) => {
                         if (body.echo === true) {
                             const {prompt} = prepared[Math.floor(at / count)] as Prepared;
                             const told = body.logprobs == null ? [] : await measured(sequence, task, body.logprobs);
                             add(choice.echo(prompt, told));
                         }
-                        const onPieces = (...given: Parameters<typeof choice.add>) => {
-                            onText();
-                            add(choice.add(...given));
-                        };
+                        const onPieces = (...given: Parameters<typeof choice.add>) => add(choice.add(...given));
                         const answered = await complete(engine, sequence, task, {index: at % count, onPieces});
                         add(choice.finish(answered));
                         service.metrics.answered(body.model, answered);
@@ -62,6 +59,7 @@ export async function completions(service: Service, request: Request): Promise<R
     if (body.stream !== true) {
         try {
             const answered = await runAll(() => {});
+            await nextTurn();
             const whole = choices.map((choice, i) => choice.whole(answered[i] as Answered));
             return Response.json({...head, choices: whole, usage: usage(answered)});
         } finally {
@@ -83,7 +81,7 @@ export async function completions(service: Service, request: Request): Promise<R
     );
 }
 
-type Prepared = Omit<CompletionTask, "signal" | "running" | "onAbandoned"> & {prompt: string};
+type Prepared = Omit<CompletionTask, keyof Lifetime["task"]> & {prompt: string};
 
 /** The prompt's own tokens, without what was put in front. */
 async function measured(

@@ -32,7 +32,7 @@ export class Metrics {
         });
         this.#firstToken = new Histogram({
             name: "mara_first_token_seconds",
-            help: "Time until the first text of an answer, waiting included",
+            help: "Time until the first token of an answer, waiting included",
             buckets: seconds,
             registers
         });

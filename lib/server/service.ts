@@ -65,32 +65,31 @@ export class Lifetime {
     };
 
     /** What every answer of the request is generated with. */
-    get task(): Pick<AnswerTask, "signal" | "running" | "onAbandoned"> {
+    get task(): Pick<AnswerTask, "signal" | "running" | "onFirstToken" | "onAbandoned"> {
         const {metrics} = this.#service;
-        return {signal: this.signal, running: this.#running, onAbandoned: (tokens) => metrics.abandoned(tokens)};
+        const start = performance.now();
+        return {
+            signal: this.signal,
+            running: this.#running,
+            onFirstToken: () => metrics.firstToken((performance.now() - start) / 1000),
+            onAbandoned: (tokens) => metrics.abandoned(tokens)
+        };
     }
 
     /** Generates answers in as many sequences as are free. The first failure ends them all. */
     async runAll(
         tasks: readonly {
             tokens: readonly Token[];
-            answer: (sequence: LlamaContextSequence, onText: () => void) => Promise<Answered>;
+            answer: (sequence: LlamaContextSequence) => Promise<Answered>;
         }[]
     ): Promise<Answered[]> {
-        const start = performance.now();
-        const {engine, metrics} = this.#service;
+        const {scheduler} = this.#service.engine;
         const run = async ({tokens, answer}: (typeof tasks)[number]) =>
-            await engine.scheduler.run(tokens, this.signal, async (sequence) => {
-                let isFirst = true;
-                return await answer(sequence, () => {
-                    if (isFirst) metrics.firstToken((performance.now() - start) / 1000);
-                    isFirst = false;
-                });
-            });
+            await scheduler.run(tokens, this.signal, answer);
         const answered: Answered[] = [];
         const left = tasks.entries();
         // No more of them wait in line at a time than there are sequences, so that many leave room for other requests.
-        const lines = Array.from({length: Math.min(tasks.length, engine.scheduler.size)}, async () => {
+        const lines = Array.from({length: Math.min(tasks.length, scheduler.size)}, async () => {
             for (const [i, task] of left) answered[i] = await run(task);
         });
         try {

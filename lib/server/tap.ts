@@ -2,6 +2,7 @@
 import type {LlamaContextSequence, SequenceEvaluateOptions, Token} from "node-llama-cpp";
 import type {Aligner} from "../align/aligner.js";
 import type {DecisionRecord} from "../align/decide/record.js";
+import type {AnswerTask} from "./answer.js";
 
 /** A generated token. */
 export interface Drawn {
@@ -19,8 +20,7 @@ export interface Drawn {
 export class Tap {
     #drawn: Drawn[] = [];
     #next = 0;
-    #wantsProbabilities = false;
-    #most = 0;
+    #task: AnswerTask | undefined;
     readonly #decisions = new Map<number, DecisionRecord>();
 
     constructor(sequence: LlamaContextSequence, aligner: Aligner | undefined) {
@@ -29,11 +29,10 @@ export class Tap {
     }
 
     /** Begins an answer. Behind the first part of a character node-llama-cpp generates one token too many; it does not count. */
-    begin(wantsProbabilities: boolean, maxTokens: number): void {
-        this.#most = maxTokens;
+    begin(task: AnswerTask): void {
+        this.#task = task;
         this.#drawn = [];
         this.#next = 0;
-        this.#wantsProbabilities = wantsProbabilities;
         this.#decisions.clear();
     }
 
@@ -64,7 +63,8 @@ export class Tap {
         tokens: Token[],
         options?: SequenceEvaluateOptions
     ): AsyncGenerator<Token, void, undefined | Token | Token[]> {
-        const metadata = {probabilities: this.#wantsProbabilities};
+        const {wantsProbabilities: probabilities, maxTokens, onFirstToken} = this.#task as AnswerTask;
+        const metadata = {probabilities};
         const steps = sequence.evaluateWithMetadata(tokens, metadata, options);
         let replacement: undefined | Token | Token[];
         try {
@@ -74,7 +74,8 @@ export class Tap {
                 const {token, probabilities} = value as {token: Token; probabilities?: Map<Token, number>};
                 const decision = this.#decisions.get(sequence.nextTokenIndex);
                 this.#decisions.clear();
-                if (this.#drawn.length < this.#most) this.#drawn.push({token, decision, probabilities});
+                if (this.#drawn.length === 0) onFirstToken();
+                if (this.#drawn.length < maxTokens) this.#drawn.push({token, decision, probabilities});
                 replacement = yield token;
             }
         } finally {
