@@ -8,7 +8,7 @@ const {width, batch, rows, threads, seconds, warmUp} = JSON.parse(process.argv[2
 const random = xoroshiro128plus(1);
 const number = () => uniformFloat64(random) * 2 - 1;
 
-using learner = new Learner({width, batchSize: batch, threads});
+using learner = new Learner({width, batchSize: batch, threads, targetEvery: 1});
 learner.addTransitions({
     states: Float32Array.from({length: (rows + 1) * width}, number),
     state: Int32Array.from({length: rows}, (_, i) => i),

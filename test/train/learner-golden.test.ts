@@ -32,6 +32,8 @@ function items(tensor: Tensor): ArrayLike<number> {
 
 const tolerance = 1e-4;
 
+/** The update of Christodoulou's code. */
+const christodoulou = {targetEvery: 1};
 /** The update of the authors' script. */
 const paper = {
     sharedCritics: true,
@@ -42,9 +44,9 @@ const paper = {
 } as const;
 
 for (const {kind, width, hidden, batch, folder, changed} of [
-    {kind: "learner", width: 24, hidden: [32, 8], batch: 16, folder: "", changed: {}},
+    {kind: "learner", width: 24, hidden: [32, 8], batch: 16, folder: "", changed: christodoulou},
     {kind: "paper-learner", width: 24, hidden: [32, 8], batch: 16, folder: "", changed: paper},
-    {kind: "learner", width: 576, hidden: [1024, 256], batch: 1024, folder: "large/", changed: {}}
+    {kind: "learner", width: 576, hidden: [1024, 256], batch: 1024, folder: "large/", changed: christodoulou}
 ]) {
     /**
      * In the small learner every item agrees. Among a million activations of the large one, rounding now and then decides whether a ReLU is

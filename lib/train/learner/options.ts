@@ -47,7 +47,7 @@ export interface LearnerOptions {
     sharedCritics?: boolean;
     /** Factor of a critic's mean squared error, above 0. It matters where gradients are clipped. Default 1. */
     criticLossScale?: number;
-    /** Updates after which the targets move. Default 1. */
+    /** Updates after which the targets move. Default 10. */
     targetEvery?: number;
     /** What log α descends: log α · (H − H*) or α · (H − H*), with the policy's entropy H. Default "log-alpha". */
     alphaLoss?: AlphaLoss;
