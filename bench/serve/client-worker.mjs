@@ -2,7 +2,7 @@
 import {Agent, request as open} from "node:http";
 import {text as textOf} from "node:stream/consumers";
 
-/** As many as the load test's autocannon opens. */
+/** The load test's autocannon opens as many. */
 const connections = 64;
 
 async function send({url, agent}, {path, body}) {

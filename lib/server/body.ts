@@ -1,4 +1,5 @@
 /** Reads the bodies of requests. */
+import {setImmediate} from "node:timers/promises";
 import type {z} from "zod";
 import {ApiError} from "./api-error.js";
 
@@ -37,13 +38,8 @@ let lastTurn: Promise<void> = Promise.resolve();
  * being generated until the last of them is prepared.
  */
 function ownTurn(): Promise<void> {
-    lastTurn = lastTurn.then(nextTurn);
+    lastTurn = lastTurn.then(() => setImmediate());
     return lastTurn;
-}
-
-/** Resolves once a batch that is to be decoded has been handed over, so that what follows does not hold it up. */
-export async function nextTurn(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Characters of a body all of whose errors are looked for: a longer one may have hundreds of thousands of them. */
@@ -103,10 +99,11 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
     const tooLarge = () => new ApiError(413, `The body is larger than ${maxBytes} bytes`, {code: "body_too_large"});
     const announced = request.headers.get("content-length");
     if (Number(announced ?? 0) > maxBytes) throw tooLarge();
-    if (announced !== null) {
-        // Of a stream hono's server would have to make a second request.
+    if (/^\d+$/.test(announced ?? "")) {
+        // hono's server would have to build a second Request object to give the body as a stream.
         const whole = await request.text();
         texts.set(request, whole);
+        if (Buffer.byteLength(whole) > maxBytes) throw tooLarge();
         return whole;
     }
     const decoder = new TextDecoder();
@@ -126,7 +123,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
 
 const texts = new WeakMap<Request, string>();
 
-/** As much of a request's body as has been read; a copy of the request would hold up the end of a body that is too large. */
+/** A request's body as far as it is known; a copy of the request would hold up the end of a body that is too large. */
 export function bodyRead(request: Request): string | undefined {
     return texts.get(request);
 }

@@ -1,6 +1,6 @@
 /** POST /v1/chat/completions */
 import type {Answered} from "./answer.js";
-import {nextTurn, readBody} from "./body.js";
+import {readBody} from "./body.js";
 import {choiceOptions, prepareChat, runChats} from "./chat-run.js";
 import {Choice} from "./choice.js";
 import {eventStream} from "./event-stream.js";
@@ -25,7 +25,6 @@ export async function chatCompletions(service: Service, request: Request): Promi
     if (body.stream !== true) {
         try {
             const answered = await answerAll(() => {});
-            await nextTurn();
             return Response.json({
                 ...head,
                 object: "chat.completion",

@@ -36,14 +36,12 @@ export async function prepareChat({engine}: Service, body: ChatRequest): Promise
     const stop = typeof body.stop === "string" ? [body.stop] : (body.stop ?? []);
     const wantsProbabilities = body.logprobs === true;
     const maxTokens = Math.min(asked, room);
-    const tellsTokens = wantsProbabilities || body.mara?.trace === true;
     return {
         tokens,
         wrapper,
         alignment,
         wantsProbabilities,
-        tellsTokens,
-        inChunks: body.stream === true || tellsTokens || stop.length > 0 || functions !== undefined,
+        tellsTokens: wantsProbabilities || body.mara?.trace === true,
         history,
         functions,
         grammar,

@@ -22,8 +22,6 @@ export interface ChatTask extends AnswerTask {
     maxCalls: number | undefined;
     stop: readonly string[];
     sampling: Sampling;
-    /** True if the text is told while it is written. Otherwise node-llama-cpp spells it once, in the end, which takes less time. */
-    inChunks: boolean;
 }
 
 /** What comes while an answer is generated. */
@@ -63,7 +61,7 @@ export async function chat(
     const {LlamaChat} = await import("node-llama-cpp");
     return await answer(engine, sequence, task, async (tap, tracer) => {
         const llamaChat = new LlamaChat({contextSequence: sequence, chatWrapper: task.wrapper});
-        const {history, functions, grammar, maxCalls, maxTokens, signal, stop, sampling, inChunks} = task;
+        const {history, functions, grammar, maxCalls, maxTokens, signal, stop, sampling} = task;
         const tools = functions && {
             functions,
             documentFunctionParams: true,
@@ -76,20 +74,19 @@ export async function chat(
             if (pieces.length > 0) emit({type, text: textOf(pieces), pieces});
         };
         try {
-            const {metadata, fullResponse} = await llamaChat.generateResponse(structuredClone(history), {
+            const {metadata} = await llamaChat.generateResponse(structuredClone(history), {
                 ...evaluateOptions(sampling, index),
                 ...(tools ?? (grammar === undefined ? {} : {grammar})),
                 maxTokens,
                 signal: stop.length === 0 ? signal : AbortSignal.any([signal, stops.signal]),
                 stopOnAbortSignal: true,
-                ...(inChunks && {
-                    onResponseChunk: ({text, tokens, type: segment}) => {
-                        const now = segment === undefined ? "text" : "thought";
-                        if (now !== type) show(stops.rest());
-                        type = now;
-                        show(stops.add(tracer.split(text, tokens, tap.take(tokens))));
-                    }
-                }),
+                // The whole response, which is spelt at once, lacks spaces that llama.cpp takes for superfluous.
+                onResponseChunk: ({text, tokens, type: segment}) => {
+                    const now = segment === undefined ? "text" : "thought";
+                    if (now !== type) show(stops.rest());
+                    type = now;
+                    show(stops.add(tracer.split(text, tokens, tap.take(tokens))));
+                },
                 ...(tools && {
                     onFunctionCallParamsChunk: ({callIndex, functionName, paramsChunk, done}) => {
                         show(stops.rest());
@@ -100,9 +97,6 @@ export async function chat(
             signal.throwIfAborted();
             if (stops.isFound) return "stop";
             show(stops.rest());
-            for (const part of inChunks ? [] : fullResponse)
-                if (typeof part === "string") emit({type: "text", text: part, pieces: []});
-                else emit({type: "thought", text: part.text, pieces: []});
             return reasons[metadata.stopReason] ?? "stop";
         } finally {
             llamaChat.dispose();

@@ -3,7 +3,7 @@ import type {LlamaContextSequence} from "node-llama-cpp";
 import {type Alignment, alignmentOf} from "./alignment.js";
 import type {Answered} from "./answer.js";
 import {refused} from "./api-error.js";
-import {nextTurn, readBody} from "./body.js";
+import {readBody} from "./body.js";
 import {type CompletionTask, complete, promptLogprobs, promptTokensOf, requireTokens} from "./completion.js";
 import {CompletionChoice} from "./completion-choice.js";
 import {eventStream} from "./event-stream.js";
@@ -59,7 +59,6 @@ export async function completions(service: Service, request: Request): Promise<R
     if (body.stream !== true) {
         try {
             const answered = await runAll(() => {});
-            await nextTurn();
             const whole = choices.map((choice, i) => choice.whole(answered[i] as Answered));
             return Response.json({...head, choices: whole, usage: usage(answered)});
         } finally {

@@ -1,6 +1,7 @@
 /** What every endpoint works with. */
 import {randomUUID} from "node:crypto";
 import {setMaxListeners} from "node:events";
+import {setImmediate} from "node:timers/promises";
 import type {LlamaContextSequence, Token} from "node-llama-cpp";
 import type {Alignment} from "./alignment.js";
 import type {Answered, AnswerTask} from "./answer.js";
@@ -26,6 +27,7 @@ export interface Service {
 export class Lifetime {
     readonly id: string;
     readonly created = Math.floor(Date.now() / 1000);
+    readonly #start = performance.now();
     readonly #running: Running;
     readonly #controller = new AbortController();
     readonly #service: Service;
@@ -67,11 +69,10 @@ export class Lifetime {
     /** What every answer of the request is generated with. */
     get task(): Pick<AnswerTask, "signal" | "running" | "onFirstToken" | "onAbandoned"> {
         const {metrics} = this.#service;
-        const start = performance.now();
         return {
             signal: this.signal,
             running: this.#running,
-            onFirstToken: () => metrics.firstToken((performance.now() - start) / 1000),
+            onFirstToken: () => metrics.firstToken((performance.now() - this.#start) / 1000),
             onAbandoned: (tokens) => metrics.abandoned(tokens)
         };
     }
@@ -94,6 +95,8 @@ export class Lifetime {
         });
         try {
             await Promise.all(lines);
+            // A batch that waits to be decoded goes first, and what is told of these answers does not hold it up.
+            await setImmediate();
             return answered;
         } catch (error) {
             this.leave();

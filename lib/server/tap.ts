@@ -13,6 +13,9 @@ export interface Drawn {
     probabilities: ReadonlyMap<Token, number> | undefined;
 }
 
+/** What an answer asks of its tokens. */
+type Wishes = Pick<AnswerTask, "wantsProbabilities" | "maxTokens" | "onFirstToken">;
+
 /**
  * Stands in for the `evaluate` of one sequence, through which node-llama-cpp's chats and completions generate. They hide some tokens (ends, the
  * syntax of function calls) and hold others back, so the tokens that they show are looked up here.
@@ -20,7 +23,7 @@ export interface Drawn {
 export class Tap {
     #drawn: Drawn[] = [];
     #next = 0;
-    #task: AnswerTask | undefined;
+    #wishes: Wishes | undefined;
     readonly #decisions = new Map<number, DecisionRecord>();
 
     constructor(sequence: LlamaContextSequence, aligner: Aligner | undefined) {
@@ -29,8 +32,8 @@ export class Tap {
     }
 
     /** Begins an answer. Behind the first part of a character node-llama-cpp generates one token too many; it does not count. */
-    begin(task: AnswerTask): void {
-        this.#task = task;
+    begin({wantsProbabilities, maxTokens, onFirstToken}: Wishes): void {
+        this.#wishes = {wantsProbabilities, maxTokens, onFirstToken};
         this.#drawn = [];
         this.#next = 0;
         this.#decisions.clear();
@@ -63,7 +66,7 @@ export class Tap {
         tokens: Token[],
         options?: SequenceEvaluateOptions
     ): AsyncGenerator<Token, void, undefined | Token | Token[]> {
-        const {wantsProbabilities: probabilities, maxTokens, onFirstToken} = this.#task as AnswerTask;
+        const {wantsProbabilities: probabilities, maxTokens, onFirstToken} = this.#wishes as Wishes;
         const metadata = {probabilities};
         const steps = sequence.evaluateWithMetadata(tokens, metadata, options);
         let replacement: undefined | Token | Token[];

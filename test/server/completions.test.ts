@@ -65,7 +65,12 @@ describe.skipIf(!hasDemo)(`POST ${path}${needsDemo}`, () => {
                     (told[i] as number) - 1e-6
                 );
         }
+        const firstTokens = () => client.metric("mara_first_token_seconds_count");
+        const before = await firstTokens();
         const only = await client.ok(path, {...greedy, echo: true, max_tokens: 0, logprobs: 0});
+        expect(await firstTokens()).toBe(before);
+        await client.ok(path, {...greedy, n: 2, max_tokens: 2});
+        expect(await firstTokens()).toBe(before + 2);
         expect(only.choices[0]).toMatchObject({text: prompt, finish_reason: "length"});
         expect(only.usage.completion_tokens).toBe(0);
         expect((await client.ok(path, {...greedy, echo: true, max_tokens: 1})).choices[0].logprobs).toBeNull();

@@ -119,6 +119,10 @@ describe.skipIf(!hasDemo)(`A request${needsDemo}`, () => {
     it("is refused if it is too large, no JSON, or of another type", async () => {
         const large = {model: "demo", messages: [{role: "user", content: "x".repeat(300_000)}]};
         expect(await client.refused(path, large)).toMatchObject({status: 413, code: "body_too_large"});
+        for (const length of ["5", "300000000", "", "many"]) {
+            const init = {headers: {"content-length": length}};
+            expect(await client.refused(path, large, init)).toMatchObject({status: 413, code: "body_too_large"});
+        }
         const send = (body: string, type = "application/json") =>
             client.refused(path, undefined, {method: "POST", body, headers: {"content-type": type}});
         expect(await send("{")).toMatchObject({status: 400, code: "invalid_json"});

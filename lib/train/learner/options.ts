@@ -21,7 +21,7 @@ export interface LearnerOptions {
     actor?: Readonly<Record<string, AgentTensor>>;
     /** Discount of the next state's value, 0 to 1. Default 0.99. */
     gamma?: number;
-    /** How far the targets move towards the critics at each update, 0 to 1. Default 0.005. */
+    /** How far the targets move towards the critics whenever they move, 0 to 1. Default 0.005. */
     tau?: number;
     /** Adam's learning rate for actor, critics and α. Default 3e-4. */
     learningRate?: number;
