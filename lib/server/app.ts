@@ -60,9 +60,8 @@ export function createApp(service: Service): Hono {
         });
     app.notFound(() => new ApiError(404, "There is nothing here", {code: "not_found"}).response);
     app.onError((error, c) => {
-        const emptied = isEmptied(c.req.raw, error);
-        const told = emptied ? alreadyRead() : toApiError(error);
-        if (told.status >= 500 && !emptied && !(error instanceof ApiError)) service.failed(error);
+        const told = isEmptied(c.req.raw, error) ? alreadyRead() : toApiError(error);
+        if (told.status >= 500 && !(error instanceof ApiError)) service.failed(error);
         c.set("reason" as never, told.message as never);
         return told.response;
     });

@@ -1,5 +1,4 @@
 /** Reads the bodies of requests. */
-import {setImmediate} from "node:timers/promises";
 import type {z} from "zod";
 import {ApiError} from "./api-error.js";
 
@@ -38,7 +37,7 @@ let lastTurn: Promise<void> = Promise.resolve();
  * being generated until the last of them is prepared.
  */
 function ownTurn(): Promise<void> {
-    lastTurn = lastTurn.then(() => setImmediate());
+    lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)));
     return lastTurn;
 }
 
@@ -97,15 +96,7 @@ function spell(path: readonly PropertyKey[]): string {
 
 async function readText(request: Request, maxBytes: number): Promise<string> {
     const tooLarge = () => new ApiError(413, `The body is larger than ${maxBytes} bytes`, {code: "body_too_large"});
-    const announced = request.headers.get("content-length");
-    if (Number(announced ?? 0) > maxBytes) throw tooLarge();
-    if (/^\d+$/.test(announced ?? "")) {
-        // hono's server would have to build a second Request object to give the body as a stream.
-        const whole = await request.text();
-        texts.set(request, whole);
-        if (Buffer.byteLength(whole) > maxBytes) throw tooLarge();
-        return whole;
-    }
+    if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
     const decoder = new TextDecoder();
     let [text, size] = ["", 0];
     try {
@@ -123,7 +114,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
 
 const texts = new WeakMap<Request, string>();
 
-/** A request's body as far as it is known; a copy of the request would hold up the end of a body that is too large. */
+/** As much of a request's body as has been read; a copy of the request would hold up the end of a body that is too large. */
 export function bodyRead(request: Request): string | undefined {
     return texts.get(request);
 }

@@ -47,9 +47,8 @@ export const requireUnread: MiddlewareHandler = async (c, next) => {
     await next();
 };
 
-/** A body parser of Express leaves a body that is empty, beside the length that it had; hono's server then finds it unusable. */
+/** A body parser of Express leaves a body that is empty, beside the length that it had. */
 export function isEmptied(request: Request, error: Error): boolean {
-    if (error instanceof TypeError && error.message.startsWith("Body is unusable")) return true;
     const isNoJson = error instanceof ApiError && error.details.code === "invalid_json";
     return isNoJson && bodyRead(request) === "" && Number(request.headers.get("content-length") ?? 0) > 0;
 }
