@@ -2,9 +2,6 @@
 import {Agent, request as open} from "node:http";
 import {text as textOf} from "node:stream/consumers";
 
-/** The load test's autocannon opens as many. */
-const connections = 64;
-
 async function send({url, agent}, {path, body}) {
     const headers = body && {"content-type": "application/json"};
     const response = await new Promise((resolve, reject) => {
@@ -18,7 +15,7 @@ async function send({url, agent}, {path, body}) {
 }
 
 const acts = {
-    /** Texts of the answers to chats, asked as fast as so many connections allow. */
+    /** Texts of the answers to chats that are all asked at once. */
     answers: async (server, requests) =>
         await Promise.all(
             requests.map(async (request) => {
@@ -60,7 +57,7 @@ async function timesOf(server, requests, timeOf) {
 
 process.on("message", async ({act, url, requests}) => {
     // Connections last as long as an act: servers close idle ones, maybe just as they are used again.
-    const agent = new Agent({keepAlive: true, maxSockets: connections});
+    const agent = new Agent({keepAlive: true});
     try {
         process.send({result: await acts[act]({url, agent}, requests)});
     } catch (error) {

@@ -33,7 +33,7 @@ export interface Answered {
     stats: AnswerStats;
     /** The decision about the end, where there was one. */
     end: Piece | undefined;
-    /** Tokens at the end that no text was given for: the end itself, or a part of a character. Those of a stop text are not among them. Completions alone tell them. */
+    /** Tokens at the end that no text was given for: the end itself, or a part of a character. Those of a stop text are not among them. */
     unshown: readonly Drawn[];
     tracer: Tracer;
 }

@@ -78,7 +78,7 @@ export async function chat(
                 ...evaluateOptions(sampling, index),
                 ...(tools ?? (grammar === undefined ? {} : {grammar})),
                 maxTokens,
-                signal: stop.length === 0 ? signal : AbortSignal.any([signal, stops.signal]),
+                signal: AbortSignal.any([signal, stops.signal]),
                 stopOnAbortSignal: true,
                 // The whole response, which is spelt at once, lacks spaces that llama.cpp takes for superfluous.
                 onResponseChunk: ({text, tokens, type: segment}) => {

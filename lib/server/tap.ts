@@ -66,9 +66,8 @@ export class Tap {
         tokens: Token[],
         options?: SequenceEvaluateOptions
     ): AsyncGenerator<Token, void, undefined | Token | Token[]> {
-        const {wantsProbabilities: probabilities, maxTokens, onFirstToken} = this.#wishes as Wishes;
-        const metadata = {probabilities};
-        const steps = sequence.evaluateWithMetadata(tokens, metadata, options);
+        const {wantsProbabilities, maxTokens, onFirstToken} = this.#wishes as Wishes;
+        const steps = sequence.evaluateWithMetadata(tokens, {probabilities: wantsProbabilities}, options);
         let replacement: undefined | Token | Token[];
         try {
             for (;;) {
