@@ -14,3 +14,5 @@ npx tsx demo/corpus.ts "$work" "$seed"
 "$work/venv/bin/python" demo/train/build.py "$work" demo "$seed"
 npx tsx demo/report.ts "$work"
 npx tsx demo/check.ts "$work" demo/model.gguf
+npx tsx lib/cli/mara.ts train student --model demo/model.gguf --agent demo/agent.safetensors \
+    --prompts demo/prompts/train.jsonl --max-tokens 96 --decisions 3000 --seed 1 --threads 1 --gpu off

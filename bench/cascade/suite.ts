@@ -1,13 +1,13 @@
-import {copyFileSync, existsSync, mkdirSync} from "node:fs";
-import {basename, join} from "node:path";
+import {existsSync} from "node:fs";
+import {basename} from "node:path";
 import {demoAgentPath, demoModelPath} from "../../lib/demo/files.js";
-import {type CascadeOption, trainStudent} from "../../lib/index.js";
+import type {CascadeOption} from "../../lib/index.js";
 import {type Contender, interleave} from "../harness/interleave.js";
 import {nodeWorker, runProcess} from "../harness/process.js";
 import {medianOf, type Spread, spreadOf} from "../harness/statistics.js";
 import {atLeast, type BenchOptions, type Suite, type SuiteResult} from "../harness/suite.js";
 import {short} from "../harness/table.js";
-import {benchFile, scratchFolder} from "../harness/tools.js";
+import {benchFile} from "../harness/tools.js";
 import type {AnswerResult, AnswerWork} from "./work.js";
 
 export const cascadeSuite: Suite = {title: "Cascade: trained agents and their students, against plain generation", run};
@@ -56,7 +56,7 @@ async function run({quick, threads, rounds, only, log}: BenchOptions): Promise<S
         data: {}
     };
     const data: Record<string, unknown> = {};
-    for (const agent of await findAgents(result.skipped, {quick, log})) {
+    for (const agent of findAgents(result.skipped, quick)) {
         const ratios = new Map<string, number>();
         for (const sequences of [1, 4, 8]) {
             const contenders = Object.entries(kinds)
@@ -105,26 +105,13 @@ function contenderOf(
     };
 }
 
-/** The demo's agent, which gets a student here, and the one that `npm run results -- train-fluent` leaves. */
-async function findAgents(
-    skipped: Record<string, string>,
-    {quick, log}: Pick<BenchOptions, "quick" | "log">
-): Promise<RealAgent[]> {
-    const folder = join(scratchFolder, "agents");
-    mkdirSync(folder, {recursive: true});
-    const demoAgent = join(folder, "demo-with-student.safetensors");
-    if (!existsSync(demoAgent)) {
-        log("demo: making the agent's student");
-        const file = join(folder, "demo.safetensors");
-        copyFileSync(demoAgentPath, file);
-        const made = {modelPath: demoModelPath, agent: file, prompts: "demo", out: demoAgent, threads: 1};
-        await trainStudent({...made, prompts: benchFile("../demo/prompts/train.jsonl"), maxTokens, decisions: 1500});
-    }
+/** The demo's agent and the one that `npm run results -- train-fluent` leaves. */
+function findAgents(skipped: Record<string, string>, quick: boolean): RealAgent[] {
     const agents: RealAgent[] = [
         {
             name: "demo",
             modelPath: demoModelPath,
-            agentPath: demoAgent,
+            agentPath: demoAgentPath,
             promptsFile: benchFile("../demo/prompts/held-out.jsonl"),
             prompts: quick ? 16 : 80,
             wanted: 0.95

@@ -42,6 +42,7 @@ plain context of node-llama-cpp. Times begin when a prompt has been read.
   decodesPerToken                          forward passes per aligned token; plain decoding takes one
   decisionsPerToken, changedPerToken, fallbacksPerToken
                                            tokens with a choice, with another token than the model's first, with none accepted
+  decidedByStudent                         share of the choices that the agent's student made, before anything was decoded
   mode, threshold, seed, model, agent
 
 Examples:
@@ -172,7 +173,8 @@ function report(result: ContestResult, paint: Paint): string[] {
             [
                 ["speed", `${percent(speed)} of raw, ${result.mode} mode`],
                 ["changed", `${percent(result.changedPerToken)} of the tokens are not the model's first choice`],
-                ["decided", `${percent(result.decisionsPerToken)} of the tokens had more than one candidate`]
+                ["decided", `${percent(result.decisionsPerToken)} of the tokens had more than one candidate`],
+                ["student", `decided ${percent(result.decidedByStudent)} of these, before anything was decoded`]
             ],
             paint
         )

@@ -46,6 +46,8 @@ export interface ContestResult {
     decisionsPerToken: number;
     changedPerToken: number;
     fallbacksPerToken: number;
+    /** Share of the decisions that the agent's student took alone, before anything was decoded. */
+    decidedByStudent: number;
     mode: Mode;
 }
 
@@ -75,7 +77,7 @@ export async function contest(model: LlamaModel, agent: MaraAgent, options: Cont
             for (const side of (first / turn) % 2 === 0 ? order : order.reverse()) await side.answer(block);
             onProgress?.(first + block.length);
         }
-        const {generatedTokens, decodes, decisions, acceptedRanks, fallbacks} = aligner.stats();
+        const {generatedTokens, decodes, decisions, studentDecisions, acceptedRanks, fallbacks} = aligner.stats();
         const topAccepted = acceptedRanks[0] ?? 0;
         return {
             prompts: prompts.length,
@@ -86,6 +88,7 @@ export async function contest(model: LlamaModel, agent: MaraAgent, options: Cont
             decisionsPerToken: decisions / generatedTokens,
             changedPerToken: (decisions - topAccepted - fallbacks) / generatedTokens,
             fallbacksPerToken: fallbacks / generatedTokens,
+            decidedByStudent: decisions === 0 ? 0 : studentDecisions / decisions,
             mode: aligner.mode
         };
     } finally {

@@ -34,7 +34,9 @@ describe.skipIf(!hasDemo)(`mara demo${needsDemo}`, () => {
         }
         // The token that ends a reply is generated, but never decoded.
         expect(result.decodesPerToken).toBeGreaterThan(0.8);
-        expect(result.decodesPerToken).toBeLessThan(2);
+        // Its student decides, and what it rejects is not decoded.
+        expect(result.decodesPerToken).toBeLessThanOrEqual(1);
+        expect(result.decidedByStudent).toBeGreaterThan(0.99);
         expect(result.changedPerToken + result.fallbacksPerToken).toBeLessThanOrEqual(result.decisionsPerToken);
     });
 
@@ -61,6 +63,7 @@ describe.skipIf(!hasDemo)(`mara demo${needsDemo}`, () => {
         expect(text).toMatch(/^raw +│ aligned$/m);
         expect(text).toMatch(/^ {2}aligned preferred +\d/m);
         expect(text).toMatch(/^ {2}tokens per second +\d+ +\d+$/m);
+        expect(text).toContain("of these, before anything was decoded");
         for (const line of text.split("\n").filter((line) => line.includes("│")))
             expect(line.length).toBeLessThanOrEqual(90);
     });
