@@ -127,7 +127,9 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
             agent.student = agrees ? student : {...student, tensors: {...student.tensors, calibration}};
             return agent;
         };
-        const agents = {trusty: await open(true), wrong: await open(false)};
+        const alone = await MaraAgent.load("demo");
+        alone.student = undefined;
+        const agents = {trusty: await open(true), wrong: await open(false), alone};
         const one = await demoServer({agents});
         /** How many of the candidates that were judged the student judged. */
         const share = async (model: string, cascade?: unknown) => {
@@ -141,12 +143,12 @@ describe.skipIf(!hasDemo)(`An aligned answer${needsDemo}`, () => {
             expect(await share("demo:trusty", cascade)).toBeGreaterThan(0.5);
         expect(await share("demo:wrong", {agreement: 0.9})).toBe(0);
         expect(await share("demo:wrong", {agreement: 0})).toBeGreaterThan(0.5);
-        for (const agent of Object.values(agents)) agent.dispose();
-        const refused = await client.refused("/v1/chat/completions", {
-            model: "demo:house",
+        const refused = await one.refused("/v1/chat/completions", {
+            model: "demo:alone",
             messages: question,
             mara: {cascade: {agreement: 0.9}}
         });
+        for (const agent of Object.values(agents)) agent.dispose();
         expect(refused).toMatchObject({status: 400, param: "mara.cascade", code: "unsupported_value"});
     });
 
