@@ -160,7 +160,8 @@ function tableOf(title: string, results: ReadonlyMap<string, readonly AnswerResu
                 short(perCpu(name) / perCpu("plain")),
                 short(at(name, ({decodesPerToken}) => decodesPerToken)),
                 Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–",
-                name.startsWith("plain") ? "–" : `${same} of ${own.length}`
+                // `--only` may have left out the agent alone.
+                name.startsWith("plain") || own.length === 0 ? "–" : `${same} of ${own.length}`
             ];
         })
     };
