@@ -8,9 +8,9 @@ import {points, share} from "./figures.js";
 import {keptGain} from "./kept-gain.js";
 
 /** The agent alone, then by the agreement that is asked for. */
-export const cascades: readonly {name: string; option: CascadeOption}[] = [
+export const cascades = (agreements: readonly number[]): {name: string; option: CascadeOption}[] => [
     {name: "the agent alone", option: "off"},
-    ...[0.99, 0.98, 0.95, 0.9, 0].map((agreement) => ({name: String(agreement), option: {agreement}}))
+    ...agreements.map((agreement) => ({name: String(agreement), option: {agreement}}))
 ];
 
 export interface CascadeRun {
@@ -24,14 +24,15 @@ function speedOf({aligned, others}: EvaluationResult): number {
     return (others[0]?.decodesPerToken ?? Number.NaN) / aligned.decodesPerToken;
 }
 
-export function cascadeFigures(runs: readonly CascadeRun[]): string {
+/** `step` names the chart's file too. */
+export function cascadeFigures(runs: readonly CascadeRun[], {step, agent}: {step: string; agent: string}): string {
     const [first] = runs;
     if (first === undefined) return "";
     const {config} = first.result;
     return [
-        `## The cascade (the first ${config.prompts} held-out prompts)`,
+        `## The cascade of \`${agent}\` (the first ${config.prompts} held-out prompts)`,
         "",
-        "![Preference against the decodes of plain generation over the agent's](cascade.svg)",
+        `![Preference against the decodes of plain generation over the agent's](${step}.svg)`,
         "",
         renderTable({
             title: "Against raw, one sequence",

@@ -2,7 +2,7 @@
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
  * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage, balanced, fluent and courtesy with three seeds:
- * advantage, advantage-2, advantage-3, and so on), off-domain-AGENT of those but sac, preference and courtesy, two-agents, train-value, eval-value, cascade, dial, write. Each goes on
+ * advantage, advantage-2, advantage-3, and so on), off-domain-AGENT of those but sac, preference and courtesy, two-agents, train-value, eval-value, cascade (of fluent), cascade-sac, cascade-preference, dial, write. Each goes on
  * from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
@@ -40,6 +40,13 @@ const offDomainPrompts = join(here, "prompts", "off-domain.jsonl");
 const dialAgent = "preference";
 const dialPrompts = 64;
 const cascadePrompts = 128;
+/** The agents that are measured with their students, by step, which names the files as well; 0.95 is what "auto" asks for. */
+const cascadeSteps = {
+    cascade: {agent: "fluent", agreements: [0.99, 0.98, 0.95, 0.9, 0]},
+    "cascade-sac": {agent: "sac", agreements: [0.95, 0]},
+    "cascade-preference": {agent: "preference", agreements: [0.95, 0]}
+} as const satisfies Record<string, {agent: AgentName; agreements: readonly number[]}>;
+type CascadeStep = keyof typeof cascadeSteps;
 const twoAgentsPrompts = 128;
 const twoAgentNames = ["advantage", "courtesy"] as const satisfies AgentName[];
 const twoRewards = [rewardsOf("advantage")[0], rewardsOf("courtesy")[0]];
@@ -88,13 +95,16 @@ async function twoAgents(): Promise<Evaluation> {
     });
 }
 
+const cascadeFolder = (step: CascadeStep, name: string) => `${step}-${name.replaceAll(" ", "-")}`;
+
 /** One candidate a wave, so that every decode has one token and their number tells the time. */
-async function cascade(): Promise<CascadeRun[]> {
+async function cascade(step: CascadeStep): Promise<CascadeRun[]> {
     const runs: CascadeRun[] = [];
-    for (const {name, option} of cascades) {
+    const {agent, agreements} = cascadeSteps[step];
+    for (const {name, option} of cascades(agreements)) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
-        runs.push({name, ...(await run(`cascade-${name.replaceAll(" ", "-")}`, "fluent", options))});
+        runs.push({name, ...(await run(cascadeFolder(step, name), agent, options))});
     }
     return runs;
 }
@@ -195,14 +205,15 @@ async function write(): Promise<void> {
         save("value.json", evaluation.result);
         tell("value", valueFigures(evaluation));
     }
-    if (done("cascade-0")) {
-        const runs = await cascade();
+    for (const step of Object.keys(cascadeSteps) as CascadeStep[]) {
+        if (!done(cascadeFolder(step, "0"))) continue;
+        const runs = await cascade(step);
         save(
-            "cascade.json",
+            `${step}.json`,
             runs.map(({name, result}) => ({name, result}))
         );
-        writeFileSync(join(here, "cascade.svg"), cascadeSvg(runs));
-        tell("cascade", cascadeFigures(runs));
+        writeFileSync(join(here, `${step}.svg`), cascadeSvg(runs));
+        tell(step, cascadeFigures(runs, {step, agent: cascadeSteps[step].agent}));
     }
     if (done("dial")) {
         const {result} = await dial();
@@ -247,7 +258,7 @@ const steps: Record<string, () => Promise<unknown>> = {
     "two-agents": twoAgents,
     "train-value": trainNetwork,
     "eval-value": evaluateNetwork,
-    cascade,
+    ...Object.fromEntries((Object.keys(cascadeSteps) as CascadeStep[]).map((step) => [step, () => cascade(step)])),
     dial,
     write
 };

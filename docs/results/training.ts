@@ -31,9 +31,7 @@ export const methods = {
         "sac",
         "--preset",
         "small",
-        ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"],
-        // As the run of 2026-11-22 was made.
-        ...["--target-every", "1"]
+        ...["--baseline", "none", "--kl-coefficient", "0.02", "--gamma", "0.97", "--initial-alpha", "0.02"]
     ],
     preference: ["--method", "preference", "--preset", "small", "--pairs-from-model", "3"],
     advantage: [...advantage, "--seed", "1"],
