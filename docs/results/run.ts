@@ -2,8 +2,8 @@
  * Makes the evidence in this folder: `npm run results -- [STEP…]`, with MARA_TEST_MODEL naming SmolLM2-135M-Instruct.
  *
  * Steps, all of them by default: train-AGENT and eval-AGENT (sac, preference, and advantage, balanced, fluent and courtesy with three seeds:
- * advantage, advantage-2, advantage-3, and so on), off-domain-AGENT of those but sac, preference and courtesy, two-agents, train-value, eval-value, cascade (of fluent), cascade-sac, cascade-preference, dial, write. Each goes on
- * from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
+ * advantage, advantage-2, advantage-3, and so on), off-domain-AGENT of those but sac, preference and courtesy, two-agents, train-value, eval-value,
+ * cascade (of fluent), cascade-sac, cascade-preference, dial, write. Each goes on from what an earlier call left in docs/results/work, which git ignores; `write` needs the evaluations and takes a second.
  */
 import {copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from "node:fs";
 import {join, relative} from "node:path";
@@ -47,6 +47,7 @@ const cascadeSteps = {
     "cascade-preference": {agent: "preference", agreements: [0.95, 0]}
 } as const satisfies Record<string, {agent: AgentName; agreements: readonly number[]}>;
 type CascadeStep = keyof typeof cascadeSteps;
+const cascadeStepNames = Object.keys(cascadeSteps) as CascadeStep[];
 const twoAgentsPrompts = 128;
 const twoAgentNames = ["advantage", "courtesy"] as const satisfies AgentName[];
 const twoRewards = [rewardsOf("advantage")[0], rewardsOf("courtesy")[0]];
@@ -205,7 +206,7 @@ async function write(): Promise<void> {
         save("value.json", evaluation.result);
         tell("value", valueFigures(evaluation));
     }
-    for (const step of Object.keys(cascadeSteps) as CascadeStep[]) {
+    for (const step of cascadeStepNames) {
         if (!done(cascadeFolder(step, "0"))) continue;
         const runs = await cascade(step);
         save(
@@ -258,7 +259,7 @@ const steps: Record<string, () => Promise<unknown>> = {
     "two-agents": twoAgents,
     "train-value": trainNetwork,
     "eval-value": evaluateNetwork,
-    ...Object.fromEntries((Object.keys(cascadeSteps) as CascadeStep[]).map((step) => [step, () => cascade(step)])),
+    ...Object.fromEntries(cascadeStepNames.map((step) => [step, () => cascade(step)])),
     dial,
     write
 };
