@@ -40,12 +40,13 @@ const offDomainPrompts = join(here, "prompts", "off-domain.jsonl");
 const dialAgent = "preference";
 const dialPrompts = 64;
 const cascadePrompts = 128;
-/** The agents that are measured with their students, by step, which names the files as well; 0.95 is what "auto" asks for. */
+/** The agents that are measured with their students, by step, which names the files as well. */
 const cascadeSteps = {
-    cascade: {agent: "fluent", agreements: [0.99, 0.98, 0.95, 0.9, 0]},
-    "cascade-sac": {agent: "sac", agreements: [0.95, 0]},
-    "cascade-preference": {agent: "preference", agreements: [0.95, 0]}
-} as const satisfies Record<string, {agent: AgentName; agreements: readonly number[]}>;
+    cascade: "fluent",
+    "cascade-sac": "sac",
+    "cascade-preference": "preference"
+} as const satisfies Record<string, AgentName>;
+const agreements = [0.99, 0.98, 0.95, 0.9, 0];
 type CascadeStep = keyof typeof cascadeSteps;
 const cascadeStepNames = Object.keys(cascadeSteps) as CascadeStep[];
 const twoAgentsPrompts = 128;
@@ -101,7 +102,7 @@ const cascadeFolder = (step: CascadeStep, name: string) => `${step}-${name.repla
 /** One candidate a wave, so that every decode has one token and their number tells the time. */
 async function cascade(step: CascadeStep): Promise<CascadeRun[]> {
     const runs: CascadeRun[] = [];
-    const {agent, agreements} = cascadeSteps[step];
+    const agent = cascadeSteps[step];
     for (const {name, option} of cascades(agreements)) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
@@ -214,7 +215,7 @@ async function write(): Promise<void> {
             runs.map(({name, result}) => ({name, result}))
         );
         writeFileSync(join(here, `${step}.svg`), cascadeSvg(runs));
-        tell(step, cascadeFigures(runs, {step, agent: cascadeSteps[step].agent}));
+        tell(step, cascadeFigures(runs, {step, agent: cascadeSteps[step]}));
     }
     if (done("dial")) {
         const {result} = await dial();
