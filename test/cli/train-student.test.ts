@@ -27,7 +27,7 @@ describe.skipIf(!hasDemo)(`mara train student${needsDemo}`, () => {
         using agent = await MaraAgent.load(out);
         const {tensors, ...description} = agent.student as NonNullable<MaraAgent["student"]>;
         expect(inspected.student).toMatchObject({...description, fits: true});
-        expect(Object.keys(inspected.student.decided).sort()).toEqual(["0.95", "0.98", "0.99"]);
+        expect(Object.keys(inspected.student.decided).sort()).toEqual(["0.9", "0.95", "0.98", "0.99"]);
         expect(inspected.tensors).toHaveLength(8);
         expect(inspected.metadata["mara.student"]).toBeUndefined();
         const shown = await succeed(["inspect", out]);

@@ -22,7 +22,7 @@ import {hashOfModel, studentTable} from "./student-table.js";
  * What `"auto"` asks for, and the held-out agreement that a student must reach for it. At 0.95 two trained agents kept 105 and 104 %
  * of their gain (docs/results, with intervals); below the bar too few verdicts would be spared to be worth a difference.
  */
-const automatic = {agreement: 0.95, bar: 0.8};
+export const automatic = {agreement: 0.95, bar: 0.8};
 
 /** The logarithm of a probability as a student takes it is at least this. */
 const logProbabilityMin = Math.log(1e-6);
@@ -201,6 +201,7 @@ export class Cascades {
     }
 }
 
-function automaticAgreement({heldOutAgreement}: AgentStudent): number | undefined {
+/** Undefined where `"auto"` leaves the student out. */
+export function automaticAgreement({heldOutAgreement}: AgentStudent): number | undefined {
     return heldOutAgreement >= automatic.bar ? automatic.agreement : undefined;
 }
