@@ -51,6 +51,7 @@ export function trainCommand(): Command {
 }
 
 async function train(flags: AgentFlags): Promise<void> {
+    const began = performance.now();
     const {trainAgent} = await import("../train/train.js");
     const modelPath = flags.model === undefined ? undefined : await resolveModel(flags.model);
     const llama = await openLlama(flags.gpu);
@@ -87,7 +88,7 @@ async function train(flags: AgentFlags): Promise<void> {
         });
         view.finish();
         result.agent?.dispose();
-        report(result, flags);
+        report(result, flags, (performance.now() - began) / 1000);
         if (!result.completed) process.exitCode = interrupted;
     } finally {
         view.finish();
@@ -138,10 +139,19 @@ function report(
         summary,
         calibration
     }: Awaited<ReturnType<typeof import("../train/train.js").trainAgent>>,
-    flags: AgentFlags
+    flags: AgentFlags,
+    seconds: number
 ): void {
     if (flags.json) {
-        printJson({completed, paths, preset: config.preset, last: metrics.at(-1) ?? null, calibration, summary});
+        printJson({
+            completed,
+            seconds,
+            paths,
+            preset: config.preset,
+            last: metrics.at(-1) ?? null,
+            calibration,
+            summary
+        });
         return;
     }
     const {color, width} = terminal();
@@ -155,6 +165,7 @@ function report(
     const rows: [string, string][] = [
         ["agent", paint("bold", visible(paths.agent))],
         ["report", visible(paths.report)],
+        ["time", flags.resume ? `${duration(seconds)} since it was taken up again` : duration(seconds)],
         ...summary.facts,
         ["used with", `${describeCandidates(config.candidates)}, threshold ${calibration?.threshold ?? 0.5}`]
     ];

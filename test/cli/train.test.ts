@@ -46,6 +46,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         const lines = stderr.trimEnd().split("\n");
         expect(lines[0]).toMatch(/^preset small, since the model runs on a CPU /);
         expect(lines[1]).toBe("the model's own responses 0/4");
+        expect(stdout).toMatch(/time +\d+ s\n/);
         expect(stdout).toMatch(/preset +small\n/);
         expect(stdout).toMatch(/updates +\d+\n/);
         expect(stdout).toMatch(/held-out reward +not measured: checkPrompts is 8, and/);
@@ -63,6 +64,7 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
         const output = await succeed([...small, "--episodes", "2", "--out", run, "--json"]);
         expect(JSON.parse(output)).toMatchObject({
             completed: true,
+            seconds: expect.any(Number),
             paths: {agent: join(run, "agent.safetensors")},
             last: {episodes: 2, dropped: 0}
         });
@@ -183,7 +185,10 @@ describe.skipIf(!hasDemo)(`mara train${needsDemo}`, () => {
             child.kill("SIGKILL");
             await once(child, "close");
         }
-        expect(await mara(["train", ...device, "--out", run, "--resume"])).toMatchObject({code: 0});
+        expect(await mara(["train", ...device, "--out", run, "--resume"])).toMatchObject({
+            code: 0,
+            stdout: expect.stringMatching(/time +\d+ s since it was taken up again\n/)
+        });
         expect(outcomeOf(run, logs)).toEqual(outcomeOf(whole, logs));
         // Six processes one after the other.
     }, 400_000);
