@@ -1,9 +1,8 @@
 /** What the command line says about an agent's student. */
 import type {MaraAgent} from "../agent/agent.js";
-import {minConfidence} from "../agent/calibration.js";
+import {automatic, automaticAgreement, minConfidence} from "../agent/calibration.js";
 import type {AgentStudent} from "../agent/student.js";
 import {trainedWith} from "../align/candidate-options.js";
-import {automatic, automaticAgreement} from "../align/cascade/cascade.js";
 import {logitOf} from "../align/steer/panel.js";
 import {formatInteger} from "../plural.js";
 import {percent} from "./format.js";
@@ -34,7 +33,7 @@ export function studentRows({
     heldOutAgreement,
     heldOutR2,
     decided,
-    ...facts
+    automatic: asked
 }: StudentFacts): [string, string][] {
     const shares = Object.entries(decided).sort(([a], [b]) => Number(b) - Number(a));
     return [
@@ -46,9 +45,9 @@ export function studentRows({
         ],
         [
             '"auto"',
-            facts.automatic === null
+            asked === null
                 ? `leaves it out, since fewer than ${percent(automatic.bar)} of verdicts are alike`
-                : `asks for agreement ${facts.automatic}`
+                : `asks for agreement ${asked}`
         ]
     ];
 }

@@ -61,6 +61,28 @@ describe("mara inspect", () => {
         );
         expectFailure(await mara(["inspect", "package.json"]), /^Could not load package\.json: .* \(AGENT_FORMAT\)$/);
     });
+
+    it('says what a student decides, and what "auto" makes of it', async () => {
+        const file = join(folder, "student.safetensors");
+        const agent = await MaraAgent.load(golden);
+        const shown = async (heldOutAgreement: number) => {
+            agent.student = {...madeUpStudent(agent.width), heldOutAgreement};
+            await agent.save(file);
+            const {student} = JSON.parse(await succeed(["inspect", file, "--json"]));
+            return {automatic: student.automatic, text: await succeed(["inspect", file])};
+        };
+        const below = await shown(0.79);
+        // Both rows of its calibration agree with the agent.
+        const decides =
+            "\n  decides      100.0 % at agreement 0.99, 100.0 % at 0.98, 100.0 % at 0.95, 100.0 % at 0.9\n";
+        expect(below.automatic).toBeNull();
+        expect(below.text).toContain(
+            `${decides}  "auto"       leaves it out, since fewer than 80.0 % of verdicts are alike\n`
+        );
+        const above = await shown(0.8);
+        expect(above.automatic).toBe(0.95);
+        expect(above.text).toContain(`${decides}  "auto"       asks for agreement 0.95\n`);
+    });
 });
 
 describe("mara convert", () => {
@@ -84,28 +106,6 @@ describe("mara convert", () => {
         const report = JSON.parse(await succeed(["inspect", out, "--json"]));
         expect(report.dtypes).toEqual(["f16"]);
         expect(readFileSync(out).subarray(0, 2).toString()).toBe("PK");
-    });
-
-    it('says what a student decides, and what "auto" makes of it', async () => {
-        const file = join(folder, "student.safetensors");
-        const agent = await MaraAgent.load(golden);
-        const shown = async (heldOutAgreement: number) => {
-            agent.student = {...madeUpStudent(agent.width), heldOutAgreement};
-            await agent.save(file);
-            const {student} = JSON.parse(await succeed(["inspect", file, "--json"]));
-            return {automatic: student.automatic, text: await succeed(["inspect", file])};
-        };
-        const below = await shown(0.79);
-        // Both rows of its calibration agree with the agent.
-        const decides =
-            "\n  decides      100.0 % at agreement 0.99, 100.0 % at 0.98, 100.0 % at 0.95, 100.0 % at 0.9\n";
-        expect(below.automatic).toBeNull();
-        expect(below.text).toContain(
-            `${decides}  "auto"       leaves it out, since fewer than 80.0 % of verdicts are alike\n`
-        );
-        const above = await shown(0.8);
-        expect(above.automatic).toBe(0.95);
-        expect(above.text).toContain(`${decides}  "auto"       asks for agreement 0.95\n`);
     });
 
     it("says what a .pth file has no place for", async () => {

@@ -1,5 +1,5 @@
 import type {LlamaModel} from "node-llama-cpp";
-import {minConfidence} from "../../agent/calibration.js";
+import {automaticAgreement, minConfidence} from "../../agent/calibration.js";
 import type {AgentStudent} from "../../agent/student.js";
 import {reasonOf} from "../../errors.js";
 import type {NativeStudent} from "../../native.js";
@@ -17,12 +17,6 @@ import {
 } from "../steer/panel.js";
 import {warnOnce} from "../warn-once.js";
 import {hashOfModel, studentTable} from "./student-table.js";
-
-/**
- * What `"auto"` asks for, and the held-out agreement that a student must reach for it. At 0.95 two trained agents kept 105 and 104 %
- * of their gain (docs/results, with intervals); below the bar too few verdicts would be spared to be worth a difference.
- */
-export const automatic = {agreement: 0.95, bar: 0.8};
 
 /** The logarithm of a probability as a student takes it is at least this. */
 const logProbabilityMin = Math.log(1e-6);
@@ -199,9 +193,4 @@ export class Cascades {
         }
         return undefined;
     }
-}
-
-/** Undefined where `"auto"` leaves the student out. */
-export function automaticAgreement({heldOutAgreement}: AgentStudent): number | undefined {
-    return heldOutAgreement >= automatic.bar ? automatic.agreement : undefined;
 }
