@@ -8,9 +8,9 @@ import {points, share} from "./figures.js";
 import {keptGain} from "./kept-gain.js";
 
 /** The agent alone, then by the agreement that is asked for. */
-export const cascades = (agreements: readonly number[]): {name: string; option: CascadeOption}[] => [
+export const cascades: readonly {name: string; option: CascadeOption}[] = [
     {name: "the agent alone", option: "off"},
-    ...agreements.map((agreement) => ({name: String(agreement), option: {agreement}}))
+    ...[0.99, 0.98, 0.95, 0.9, 0].map((agreement) => ({name: String(agreement), option: {agreement}}))
 ];
 
 export interface CascadeRun {

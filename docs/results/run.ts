@@ -46,7 +46,6 @@ const cascadeSteps = {
     "cascade-sac": "sac",
     "cascade-preference": "preference"
 } as const satisfies Record<string, AgentName>;
-const agreements = [0.99, 0.98, 0.95, 0.9, 0];
 type CascadeStep = keyof typeof cascadeSteps;
 const cascadeStepNames = Object.keys(cascadeSteps) as CascadeStep[];
 const twoAgentsPrompts = 128;
@@ -103,7 +102,7 @@ const cascadeFolder = (step: CascadeStep, name: string) => `${step}-${name.repla
 async function cascade(step: CascadeStep): Promise<CascadeRun[]> {
     const runs: CascadeRun[] = [];
     const agent = cascadeSteps[step];
-    for (const {name, option} of cascades(agreements)) {
+    for (const {name, option} of cascades) {
         const prompts = (await loadPrompts(heldOut)).slice(0, cascadePrompts);
         const options = {prompts, rewards: [reward], against: ["raw"], cascade: option, sequences: 1, waves: [1]};
         runs.push({name, ...(await run(cascadeFolder(step, name), agent, options))});
